@@ -1,0 +1,40 @@
+package message
+
+// Disposition is what is to be done with a message. (RFC 9989 uses the word for
+// what a receiver does in the end, as opposed to what a domain owner asks for.)
+type Disposition string
+
+const (
+	Accept     Disposition = "accept"     // go on, with the header changes
+	Quarantine Disposition = "quarantine" // the MTA holds it in its queue
+	Reject     Disposition = "reject"     // refuse for good, 5xx
+	Tempfail   Disposition = "tempfail"   // ask the client to come again, 4xx
+)
+
+// Reply is one SMTP reply. Text may come from strangers' data: whoever puts it on
+// the wire escapes it and bounds its length.
+type Reply struct {
+	Code     int    // 451, 550
+	Enhanced string // "5.7.1" (RFC 3463, 7372)
+	Text     string // one line, no CR or LF
+}
+
+// Outcome is all that the MTA has to be told about one message, and what the log
+// line says of it.
+type Outcome struct {
+	Disposition Disposition
+	// Reply is set for Reject and Tempfail.
+	Reply Reply
+	// QuarantineReason is set for Quarantine; the MTA shows it to its operator.
+	QuarantineReason string
+	// Insert are the fields to put on top of the header, the topmost first. The
+	// values have no leading space; folds are CRLF and white space.
+	Insert []Field
+	// Remove are the indexes, in the Header that was judged, of fields to delete.
+	Remove []int
+	// Log are the facts for the message's log line, in order.
+	Log []Note
+}
+
+// Note is one fact for the log: a key in the RFCs' words and its value.
+type Note struct{ Key, Value string }
