@@ -1,0 +1,138 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+)
+
+// schema is what keys a struct type takes.
+type schema struct {
+	names []string       // in the order of the fields
+	index map[string]int // name to field
+}
+
+func (d *decoder) schema(t reflect.Type) schema {
+	if s, ok := d.schemas[t]; ok {
+		return s
+	}
+	s := schema{index: map[string]int{}}
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+		if name == "" || name == "-" {
+			continue
+		}
+		s.names = append(s.names, name)
+		s.index[name] = i
+	}
+	d.schemas[t] = s
+	return s
+}
+
+func (d *decoder) hasKeys(t reflect.Type) bool { return len(d.schema(t).names) > 0 }
+
+// unknown reports a key that the section does not take, with the one that was
+// probably meant: one spelled alike, or the same word in another section.
+func (d *decoder) unknown(at *place, known schema) {
+	if d.source.full() {
+		d.source.more++
+		return
+	}
+	keys := "this section takes " + strings.Join(known.names, ", ")
+	if near, ok := nearest(at.key, known.names); ok {
+		d.bad(at, "unknown key: did you mean %s? (%s)", near, keys)
+		return
+	}
+	if path, ok := d.elsewhere(at.key, d.top, "", 0); ok {
+		d.bad(at, "unknown key here: it belongs under %s (%s)", path, keys)
+		return
+	}
+	d.bad(at, "unknown key (%s)", keys)
+}
+
+// elsewhere looks for a section, within the type t at the path, that takes the
+// key. It looks at the names only, and a few levels down.
+func (d *decoder) elsewhere(key string, t reflect.Type, path string, depth int) (string, bool) {
+	const deepest = 8
+	list := ""
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		if t.Kind() == reflect.Slice {
+			list = "[]"
+		}
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || depth > deepest {
+		return "", false
+	}
+	known := d.schema(t)
+	path += list
+	if _, ok := known.index[key]; ok {
+		if path == "" {
+			path = "the top level"
+		}
+		return path, true
+	}
+	for _, name := range known.names {
+		if found, ok := d.elsewhere(key, t.Field(known.index[name]).Type, join(path, name), depth+1); ok {
+			return found, true
+		}
+	}
+	return "", false
+}
+
+// nearest returns the name that key is most likely a misspelling of.
+func nearest(key string, names []string) (string, bool) {
+	const longest = 64 // bounds the work for one key
+	if len(key) > longest {
+		return "", false
+	}
+	key = strings.ReplaceAll(strings.ToLower(key), "-", "_")
+	best, least := "", len(key)
+	for _, name := range names {
+		if n := distance(key, name); n < least {
+			best, least = name, n
+		}
+	}
+	// A third of the letters may be wrong, and never more than three.
+	return best, best != "" && least <= min(3, max(1, len(best)/3))
+}
+
+// distance is the number of letters to insert, delete, replace or swap with the
+// neighbour to make b of a.
+func distance(a, b string) int {
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := range len(a) {
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			row[j+1] = min(last[j]+cost, last[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}
+
+// OneOf calls bad when value is none of the words allowed, naming them and the
+// one that was probably meant.
+func OneOf[T ~string](bad func(path, problem string), path string, value T, allowed ...T) {
+	words := make([]string, len(allowed))
+	for i, w := range allowed {
+		if value == w {
+			return
+		}
+		words[i] = string(w)
+	}
+	problem := quote(string(value)) + " is not one of " + strings.Join(words, ", ")
+	if near, ok := nearest(string(value), words); ok {
+		problem += ": did you mean " + near + "?"
+	}
+	bad(path, problem)
+}

@@ -1,0 +1,237 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxProblems is how many problems are told in words; the rest are counted.
+const maxProblems = 100
+
+// A Source is one configuration text that was read: it collects what is wrong
+// with it, and knows on which line each path stands.
+type Source struct {
+	file     string
+	root     *yaml.Node
+	problems []Problem
+	more     int
+	broke    map[string]bool
+}
+
+// A Problem is one mistake. Path is "" when it concerns the file as a whole.
+type Problem struct {
+	Line int
+	Path string
+	Text string
+}
+
+// Error is all that is wrong with one file, by line. More is how many problems
+// there are beyond those listed.
+type Error struct {
+	File     string
+	Problems []Problem
+	More     int
+}
+
+// Error has one line for each problem: FILE:LINE: path: problem.
+func (e *Error) Error() string {
+	var b strings.Builder
+	for i, p := range e.Problems {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "%s:%d: ", e.File, p.Line)
+		if p.Path != "" {
+			b.WriteString(p.Path + ": ")
+		}
+		b.WriteString(p.Text)
+	}
+	if e.More > 0 {
+		fmt.Fprintf(&b, "\n%s: %d more problems", e.File, e.More)
+	}
+	return b.String()
+}
+
+// Err returns nil, or an [*Error] with every problem found so far.
+func (s *Source) Err() error {
+	if len(s.problems) == 0 {
+		return nil
+	}
+	sorted := slices.Clone(s.problems)
+	slices.SortStableFunc(sorted, func(a, b Problem) int { return a.Line - b.Line })
+	return &Error{File: s.file, Problems: sorted, More: s.more}
+}
+
+// Bad adds a problem with the value at path, such as
+// "signer.domains[0].selectors". Its line is that of the path, or of the nearest
+// parent that the file has. A value that could not be read at all, or that lies
+// in one that could not, is not complained of twice.
+func (s *Source) Bad(path, problem string) {
+	for p := path; p != ""; p = parent(p) {
+		if s.broke[p] {
+			return
+		}
+	}
+	if s.full() {
+		s.more++
+		return
+	}
+	s.add(s.line(path), path, problem)
+}
+
+// Section returns Bad for paths that begin at the named section; the path "" is
+// the section itself.
+func (s *Source) Section(name string) func(path, problem string) {
+	return func(path, problem string) { s.Bad(join(name, path), problem) }
+}
+
+func (s *Source) full() bool { return len(s.problems) >= maxProblems }
+
+func (s *Source) add(line int, path, text string) {
+	s.problems = append(s.problems, Problem{Line: max(1, line), Path: oneLine(path), Text: oneLine(text)})
+}
+
+func (s *Source) broken(path string) {
+	if s.broke == nil {
+		s.broke = map[string]bool{}
+	}
+	s.broke[path] = true
+}
+
+// oneLine keeps a problem on its line whatever a file has in its keys.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// line finds the line of the path, as far as the file has it.
+func (s *Source) line(path string) int {
+	n, line := s.root, 1
+	for path != "" && n != nil {
+		var key string
+		key, path = cutStep(path)
+		var at int
+		if n, at = step(n, key); n != nil {
+			line = at
+		}
+	}
+	return line
+}
+
+// step goes one key, or one "[index]", down from n, and tells its line.
+func step(n *yaml.Node, key string) (*yaml.Node, int) {
+	if index, ok := strings.CutPrefix(key, "["); ok {
+		i, err := strconv.Atoi(strings.TrimSuffix(index, "]"))
+		if err != nil || n.Kind != yaml.SequenceNode || i < 0 || i >= len(n.Content) {
+			return nil, 0
+		}
+		return n.Content[i], n.Content[i].Line
+	}
+	if n.Kind != yaml.MappingNode {
+		return nil, 0
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1], n.Content[i].Line
+		}
+	}
+	return nil, 0
+}
+
+// cutStep splits the first key or index off a path.
+func cutStep(path string) (first, rest string) {
+	for i := 1; i < len(path); i++ {
+		switch path[i] {
+		case '[':
+			return path[:i], path[i:]
+		case '.':
+			return path[:i], path[i+1:]
+		}
+	}
+	return path, ""
+}
+
+func parent(path string) string {
+	return path[:max(0, strings.LastIndexAny(path, ".["))]
+}
+
+func join(path, key string) string {
+	if path == "" || key == "" || key[0] == '[' {
+		return path + key
+	}
+	return path + "." + key
+}
+
+// unreadable finds the first byte that cannot stand in a configuration, which
+// the YAML parser would report without its line.
+func unreadable(text []byte) (line int, problem string) {
+	line = 1
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRune(text[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return line, "a byte here is not UTF-8: save the file as UTF-8"
+		case r == '\n':
+			line++
+		case r < ' ' && r != '\t' && r != '\r', r == 0x7f:
+			return line, fmt.Sprintf("a control character (%U) stands here: take it out", r)
+		}
+		i += size
+	}
+	return line, ""
+}
+
+// syntax reports what the YAML parser could not read, in our own form.
+func (s *Source) syntax(text []byte, err error) {
+	problem := strings.TrimPrefix(err.Error(), "yaml: ")
+	line := 1
+	if rest, ok := strings.CutPrefix(problem, "line "); ok {
+		number, after, _ := strings.Cut(rest, ": ")
+		if n, err := strconv.Atoi(number); err == nil {
+			line, problem = n, after
+		}
+	}
+	for _, h := range syntaxHints {
+		if strings.Contains(problem, h.says) {
+			problem += ": " + h.hint
+			break
+		}
+	}
+	if n := tabIndent(text); n > 0 {
+		line, problem = n, "the line is indented with a tab: use spaces"
+	}
+	s.add(line, "", "this is not YAML: "+problem)
+}
+
+// syntaxHints say what is commonly behind what the YAML parser says.
+var syntaxHints = []struct{ says, hint string }{
+	{"mapping values are not allowed", "put a value with a colon in it in quotes, and keys of one section in one column"},
+	{"cannot start any token", "put a value that begins with @, % or ` in quotes"},
+	{"unexpected end of stream", "a quote may not be closed"},
+	{"could not find expected ':'", "a key without its colon?"},
+	// These are told with the line where the section or list begins.
+	{"did not find expected", "look here and below for keys that are not in one column, an open quote or bracket, or a value that needs quotes"},
+}
+
+// tabIndent returns the first line that has a tab in its indentation, or 0.
+func tabIndent(text []byte) int {
+	number := 0
+	for line := range bytes.Lines(text) {
+		number++
+		indent := line[:len(line)-len(bytes.TrimLeft(line, " \t"))]
+		if bytes.IndexByte(indent, '\t') >= 0 {
+			return number
+		}
+	}
+	return 0
+}
