@@ -1,0 +1,177 @@
+package dns
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// §2.3.4 of RFC 1035: 255 octets on the wire are 253 in text without a final dot.
+const (
+	maxLabel = 63
+	maxName  = 253
+)
+
+// canonical returns the name as it stands in tables: lower case, no final dot.
+// ok is false for a string that no domain name can be, and for the root, which
+// nobody who checks mail has a question for. A name that is canonical already
+// costs no allocation.
+func canonical(name string) (string, bool) {
+	name = strings.TrimSuffix(name, ".")
+	if name == "" || len(name) > maxName {
+		return name, false
+	}
+	label, upper := 0, false
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c == '.':
+			if label == 0 {
+				return name, false
+			}
+			label = 0
+			continue
+		case 'A' <= c && c <= 'Z':
+			upper = true
+		}
+		if label++; label > maxLabel {
+			return name, false
+		}
+	}
+	if upper {
+		name = lowerASCII(name)
+	}
+	return name, label > 0
+}
+
+// lowerASCII leaves octets above 127 alone: DNS folds the case of ASCII letters
+// only (RFC 4343 §3).
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+// parent returns the name without its first label; "" is the root.
+func parent(name string) string {
+	_, rest, _ := strings.Cut(name, ".")
+	return rest
+}
+
+// present writes a raw name in presentation form with a final dot, which is how
+// the message library takes names (RFC 1035 §5.1, RFC 4343 §2.1).
+func present(name string) string {
+	if plain(name) {
+		return name + "."
+	}
+	var b strings.Builder
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c <= ' ' || c > '~':
+			writeDDD(&b, c)
+		case strings.IndexByte(`'@;()"\$`, c) >= 0:
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('.')
+	return b.String()
+}
+
+func plain(name string) bool {
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '.', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func writeDDD(b *strings.Builder, c byte) {
+	b.WriteByte('\\')
+	b.WriteByte('0' + c/100)
+	b.WriteByte('0' + c/10%10)
+	b.WriteByte('0' + c%10)
+}
+
+// unescape undoes the presentation form of a character string: "\X" and "\DDD".
+// A text without a backslash is returned as it is.
+func unescape(s string) string {
+	i := strings.IndexByte(s, '\\')
+	if i < 0 {
+		return s
+	}
+	b := append(make([]byte, 0, len(s)), s[:i]...)
+	for i < len(s) {
+		c, n := octet(s[i:])
+		b = append(b, c)
+		i += n
+	}
+	return string(b)
+}
+
+// octet reads one octet in presentation form and says how many bytes it took.
+func octet(s string) (byte, int) {
+	if s[0] != '\\' || len(s) == 1 {
+		return s[0], 1
+	}
+	if len(s) >= 4 && digit(s[1]) && digit(s[2]) && digit(s[3]) {
+		if v, err := strconv.ParseUint(s[1:4], 10, 8); err == nil {
+			return byte(v), 4
+		}
+	}
+	return s[1], 2
+}
+
+func digit(c byte) bool { return '0' <= c && c <= '9' }
+
+// rawName turns a name from presentation form into a raw one, lower case and
+// without the final dot; the root is ".". ok is false where a label holds a dot:
+// such a name cannot be written raw, and no host is called so.
+func rawName(s string) (string, bool) {
+	if s == "." || s == "" {
+		return ".", true
+	}
+	if strings.IndexByte(s, '\\') >= 0 {
+		for i := 0; i < len(s); {
+			c, n := octet(s[i:])
+			if n > 1 && c == '.' {
+				return "", false
+			}
+			i += n
+		}
+		s = unescape(s)
+	}
+	name, ok := canonical(s)
+	return name, ok
+}
+
+// reverseName is the name under which the PTR records of an address stand
+// (RFC 1035 §3.5, RFC 3596 §2.5); "" for an invalid address.
+func reverseName(addr netip.Addr) string {
+	addr = addr.Unmap().WithZone("")
+	if !addr.IsValid() {
+		return ""
+	}
+	const hex = "0123456789abcdef"
+	octets := addr.AsSlice()
+	b := make([]byte, 0, 72)
+	for i := len(octets) - 1; i >= 0; i-- {
+		if addr.Is4() {
+			b = append(strconv.AppendUint(b, uint64(octets[i]), 10), '.')
+		} else {
+			b = append(b, hex[octets[i]&15], '.', hex[octets[i]>>4], '.')
+		}
+	}
+	if addr.Is4() {
+		return string(append(b, "in-addr.arpa"...))
+	}
+	return string(append(b, "ip6.arpa"...))
+}
