@@ -38,7 +38,7 @@ func Read(path string, v any) (*Source, error) {
 // v may be validated all the same and everything be reported at once: ask
 // [Source.Err] before v is used. file names the text in problems.
 func Decode(file string, text []byte, v any) *Source {
-	s := &Source{file: file}
+	s := &Source{file: file, unread: map[string]bool{}}
 	root := s.parse(text)
 	if root == nil {
 		return s
@@ -53,11 +53,11 @@ func Decode(file string, text []byte, v any) *Source {
 // the text is empty or is not YAML.
 func (s *Source) parse(text []byte) *yaml.Node {
 	if len(text) > MaxFile {
-		s.add(1, "", fmt.Sprintf("the file is larger than %d bytes", MaxFile))
+		s.fatal(1, fmt.Sprintf("the file is larger than %d bytes", MaxFile))
 		return nil
 	}
 	if line, problem := unreadable(text); problem != "" {
-		s.add(line, "", problem)
+		s.fatal(line, problem)
 		return nil
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(text))
@@ -101,6 +101,7 @@ func next(dec *yaml.Decoder, doc *yaml.Node) (err error) {
 type place struct {
 	up    *place
 	key   string
+	item  bool // of a list, at index
 	index int
 	line  int
 }
@@ -109,7 +110,7 @@ func (p *place) String() string {
 	switch {
 	case p.up == nil:
 		return ""
-	case p.key == "":
+	case p.item:
 		return fmt.Sprintf("%s[%d]", p.up, p.index)
 	}
 	return join(p.up.String(), p.key)
@@ -128,15 +129,22 @@ func (d *decoder) bad(at *place, format string, args ...any) {
 		d.source.more++
 		return
 	}
-	path := at.String()
-	d.source.broken(path)
-	d.source.add(at.line, path, fmt.Sprintf(format, args...))
+	d.source.add(at.line, at.String(), fmt.Sprintf(format, args...))
+}
+
+// unread reports a value that keeps its default for being unreadable, so that
+// nothing else need be said of it.
+func (d *decoder) unread(at *place, format string, args ...any) {
+	if !d.source.full() {
+		d.source.unread[at.String()] = true
+	}
+	d.bad(at, format, args...)
 }
 
 // value decodes a node into v, which is settable.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, at *place) {
 	if problem := unwanted(n); problem != "" {
-		d.bad(at, "%s", problem)
+		d.unread(at, "%s", problem)
 		return
 	}
 	if v.Kind() == reflect.Pointer {
@@ -157,7 +165,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, at *place) {
 	case reflect.Slice:
 		d.list(n, v, at)
 	default:
-		d.bad(at, "this build cannot read a value of the type %s", v.Type())
+		d.unread(at, "this build cannot read a value of the type %s", v.Type())
 	}
 }
 
@@ -165,10 +173,10 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, at *place) {
 // its defaults; elsewhere nobody can tell what was meant.
 func (d *decoder) nothing(v reflect.Value, at *place) {
 	switch {
-	case at.up != nil && at.key == "":
-		d.bad(at, "nothing is written after the dash: write %s, or take the line out", example(v.Type()))
+	case at.item:
+		d.unread(at, "nothing is written after the dash: write %s, or take the line out", example(v.Type()))
 	case v.Kind() != reflect.Struct || isScalarType(v.Type()):
-		d.bad(at, "nothing is written here: write %s, or take the key out to have its default", example(v.Type()))
+		d.unread(at, "nothing is written here: write %s, or take the key out to have its default", example(v.Type()))
 	}
 }
 
@@ -184,7 +192,7 @@ func (d *decoder) pointer(n *yaml.Node, v reflect.Value, at *place) {
 func (d *decoder) mapping(n *yaml.Node, v reflect.Value, at *place) {
 	known := d.schema(v.Type())
 	if n.Kind != yaml.MappingNode {
-		d.bad(at, "expected keys with values (%s), found %s", strings.Join(known.names, ", "), kind(n))
+		d.unread(at, "expected keys with values (%s), found %s", strings.Join(known.names, ", "), kind(n))
 		return
 	}
 	seen := make(map[string]int, len(n.Content)/2)
@@ -192,7 +200,9 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, at *place) {
 		key, val := n.Content[i], n.Content[i+1]
 		here := &place{up: at, key: key.Value, line: key.Line}
 		if problem := badKey(key); problem != "" {
-			d.bad(&place{up: at.up, key: at.key, index: at.index, line: key.Line}, "%s", problem)
+			section := *at
+			section.line = key.Line
+			d.bad(&section, "%s", problem)
 			continue
 		}
 		if first, twice := seen[key.Value]; twice {
@@ -215,12 +225,12 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, at *place) {
 		if n.Kind == yaml.ScalarNode {
 			form = "[" + brief(n.Value) + "]"
 		}
-		d.bad(at, "expected a list, found %s: write %s", kind(n), form)
+		d.unread(at, "expected a list, found %s: write %s", kind(n), form)
 		return
 	}
 	items := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
 	for i, item := range n.Content {
-		d.value(item, items.Index(i), &place{up: at, index: i, line: item.Line})
+		d.value(item, items.Index(i), &place{up: at, item: true, index: i, line: item.Line})
 	}
 	v.Set(items)
 }

@@ -40,11 +40,11 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, at *place) {
 		if n.Kind == yaml.MappingNode && (n.Style&yaml.FlowStyle != 0 || len(n.Content) == 2) {
 			hint = "; a value with a colon in it needs quotes"
 		}
-		d.bad(at, "expected %s, found %s%s", example(v.Type()), kind(n), hint)
+		d.unread(at, "expected %s, found %s%s", example(v.Type()), kind(n), hint)
 		return
 	}
 	if err := setScalar(n.Value, v); err != nil {
-		d.bad(at, "%s", err)
+		d.unread(at, "%s", err)
 	}
 }
 
@@ -212,6 +212,10 @@ func example(t reflect.Type) string {
 		return `a file mode ("0660")`
 	}
 	switch k := t.Kind(); {
+	case k == reflect.Pointer:
+		return example(t.Elem())
+	case k == reflect.Struct && !isScalarType(t):
+		return "keys with values"
 	case k == reflect.Slice:
 		return "a list ([a, b], or [] for none)"
 	case k == reflect.Bool:

@@ -21,7 +21,8 @@ type Source struct {
 	root     *yaml.Node
 	problems []Problem
 	more     int
-	broke    map[string]bool
+	// unread are the paths of values that could not be read.
+	unread map[string]bool
 }
 
 // A Problem is one mistake. Path is "" when it concerns the file as a whole.
@@ -73,9 +74,12 @@ func (s *Source) Err() error {
 // parent that the file has. A value that could not be read at all, or that lies
 // in one that could not, is not complained of twice.
 func (s *Source) Bad(path, problem string) {
-	for p := path; p != ""; p = parent(p) {
-		if s.broke[p] {
+	for p := path; ; p = parent(p) {
+		if s.unread[p] {
 			return
+		}
+		if p == "" {
+			break
 		}
 	}
 	if s.full() {
@@ -97,11 +101,10 @@ func (s *Source) add(line int, path, text string) {
 	s.problems = append(s.problems, Problem{Line: max(1, line), Path: oneLine(path), Text: oneLine(text)})
 }
 
-func (s *Source) broken(path string) {
-	if s.broke == nil {
-		s.broke = map[string]bool{}
-	}
-	s.broke[path] = true
+// fatal adds what makes the whole text unreadable.
+func (s *Source) fatal(line int, text string) {
+	s.unread[""] = true
+	s.add(line, "", text)
 }
 
 // oneLine keeps a problem on its line whatever a file has in its keys.
@@ -200,6 +203,10 @@ func (s *Source) syntax(text []byte, err error) {
 		if n, err := strconv.Atoi(number); err == nil {
 			line, problem = n, after
 		}
+		// The parser's own faults are counted from zero, unlike the scanner's.
+		if strings.HasPrefix(problem, "did not find expected") {
+			line++
+		}
 	}
 	for _, h := range syntaxHints {
 		if strings.Contains(problem, h.says) {
@@ -210,7 +217,7 @@ func (s *Source) syntax(text []byte, err error) {
 	if n := tabIndent(text); n > 0 {
 		line, problem = n, "the line is indented with a tab: use spaces"
 	}
-	s.add(line, "", "this is not YAML: "+problem)
+	s.fatal(line, "this is not YAML: "+problem)
 }
 
 // syntaxHints say what is commonly behind what the YAML parser says.
