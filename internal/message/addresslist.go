@@ -1,0 +1,323 @@
+package message
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// mailbox is one address as the grammar has it, its domain not yet judged.
+type mailbox struct {
+	local   string // content, without quotes
+	domain  string // dots and atoms, or what is between the brackets
+	literal bool
+}
+
+// addressList parses the address-list of RFC 5322 §3.4 and §4.4 with the groups
+// of RFC 6854 and the UTF-8 of RFC 6532, in one pass from left to right without
+// going back: each octet is looked at a bounded number of times. Encoded words
+// are atoms here and never decoded (RFC 2047 §5).
+type addressList struct {
+	scanner
+	emit func(mailbox)
+	// doubt names the first thing that the grammar allows and that readers of
+	// mail show differently, or not at all.
+	doubt string
+	// ambiguous says that the doubt is about which domain is shown.
+	ambiguous bool
+}
+
+// parse reports whether the whole text is an address-list; if not, problem says
+// why. Addresses before the fault have been emitted.
+func (p *addressList) parse() bool {
+	inGroup := false
+	for {
+		r, ok := p.run()
+		if !ok {
+			return false
+		}
+		afterAddress := false
+		switch c := p.peek(); {
+		case c == '<':
+			if !p.angleAddr() {
+				return false
+			}
+			afterAddress = true
+		case c == '@':
+			if !p.bareAddr(r) {
+				return false
+			}
+			afterAddress = true
+		case c == ':' && !inGroup && r.words > 0:
+			inGroup = true
+			p.pos++
+			continue
+		case r.words > 0 || r.last == '.':
+			return p.fail("text without an address")
+		}
+		switch c := p.peek(); {
+		case p.atEnd():
+			if inGroup {
+				return p.fail("a group without its final semicolon")
+			}
+			return true
+		// §4.4: empty members of a list are allowed.
+		case c == ',':
+			p.pos++
+		case c == ';' && inGroup:
+			inGroup = false
+			p.pos++
+			if !p.afterGroup() {
+				return false
+			}
+		case afterAddress:
+			return p.unexpected("after an address")
+		default:
+			return p.unexpected("")
+		}
+	}
+}
+
+// afterGroup allows the end or a comma behind a group.
+func (p *addressList) afterGroup() bool {
+	if !p.cfws() {
+		return false
+	}
+	if p.atEnd() {
+		return true
+	}
+	if p.peek() != ',' {
+		return p.unexpected("after a group")
+	}
+	return true
+}
+
+// A wordRun is a run of words and dots: the display name before "<" or ":", or
+// the local part before "@". Which one, only the octet behind it says.
+type wordRun struct {
+	words int
+	last  byte   // 'w' word, '.' dot, 0 none yet
+	local []byte // content, as long as it can be a local part
+	// isLocal: words and dots in turn, as a local part has them.
+	isLocal bool
+	// gap: white space or a comment between the parts, or behind the last.
+	gap bool
+}
+
+// run reads words, dots and CFWS up to anything else.
+func (p *addressList) run() (wordRun, bool) {
+	r := wordRun{isLocal: true}
+	for {
+		start := p.pos
+		if !p.cfws() {
+			return r, false
+		}
+		spaced := p.pos > start
+		c := p.peek()
+		switch {
+		case p.atEnd():
+			return r, true
+		case c == '.':
+			// §4.1 allows dots in a phrase, though not in front.
+			if r.last != 'w' {
+				r.isLocal = false
+			}
+			if r.words == 0 {
+				return r, p.unexpected("")
+			}
+			p.pos++
+			r.gap = r.gap || spaced
+			r.last = '.'
+			r.local = append(r.local, '.')
+		case c == '"' || isAtext(c):
+			if r.last == 'w' {
+				r.isLocal = false
+			}
+			r.gap = r.gap || spaced && r.last != 0
+			word, ok := p.word()
+			if !ok {
+				return r, false
+			}
+			r.words++
+			r.last = 'w'
+			if r.isLocal {
+				r.local = append(r.local, word...)
+			}
+		default:
+			r.gap = r.gap || spaced && r.last != 0
+			return r, true
+		}
+	}
+}
+
+// bareAddr reads "@" and the domain behind the run that is the local part.
+func (p *addressList) bareAddr(r wordRun) bool {
+	if r.words == 0 || !r.isLocal || r.last != 'w' {
+		return p.unexpected("behind what is no local part")
+	}
+	p.pos++ // "@"
+	m := mailbox{local: string(r.local)}
+	if r.gap {
+		p.gapDoubt()
+	}
+	if !p.domainPart(&m) {
+		return false
+	}
+	p.check(m)
+	p.emit(m)
+	return true
+}
+
+// angleAddr reads "<", perhaps a source route, an address and ">".
+func (p *addressList) angleAddr() bool {
+	p.pos++ // "<"
+	if !p.cfws() {
+		return false
+	}
+	if c := p.peek(); c == '@' || c == ',' {
+		if !p.route() {
+			return false
+		}
+	}
+	r, ok := p.run()
+	if !ok {
+		return false
+	}
+	if p.peek() != '@' {
+		return p.unexpected("where an address should be")
+	}
+	if !p.bareAddr(r) {
+		return false
+	}
+	if p.peek() != '>' {
+		return p.unexpected("where > should be")
+	}
+	p.pos++
+	return p.cfws()
+}
+
+// route skips the obs-route of §4.4: none of its domains is the author's.
+func (p *addressList) route() bool {
+	p.doubts("a source route")
+	for {
+		if !p.cfws() {
+			return false
+		}
+		switch p.peek() {
+		case ',':
+			p.pos++
+		case '@':
+			p.pos++
+			var m mailbox
+			if !p.domainPart(&m) {
+				return false
+			}
+		case ':':
+			p.pos++
+			return true
+		default:
+			return p.unexpected("in a source route")
+		}
+	}
+}
+
+// domainPart reads a domain and the CFWS around it.
+func (p *addressList) domainPart(m *mailbox) bool {
+	start := p.pos
+	if !p.cfws() {
+		return false
+	}
+	if p.pos > start {
+		p.gapDoubt()
+	}
+	if p.peek() == '[' {
+		m.literal = true
+		return p.literal(m) && p.cfws()
+	}
+	// dot-atom of §3.2.3, or the atoms with CFWS around the dots of §4.4.
+	from, spaced := p.pos, false
+	var parts []byte
+	for {
+		atom := p.atom()
+		if atom == "" {
+			return p.unexpected("where a domain should be")
+		}
+		end := p.pos
+		if !p.cfws() {
+			return false
+		}
+		gap := p.pos > end
+		if p.peek() != '.' {
+			if !spaced {
+				m.domain = p.s[from:end]
+			} else {
+				m.domain = string(append(parts, atom...))
+			}
+			return true
+		}
+		p.pos++
+		parts = append(append(parts, atom...), '.')
+		dot := p.pos
+		if !p.cfws() {
+			return false
+		}
+		if gap || p.pos > dot {
+			spaced = true
+			p.gapDoubt()
+		}
+	}
+}
+
+// literal reads a domain literal, §3.4.1.
+func (p *addressList) literal(m *mailbox) bool {
+	start := p.pos + 1
+	for i := start; i < len(p.s); i++ {
+		switch p.s[i] {
+		case ']':
+			m.domain = p.s[start:i]
+			p.pos = i + 1
+			return true
+		case '[', '\\', '"', '<', '>', '(', ')', '@', ',', ';':
+			p.pos = i
+			return p.unexpected("in an address literal")
+		}
+	}
+	return p.fail("an address literal without its final bracket")
+}
+
+// check looks for what is grammatical in an address and yet shown as something
+// else.
+func (p *addressList) check(m mailbox) {
+	// RFC 2047 §5 (3): an encoded word must not appear in an addr-spec. Readers
+	// that decode before they parse show what it hides.
+	if i := strings.Index(m.local, "=?"); i >= 0 && strings.Contains(m.local[i+2:], "?=") {
+		p.doubts("an encoded word inside the address")
+		p.ambiguous = true
+	}
+	// "admin@good.example> "@bad.example is an address at bad.example.
+	if strings.ContainsAny(m.local, "@<>\uff20\ufe6b") {
+		p.doubts("an @ or angle bracket inside the local part")
+		p.ambiguous = true
+	}
+	for _, c := range m.local {
+		if c >= utf8.RuneSelf && !unicode.IsPrint(c) {
+			p.doubts(fmt.Sprintf("the invisible character %U inside the address", c))
+			p.ambiguous = true
+			return
+		}
+	}
+}
+
+// gapDoubt notes CFWS inside an address, which §3.4.1 says SHOULD NOT be there:
+// "a@good.example (x) .bad.example" is shown as the one and is the other.
+func (p *addressList) gapDoubt() {
+	p.doubts("white space or a comment inside the address")
+	p.ambiguous = true
+}
+
+func (p *addressList) doubts(what string) {
+	if p.doubt == "" {
+		p.doubt = what
+	}
+}

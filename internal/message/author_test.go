@@ -1,0 +1,118 @@
+package message
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// from builds a header with one From field of this value.
+func from(value string) Header {
+	return Header{{Name: "Received", Value: " by mx.example"}, {Name: "From", Value: " " + value}}
+}
+
+func TestAuthor(t *testing.T) {
+	long := strings.Repeat("a", 65)
+	tests := []struct {
+		name    string
+		header  Header
+		domains []string
+		problem string // part of it; "" means none
+	}{
+		// Well-formed.
+		{"a bare address", from("a@x.example"), []string{"x.example"}, ""},
+		{"a display name and an angle address", from("Joe Q. Public <john.q.public@example.com>"), []string{"example.com"}, ""},
+		{"DMA-001 the domain is lowered", from("user@EXAMPLE.Com"), []string{"example.com"}, ""},
+		{"DMA-001 EAI-001 a U-label becomes an A-label", from("user@BÜCHER.example"), []string{"xn--bcher-kva.example"}, ""},
+		{"DMA-001 a final dot is no part of the name", from("user@example.com."), []string{"example.com"}, "malformed"},
+		{"EAI-006 an ideographic full stop separates labels by the mapping only", from("a@bank。example"), []string{"bank.example"}, ""},
+		{"EAI-006 a full-width full stop too", from("a@bank．example"), []string{"bank.example"}, ""},
+		{"DMA-003 two addresses at one domain are one author domain", from("a@x.example, b@X.example"), []string{"x.example"}, ""},
+		{"DMA-004 ATK-011 two domains are both listed", from("a@x.example, B <b@y.example>"), []string{"x.example", "y.example"}, ""},
+		{"DMA-007 an @ in a quoted display name is text", from(`"a@b.example" <c@d.example>`), []string{"d.example"}, ""},
+		{"DMA-007 a comment before the address", from("(x@y.example) c@d.example"), []string{"d.example"}, ""},
+		{"DMA-007 a folded field", from("Name\r\n <c@\r\n\td.example>"), []string{"d.example"}, "white space"},
+		{"DMA-007 folds outside the address are harmless", from("Na\r\n me (c\r\n d)\r\n <c@d.example>\r\n (e)"), []string{"d.example"}, ""},
+		{"DMA-007 a quoted local part", from(`"john smith"@d.example`), []string{"d.example"}, ""},
+		{"DMA-007 comments around the angle address", from(`Pete(A nice \) chap) <pete(his account)@silly.test(his host)>`), []string{"silly.test"}, "comment inside"},
+		{"RFC 6854 a group with members", from("Managing Partners:ben@example.com,carol@example.com;"), []string{"example.com"}, ""},
+		{"a group and an address", from("A: a@x.example;, b@y.example"), []string{"x.example", "y.example"}, ""},
+		{"empty members of a list, §4.4", from(", a@x.example,, b@x.example,"), []string{"x.example"}, ""},
+		{"an 8-bit display name, RFC 6532", from("Jürgen <j@x.example>"), []string{"x.example"}, ""},
+		{"an 8-bit local part, RFC 6532", from("jürgen@x.example"), []string{"x.example"}, ""},
+		{"an encoded word is an ordinary display name", from("=?utf-8?B?YUBiLmV4YW1wbGU=?= <a@x.example>"), []string{"x.example"}, ""},
+		{"LIM-018 a local part of 65 octets is an address", from(long + "@x.example"), []string{"x.example"}, ""},
+		{"blanks inside the angle brackets", from("< a@x.example >"), []string{"x.example"}, ""},
+		{"a quote with folding inside", from("\"a\r\n b\" <a@x.example>"), []string{"x.example"}, ""},
+
+		// Number and names of the fields.
+		{"DMA-002 no From field", Header{{"To", " a@x.example"}}, nil, "no From field"},
+		{"ATK-010 Sender and Resent-From do not stand in for From", Header{{"Sender", " a@x.example"}, {"Resent-From", " a@x.example"}, {"Reply-To", " a@x.example"}}, nil, "no From field"},
+		{"DMA-002 ATK-007 two From fields", Header{{"From", " a@x.example"}, {"from", " b@y.example"}}, []string{"x.example", "y.example"}, "2 From fields"},
+		{"ATK-009 MIL-023 LIM-014 white space before the colon", Header{{"From ", " a@x.example"}, {"From", " b@y.example"}}, []string{"x.example", "y.example"}, "2 From fields"},
+		{"ATK-009 a fold before the colon", Header{{"From\r\n ", " a@x.example"}}, []string{"x.example"}, "white space before its colon"},
+		{"LIM-014 a no-break space in the name", Header{{"From\u00a0", " a@x.example"}, {"From", " b@y.example"}}, []string{"x.example", "y.example"}, "looks like From"},
+		{"LIM-014 a hyphen before the name", Header{{"-From", " a@x.example"}, {"From", " b@y.example"}}, []string{"x.example", "y.example"}, "looks like From"},
+		{"ATK-018 LIM-013 an 8-bit octet in the name", Header{{"From\xff", " a@x.example"}, {"From", " b@y.example"}}, []string{"x.example", "y.example"}, "looks like From"},
+		{"ATK-018 LIM-013 only a name with 8 bits", Header{{"From\xff", " a@x.example"}}, []string{"x.example"}, "no From field"},
+		{"ATK-018 LIM-013 8 bits in another name", Header{{"Subj\xfcct", " x"}, {"From", " b@y.example"}}, []string{"y.example"}, "malformed"},
+		{"X-From is another field", Header{{"X-From", " a@x.example"}, {"From", " b@y.example"}}, []string{"y.example"}, ""},
+		{"white space behind another name is allowed, §4.5.8", Header{{"Subject ", " x"}, {"From", " b@y.example"}}, []string{"y.example"}, ""},
+		{"a field without a name", Header{{"", " x"}, {"From", " b@y.example"}}, []string{"y.example"}, "malformed"},
+
+		// Malformed values.
+		{"DMA-002 an empty From", from(""), nil, "no address"},
+		{"DMA-005 a group without members", from("undisclosed:;"), nil, "no address"},
+		{"DMA-006 an unquoted comma in the display name", from("Foo, Inc. <a@x.example>"), []string{"x.example"}, "malformed"},
+		{"DMA-006 an unquoted @ in the display name", from("a@y.example <a@x.example>"), []string{"y.example", "x.example"}, "malformed"},
+		{"DMA-008 ATK-013 a source route never gives its own domain", from("<@good.example:u@evil.example>"), []string{"evil.example"}, "source route"},
+		{"DMA-008 a long source route", from("<@good.example,,@b.example :u@evil.example>"), []string{"evil.example"}, "source route"},
+		{"DMA-009 ATK-012 an encoded word as the whole field", from("=?utf-8?B?YUBiLmV4YW1wbGU=?="), nil, "malformed"},
+		{"DMA-009 ATK-012 an encoded word around the address", from("=?utf-8?Q?=61@bank.example?="), []string{"bank.example"}, "no domain name"},
+		{"DMA-009 ATK-012 an encoded word as local part", from("=?utf-8?Q?a=40bank.example=3E?=@evil.example"), []string{"evil.example"}, "encoded word"},
+		{"ATK-014 a quoted pair between addresses", from(`<a@good.example>\,<b@evil.example>`), []string{"good.example", "evil.example"}, "malformed"},
+		{"ATK-014 bare specials between addresses", from(`<a@good.example>:<b@evil.example>`), []string{"good.example", "evil.example"}, "malformed"},
+		{"ATK-015 text behind the angle address", from("<a@x.example>b@y.example"), []string{"x.example", "y.example"}, "malformed"},
+		{"ATK-048 a final odd character", from("a@x.example !"), []string{"x.example"}, "malformed"},
+		{"ATK-048 final white space is harmless", from("a@x.example \t "), []string{"x.example"}, ""},
+		{"ATK-068 an address in a comment is not an author", from("a@x.example (b@y.example)"), []string{"x.example"}, ""},
+		{"ATK-068 a comment inside the domain makes both readings count", from("a@bank.example (c) .evil.example"), []string{"bank.example.evil.example", "bank.example"}, "comment inside"},
+		{"ATK-068 a comment that is not closed", from("a@x.example (b@y.example"), []string{"x.example", "y.example"}, "comment without"},
+		{"LIM-012 ATK-066 a NUL", from("a@x.example\x00.evil.example"), []string{"x.example"}, "NUL"},
+		{"LIM-012 ATK-066 a bare CR", from("a@x.example\r, b@y.example"), []string{"x.example", "y.example"}, "line end"},
+		{"LIM-012 ATK-066 a bare LF", from("a@x.example\n b@y.example"), []string{"x.example", "y.example"}, "line end"},
+		{"LIM-012 a line end that begins another field", from("a@x.example\r\nFrom: b@y.example"), []string{"x.example", "y.example"}, "line end"},
+		{"a control character", from("a@x.example\x01"), []string{"x.example"}, "0x01"},
+		{"EAI-005 invalid UTF-8", from("a\xff <a@x.example>"), []string{"x.example"}, "UTF-8"},
+		{"EAI-005 invalid UTF-8 behind the domain", from("a@x.example\xff"), []string{"x.example"}, "UTF-8"},
+		{"EAI-002 bad Punycode", from("a@xn--bank-.example"), nil, "no domain name"},
+		{"EAI-002 a direction override in the domain", from("a@\u202eelpmaxe.x"), nil, "no domain name"},
+		{"an invisible character in the local part", from("a\u202eb@x.example"), []string{"x.example"}, "invisible"},
+		{"an address inside a quoted local part", from(`"admin@bank.example> "@evil.example`), []string{"evil.example", "bank.example"}, "inside the local part"},
+		{"DMA-053 an address literal", from("a@[192.0.2.1]"), nil, "literal"},
+		{"DMA-053 an address literal beside an address", from("a@[IPv6:2001:db8::1], b@x.example"), []string{"x.example"}, "literal"},
+		{"DMA-053 a single label", from("root@localhost"), nil, "two labels"},
+		{"DMA-053 an address without brackets", from("a@192.0.2.1"), nil, "two labels"},
+		{"LIM-008 deep comments", from(strings.Repeat("(", 11) + strings.Repeat(")", 11) + "a@x.example"), []string{"x.example"}, "nested"},
+		{"LIM-008 ten deep is allowed", from(strings.Repeat("(", 10) + strings.Repeat(")", 10) + "a@x.example"), []string{"x.example"}, ""},
+		{"a group in a group", from("a:b:c@x.example;;"), []string{"x.example"}, "malformed"},
+		{"a group that does not end", from("a:c@x.example"), []string{"x.example"}, "semicolon"},
+		{"no local part", from("@x.example"), []string{"x.example"}, "malformed"},
+		{"no domain", from("a@"), nil, "unexpected end"},
+		{"two dots", from("a..b@x.example"), []string{"x.example"}, "malformed"},
+		{"an angle bracket that does not close", from("<a@x.example"), []string{"x.example"}, "malformed"},
+		{"an empty angle address", from("Bank <>"), nil, "malformed"},
+		{"no address at all", from("Bank"), nil, "without an address"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := tt.header.Author()
+			if !slices.Equal(a.Domains, tt.domains) {
+				t.Errorf("domains %q, want %q", a.Domains, tt.domains)
+			}
+			if (a.Problem == "") != (tt.problem == "") || !strings.Contains(a.Problem, tt.problem) {
+				t.Errorf("problem %q, want %q", a.Problem, tt.problem)
+			}
+		})
+	}
+}
