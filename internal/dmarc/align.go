@@ -1,0 +1,96 @@
+package dmarc
+
+import (
+	"context"
+	"fmt"
+
+	"signpost/internal/message"
+)
+
+// maxWalks is for how many identifiers of one message DNS is asked; those beyond count
+// as not aligned. It bounds the look-ups that a message with many signatures can cause.
+const maxWalks = 16
+
+// alignment compares identifiers with one author domain.
+type alignment struct {
+	author string
+	// org is the author domain's organizational domain, "" until it is needed.
+	org    string
+	finder Finder
+	asked  *answers
+	walks  int
+}
+
+func newAlignment(d Discovery) *alignment {
+	a := &alignment{author: d.AuthorDomain, org: d.OrgDomain, finder: d.finder, asked: d.asked}
+	if a.asked == nil {
+		a.asked = &answers{}
+	}
+	return a
+}
+
+// first returns the first of those identifiers that are asked for whose domain is
+// aligned. The error is a failed look-up that left it open; it comes with no domain.
+func (a *alignment) first(ctx context.Context, r Resolver, mode Mode, ids []Identifier, which func(Identifier) bool) (string, error) {
+	var domains []string
+	for _, id := range ids {
+		domain, ok := message.DomainToASCII(id.Domain)
+		if !ok || !which(id) {
+			continue
+		}
+		// §4.10.2: the same domain needs no look-up, in either mode
+		if domain == a.author {
+			return domain, nil
+		}
+		domains = append(domains, domain)
+	}
+	if mode == Strict {
+		return "", nil
+	}
+	var unknown error
+	for _, domain := range domains {
+		ok, err := a.relaxed(ctx, r, domain)
+		if ok {
+			return domain, nil
+		}
+		if unknown == nil {
+			unknown = err
+		}
+	}
+	return "", unknown
+}
+
+// relaxed reports whether a domain has the author domain's organizational domain
+// (§4.4). Since that is the domain itself or one above it, no look-up is made for a
+// domain that cannot have it.
+func (a *alignment) relaxed(ctx context.Context, r Resolver, domain string) (bool, error) {
+	if a.org == "" {
+		if lastLabels(domain, 1) != lastLabels(a.author, 1) {
+			return false, nil
+		}
+		org, err := a.finder.organizational(ctx, r, a.asked, a.author)
+		if err != nil {
+			return false, err
+		}
+		a.org = org
+	}
+	if !within(domain, a.org) || a.walks >= maxWalks {
+		return false, nil
+	}
+	before := len(a.asked.steps)
+	org, err := a.finder.organizational(ctx, r, a.asked, domain)
+	if len(a.asked.steps) > before {
+		a.walks++
+	}
+	return err == nil && org == a.org, err
+}
+
+// undecided returns an error if a mechanism could not judge, for now, an identifier
+// that is aligned, or may be: had it passed, the message would have.
+func (a *alignment) undecided(ctx context.Context, r Resolver, mode Mode, mechanism string, ids []Identifier) error {
+	domain, err := a.first(ctx, r, mode, ids, Identifier.undecided)
+	if domain != "" {
+		return fmt.Errorf("%s could not be checked for %s, which is aligned", mechanism, domain)
+	}
+	return err
+}

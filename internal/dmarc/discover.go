@@ -1,0 +1,232 @@
+package dmarc
+
+import (
+	"context"
+	"fmt"
+
+	"signpost/internal/message"
+)
+
+// Method is how organizational domains are found, in the words of aggregate reports
+// (RFC 9990 §3.1.1.5).
+type Method string
+
+const (
+	TreeWalk Method = "treewalk" // by the records in DNS (RFC 9989 §4.10); the zero value too
+	PSL      Method = "psl"      // by a list of public suffixes (RFC 7489 §3.2)
+)
+
+// A Finder finds policy records and organizational domains. The zero value walks the
+// tree. It may be used by several goroutines.
+type Finder struct {
+	Method Method
+	// Suffixes is the list for PSL; nil is the one that was built in.
+	Suffixes *SuffixList
+}
+
+// A Discovery is what was found for one author domain. It belongs to one message and
+// one goroutine, and remembers each answer of DNS.
+type Discovery struct {
+	// AuthorDomain is the domain asked for, as A-labels.
+	AuthorDomain string
+	// Method tells how organizational domains were found.
+	Method Method
+	// Record is the record that applies, nil for none. It was found at RecordDomain:
+	// the author domain, its organizational domain or its public suffix.
+	Record       *Record
+	RecordDomain string
+	// OrgDomain is the author domain's organizational domain, "" if it was not needed
+	// to find the record.
+	OrgDomain string
+	// Published is the policy of the record that is for this author domain: its p=,
+	// sp= or np=.
+	Published Policy
+	// Reason says, for a person, why no record applies.
+	Reason string
+	// Err is set if the record could not be looked for, which another time may work.
+	Err error
+
+	finder Finder
+	// existence is the error of the question whether the author domain exists, which
+	// matters to a message that does not pass.
+	existence error
+	// invalid is set if there is no record but one that is invalid as a whole.
+	invalid bool
+	asked   *answers
+}
+
+// Steps returns the look-ups that were made for policy records, in their order; an
+// evaluation may add to them.
+func (d Discovery) Steps() []Step {
+	if d.asked == nil {
+		return nil
+	}
+	steps := make([]Step, len(d.asked.steps))
+	for i, s := range d.asked.steps {
+		steps[i] = *s
+	}
+	return steps
+}
+
+// Discover finds the policy record for an author domain (§4.10.1).
+func Discover(ctx context.Context, r Resolver, authorDomain string, method Method) Discovery {
+	return Finder{Method: method}.Discover(ctx, r, authorDomain)
+}
+
+// OrganizationalDomain finds a domain's organizational domain (§4.10.2). The error is
+// a failed look-up, or says that it is no domain name.
+func OrganizationalDomain(ctx context.Context, r Resolver, domain string, method Method) (string, error) {
+	return Finder{Method: method}.OrganizationalDomain(ctx, r, domain)
+}
+
+// Discover is the function of the same name, with this finder's method.
+func (f Finder) Discover(ctx context.Context, r Resolver, authorDomain string) Discovery {
+	if f.Method == "" {
+		f.Method = TreeWalk
+	}
+	d := Discovery{AuthorDomain: authorDomain, Method: f.Method, finder: f, asked: &answers{}}
+	// §5.3.1, RFC 8616 §6: names are looked up as A-labels
+	author, ok := message.DomainToASCII(authorDomain)
+	if !ok {
+		d.Reason = fmt.Sprintf("the author domain %q is not a domain name", quoted(authorDomain))
+		return d
+	}
+	d.AuthorDomain = author
+	own := d.asked.ask(ctx, r, author)
+	switch {
+	case own.Err != nil:
+		d.Err = own.Err
+		return d
+	case own.Record != nil:
+		d.apply(own)
+	case f.Method == PSL:
+		d.findByList(ctx, r, own)
+	default:
+		d.findByWalk(ctx, r)
+	}
+	d.choosePolicy(ctx, r)
+	return d
+}
+
+// findByWalk looks for the record above an author domain that has none (§4.10.1).
+func (d *Discovery) findByWalk(ctx context.Context, r Resolver) {
+	found, err := d.asked.walk(ctx, r, d.AuthorDomain)
+	if err != nil {
+		d.Err = err
+		return
+	}
+	d.OrgDomain = organizational(d.AuthorDomain, found)
+	for _, s := range found {
+		if s.Domain == d.OrgDomain {
+			d.apply(s)
+			return
+		}
+	}
+	// The walk stops at a public suffix, so it is the last one found. Its policy is for
+	// organizational domains without a record of their own (§4.10.1, note).
+	if len(found) > 0 {
+		d.apply(found[len(found)-1])
+	}
+}
+
+// findByList looks for the record of the organizational domain that the list knows
+// (RFC 7489 §6.6.3).
+func (d *Discovery) findByList(ctx context.Context, r Resolver, own *Step) {
+	d.OrgDomain = d.finder.registered(d.AuthorDomain)
+	// RFC 7489 §6.6.3 step 5: several records end the search
+	if own.several || d.OrgDomain == d.AuthorDomain {
+		return
+	}
+	s := d.asked.ask(ctx, r, d.OrgDomain)
+	switch {
+	case s.Err != nil:
+		d.Err = s.Err
+	case s.Record != nil:
+		d.apply(s)
+	}
+}
+
+// apply takes the record that applies, unless no policy can be taken from it (§4.10.1).
+func (d *Discovery) apply(s *Step) {
+	d.RecordDomain = s.Domain
+	if s.Record.Unusable != "" {
+		d.Reason = fmt.Sprintf("the DMARC record of %s is of no use: %s", s.Domain, s.Record.Unusable)
+		return
+	}
+	d.Record = s.Record
+}
+
+// choosePolicy sets the policy of the record for this author domain, or the reason why
+// there is none.
+func (d *Discovery) choosePolicy(ctx context.Context, r Resolver) {
+	if d.Err != nil {
+		return
+	}
+	if d.Record == nil {
+		d.explain()
+		return
+	}
+	rec := d.Record
+	// §4.10.1: p= for the domain itself; §4.7: sp= or else p= for those below
+	d.Published = rec.P
+	if d.RecordDomain == d.AuthorDomain {
+		return
+	}
+	if rec.SP != "" {
+		d.Published = rec.SP
+	}
+	if rec.NP == "" || rec.NP == d.Published {
+		return
+	}
+	// §3.2.13: np= is for domains that do not exist
+	exists, err := r.Exists(ctx, d.AuthorDomain)
+	if err != nil {
+		d.existence = fmt.Errorf("asking whether %s exists: %w", d.AuthorDomain, err)
+		return
+	}
+	if !exists {
+		d.Published = rec.NP
+	}
+}
+
+// explain says why no record applies.
+func (d *Discovery) explain() {
+	if d.Reason != "" {
+		return
+	}
+	d.Reason = "no DMARC record for " + d.AuthorDomain
+	for _, s := range d.asked.steps {
+		if s.invalid {
+			d.invalid = true
+			d.Reason = fmt.Sprintf("invalid DMARC record of %s: %s", s.Domain, s.Problem)
+			return
+		}
+	}
+	for _, s := range d.asked.steps {
+		if s.several {
+			d.Reason = fmt.Sprintf("no usable DMARC record for %s: at %s are %s", d.AuthorDomain, s.Domain, s.Problem)
+			return
+		}
+	}
+}
+
+// OrganizationalDomain is the function of the same name, with this finder's method.
+func (f Finder) OrganizationalDomain(ctx context.Context, r Resolver, domain string) (string, error) {
+	ascii, ok := message.DomainToASCII(domain)
+	if !ok {
+		return "", fmt.Errorf("%q is not a domain name", quoted(domain))
+	}
+	return f.organizational(ctx, r, &answers{}, ascii)
+}
+
+// organizational finds the organizational domain of a name in A-labels.
+func (f Finder) organizational(ctx context.Context, r Resolver, asked *answers, domain string) (string, error) {
+	if f.Method == PSL {
+		return f.registered(domain), nil
+	}
+	found, err := asked.walk(ctx, r, domain)
+	if err != nil {
+		return "", err
+	}
+	return organizational(domain, found), nil
+}

@@ -1,0 +1,178 @@
+package dmarc
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+)
+
+// Result is what DMARC says of a message, in the words of RFC 9989 §9.2. There is
+// None besides.
+type Result string
+
+const (
+	Pass      Result = "pass"      // an aligned identifier passed
+	Fail      Result = "fail"      // a record applies, and no aligned identifier passed
+	TempError Result = "temperror" // DNS failed where the answer hangs on it; another time may tell
+	PermError Result = "permerror" // the only record there is, is invalid as a whole
+)
+
+// An Identifier is a domain that SPF or DKIM has judged: the domain of the MAIL FROM
+// identity, or the d= of a signature (§4.4).
+type Identifier struct {
+	Domain string
+	// Pass is set if the domain was authenticated; TempError if that could not be found
+	// out for now. With neither, the identifier is of no use.
+	Pass, TempError bool
+}
+
+// An Evaluation is the outcome of DMARC for one author domain.
+type Evaluation struct {
+	Result Result
+	// AuthorDomain, RecordDomain and Record are as in the Discovery.
+	AuthorDomain, RecordDomain string
+	Record                     *Record
+	// OrgDomain is the author domain's organizational domain, "" if nothing needed it.
+	OrgDomain string
+	// Method tells how organizational domains were found.
+	Method Method
+	// Published is the policy that the record has for this author domain. Policy is the
+	// one asked for this message: None unless the result is fail, and one step lower
+	// than the published one under t=y. Both are None where no record applies.
+	Published, Policy Policy
+	// SPFAligned and DKIMAligned are the first authenticated domain of the mechanism that
+	// is aligned, as A-labels, or "". One that equals the author domain is aligned
+	// strictly.
+	SPFAligned, DKIMAligned string
+	// Reason says, for a person, what decided.
+	Reason string
+}
+
+// Evaluate compares identifiers with the author domain of a discovery, and selects the
+// policy (§4.10.2, §5.3.4 to §5.3.6).
+func Evaluate(ctx context.Context, r Resolver, d Discovery, spf, dkim []Identifier) Evaluation {
+	ev := Evaluation{Result: None, AuthorDomain: d.AuthorDomain, RecordDomain: d.RecordDomain,
+		OrgDomain: d.OrgDomain, Method: d.Method, Record: d.Record,
+		Published: None, Policy: None, Reason: d.Reason}
+	switch {
+	case d.Err != nil: // §5.3.6
+		ev.Result, ev.Reason = TempError, d.Err.Error()
+	case d.Record == nil && d.invalid: // §9.2
+		ev.Result = PermError
+	case d.Record != nil:
+		ev.Published = d.Published
+		ev.judge(ctx, r, d, spf, dkim)
+	} // else §5.3.2: DMARC does not apply
+	return ev
+}
+
+// judge decides between pass, fail and temperror where a record applies.
+func (ev *Evaluation) judge(ctx context.Context, r Resolver, d Discovery, spf, dkim []Identifier) {
+	a := newAlignment(d)
+	rec := d.Record
+	var spfErr, dkimErr error
+	ev.SPFAligned, spfErr = a.first(ctx, r, rec.ASPF, spf, Identifier.passed)
+	ev.DKIMAligned, dkimErr = a.first(ctx, r, rec.ADKIM, dkim, Identifier.passed)
+	if ev.SPFAligned != "" || ev.DKIMAligned != "" {
+		// §5.3.5: one is enough, whatever became of the others
+		ev.Result, ev.Reason = Pass, ev.whyPassed()
+		ev.OrgDomain = a.org
+		if a.org == "" {
+			// §4.10.2: the one domain of all counts as its own organizational domain
+			ev.OrgDomain = ev.AuthorDomain
+		}
+		return
+	}
+	err := cmp.Or(spfErr, dkimErr,
+		a.undecided(ctx, r, rec.ASPF, "SPF", spf), a.undecided(ctx, r, rec.ADKIM, "DKIM", dkim), d.existence)
+	ev.OrgDomain = a.org
+	if err != nil {
+		// §5.3.6: neither pass nor fail, and the policy cannot be applied
+		ev.Result, ev.Reason = TempError, err.Error()
+		return
+	}
+	ev.Result, ev.Policy, ev.Reason = Fail, ev.Published, whyFailed(spf, dkim)
+	if rec.Testing {
+		ev.Policy = ev.Policy.oneLower()
+	}
+}
+
+// oneLower is what remains of a policy under t=y (§4.7).
+func (p Policy) oneLower() Policy {
+	if p == Reject {
+		return Quarantine
+	}
+	return None
+}
+
+func (i Identifier) passed() bool    { return i.Pass }
+func (i Identifier) undecided() bool { return i.TempError && !i.Pass }
+
+func (ev *Evaluation) whyPassed() string {
+	var parts []string
+	for _, m := range []struct{ name, domain string }{{"SPF", ev.SPFAligned}, {"DKIM", ev.DKIMAligned}} {
+		switch m.domain {
+		case "":
+		case ev.AuthorDomain:
+			parts = append(parts, m.name+" domain "+m.domain+" is the author domain")
+		default:
+			parts = append(parts, m.name+" domain "+m.domain+" is aligned with the author domain")
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func whyFailed(spf, dkim []Identifier) string {
+	const most = 4
+	var parts []string
+	for _, m := range []struct {
+		name string
+		ids  []Identifier
+	}{{"SPF", spf}, {"DKIM", dkim}} {
+		for _, id := range m.ids {
+			if id.Pass && len(parts) < most {
+				parts = append(parts, fmt.Sprintf("%s domain %q", m.name, quoted(id.Domain)))
+			}
+		}
+	}
+	if len(parts) == 0 {
+		return "neither SPF nor DKIM authenticated a domain"
+	}
+	return "not aligned with the author domain: " + strings.Join(parts, ", ")
+}
+
+// Strictest returns the evaluation that counts for a message with several author
+// domains: of the failing ones the one with the strictest policy (§11.5), and never a
+// pass if another author domain did not pass. Of equals it is the first; of none, the
+// result is none.
+func Strictest(evaluations []Evaluation) Evaluation {
+	if len(evaluations) == 0 {
+		return Evaluation{Result: None, Published: None, Policy: None, Reason: "no author domain"}
+	}
+	strictest := evaluations[0]
+	for _, ev := range evaluations[1:] {
+		if ev.severity() > strictest.severity() {
+			strictest = ev
+		}
+	}
+	return strictest
+}
+
+func (ev *Evaluation) severity() int {
+	switch {
+	case ev.Result == Pass:
+		return 0
+	case ev.Result == PermError:
+		return 2
+	case ev.Result == TempError:
+		return 4
+	case ev.Result != Fail:
+		return 1
+	case ev.Policy == Reject:
+		return 6
+	case ev.Policy == Quarantine:
+		return 5
+	}
+	return 3
+}

@@ -1,0 +1,325 @@
+package dmarc
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"signpost/internal/message"
+)
+
+// None is the word of a Result (no policy applies) and of a Policy (no preference),
+// which is why it has no type of its own.
+const None = "none"
+
+// Policy is what a domain owner asks for mail that fails (RFC 9989 §4.7). It is a
+// wish and never by itself a ground to refuse a message (§7.4).
+type Policy string
+
+const (
+	Quarantine Policy = "quarantine"
+	Reject     Policy = "reject"
+)
+
+// Mode is how closely an identifier must match the author domain (RFC 9989 §4.4).
+type Mode string
+
+const (
+	Relaxed Mode = "r" // the same organizational domain
+	Strict  Mode = "s" // the same domain
+)
+
+// PSD says what a record's domain is (RFC 9989 §4.7, psd=).
+type PSD string
+
+const (
+	PSDYes     PSD = "y" // a public suffix domain
+	PSDNo      PSD = "n" // an organizational domain
+	PSDUnknown PSD = "u" // neither is said: the default
+)
+
+// A Record is one DMARC policy record, with the defaults filled in.
+type Record struct {
+	// Raw is the record's text as DNS gave it.
+	Raw string
+	// P is "none" where the record says nothing valid; SP and NP are then "".
+	P, SP, NP Policy
+	// ADKIM and ASPF are the alignment modes.
+	ADKIM, ASPF Mode
+	// FO are the failure reporting options, "0" unless RUF has a destination.
+	FO string
+	// Testing is t=y: policies are to be applied one step lower.
+	Testing bool
+	// PSD is the kind of domain the record is for.
+	PSD PSD
+	// RUA and RUF are where reports are wanted: the valid URIs, in order.
+	RUA, RUF []URI
+	// Unusable says, for a person, why no policy can be taken from the record
+	// (RFC 9989 §4.10.1); "" for a record that can be applied.
+	Unusable string
+	// Ignored says, for a person, what was wrong in the record and left out of
+	// account. It changes nothing.
+	Ignored []string
+}
+
+// ErrNotDMARC is the error for a text that is not a DMARC record at all: such TXT
+// records are passed over in silence.
+var ErrNotDMARC = errors.New(`not a DMARC record: it does not begin with "v=DMARC1"`)
+
+const (
+	// maxRecord is what one TXT record can hold (RFC 1035 §3.2.1).
+	maxRecord = 65535
+	// maxURIs is how many report destinations of one tag are kept.
+	maxURIs = 64
+	// maxIgnored is how many remarks about one record are kept.
+	maxIgnored = 16
+	// maxQuoted is how much of a record's text one remark repeats.
+	maxQuoted = 64
+)
+
+// ParseRecord reads a record. The error is ErrNotDMARC for any other TXT record, and
+// another for a DMARC record that is invalid as a whole; it is to be read as "no such
+// record". Whatever else is wrong with it is in Ignored and Unusable.
+func ParseRecord(txt string) (*Record, error) {
+	version, rest, _ := strings.Cut(txt, ";")
+	if !isVersion(version) {
+		return nil, ErrNotDMARC
+	}
+	if len(txt) > maxRecord {
+		return nil, fmt.Errorf("DMARC record of %d bytes: at most %d are read", len(txt), maxRecord)
+	}
+	p := parser{rec: &Record{Raw: txt, P: None, ADKIM: Relaxed, ASPF: Relaxed, FO: "0", PSD: PSDUnknown}}
+	p.seen[tagV] = true
+	for rest != "" {
+		var segment string
+		segment, rest, _ = strings.Cut(rest, ";")
+		if err := p.segment(segment); err != nil {
+			return nil, err
+		}
+	}
+	p.finish()
+	return p.rec, nil
+}
+
+// isVersion reports whether the first tag of a list is v=DMARC1. The value is case
+// sensitive (§4.7, §4.8).
+func isVersion(segment string) bool {
+	name, value, ok := strings.Cut(segment, "=")
+	return ok && message.EqualFold(trim(name), "v") && trim(value) == "DMARC1"
+}
+
+// trim removes the white space that may stand round a tag and its value (§4.8, and the
+// folding white space of RFC 6376 §3.2).
+func trim(s string) string { return strings.Trim(s, " \t\r\n") }
+
+// parser is the state of reading one record.
+type parser struct {
+	rec  *Record
+	seen [tagCount]bool
+	// unknown are the names of unknown tags met so far.
+	unknown map[string]struct{}
+	// validP and badSub are what §4.10.1 asks: is there a valid p=, is there an sp= or
+	// np= that is not valid.
+	validP, badSub bool
+}
+
+// tag is a tag the registry knows as active (§9.3).
+type tag int
+
+const (
+	tagUnknown tag = iota
+	tagV
+	tagP
+	tagSP
+	tagNP
+	tagADKIM
+	tagASPF
+	tagFO
+	tagT
+	tagPSD
+	tagRUA
+	tagRUF
+	tagCount
+)
+
+var tagNames = [tagCount]string{tagV: "v", tagP: "p", tagSP: "sp", tagNP: "np", tagADKIM: "adkim",
+	tagASPF: "aspf", tagFO: "fo", tagT: "t", tagPSD: "psd", tagRUA: "rua", tagRUF: "ruf"}
+
+func tagOf(name string) tag {
+	for t, n := range tagNames {
+		if n != "" && message.EqualFold(n, name) {
+			return tag(t)
+		}
+	}
+	return tagUnknown
+}
+
+// segment reads what stands between two semicolons.
+func (p *parser) segment(segment string) error {
+	name, value, ok := strings.Cut(segment, "=")
+	name, value = trim(name), trim(value)
+	// §4.8: syntax errors in the remainder of the record are discarded
+	switch {
+	case !ok && name == "":
+		p.ignore("", "empty tag")
+		return nil
+	case !ok:
+		p.ignore(name, `no "=" in it`)
+		return nil
+	case name == "":
+		p.ignore("="+value, "a value without a name")
+		return nil
+	}
+	t := tagOf(name)
+	// RFC 6376 §3.2: a list with two tags of one name is invalid
+	if !p.first(t, name) {
+		return fmt.Errorf("the tag %q stands twice in the DMARC record: remove one", quoted(name))
+	}
+	if t == tagUnknown {
+		p.ignore(name, "unknown or historic tag")
+		return nil
+	}
+	if !p.value(t, value) {
+		p.ignore(name+"="+value, "not a valid value")
+	}
+	return nil
+}
+
+// first reports whether no tag of this name was there before.
+func (p *parser) first(t tag, name string) bool {
+	if t != tagUnknown {
+		before := p.seen[t]
+		p.seen[t] = true
+		return !before
+	}
+	name = strings.ToLower(name)
+	if _, before := p.unknown[name]; before {
+		return false
+	}
+	if p.unknown == nil {
+		p.unknown = make(map[string]struct{})
+	}
+	p.unknown[name] = struct{}{}
+	return true
+}
+
+// value takes the value of a known tag, and reports false for one that is not valid,
+// which leaves the default. The literals of the ABNF are not case sensitive (§4.8).
+func (p *parser) value(t tag, value string) bool {
+	rec := p.rec
+	switch t {
+	case tagP:
+		p.validP = choose(&rec.P, value, None, Quarantine, Reject)
+		return p.validP
+	case tagSP:
+		return p.subdomain(&rec.SP, value)
+	case tagNP:
+		return p.subdomain(&rec.NP, value)
+	case tagADKIM:
+		return choose(&rec.ADKIM, value, Relaxed, Strict)
+	case tagASPF:
+		return choose(&rec.ASPF, value, Relaxed, Strict)
+	case tagPSD:
+		return choose(&rec.PSD, value, PSDYes, PSDNo, PSDUnknown)
+	case tagT:
+		rec.Testing = message.EqualFold(value, "y")
+		return rec.Testing || message.EqualFold(value, "n")
+	case tagFO:
+		return failureOptions(&rec.FO, value)
+	case tagRUA:
+		rec.RUA = p.uris(value)
+		return len(rec.RUA) > 0
+	case tagRUF:
+		rec.RUF = p.uris(value)
+		return len(rec.RUF) > 0
+	}
+	return false
+}
+
+func (p *parser) subdomain(to *Policy, value string) bool {
+	ok := choose(to, value, None, Quarantine, Reject)
+	p.badSub = p.badSub || !ok
+	return ok
+}
+
+// choose sets to to the one of the words that value is.
+func choose[T ~string](to *T, value string, words ...T) bool {
+	for _, w := range words {
+		if message.EqualFold(value, string(w)) {
+			*to = w
+			return true
+		}
+	}
+	return false
+}
+
+// failureOptions reads fo=: "0" or "1", "d" and "s", separated by colons, each once,
+// "0" and "1" not together (§4.7, §4.8).
+func failureOptions(to *string, value string) bool {
+	const longest = len("1:d:s")
+	if len(value) > 4*longest {
+		return false
+	}
+	var seen [4]bool
+	var options []string
+	for _, o := range strings.Split(value, ":") {
+		o = strings.ToLower(trim(o))
+		i := strings.Index("01ds", o)
+		if len(o) != 1 || i < 0 || seen[i] {
+			return false
+		}
+		seen[i] = true
+		options = append(options, o)
+	}
+	if seen[0] && seen[1] {
+		return false
+	}
+	*to = strings.Join(options, ":")
+	return true
+}
+
+// finish applies what only the whole record can tell.
+func (p *parser) finish() {
+	rec := p.rec
+	// §4.7: fo must be ignored if ruf is not specified
+	if len(rec.RUF) == 0 && p.seen[tagFO] {
+		rec.FO = "0"
+		p.ignore("fo", "means nothing without a valid ruf=")
+	}
+	// §4.10.1
+	if p.validP && !p.badSub {
+		return
+	}
+	what := "it has no valid p="
+	if p.badSub {
+		what = "its sp= or np= is not valid"
+	}
+	if len(rec.RUA) == 0 {
+		rec.Unusable = what + ", and no valid rua= that would make it p=none"
+		return
+	}
+	p.ignore("", what+", so it counts as p=none")
+	rec.P = None
+	if p.badSub {
+		rec.SP, rec.NP = "", ""
+	}
+}
+
+// ignore notes what was passed over, and why.
+func (p *parser) ignore(what, why string) {
+	if len(p.rec.Ignored) >= maxIgnored {
+		return
+	}
+	if what != "" {
+		why = fmt.Sprintf("%q: %s", quoted(what), why)
+	}
+	p.rec.Ignored = append(p.rec.Ignored, why)
+}
+
+// quoted cuts foreign text to what a remark may repeat.
+func quoted(s string) string {
+	if len(s) > maxQuoted {
+		return s[:maxQuoted] + "..."
+	}
+	return s
+}
