@@ -1,0 +1,63 @@
+package dmarc
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+)
+
+// counting notes the names that a resolver is asked for.
+type counting struct {
+	Resolver
+	names  []string // of LookupTXT
+	exists []string // of Exists
+}
+
+func (c *counting) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	c.names = append(c.names, name)
+	return c.Resolver.LookupTXT(ctx, name)
+}
+
+func (c *counting) Exists(ctx context.Context, name string) (bool, error) {
+	c.exists = append(c.exists, name)
+	return c.Resolver.Exists(ctx, name)
+}
+
+// records is a small DNS: TXT records by name. A name with none exists if it has an
+// entry; an entry of one record "!" is a look-up that fails.
+type records map[string][]string
+
+var errDNS = errors.New("SERVFAIL")
+
+func (r records) LookupTXT(_ context.Context, name string) ([]string, error) {
+	if len(r[name]) == 1 && r[name][0] == "!" {
+		return nil, errDNS
+	}
+	return r[name], nil
+}
+
+func (r records) Exists(_ context.Context, name string) (bool, error) {
+	if len(r[name]) == 1 && r[name][0] == "!" {
+		return false, errDNS
+	}
+	_, ok := r[name]
+	return ok, nil
+}
+
+// systemSuffixList reads the list that Debian's package publicsuffix installs, nil
+// where there is none.
+func systemSuffixList(t testing.TB) *SuffixList {
+	t.Helper()
+	f, err := os.Open("/usr/share/publicsuffix/public_suffix_list.dat")
+	if err != nil {
+		t.Logf("no public suffix list on this machine: %v", err)
+		return nil
+	}
+	defer f.Close()
+	l, err := ParseSuffixList(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
