@@ -1,0 +1,200 @@
+package spf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"signpost/internal/message"
+)
+
+// evaluation is one check with all that it recurses into. The limits hold for all
+// of it together (§4.6.4).
+type evaluation struct {
+	ctx      context.Context // lives exactly as long as the evaluation
+	resolver Resolver
+	query    Query
+	addr     netip.Addr
+	// sender is <sender>, local and domain its parts. They and the HELO name stay
+	// the same in recursion (§7.3).
+	sender, local, domain, helo string
+	// localUnusable: the local part has characters that no name can have.
+	localUnusable bool
+	lookups       int
+	voids         int
+	client        clientNames
+	explaining    bool   // the result is known, the limits no longer count
+	scratch       []byte // of targetName
+}
+
+// verdict is the result of one check_host(), and where its explanation comes
+// from.
+type verdict struct {
+	result      Result
+	mechanism   string
+	reason      string
+	explanation macroString // exp= of the record that decided
+	domain      string      // the domain of that record
+}
+
+// exception is the end of an evaluation without a match: an error result and why.
+type exception struct {
+	result Result
+	reason string
+}
+
+func permError(format string, args ...any) *exception {
+	return &exception{PermError, fmt.Sprintf(format, args...)}
+}
+
+var errTimeout = fmt.Errorf("the check took longer than %v (RFC 7208 §4.6.4)", Timeout)
+
+// evaluate fills in the outcome of checking out.Domain.
+func (out Outcome) evaluate(ctx context.Context, r Resolver, q Query, local string) Outcome {
+	ctx, cancel := context.WithTimeoutCause(ctx, Timeout, errTimeout)
+	defer cancel()
+	e := evaluation{
+		ctx: ctx, resolver: r, query: q,
+		// §5: a client on an IPv4-mapped address is an IPv4 client.
+		addr:   q.Addr.Unmap().WithZone(""),
+		sender: local + "@" + out.Domain, local: local, domain: out.Domain,
+		helo:          q.Helo,
+		localUnusable: !isASCII(local),
+	}
+	// RFC 8616 §4, though a client should have sent A-labels.
+	if !isASCII(q.Helo) {
+		e.helo, _ = message.DomainToASCII(q.Helo)
+	}
+	v := e.checkHost(out.Domain)
+	out.Result, out.Reason = v.result, v.reason
+	out.Lookups, out.VoidLookups = e.lookups, e.voids
+	out.Mechanism = v.mechanism
+	if len(out.Mechanism) > maxQuote {
+		out.Mechanism = out.Mechanism[:maxQuote] + "..."
+	}
+	// §6.2: only a match of a "-" directive is explained.
+	if v.result == Fail && q.Explain && v.explanation.text != "" {
+		e.explaining = true
+		out.Explanation = e.explain(v)
+	}
+	return out
+}
+
+// checkHost is check_host() of §4 for one domain: the one under check, or the
+// target of an include or redirect.
+func (e *evaluation) checkHost(domain string) verdict {
+	// §4.3, also for a target
+	if !strings.Contains(domain, ".") {
+		return verdict{result: None, reason: quote(domain) + " is not a fully qualified domain name (RFC 7208 §4.3)"}
+	}
+	text, v := e.lookupRecord(domain)
+	if v != nil {
+		return *v
+	}
+	r, err := parseRecord(text)
+	if err != nil {
+		return verdict{result: PermError, reason: "syntax error in the SPF record of " + quote(domain) + ": " + err.Error()}
+	}
+	for i := range r.terms {
+		t := &r.terms[i]
+		matched, ex := e.match(t, domain)
+		if ex != nil {
+			return verdict{result: ex.result, reason: ex.reason, mechanism: t.text}
+		}
+		if matched {
+			return verdict{result: t.qualifier, mechanism: t.text, explanation: r.explanation, domain: domain}
+		}
+	}
+	// §5.1: with an "all" one of the terms has matched.
+	if r.redirect.text != "" {
+		return e.redirect(r.redirect, domain)
+	}
+	return verdict{result: Neutral, reason: "nothing in the SPF record of " + quote(domain) + " matched (RFC 7208 §4.7)"}
+}
+
+// lookupRecord fetches the SPF record of a domain; the verdict is not nil if there
+// is not exactly one.
+func (e *evaluation) lookupRecord(domain string) (string, *verdict) {
+	// §4.4: type TXT only
+	texts, err := e.resolver.LookupTXT(e.ctx, domain)
+	if err != nil {
+		ex := e.tempError(err)
+		return "", &verdict{result: ex.result, reason: ex.reason}
+	}
+	text, found := "", 0
+	for _, t := range texts {
+		if isRecord(t) {
+			text = t
+			found++
+		}
+	}
+	switch found {
+	case 0:
+		return "", &verdict{result: None, reason: quote(domain) + " has no SPF record (RFC 7208 §4.5)"}
+	case 1:
+		return text, nil
+	}
+	return "", &verdict{result: PermError, reason: fmt.Sprintf("%s has %d SPF records, one is allowed (RFC 7208 §4.5)", quote(domain), found)}
+}
+
+// redirect continues with the record of another domain (§6.1), and with that
+// record's exp= (§6.2).
+func (e *evaluation) redirect(target macroString, domain string) verdict {
+	term := "redirect=" + target.text
+	ex := e.countTerm()
+	name := ""
+	if ex == nil {
+		name, ex = e.targetName(target, domain)
+	}
+	if ex != nil {
+		return verdict{result: ex.result, reason: ex.reason, mechanism: term}
+	}
+	if name == "" {
+		return verdict{result: PermError, mechanism: term,
+			reason: quote(target.text) + " makes no domain name to redirect to (RFC 7208 §6.1)"}
+	}
+	v := e.checkHost(name)
+	if v.result == None {
+		return verdict{result: PermError, mechanism: term, reason: "the target of a redirect: " + v.reason}
+	}
+	return v
+}
+
+// countTerm counts a term that asks the DNS, before it does (§4.6.4).
+func (e *evaluation) countTerm() *exception {
+	if e.explaining {
+		return nil
+	}
+	if e.ctx.Err() != nil {
+		return e.tempError(e.ctx.Err())
+	}
+	if e.lookups == MaxLookups {
+		return permError("more than %d terms that look up the DNS (RFC 7208 §4.6.4)", MaxLookups)
+	}
+	e.lookups++
+	return nil
+}
+
+// countVoid counts a look-up of a term that found nothing (§4.6.4).
+func (e *evaluation) countVoid() *exception {
+	if e.explaining {
+		return nil
+	}
+	e.voids++
+	if e.voids > MaxVoidLookups {
+		return permError("%d void lookups, at most %d are allowed (RFC 7208 §4.6.4)", e.voids, MaxVoidLookups)
+	}
+	return nil
+}
+
+// tempError is the end by a look-up that failed (§4.4, §5).
+func (e *evaluation) tempError(err error) *exception {
+	if e.ctx.Err() != nil {
+		if cause := context.Cause(e.ctx); errors.Is(cause, errTimeout) {
+			err = cause
+		}
+	}
+	return &exception{TempError, printable(err.Error())}
+}

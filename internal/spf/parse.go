@@ -1,0 +1,187 @@
+package spf
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"signpost/internal/message"
+)
+
+// version is how an SPF record begins (§4.5).
+const version = "v=spf1"
+
+// record is an SPF record whose syntax has been checked as a whole.
+type record struct {
+	terms       []term // the directives, in order
+	redirect    macroString
+	explanation macroString
+}
+
+// term is one directive: a qualifier and a mechanism (§4.6.1).
+type term struct {
+	text      string // as written
+	qualifier Result
+	mechanism mechanism
+	target    macroString  // empty: the current domain
+	network   netip.Prefix // of ip4 and ip6
+	bits      cidrLengths  // of a and mx
+}
+
+// cidrLengths are the prefix lengths for the two address families (§5.6).
+type cidrLengths struct{ ip4, ip6 uint8 }
+
+type mechanism uint8
+
+const (
+	mechanismAll mechanism = iota
+	mechanismInclude
+	mechanismA
+	mechanismMX
+	mechanismPTR
+	mechanismIP4
+	mechanismIP6
+	mechanismExists
+)
+
+// mechanismNames are the names by the value of the mechanism. They are compared
+// as ASCII: strings.ToLower would make an "i" of U+0130.
+var mechanismNames = [...]string{"all", "include", "a", "mx", "ptr", "ip4", "ip6", "exists"}
+
+// isRecord reports whether a TXT record is an SPF record: the version section
+// ends with a space or with the record (§4.5).
+func isRecord(text string) bool {
+	n := len(version)
+	return len(text) >= n && message.EqualFold(text[:n], version) && (len(text) == n || text[n] == ' ')
+}
+
+// parseRecord checks the syntax of a whole record (§4.6, §12), which isRecord.
+func parseRecord(text string) (record, error) {
+	var r record
+	if len(text) > maxRecord {
+		return r, fmt.Errorf("the record has %d octets, more than %d", len(text), maxRecord)
+	}
+	rest := text[len(version):]
+	const enough = 8 // of the records that are published, nearly all
+	r.terms = make([]term, 0, min(strings.Count(rest, " "), enough))
+	// §12: terms = *( 1*SP ( directive / modifier ) ), then *SP. No other white
+	// space separates terms.
+	for word := range strings.SplitSeq(rest, " ") {
+		if word == "" {
+			continue
+		}
+		if err := r.addTerm(word); err != nil {
+			return r, fmt.Errorf("%s: %w", quote(word), err)
+		}
+	}
+	return r, nil
+}
+
+// addTerm tells modifiers from directives. §4.6.1: in a modifier "=" comes before
+// any ":" or "/".
+func (r *record) addTerm(word string) error {
+	if i := strings.IndexAny(word, "=:/"); i >= 0 && word[i] == '=' {
+		return r.addModifier(word[:i], word[i+1:])
+	}
+	t, err := parseDirective(word)
+	if err != nil {
+		return err
+	}
+	r.terms = append(r.terms, t)
+	return nil
+}
+
+func (r *record) addModifier(name, value string) error {
+	switch {
+	case message.EqualFold(name, "redirect"):
+		return parseOnce(&r.redirect, value)
+	case message.EqualFold(name, "exp"):
+		return parseOnce(&r.explanation, value)
+	case !isModifierName(name):
+		return errors.New("not the name of a modifier (RFC 7208 §4.6.1)")
+	}
+	// §6: other modifiers are ignored, but §4.6 checks the syntax of all terms.
+	_, err := parseMacroString(value, inUnknownModifier)
+	return err
+}
+
+// parseOnce reads the value of a modifier that may stand only once (§6).
+func parseOnce(m *macroString, value string) error {
+	if m.text != "" {
+		return errors.New("the record has this modifier twice (RFC 7208 §6)")
+	}
+	var err error
+	*m, err = parseDomainSpec(value)
+	return err
+}
+
+// isModifierName: ALPHA *( ALPHA / DIGIT / "-" / "_" / "." ), §4.6.1.
+func isModifierName(s string) bool {
+	if s == "" || !isAlpha(s[0]) {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if !isAlpha(c) && !isDigit(c) && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+func parseDirective(word string) (term, error) {
+	t := term{text: word, qualifier: Pass, bits: cidrLengths{32, 128}}
+	body := word[1:]
+	switch word[0] {
+	case '+':
+	case '-':
+		t.qualifier = Fail
+	case '~':
+		t.qualifier = SoftFail
+	case '?':
+		t.qualifier = Neutral
+	default:
+		body = word
+	}
+	name, argument := body, ""
+	if i := strings.IndexAny(body, ":/"); i >= 0 {
+		name, argument = body[:i], body[i:]
+	}
+	for m, known := range mechanismNames {
+		if message.EqualFold(name, known) {
+			t.mechanism = mechanism(m)
+			return t, t.parseArgument(argument)
+		}
+	}
+	return t, errors.New("no such mechanism (RFC 7208 §4.6.1)")
+}
+
+// parseArgument reads what follows the name of the mechanism, from the ":" or "/"
+// on (§12).
+func (t *term) parseArgument(argument string) error {
+	switch t.mechanism {
+	case mechanismAll:
+		if argument != "" {
+			return errors.New("all takes no argument (RFC 7208 §5.1)")
+		}
+		return nil
+	case mechanismIP4, mechanismIP6:
+		return t.parseNetwork(argument)
+	case mechanismA, mechanismMX:
+		if err := t.cutDualCIDR(&argument); err != nil {
+			return err
+		}
+	}
+	if argument == "" {
+		if t.mechanism == mechanismInclude || t.mechanism == mechanismExists {
+			return errors.New("a domain name is missing (RFC 7208 §12)")
+		}
+		return nil
+	}
+	if argument[0] != ':' {
+		return errors.New("a prefix length is not allowed here, or is not well-formed (RFC 7208 §12)")
+	}
+	var err error
+	t.target, err = parseDomainSpec(argument[1:])
+	return err
+}

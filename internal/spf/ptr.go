@@ -1,0 +1,116 @@
+package spf
+
+import (
+	"slices"
+	"strings"
+
+	"signpost/internal/message"
+)
+
+// clientNames are the names that the reverse mapping of the client's address
+// gives, fetched once in an evaluation.
+type clientNames struct {
+	fetched bool
+	void    bool // the answer was empty; an error is not
+	names   []clientName
+}
+
+// clientName is a name with what has been found out of it.
+type clientName struct {
+	name  string
+	state validation
+}
+
+type validation uint8
+
+const (
+	unknown validation = iota
+	valid
+	invalid
+)
+
+// matchPTR matches if a validated name of the client is the target or below it
+// (§5.5).
+func (e *evaluation) matchPTR(target string) (bool, *exception) {
+	names := e.clientNames()
+	if e.client.void {
+		return false, e.countVoid()
+	}
+	for i := range names {
+		if isWithin(names[i].name, target) && e.validate(&names[i]) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// validatedName is the value of %{p} (§7.3): the domain itself if the client has
+// that name, else a name below it, else any validated name. The first %{p} of an
+// evaluation is a term that looks up the DNS, unless a ptr has done so before it
+// (§4.6.4).
+func (e *evaluation) validatedName(domain string) (string, *exception) {
+	if !e.client.fetched {
+		if ex := e.countTerm(); ex != nil {
+			return "", ex
+		}
+		if e.clientNames(); e.client.void {
+			if ex := e.countVoid(); ex != nil {
+				return "", ex
+			}
+		}
+	}
+	names := e.client.names
+	for _, fits := range []func(name string) bool{
+		func(name string) bool { return message.EqualFold(name, domain) },
+		func(name string) bool { return isWithin(name, domain) },
+		func(string) bool { return true },
+	} {
+		for i := range names {
+			if fits(names[i].name) && e.validate(&names[i]) {
+				return names[i].name, nil
+			}
+		}
+	}
+	return "unknown", nil
+}
+
+// clientNames looks up the reverse mapping. An error there is no match, and no
+// void look-up either (§5.5).
+func (e *evaluation) clientNames() []clientName {
+	c := &e.client
+	if c.fetched {
+		return c.names
+	}
+	c.fetched = true
+	answer, err := e.resolver.LookupPTR(e.ctx, e.addr)
+	c.void = err == nil && len(answer) == 0
+	// §4.6.4: all but the first ten are ignored.
+	for _, name := range answer[:min(len(answer), maxPTRNames)] {
+		c.names = append(c.names, clientName{name: withoutDot(name)})
+	}
+	c.names = slices.DeleteFunc(c.names, func(n clientName) bool { return !usableName(n.name) })
+	return c.names
+}
+
+// validate reports whether the name leads back to the client. An error means that
+// it does not (§5.5).
+func (e *evaluation) validate(n *clientName) bool {
+	if n.state == unknown {
+		n.state = invalid
+		if addrs, err := e.addresses(n.name); err == nil && slices.Contains(addrs, e.addr) {
+			n.state = valid
+		}
+	}
+	return n.state == valid
+}
+
+// isWithin reports whether a name is the domain or below it.
+func isWithin(name, domain string) bool {
+	if message.EqualFold(name, domain) {
+		return true
+	}
+	i := len(name) - len(domain)
+	return i > 0 && name[i-1] == '.' && message.EqualFold(name[i:], domain)
+}
+
+func withoutDot(name string) string { return strings.TrimSuffix(name, ".") }
