@@ -49,7 +49,7 @@ func permError(format string, args ...any) *exception {
 	return &exception{PermError, fmt.Sprintf(format, args...)}
 }
 
-var errTimeout = fmt.Errorf("the check took longer than %v (RFC 7208 §4.6.4)", Timeout)
+var errTimeout = fmt.Errorf("the check took longer than %v (RFC 7208 section 4.6.4)", Timeout)
 
 // evaluate fills in the outcome of checking out.Domain.
 func (out Outcome) evaluate(ctx context.Context, r Resolver, q Query, local string) Outcome {
@@ -87,7 +87,7 @@ func (out Outcome) evaluate(ctx context.Context, r Resolver, q Query, local stri
 func (e *evaluation) checkHost(domain string) verdict {
 	// §4.3, also for a target
 	if !strings.Contains(domain, ".") {
-		return verdict{result: None, reason: quote(domain) + " is not a fully qualified domain name (RFC 7208 §4.3)"}
+		return verdict{result: None, reason: quote(domain) + " is not a fully qualified domain name (RFC 7208 section 4.3)"}
 	}
 	text, v := e.lookupRecord(domain)
 	if v != nil {
@@ -111,7 +111,7 @@ func (e *evaluation) checkHost(domain string) verdict {
 	if r.redirect.text != "" {
 		return e.redirect(r.redirect, domain)
 	}
-	return verdict{result: Neutral, reason: "nothing in the SPF record of " + quote(domain) + " matched (RFC 7208 §4.7)"}
+	return verdict{result: Neutral, reason: "nothing in the SPF record of " + quote(domain) + " matched (RFC 7208 section 4.7)"}
 }
 
 // lookupRecord fetches the SPF record of a domain; the verdict is not nil if there
@@ -132,11 +132,11 @@ func (e *evaluation) lookupRecord(domain string) (string, *verdict) {
 	}
 	switch found {
 	case 0:
-		return "", &verdict{result: None, reason: quote(domain) + " has no SPF record (RFC 7208 §4.5)"}
+		return "", &verdict{result: None, reason: quote(domain) + " has no SPF record (RFC 7208 section 4.5)"}
 	case 1:
 		return text, nil
 	}
-	return "", &verdict{result: PermError, reason: fmt.Sprintf("%s has %d SPF records, one is allowed (RFC 7208 §4.5)", quote(domain), found)}
+	return "", &verdict{result: PermError, reason: fmt.Sprintf("%s has %d SPF records, one is allowed (RFC 7208 section 4.5)", quote(domain), found)}
 }
 
 // redirect continues with the record of another domain (§6.1), and with that
@@ -153,7 +153,7 @@ func (e *evaluation) redirect(target macroString, domain string) verdict {
 	}
 	if name == "" {
 		return verdict{result: PermError, mechanism: term,
-			reason: quote(target.text) + " makes no domain name to redirect to (RFC 7208 §6.1)"}
+			reason: quote(target.text) + " makes no domain name to redirect to (RFC 7208 section 6.1)"}
 	}
 	v := e.checkHost(name)
 	if v.result == None {
@@ -171,7 +171,7 @@ func (e *evaluation) countTerm() *exception {
 		return e.tempError(e.ctx.Err())
 	}
 	if e.lookups == MaxLookups {
-		return permError("more than %d terms that look up the DNS (RFC 7208 §4.6.4)", MaxLookups)
+		return permError("more than %d terms that look up the DNS (RFC 7208 section 4.6.4)", MaxLookups)
 	}
 	e.lookups++
 	return nil
@@ -184,7 +184,7 @@ func (e *evaluation) countVoid() *exception {
 	}
 	e.voids++
 	if e.voids > MaxVoidLookups {
-		return permError("%d void lookups, at most %d are allowed (RFC 7208 §4.6.4)", e.voids, MaxVoidLookups)
+		return permError("%d void lookups, at most %d are allowed (RFC 7208 section 4.6.4)", e.voids, MaxVoidLookups)
 	}
 	return nil
 }

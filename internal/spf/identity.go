@@ -41,10 +41,10 @@ func check(ctx context.Context, r Resolver, q Query, s sender) Outcome {
 	domain, ok := message.DomainToASCII(s.domain)
 	switch {
 	case !ok:
-		out.Reason = quote(s.domain) + " is not a domain name (RFC 7208 §4.3)"
+		out.Reason = quote(s.domain) + " is not a domain name (RFC 7208 section 4.3)"
 		return out
 	case !strings.Contains(domain, "."):
-		out.Reason = quote(domain) + " is not a fully qualified domain name (RFC 7208 §4.3)"
+		out.Reason = quote(domain) + " is not a fully qualified domain name (RFC 7208 section 4.3)"
 		return out
 	}
 	out.Domain = domain

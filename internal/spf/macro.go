@@ -55,11 +55,11 @@ const (
 )
 
 var (
-	errMacroSyntax = errors.New("a % begins no macro (RFC 7208 §7.1)")
-	errMacroLetter = errors.New("no such macro letter, or not one allowed here (RFC 7208 §7.2)")
-	errMacroZero   = errors.New("a macro keeps no parts (RFC 7208 §7.3)")
-	errCharacter   = errors.New("a character other than visible ASCII (RFC 7208 §7.1)")
-	errDomainEnd   = errors.New("ends neither in a top-level domain nor in a macro (RFC 7208 §7.1)")
+	errMacroSyntax = errors.New("a % begins no macro (RFC 7208 section 7.1)")
+	errMacroLetter = errors.New("no such macro letter, or not one allowed here (RFC 7208 section 7.2)")
+	errMacroZero   = errors.New("a macro keeps no parts (RFC 7208 section 7.3)")
+	errCharacter   = errors.New("a character other than visible ASCII (RFC 7208 section 7.1)")
+	errDomainEnd   = errors.New("ends neither in a top-level domain nor in a macro (RFC 7208 section 7.1)")
 )
 
 // parseMacroString checks the syntax of a macro-string or explain-string.

@@ -52,7 +52,7 @@ func (e *evaluation) matchName(t *term, name string) (bool, *exception) {
 // include matches if the client passes the check of another domain (§5.2).
 func (e *evaluation) include(t *term, name string) (bool, *exception) {
 	if name == "" {
-		return false, permError("%s makes no domain name to include (RFC 7208 §5.2)", quote(t.text))
+		return false, permError("%s makes no domain name to include (RFC 7208 section 5.2)", quote(t.text))
 	}
 	switch v := e.checkHost(name); v.result {
 	case Pass:
@@ -89,7 +89,7 @@ func (e *evaluation) matchMX(t *term, name string) (bool, *exception) {
 		return false, e.countVoid()
 	}
 	if len(hosts) > maxMXHosts {
-		return false, permError("%s has %d MX hosts, at most %d are allowed (RFC 7208 §4.6.4)", quote(name), len(hosts), maxMXHosts)
+		return false, permError("%s has %d MX hosts, at most %d are allowed (RFC 7208 section 4.6.4)", quote(name), len(hosts), maxMXHosts)
 	}
 	for _, host := range hosts {
 		host = withoutDot(host)

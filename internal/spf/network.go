@@ -10,14 +10,14 @@ import (
 // ":" network [ "/" length ].
 func (t *term) parseNetwork(argument string) error {
 	if len(argument) < 2 || argument[0] != ':' {
-		return errors.New("an address is missing (RFC 7208 §5.6)")
+		return errors.New("an address is missing (RFC 7208 section 5.6)")
 	}
 	text, length, hasLength := strings.Cut(argument[1:], "/")
 	// ParseAddr is as strict as the grammar: four decimal numbers without leading
 	// zeros for IPv4, RFC 4291 §2.2 for IPv6. Only the zone has to be refused.
 	addr, err := netip.ParseAddr(text)
 	if err != nil || addr.Zone() != "" || addr.Is4() != (t.mechanism == mechanismIP4) {
-		return errors.New("not a complete address of the family (RFC 7208 §5.6)")
+		return errors.New("not a complete address of the family (RFC 7208 section 5.6)")
 	}
 	bits := addr.BitLen()
 	if hasLength {
@@ -31,7 +31,7 @@ func (t *term) parseNetwork(argument string) error {
 	return nil
 }
 
-var errPrefixLength = errors.New("the prefix length is out of range or has leading zeros (RFC 7208 §5.6)")
+var errPrefixLength = errors.New("the prefix length is out of range or has leading zeros (RFC 7208 section 5.6)")
 
 // cutDualCIDR cuts [ "/" ip4-length ] [ "//" ip6-length ] from the end of an
 // argument. It goes from the right, since a domain-spec may hold slashes and

@@ -99,7 +99,7 @@ func (r *record) addModifier(name, value string) error {
 	case message.EqualFold(name, "exp"):
 		return parseOnce(&r.explanation, value)
 	case !isModifierName(name):
-		return errors.New("not the name of a modifier (RFC 7208 §4.6.1)")
+		return errors.New("not the name of a modifier (RFC 7208 section 4.6.1)")
 	}
 	// §6: other modifiers are ignored, but §4.6 checks the syntax of all terms.
 	_, err := parseMacroString(value, inUnknownModifier)
@@ -109,7 +109,7 @@ func (r *record) addModifier(name, value string) error {
 // parseOnce reads the value of a modifier that may stand only once (§6).
 func parseOnce(m *macroString, value string) error {
 	if m.text != "" {
-		return errors.New("the record has this modifier twice (RFC 7208 §6)")
+		return errors.New("the record has this modifier twice (RFC 7208 section 6)")
 	}
 	var err error
 	*m, err = parseDomainSpec(value)
@@ -153,7 +153,7 @@ func parseDirective(word string) (term, error) {
 			return t, t.parseArgument(argument)
 		}
 	}
-	return t, errors.New("no such mechanism (RFC 7208 §4.6.1)")
+	return t, errors.New("no such mechanism (RFC 7208 section 4.6.1)")
 }
 
 // parseArgument reads what follows the name of the mechanism, from the ":" or "/"
@@ -162,7 +162,7 @@ func (t *term) parseArgument(argument string) error {
 	switch t.mechanism {
 	case mechanismAll:
 		if argument != "" {
-			return errors.New("all takes no argument (RFC 7208 §5.1)")
+			return errors.New("all takes no argument (RFC 7208 section 5.1)")
 		}
 		return nil
 	case mechanismIP4, mechanismIP6:
@@ -174,12 +174,12 @@ func (t *term) parseArgument(argument string) error {
 	}
 	if argument == "" {
 		if t.mechanism == mechanismInclude || t.mechanism == mechanismExists {
-			return errors.New("a domain name is missing (RFC 7208 §12)")
+			return errors.New("a domain name is missing (RFC 7208 section 12)")
 		}
 		return nil
 	}
 	if argument[0] != ':' {
-		return errors.New("a prefix length is not allowed here, or is not well-formed (RFC 7208 §12)")
+		return errors.New("a prefix length is not allowed here, or is not well-formed (RFC 7208 section 12)")
 	}
 	var err error
 	t.target, err = parseDomainSpec(argument[1:])
