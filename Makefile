@@ -1,0 +1,53 @@
+# What can be made here. `make` alone builds the program.
+
+GO ?= go
+# Seconds for each fuzz target, and for all of them together.
+FUZZ_SECONDS ?= 10
+FUZZ_TOTAL ?= 600
+
+.PHONY: build run test test-unit e2e conformance fuzz bench lint clean
+
+# build: the program, one static file: bin/signpost
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/signpost ./cmd/signpost
+
+# run: a demonstration on loopback that needs no mail server and no DNS
+run: build
+	bin/signpost demo --state ./run
+
+# test: all tests, the end-to-end ones with Debian's Postfix included. As root it
+# installs the packages these need; what had to be skipped is said at the end.
+test:
+	@sh e2e/install-packages.sh || true
+	@$(GO) test -json ./... | $(GO) run ./e2e/report
+
+# test-unit: the tests that need nothing but Go
+test-unit:
+	$(GO) test $$($(GO) list ./... | grep -v /e2e)
+
+# e2e: the end-to-end tests alone, in full words; a skip is a failure
+e2e:
+	sh e2e/install-packages.sh
+	SIGNPOST_E2E=require $(GO) test -count=1 -v ./e2e/
+
+# conformance: the published suites, as a table: cases, passed, exceptions
+conformance:
+	$(GO) run ./internal/conformance/table
+
+# fuzz: every fuzz target for a while: make fuzz FUZZ_SECONDS=60 FUZZ_TOTAL=3600
+fuzz:
+	@bash .ci/fuzz $(FUZZ_SECONDS) $(FUZZ_TOTAL)
+
+# bench: all benchmarks, with allocations
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# lint: formatting and vet
+lint:
+	@unformatted=$$(gofmt -l $$($(GO) list -f '{{.Dir}}' ./...)); \
+	if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+
+# clean: what the targets above leave behind
+clean:
+	rm -rf bin run

@@ -1,0 +1,237 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"text/template"
+	"time"
+)
+
+// config is what the tests vary of Signpost's configuration.
+type config struct {
+	Listen       []string // in Signpost's form; the first is waited for
+	Zone         string   // zone text; "" when Servers are asked
+	Servers      []string
+	Selectors    []string
+	Canon        string
+	Mode         string
+	OnQuarantine string
+	OnTemperror  string
+}
+
+var configText = template.Must(template.New("").Parse(`
+milter:
+  listen:{{range .Listen}}
+    - {{.}}{{end}}
+  socket_group: postfix
+dns:
+{{- if .Servers}}
+  servers: [{{range .Servers}}"{{.}}"{{end}}]
+  timeout: 30s
+{{- else}}
+  zone_file: {{.Dir}}/zone
+{{- end}}
+keys:
+  dir: {{.Dir}}/keys
+signer:
+  ours:
+    networks: [127.0.0.0/8, 10.0.0.0/8]
+    authenticated: true
+    daemon_names: [ORIGINATING]
+  domains:
+    - domain: ` + ourDomain + `
+      selectors: [{{range $i, $s := .Selectors}}{{if $i}}, {{end}}{{$s}}{{end}}]
+      subdomains: true
+  canonicalization: {{or .Canon "relaxed/relaxed"}}
+verifier:
+  authserv_id: ` + authservID + `
+  mode: {{or .Mode "monitor"}}
+  dmarc:
+    on_quarantine: {{or .OnQuarantine "tag"}}
+  on_temperror: {{or .OnTemperror "accept"}}
+log: {format: text, level: debug}
+`))
+
+// authservID is the name of our verifier in Authentication-Results.
+const authservID = "mx.example.com"
+
+// A daemon is one running signpost serve.
+type daemon struct {
+	dir     string
+	listen  string
+	cmd     *exec.Cmd
+	log     ledger[string]
+	states  ledger[string] // what it told its service manager: READY=1, STOPPING=1
+	readied int
+	done    chan struct{} // closed when the process has ended
+}
+
+// startDaemon starts the program as an ordinary user and under a service manager,
+// as it is deployed, and waits until it calls itself ready. Its keys are those of
+// ourKeys.
+func startDaemon(t *testing.T, c config) *daemon {
+	t.Helper()
+	bin, err := binary()
+	check(t, err)
+	d := &daemon{dir: folder(t), listen: c.Listen[0], done: make(chan struct{})}
+	uid, gid := ids(t, "nobody", "postfix")
+	d.keys(t, uid, gid)
+	d.configure(t, c)
+	d.cmd = exec.Command(bin, "serve", "--config", d.path("signpost.yaml"))
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	d.cmd.Dir = "/"
+	d.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+d.manage(t))
+	out, in := io.Pipe()
+	d.cmd.Stdout, d.cmd.Stderr = in, in
+	check(t, d.cmd.Start())
+	go d.follow(out)
+	go func() {
+		d.cmd.Wait()
+		in.Close()
+		close(d.done)
+	}()
+	t.Cleanup(func() { d.close(t) })
+	d.ready(t, 1)
+	return d
+}
+
+func (d *daemon) path(name string) string { return filepath.Join(d.dir, name) }
+
+// keys writes our key files, for the daemon's user alone.
+func (d *daemon) keys(t *testing.T, uid, gid int) {
+	t.Helper()
+	dir := d.path("keys/" + ourDomain)
+	check(t, os.MkdirAll(dir, 0o755))
+	for _, k := range ourKeys() {
+		file := filepath.Join(dir, k.selector+".pem")
+		check(t, os.WriteFile(file, k.pem, 0o600))
+		check(t, os.Chown(file, uid, gid))
+	}
+}
+
+// configure writes the configuration and its zone; a running daemon reads them at
+// the next reload.
+func (d *daemon) configure(t *testing.T, c config) {
+	t.Helper()
+	if c.Selectors == nil {
+		c.Selectors = []string{"rsa"}
+	}
+	var text bytes.Buffer
+	check(t, configText.Execute(&text, struct {
+		config
+		Dir string
+	}{c, d.dir}))
+	write(t, d.path("signpost.yaml"), text.String())
+	write(t, d.path("zone"), c.Zone)
+}
+
+// manage takes the place of the service manager: it listens on a socket for what
+// the daemon says of its state (sd_notify(3)).
+func (d *daemon) manage(t *testing.T) (socket string) {
+	t.Helper()
+	socket = d.path("notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	check(t, err)
+	check(t, os.Chmod(socket, 0o777))
+	t.Cleanup(func() { conn.Close() })
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := conn.Read(buf)
+			if err != nil {
+				return
+			}
+			for _, state := range strings.Fields(string(buf[:n])) {
+				d.states.add(state)
+			}
+		}
+	}()
+	return socket
+}
+
+// ready waits until the daemon has called itself ready this many times: once
+// after its start, and once after each reload. Its death ends the wait.
+func (d *daemon) ready(t *testing.T, times int) {
+	t.Helper()
+	is := func(s string) bool { return s == "READY=1" }
+	until(t, fmt.Sprintf("signpost is ready for the %d. time", times), func() bool {
+		if !d.running() {
+			t.Fatal("signpost ended")
+		}
+		return len(d.states.find(is)) >= times
+	})
+	d.readied = times
+}
+
+// reload tells the daemon to read its configuration again and waits until that is
+// done, well or badly.
+func (d *daemon) reload(t *testing.T) {
+	t.Helper()
+	check(t, d.cmd.Process.Signal(syscall.SIGHUP))
+	d.ready(t, d.readied+1)
+}
+
+// ended waits for the process and returns its exit code.
+func (d *daemon) ended(t *testing.T) int {
+	t.Helper()
+	select {
+	case <-d.done:
+	case <-time.After(patience):
+		t.Fatalf("waited %v in vain: signpost ends", patience)
+	}
+	return d.cmd.ProcessState.ExitCode()
+}
+
+func (d *daemon) running() bool {
+	select {
+	case <-d.done:
+		return false
+	default:
+		return true
+	}
+}
+
+func (d *daemon) close(t *testing.T) {
+	if d.running() {
+		d.cmd.Process.Signal(syscall.SIGTERM)
+		d.ended(t)
+	}
+	if t.Failed() {
+		lines, _ := d.log.all()
+		t.Logf("signpost's log:\n%s", strings.Join(lines[max(0, len(lines)-80):], "\n"))
+	}
+}
+
+func (d *daemon) follow(r io.Reader) {
+	in := bufio.NewScanner(r)
+	in.Buffer(nil, 1<<20)
+	for in.Scan() {
+		d.log.add(in.Text())
+	}
+}
+
+// logged waits for a log line that contains all of these.
+func (d *daemon) logged(t *testing.T, parts ...string) string {
+	t.Helper()
+	return d.log.wait(t, fmt.Sprintf("a log line with %q", parts), func(line string) bool {
+		for _, p := range parts {
+			if !strings.Contains(line, p) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// milter is the daemon's first listener in the form of Postfix's smtpd_milters.
+// Signpost understands that form itself.
+func (d *daemon) milter() string { return d.listen }

@@ -1,0 +1,174 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait. It is long, for the machine may be busy; a test
+// that passes never spends it.
+const patience = 30 * time.Second
+
+// workDir is where all files of this test run lie. Postfix's and Signpost's users
+// must be able to walk into it, which t.TempDir does not allow.
+var workDir string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "spe2e")
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	workDir = dir
+	defer func() {
+		for _, end := range atEnd {
+			end()
+		}
+	}()
+	return m.Run()
+}
+
+// atEnd is what remains to be done when all tests are through. Tests do not run
+// in parallel, so nothing guards it.
+var atEnd []func()
+
+// needs lists the programs that the tests drive, and where to look for them when
+// PATH, as an unprivileged user has it, does not know.
+var needs = []string{"postfix", "postconf", "sendmail", "postsuper", "opendkim"}
+
+// want skips the test where it cannot run, or fails it where it must.
+func want(t *testing.T) {
+	t.Helper()
+	lacking := lacking()
+	switch {
+	case lacking == "":
+	case os.Getenv("SIGNPOST_E2E") == "require":
+		t.Fatalf("SIGNPOST_E2E=require, but %s", lacking)
+	default:
+		t.Skip(lacking)
+	}
+}
+
+// lacking says in one line what keeps the end-to-end tests from running.
+var lacking = sync.OnceValue(func() string {
+	var missing []string
+	for _, name := range needs {
+		if _, err := exec.LookPath(name); err != nil {
+			if _, err := os.Stat("/usr/sbin/" + name); err != nil {
+				missing = append(missing, name)
+			}
+		}
+	}
+	if len(missing) > 0 {
+		return "end-to-end tests need " + strings.Join(missing, ", ") + ": run e2e/install-packages.sh as root"
+	}
+	if err := exec.Command("/usr/bin/python3", "-c", "import dkim").Run(); err != nil {
+		return "end-to-end tests need python3-dkim: run e2e/install-packages.sh as root"
+	}
+	if os.Getuid() != 0 {
+		return "end-to-end tests need root, for Postfix starts as root"
+	}
+	return ""
+})
+
+// binary is the program under test, built once.
+var binary = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("SIGNPOST_BINARY"); path != "" {
+		return filepath.Abs(path)
+	}
+	path := filepath.Join(workDir, "signpost")
+	build := exec.Command("go", "build", "-o", path, "signpost/cmd/signpost")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building signpost: %v\n%s", err, out)
+	}
+	return path, nil
+})
+
+// folder makes a folder for one test. Its path is short: a Unix socket's must be.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(workDir, "")
+	check(t, err)
+	check(t, os.Chmod(dir, 0o755))
+	return dir
+}
+
+// freeAddr is a loopback address that nobody listens on now.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// ids are a system user's numbers, with the group of another name if one is given.
+func ids(t *testing.T, name, group string) (uid, gid int) {
+	t.Helper()
+	u, err := user.Lookup(name)
+	check(t, err)
+	g, err := user.LookupGroup(group)
+	check(t, err)
+	uid, err = strconv.Atoi(u.Uid)
+	check(t, err)
+	gid, err = strconv.Atoi(g.Gid)
+	check(t, err)
+	return uid, gid
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	check(t, os.WriteFile(path, []byte(text), 0o644))
+}
+
+// until waits for something outside this process that gives no other sign.
+func until(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(patience)
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("waited %v in vain: %s", patience, what)
+		}
+	}
+}
+
+// listening waits until somebody accepts connections there.
+func listening(t testing.TB, network, addr string) {
+	t.Helper()
+	until(t, addr+" accepts connections", func() bool { return reachable(network, addr) })
+}
+
+func reachable(network, addr string) bool {
+	c, err := net.Dial(network, addr)
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
+}

@@ -1,0 +1,197 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+const (
+	ourDomain  = "example.com"  // whose mail is signed
+	destDomain = "dest.example" // whose mail Postfix takes from everybody
+	unknown    = "nobody@" + destDomain
+)
+
+// A postfix is one running instance with everything of its own.
+type postfix struct {
+	dir        string // etc, queue, data and maillog lie here
+	mx         string // where strangers deliver
+	submission string // where users log in; its daemon name is ORIGINATING
+	sink       *sink
+}
+
+// longest bounds an instance's life, should the test run die before it.
+const longest = "1200"
+
+// startPostfix starts an instance whose mail passes through the milter, given as
+// in main.cf. What it accepts it relays to a sink.
+func startPostfix(t *testing.T, milter string) *postfix {
+	t.Helper()
+	dir := folder(t)
+	p := &postfix{dir: dir, mx: freeAddr(t), submission: freeAddr(t), sink: startSink(t)}
+	for _, sub := range []string{"etc", "queue", "data"} {
+		check(t, os.MkdirAll(filepath.Join(dir, sub), 0o755))
+	}
+	uid, _ := ids(t, "postfix", "postfix")
+	check(t, os.Chown(filepath.Join(dir, "data"), uid, -1))
+	write(t, p.path("etc/main.cf"), p.mainCF(milter, startSASL(t)))
+	write(t, p.path("etc/master.cf"), p.masterCF())
+	t.Cleanup(func() { p.stop(t) })
+	p.run(t, "postfix", "-c", p.path("etc"), "check")
+	daemons := strings.TrimSpace(p.run(t, "postconf", "-c", p.path("etc"), "-h", "daemon_directory"))
+	p.run(t, filepath.Join(daemons, "master"), "-c", p.path("etc"), "-w", "-e", longest)
+	listening(t, "tcp", p.mx)
+	listening(t, "tcp", p.submission)
+	return p
+}
+
+func (p *postfix) path(name string) string { return filepath.Join(p.dir, name) }
+
+func (p *postfix) mainCF(milter, sasl string) string {
+	return fmt.Sprintf(`
+compatibility_level = 3.6
+config_directory = %[1]s/etc
+queue_directory = %[1]s/queue
+data_directory = %[1]s/data
+maillog_file_prefixes = %[1]s
+maillog_file = %[1]s/maillog
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+myhostname = mx.%[2]s
+myorigin = %[2]s
+mydestination =
+alias_maps =
+local_recipient_maps =
+local_transport = error:no local delivery
+mynetworks = 127.0.0.0/8, 10.0.0.0/8
+relay_domains = %[3]s
+relayhost = [%[4]s]:%[5]s
+disable_dns_lookups = yes
+smtp_host_lookup = native
+smtpd_peername_lookup = no
+smtpd_authorized_xclient_hosts = 127.0.0.0/8
+smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination
+smtpd_recipient_restrictions = check_recipient_access inline:{ {%[6]s = 550 5.1.1 user unknown} }
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = inet:%[7]s
+smtpd_client_connection_count_limit = 0
+smtpd_error_sleep_time = 0
+in_flow_delay = 0
+message_size_limit = 104857600
+mailbox_size_limit = 0
+smtpd_milters = %[8]s
+non_smtpd_milters = %[8]s
+internal_mail_filter_classes = bounce
+milter_default_action = tempfail
+`, p.dir, ourDomain, destDomain, host(p.sink.addr), port(p.sink.addr), unknown, sasl, milter)
+}
+
+func (p *postfix) masterCF() string {
+	return p.mx + " inet n - n - - smtpd\n" +
+		p.submission + ` inet n - n - - smtpd
+  -o smtpd_sasl_auth_enable=yes
+  -o milter_macro_daemon_name=ORIGINATING
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+`
+}
+
+// run runs one of Postfix's commands on this instance and returns its output.
+func (p *postfix) run(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	return p.feed(t, "", name, args...)
+}
+
+func (p *postfix) feed(t testing.TB, input, name string, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		name = "/usr/sbin/" + name
+	}
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "MAIL_CONFIG="+p.path("etc"))
+	cmd.Stdin = strings.NewReader(input)
+	// Not CombinedOutput: a daemon that inherits the pipe would keep it open.
+	out, err := os.CreateTemp(p.dir, "out")
+	check(t, err)
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	err = cmd.Run()
+	text, _ := os.ReadFile(out.Name())
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, text)
+	}
+	return string(text)
+}
+
+// sendmail submits by sendmail(1). The message's line ends are LF, as that
+// command has them.
+func (p *postfix) sendmail(t testing.TB, from, to, msg string) {
+	t.Helper()
+	p.feed(t, strings.ReplaceAll(msg, "\r\n", "\n"), "sendmail", "-i", "-f", from, to)
+}
+
+// queued lists the queue files in one of Postfix's queues: "hold", "deferred".
+func (p *postfix) queued(t testing.TB, queue string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(p.path("queue/" + queue))
+	check(t, err)
+	var names []string
+	for _, e := range entries {
+		if !e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// stop ends the instance, and shows its log if the test failed.
+func (p *postfix) stop(t *testing.T) {
+	if log, err := os.ReadFile(p.path("maillog")); err == nil && t.Failed() {
+		t.Logf("Postfix's log:\n%s", tail(log, 60))
+	}
+	text, err := os.ReadFile(p.path("queue/pid/master.pid"))
+	if err != nil {
+		return
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || !runs(pid, "master") {
+		return
+	}
+	check(t, syscall.Kill(pid, syscall.SIGTERM))
+	until(t, "Postfix's master ends", func() bool { return !runs(pid, "master") })
+}
+
+// runs reports whether a process of this number and name is alive.
+func runs(pid int, name string) bool {
+	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return err == nil && strings.TrimSpace(string(comm)) == name
+}
+
+func tail(text []byte, lines int) []byte {
+	all := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	return bytes.Join(all[max(0, len(all)-lines):], []byte("\n"))
+}
+
+func host(addr string) string { return addr[:strings.LastIndexByte(addr, ':')] }
+func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
