@@ -1,0 +1,170 @@
+package keys
+
+import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+)
+
+// daemonGroup is the group that may read the keys which root makes.
+const daemonGroup = "signpost"
+
+// Generate makes a key and writes it to <dir>/<domain>/<selector>.pem, with the
+// folders where they are missing. A file that is there already is never
+// overwritten, also not by two runs at once, and is fs.ErrExist. bits is for RSA;
+// 0 means 2048. Where root makes the key and there is a group signpost, this group
+// may read it; else the user who makes it, alone.
+func Generate(dir, domain, selector string, alg Algorithm, bits int) (*Key, error) {
+	return generate(dir, Ref{domain, selector}, alg, bits, daemonGroup)
+}
+
+func generate(dir string, ref Ref, alg Algorithm, bits int, group string) (*Key, error) {
+	name, err := ref.canonical()
+	if err != nil {
+		return nil, err
+	}
+	signer, err := newSigner(alg, bits)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(signer)
+	if err != nil {
+		return nil, fmt.Errorf("writing out the new key: %w", err)
+	}
+	cfg := Defaults()
+	cfg.Dir = dir
+	path := cfg.paths(name, name.Selector)[0]
+	if err := cfg.unused(name); err != nil {
+		return nil, err
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	if err := writeNew(path, text, accessFor(group)); err != nil {
+		return nil, explainWrite(path, err)
+	}
+	return cfg.loadFile(name, path)
+}
+
+func newSigner(alg Algorithm, bits int) (crypto.Signer, error) {
+	switch alg {
+	case Ed25519:
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
+	case RSA:
+		if bits == 0 {
+			bits = goodRSABits
+		}
+		// RFC 8301 §3.2
+		if bits < goodRSABits || bits > wideRSABits || bits%8 != 0 {
+			return nil, fmt.Errorf("%d bits: make an RSA key of %d bits (up to %d, a multiple of 8)", bits, goodRSABits, wideRSABits)
+		}
+		return rsa.GenerateKey(rand.Reader, bits)
+	}
+	return nil, fmt.Errorf("%q is no algorithm of DKIM: choose %s or %s", alg, RSA, Ed25519)
+}
+
+// unused refuses a name that has a key in any of the places where Load looks.
+func (c Config) unused(name Ref) error {
+	for _, path := range c.paths(name, name.Selector) {
+		if _, err := os.Lstat(path); err == nil {
+			return fmt.Errorf("there is a key %s already, %s: choose a new selector, since a key in use is never overwritten (%w)", name, path, fs.ErrExist)
+		}
+	}
+	return nil
+}
+
+// access is who gets a new file: its mode, that of new folders, and the group, or
+// -1 for that of the process.
+type access struct {
+	file, folder fs.FileMode
+	gid          int
+}
+
+func accessFor(group string) access {
+	own := access{file: 0o600, folder: 0o700, gid: -1}
+	if os.Geteuid() != 0 {
+		return own
+	}
+	g, err := user.LookupGroup(group)
+	if err != nil {
+		return own
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return own
+	}
+	return access{file: 0o640, folder: 0o750, gid: gid}
+}
+
+// writeNew puts text into a file that appears whole or not at all.
+func writeNew(path string, text []byte, a access) error {
+	folder := filepath.Dir(path)
+	if err := makeFolders(folder, a); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(folder, ".new-*.pem")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	err = errors.Join(f.Chown(-1, a.gid), f.Chmod(a.file))
+	if err == nil {
+		_, err = f.Write(text)
+	}
+	if err := errors.Join(err, f.Sync()); err != nil {
+		return err
+	}
+	// A link, unlike a rename, fails where the name is taken.
+	if err := os.Link(f.Name(), path); err != nil {
+		return err
+	}
+	return syncFolder(folder)
+}
+
+// makeFolders makes what is missing of the path, and leaves what is there as it is.
+func makeFolders(folder string, a access) error {
+	if _, err := os.Stat(folder); err == nil {
+		return nil
+	}
+	if err := makeFolders(filepath.Dir(folder), a); err != nil {
+		return err
+	}
+	switch err := os.Mkdir(folder, a.folder); {
+	case errors.Is(err, fs.ErrExist):
+		return nil // another run was faster
+	case err != nil:
+		return err
+	}
+	// Mkdir's mode is cut by the umask.
+	return errors.Join(os.Chown(folder, -1, a.gid), os.Chmod(folder, a.folder))
+}
+
+// syncFolder makes a new name last through a power cut.
+func syncFolder(folder string) error {
+	d, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+func explainWrite(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("there is a file %s already: choose a new selector, since a key in use is never overwritten (%w)", path, fs.ErrExist)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("writing the key %s: %w; run this as root, or choose a folder of your own with --dir", path, err)
+	}
+	return fmt.Errorf("writing the key %s: %w", path, err)
+}

@@ -1,0 +1,117 @@
+package keys
+
+import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"fmt"
+	"strings"
+
+	"signpost/internal/message"
+)
+
+// Algorithm is a signature algorithm as the a= tag names it (RFC 6376 §3.3,
+// RFC 8463 §3).
+type Algorithm string
+
+const (
+	RSA     Algorithm = "rsa-sha256"
+	Ed25519 Algorithm = "ed25519-sha256"
+)
+
+// The bounds of RSA keys, in bits.
+const (
+	minRSABits  = 1024 // RFC 8301 §3.2: verifiers must not accept less
+	goodRSABits = 2048 // RFC 8301 §3.2: signers should use no less
+	wideRSABits = 4096 // RFC 8301 §3.2: verifiers need not accept more
+	maxRSABits  = 8192 // beyond, one signature takes a good part of a second
+)
+
+// A Key is one private key with the name under which it is published. It never
+// changes and may be used by any number of goroutines.
+type Key struct {
+	// Domain is the SDID in A-labels, lower case; "*" for a key of every domain.
+	Domain string
+	// Selector is in A-labels, lower case.
+	Selector  string
+	Algorithm Algorithm
+	// Bits is the length of an RSA key's modulus, or 256.
+	Bits int
+	// Signer signs as crypto/rsa and crypto/ed25519 do; see crypto.Signer.
+	Signer crypto.Signer
+	// Path is the file the key was read from.
+	Path string
+	// Warnings say what a person should mend, although the key signs.
+	Warnings []string
+}
+
+// A Ref names a key.
+type Ref struct{ Domain, Selector string }
+
+// AnyDomain as a Ref's Domain names, for its selector, the keys of every domain
+// that has a folder, and those in the folder of this name.
+const AnyDomain = "*"
+
+// maxName bounds the name of a key record (RFC 1035 §2.3.4).
+const maxName = 253
+
+// canonical returns the ref in A-labels and lower case, fit to be part of a path.
+func (r Ref) canonical() (Ref, error) {
+	selector, ok := message.DomainToASCII(r.Selector)
+	if !ok {
+		return r, fmt.Errorf("%q is not a selector: write letters, digits and hyphens, such as s2026", r.Selector)
+	}
+	if r.Domain == AnyDomain {
+		return Ref{AnyDomain, selector}, nil
+	}
+	domain, ok := message.DomainToASCII(r.Domain)
+	if !ok || !strings.Contains(domain, ".") {
+		return r, fmt.Errorf("%q is not a domain: write it like example.com", r.Domain)
+	}
+	c := Ref{domain, selector}
+	if len(c.recordName()) > maxName {
+		return r, fmt.Errorf("the name %s is longer than DNS allows (%d octets): choose a shorter selector", c.recordName(), maxName)
+	}
+	return c, nil
+}
+
+func (r Ref) recordName() string { return r.Selector + "._domainkey." + r.Domain }
+
+func (r Ref) String() string { return r.Selector + " of " + r.Domain }
+
+// newKey judges the strength of a parsed key.
+func newKey(ref Ref, signer crypto.Signer) (*Key, error) {
+	k := &Key{Domain: ref.Domain, Selector: ref.Selector, Signer: signer}
+	switch pub := signer.Public().(type) {
+	case ed25519.PublicKey:
+		k.Algorithm, k.Bits = Ed25519, 256
+	case *rsa.PublicKey:
+		k.Algorithm, k.Bits = RSA, pub.N.BitLen()
+		if err := k.judgeRSA(); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, fmt.Errorf("DKIM has no algorithm for a key of the type %T: make an RSA or Ed25519 key", pub)
+	}
+	return k, nil
+}
+
+// judgeRSA applies the key lengths of RFC 8301.
+func (k *Key) judgeRSA() error {
+	switch {
+	// §3.2
+	case k.Bits < minRSABits:
+		return fmt.Errorf("an RSA key of %d bits is refused by every verifier (RFC 8301 §3.2): make a new key of %d bits under a new selector", k.Bits, goodRSABits)
+	case k.Bits > maxRSABits:
+		return fmt.Errorf("an RSA key of %d bits is more than the %d that are supported: make one of %d bits", k.Bits, maxRSABits, goodRSABits)
+	case k.Bits < goodRSABits:
+		k.warn("an RSA key of %d bits is weak: make one of %d bits under a new selector", k.Bits, goodRSABits)
+	case k.Bits > wideRSABits:
+		k.warn("verifiers need not accept an RSA key of %d bits, only up to %d (RFC 8301 §3.2)", k.Bits, wideRSABits)
+	}
+	return nil
+}
+
+func (k *Key) warn(format string, args ...any) {
+	k.Warnings = append(k.Warnings, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,140 @@
+package keys
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/net/idna"
+)
+
+// Load reads the key <dir>/<domain>/<selector>.pem, and refuses one that
+// everybody may read or replace. The domain may be in Unicode. The error says
+// what to do about it.
+func Load(dir, domain, selector string) (*Key, error) {
+	cfg := Defaults()
+	cfg.Dir = dir
+	return cfg.load(Ref{domain, selector})
+}
+
+func (c Config) load(ref Ref) (*Key, error) {
+	name, err := ref.canonical()
+	if err != nil {
+		return nil, err
+	}
+	paths := c.paths(name, ref.Selector)
+	for _, path := range paths {
+		k, err := c.loadFile(name, path)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return k, err
+		}
+	}
+	return nil, &missing{ref: name, path: paths[0], dir: c.Dir}
+}
+
+// missing is the error for a key without a file.
+type missing struct {
+	ref       Ref
+	path, dir string
+}
+
+func (m *missing) Error() string {
+	command := "signpost keys generate"
+	if m.dir != Defaults().Dir {
+		command += " --dir " + shellQuote(m.dir)
+	}
+	return fmt.Sprintf("the key %s: there is no file %s; make it with: %s %s %s",
+		m.ref, m.path, command, shellQuote(m.ref.Domain), m.ref.Selector)
+}
+
+func (m *missing) Is(target error) bool { return target == fs.ErrNotExist }
+
+// paths are the files in which a key may lie, the preferred one first: the
+// folder may be in Unicode, and the file in the letters of the configuration.
+func (c Config) paths(name Ref, asWritten string) []string {
+	folders := []string{name.Domain}
+	if unicode, err := idna.ToUnicode(name.Domain); err == nil && unicode != name.Domain {
+		folders = append(folders, unicode)
+	}
+	files := []string{name.Selector}
+	// Only a selector that passed as a name in ASCII is safe within a path.
+	if asWritten != name.Selector && lowerASCII(asWritten) == name.Selector {
+		files = append(files, asWritten)
+	}
+	var paths []string
+	for _, folder := range folders {
+		for _, file := range files {
+			paths = append(paths, filepath.Join(c.Dir, folder, file+".pem"))
+		}
+	}
+	return paths
+}
+
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+// loadFile reads a key from one file. A file that is not there is fs.ErrNotExist.
+func (c Config) loadFile(ref Ref, path string) (*Key, error) {
+	wrong := func(err error) error { return fmt.Errorf("the key %s, %s: %w", ref, path, err) }
+	// Without O_NONBLOCK a named pipe would hold us until somebody writes.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, wrong(errors.New(whyNot(path, c.Dir, thisProcess())))
+	case err != nil:
+		return nil, wrong(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, wrong(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, wrong(fmt.Errorf("it is not a plain file (%s): put the key's PEM file there", info.Mode()))
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	switch {
+	case err != nil:
+		return nil, wrong(err)
+	case len(text) > maxKeyFile:
+		return nil, wrong(fmt.Errorf("it is larger than %d bytes, so it is not a key file", maxKeyFile))
+	}
+	signer, err := parse(text)
+	if err != nil {
+		return nil, wrong(err)
+	}
+	k, err := newKey(ref, signer)
+	if err != nil {
+		return nil, wrong(err)
+	}
+	k.Path = path
+	if err := c.guard(k, info); err != nil {
+		return nil, wrong(err)
+	}
+	return k, nil
+}
+
+// guard judges who else may read the key or put another in its place.
+func (c Config) guard(k *Key, info fs.FileInfo) error {
+	for _, problem := range c.exposures(k.Path, info) {
+		if c.InsecureMode != InsecureWarn {
+			return errors.New(problem + "; then make a new key, since this one may be known to others; or set keys.insecure_mode: warn")
+		}
+		k.Warnings = append(k.Warnings, problem)
+	}
+	if problem := widened(k.Path, info, thisProcess()); problem != "" {
+		k.Warnings = append(k.Warnings, problem)
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+package keys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+
+	"signpost/internal/message"
+)
+
+// A Store holds the keys of one generation of the configuration. It never changes
+// and may be used by any number of goroutines.
+type Store struct {
+	keys  map[Ref]*Key
+	order []*Key
+}
+
+// Open loads the keys that wanted names. One that is missing or refused is an
+// error; the error lists every fault, one a line.
+func Open(cfg Config, wanted []Ref) (*Store, error) {
+	s := &Store{keys: make(map[Ref]*Key, len(wanted))}
+	if len(wanted) == 0 {
+		return s, nil
+	}
+	if err := cfg.reachable(); err != nil {
+		return nil, err
+	}
+	var faults faults
+	for _, ref := range wanted {
+		if ref.Domain == AnyDomain {
+			faults.add(s.addAny(cfg, ref)...)
+			continue
+		}
+		faults.add(s.add(cfg, ref))
+	}
+	if len(faults.errs) > 0 {
+		return nil, faults.join()
+	}
+	return s, nil
+}
+
+// reachable tells of a key folder that is not there or shut once, instead of for
+// each key.
+func (c Config) reachable() error {
+	_, err := os.ReadDir(c.Dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("the key folder %s is not there: set keys.dir, or make the first key with signpost keys generate", c.Dir)
+	case err != nil && !errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("the key folder %s: %w", c.Dir, err)
+	}
+	return nil // a folder that may be entered but not listed is enough
+}
+
+// add loads one key, unless it is there already.
+func (s *Store) add(cfg Config, ref Ref) error {
+	if name, err := ref.canonical(); err == nil && s.keys[name] != nil {
+		return nil
+	}
+	k, err := cfg.load(ref)
+	if err != nil {
+		return err
+	}
+	s.keys[Ref{k.Domain, k.Selector}] = k
+	s.order = append(s.order, k)
+	return nil
+}
+
+// addAny loads a selector's keys of all domains that have one, and the one of the
+// folder "*". There must be at least one.
+func (s *Store) addAny(cfg Config, ref Ref) []error {
+	folders, err := os.ReadDir(cfg.Dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return []error{errors.New("the key folder: " + whyNot(cfg.Dir, cfg.Dir, thisProcess()))}
+	}
+	if err != nil {
+		return []error{fmt.Errorf("the key folder %s: %w", cfg.Dir, err)}
+	}
+	var errs []error
+	found := false
+	for _, folder := range folders {
+		domain := folder.Name()
+		if _, ok := message.DomainToASCII(domain); !ok && domain != AnyDomain {
+			continue // lost+found and the like
+		}
+		switch err := s.add(cfg, Ref{domain, ref.Selector}); {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			errs = append(errs, err)
+		}
+		found = true
+	}
+	if !found {
+		return []error{fmt.Errorf(`the selector %s for domain "*": no folder in %s has a file %s.pem; make one with: signpost keys generate DOMAIN %s`, ref.Selector, cfg.Dir, ref.Selector, ref.Selector)}
+	}
+	return errs
+}
+
+// Lookup returns the key of a domain and selector, in any spelling of the names.
+// A domain gets no key of another one: those of the folder "*" are asked for by
+// the domain "*".
+func (s *Store) Lookup(domain, selector string) (*Key, bool) {
+	if k, ok := s.keys[Ref{domain, selector}]; ok {
+		return k, true
+	}
+	name, err := Ref{domain, selector}.canonical()
+	if err != nil {
+		return nil, false
+	}
+	k, ok := s.keys[name]
+	return k, ok
+}
+
+// Keys returns the keys in the order in which they were wanted.
+func (s *Store) Keys() []*Key { return slices.Clone(s.order) }
+
+// Warnings are those of all keys, one line each, with the key they concern.
+func (s *Store) Warnings() []string {
+	var lines []string
+	for _, k := range s.order {
+		for _, w := range k.Warnings {
+			lines = append(lines, fmt.Sprintf("the key %s, %s: %s", Ref{k.Domain, k.Selector}, k.Path, w))
+		}
+	}
+	return lines
+}
+
+// faults collects errors for people: many of one kind are told in few.
+type faults struct {
+	errs []error
+	more int
+}
+
+func (f *faults) add(errs ...error) {
+	const told = 50
+	for _, err := range errs {
+		switch {
+		case err == nil:
+		case len(f.errs) < told:
+			f.errs = append(f.errs, err)
+		default:
+			f.more++
+		}
+	}
+}
+
+func (f *faults) join() error {
+	if f.more > 0 {
+		f.errs = append(f.errs, fmt.Errorf("and %d keys more", f.more))
+	}
+	return errors.Join(f.errs...)
+}
