@@ -1,5 +1,6 @@
 // Package dns answers the questions that the checks ask of the DNS, from a
-// network of resolvers or from memory (RFC 1034, 1035, 2181, 2308, 6891).
+// network of resolvers or from memory (RFC 1034, 1035, 2181, 2308, 4343, 5452,
+// 6891).
 //
 // # One kind of error
 //
@@ -14,4 +15,32 @@
 // not exist. Host names in answers are lower case and without the final dot; the
 // host of a null MX (RFC 7505) is ".". What a look-up returns is shared between
 // callers and must not be changed.
+//
+// # Zone files
+//
+// A zone file is a master file (RFC 1035 §5) of names of any domains, with the
+// failures that a test or a replay wants:
+//
+//	$TTL 1h                                ; for the records that follow
+//	example.com      TXT "v=spf1 mx -all"  ; "example.com." is the same name
+//	                 MX  10 mail.example.com
+//	mail.example.com 300 IN A 192.0.2.1
+//	mail.example.com AAAA 2001:db8::1
+//	1.2.0.192.in-addr.arpa PTR mail.example.com
+//	*.wild.example.com TXT "any name below, if it is not there itself"
+//	s1._domainkey.example.com TXT ( "v=DKIM1; k=rsa; "
+//	                 "p=MIGfMA0GCSq..." )  ; strings of one record are joined
+//	www.example.com  CNAME example.com
+//	slow.example.com TIMEOUT               ; every type that has no records here
+//	slow.example.net TXT TIMEOUT           ; this type only
+//	sick.example.com SERVFAIL
+//	gone.example.com NXDOMAIN
+//
+// Names without a final dot are absolute until $ORIGIN says otherwise; "@" is the
+// origin, and a line that begins with a blank belongs to the name before it. Text
+// with blanks or semicolons stands in quotation marks, on one line, with \" and
+// \DDD as escapes; a string may be longer than 255 octets. A name that is not
+// there does not exist, unless there are names below it. Records of types other
+// than A, AAAA, TXT, MX, PTR and CNAME are checked, and kept only as a sign that
+// the name exists. $INCLUDE and $GENERATE are refused.
 package dns

@@ -94,6 +94,15 @@ func plain(name string) bool {
 	return true
 }
 
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
 func writeDDD(b *strings.Builder, c byte) {
 	b.WriteByte('\\')
 	b.WriteByte('0' + c/100)
