@@ -1,0 +1,104 @@
+package milter
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+)
+
+// Address is where to listen, as the package net has it: a network of "tcp",
+// "tcp4", "tcp6" or "unix", and an address of that network.
+type Address struct{ Network, Addr string }
+
+const addressForms = "write inet:host:port, inet:port@host, inet6:port@host or unix:/path"
+
+// ParseAddress reads Postfix's form (inet:host:port, unix:/path), libmilter's
+// (inet:port@host, inet6:port@host, local:/path), a bare path and a bare
+// host:port. A host that is left out, or *, is every address of the machine; a
+// port is a number.
+func ParseAddress(text string) (Address, error) {
+	if strings.HasPrefix(text, "/") {
+		return unixAddress(text, text)
+	}
+	scheme, rest, found := strings.Cut(text, ":")
+	if !found {
+		return Address{}, fmt.Errorf("%q is not an address to listen at: %s", text, addressForms)
+	}
+	switch strings.ToLower(scheme) {
+	case "unix", "local":
+		return unixAddress(text, rest)
+	case "inet", "tcp":
+		return inetAddress("tcp", text, rest)
+	case "inet4":
+		return inetAddress("tcp4", text, rest)
+	case "inet6", "tcp6":
+		return inetAddress("tcp6", text, rest)
+	}
+	return inetAddress("tcp", text, text)
+}
+
+func unixAddress(text, path string) (Address, error) {
+	// A longer path does not fit into the system call's structure.
+	const longest = 107
+	switch {
+	case !strings.HasPrefix(path, "/"):
+		return Address{}, fmt.Errorf("%q: a socket's path begins with /: write unix:/run/signpost/milter.sock", text)
+	case len(path) > longest:
+		return Address{}, fmt.Errorf("%q: a socket's path has at most %d characters", text, longest)
+	case strings.ContainsRune(path, 0):
+		return Address{}, fmt.Errorf("%q: a path has no NUL in it", text)
+	}
+	return Address{"unix", path}, nil
+}
+
+func inetAddress(network, text, rest string) (Address, error) {
+	host, port := "", rest
+	switch {
+	case strings.Contains(rest, "@"):
+		port, host, _ = strings.Cut(rest, "@")
+		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	case strings.Contains(rest, ":"):
+		var err error
+		if host, port, err = net.SplitHostPort(rest); err != nil {
+			return Address{}, fmt.Errorf("%q is not an address to listen at: %s; an IPv6 address stands in [ ]", text, addressForms)
+		}
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		return Address{}, fmt.Errorf("%q: the port %q is not a number from 0 to 65535: %s", text, port, addressForms)
+	}
+	if host == "*" {
+		host = ""
+	}
+	if strings.ContainsAny(host, "/@[] \t") {
+		return Address{}, fmt.Errorf("%q: %q is not a host: %s", text, host, addressForms)
+	}
+	return Address{network, net.JoinHostPort(host, port)}, nil
+}
+
+// UnmarshalText is ParseAddress.
+func (a *Address) UnmarshalText(text []byte) error {
+	parsed, err := ParseAddress(string(text))
+	if err == nil {
+		*a = parsed
+	}
+	return err
+}
+
+// String is Postfix's form, as one would write it into main.cf.
+func (a Address) String() string {
+	switch a.Network {
+	case "":
+		return ""
+	case "unix":
+		return "unix:" + a.Addr
+	case "tcp6":
+		return "inet6:" + a.Addr
+	case "tcp4":
+		return "inet4:" + a.Addr
+	}
+	return "inet:" + a.Addr
+}
+
+// MarshalText is String.
+func (a Address) MarshalText() ([]byte, error) { return []byte(a.String()), nil }

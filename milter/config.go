@@ -1,0 +1,150 @@
+package milter
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"signpost/internal/config"
+	"signpost/internal/message"
+)
+
+// Config is the section "milter" of the configuration. The zero value is of no
+// use: start from Defaults.
+type Config struct {
+	// Listen may be empty only where systemd passes the sockets.
+	Listen []Listen `yaml:"listen"`
+	// SocketMode and SocketGroup are given to every unix socket we make; with no
+	// group, the socket keeps the daemon's.
+	SocketMode  config.FileMode `yaml:"socket_mode"`
+	SocketGroup string          `yaml:"socket_group"`
+	// MaxConnections bounds the connections of all listeners together. Further
+	// ones wait in the kernel's queue, for as long as the MTA has patience.
+	MaxConnections int `yaml:"max_connections"`
+	// MaxMessageBytes is header and body together, as the MTA hands them over.
+	MaxMessageBytes config.Size `yaml:"max_message_bytes"`
+	OnTooBig        TooBig      `yaml:"on_too_big"`
+	// A header beyond MaxHeaderBytes or MaxHeaderFields is refused: passing it on
+	// unjudged would let any sender choose not to be judged.
+	MaxHeaderBytes  config.Size `yaml:"max_header_bytes"`
+	MaxHeaderFields int         `yaml:"max_header_fields"`
+	// MaxRecipients bounds what is remembered of the envelope, not what is accepted.
+	MaxRecipients int `yaml:"max_recipients"`
+	// IdleTimeout ends a connection on which nothing happens. It has to be longer
+	// than an SMTP client may pause, since the MTA is silent as long.
+	IdleTimeout time.Duration `yaml:"idle_timeout"`
+	// MessageTimeout is the time for a decision, from the end of the message. What
+	// DNS has not answered by then is a temporary error.
+	MessageTimeout time.Duration `yaml:"message_timeout"`
+}
+
+// Listen is one address to listen at. In a file it is a string or a mapping.
+type Listen struct {
+	Address Address `yaml:"address"`
+	// Role is RoleAuto when empty.
+	Role message.Role `yaml:"role"`
+}
+
+// UnmarshalText reads the string form: the address of a listener for all purposes.
+func (l *Listen) UnmarshalText(text []byte) error {
+	l.Role = message.RoleAuto
+	return l.Address.UnmarshalText(text)
+}
+
+// TooBig says what becomes of a message beyond MaxMessageBytes.
+type TooBig string
+
+const (
+	TooBigPass   TooBig = "pass"   // accepted as it is, with a line in the log
+	TooBigReject TooBig = "reject" // refused with 552 5.3.4
+)
+
+// Defaults is the section as it is without a file.
+func Defaults() Config {
+	return Config{
+		Listen:          []Listen{{Address: Address{"tcp", "127.0.0.1:8891"}, Role: message.RoleAuto}},
+		SocketMode:      0o660,
+		MaxConnections:  4096,
+		MaxMessageBytes: 150e6,
+		OnTooBig:        TooBigPass,
+		MaxHeaderBytes:  1 << 20,
+		MaxHeaderFields: 2000,
+		MaxRecipients:   10000,
+		IdleTimeout:     2 * time.Hour,
+		MessageTimeout:  30 * time.Second,
+	}
+}
+
+// Validate reports every mistake by its path within the section and says what to
+// write instead.
+func (c Config) Validate(bad func(path, problem string)) {
+	seen := map[Address]int{}
+	for i, l := range c.Listen {
+		path := fmt.Sprintf("listen[%d]", i)
+		if l.Address == (Address{}) {
+			bad(path+".address", "is missing: write inet:127.0.0.1:8891 or unix:/run/signpost/milter.sock")
+		} else if first, twice := seen[l.Address]; twice {
+			bad(path, fmt.Sprintf("%s is listen[%d] already: write each address once", l.Address, first))
+		}
+		seen[l.Address] = i
+		switch l.Role {
+		case "", message.RoleAuto, message.RoleSign, message.RoleVerify:
+		default:
+			bad(path+".role", fmt.Sprintf("%q is not a role: write auto, sign or verify", string(l.Role)))
+		}
+	}
+	if c.SocketMode.Perm()&0o200 == 0 {
+		bad("socket_mode", c.SocketMode.String()+` lets nobody connect: write "0660"`)
+	}
+	if strings.ContainsAny(c.SocketGroup, " :/") {
+		bad("socket_group", fmt.Sprintf("%q is not a group's name or number", c.SocketGroup))
+	}
+	switch c.OnTooBig {
+	case TooBigPass, TooBigReject:
+	default:
+		bad("on_too_big", fmt.Sprintf("%q: write pass or reject", string(c.OnTooBig)))
+	}
+	c.validateLimits(bad)
+}
+
+func (c Config) validateLimits(bad func(path, problem string)) {
+	for _, l := range []struct {
+		path      string
+		value     int64
+		low, high int64
+	}{
+		{"max_connections", int64(c.MaxConnections), 1, 1 << 20},
+		{"max_header_fields", int64(c.MaxHeaderFields), 50, 100_000},
+		{"max_recipients", int64(c.MaxRecipients), 1, 1 << 20},
+	} {
+		if l.value < l.low || l.value > l.high {
+			bad(l.path, fmt.Sprintf("%d: write a number from %d to %d", l.value, l.low, l.high))
+		}
+	}
+	for _, l := range []struct {
+		path      string
+		value     config.Size
+		low, high config.Size
+	}{
+		{"max_message_bytes", c.MaxMessageBytes, 64 << 10, 1 << 40},
+		{"max_header_bytes", c.MaxHeaderBytes, 16 << 10, 64 << 20},
+	} {
+		if l.value < l.low || l.value > l.high {
+			bad(l.path, fmt.Sprintf("%s: write a size from %s to %s", l.value, l.low, l.high))
+		}
+	}
+	for _, l := range []struct {
+		path      string
+		value     time.Duration
+		low, high time.Duration
+	}{
+		// Postfix's SMTP client may be silent for smtpd_timeout, 300 s.
+		{"idle_timeout", c.IdleTimeout, 5 * time.Minute, 24 * time.Hour},
+		// Postfix gives up after milter_content_timeout, 300 s.
+		{"message_timeout", c.MessageTimeout, time.Second, 4 * time.Minute},
+	} {
+		if l.value < l.low || l.value > l.high {
+			bad(l.path, fmt.Sprintf("%s: write a time from %s to %s", l.value, l.low, l.high))
+		}
+	}
+}

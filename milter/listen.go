@@ -1,0 +1,214 @@
+package milter
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+
+	"signpost/internal/message"
+)
+
+// Listen opens every socket of the configuration, and takes those that systemd
+// passes in beside them. It opens all or none.
+//
+// A socket of systemd at a configured address takes that listener's place, and its
+// role. At another address its name decides (FileDescriptorName=sign or verify).
+func (s *Server) Listen() error {
+	passed, err := activation.ListenersWithNames()
+	if err != nil {
+		return fmt.Errorf("sockets from systemd: %w", err)
+	}
+	var open []listener
+	for _, l := range s.config.Listen {
+		opened, err := s.openOne(l, passed)
+		if err != nil {
+			for _, o := range open {
+				o.Close()
+			}
+			return err
+		}
+		open = append(open, opened)
+	}
+	for name, sockets := range passed {
+		for _, socket := range sockets {
+			if socket != nil {
+				open = append(open, listener{socket, roleOfName(name)})
+			}
+		}
+	}
+	if len(open) == 0 {
+		return errors.New("nothing to listen at: set milter.listen, or pass a socket from systemd")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listeners = open
+	for _, l := range open {
+		s.log.Info("listening", "address", l.Addr().String(), "role", string(l.role))
+	}
+	return nil
+}
+
+func roleOfName(name string) message.Role {
+	switch role := message.Role(name); role {
+	case message.RoleSign, message.RoleVerify:
+		return role
+	}
+	return message.RoleAuto
+}
+
+// openOne finds a configured address among the passed sockets, or opens it.
+func (s *Server) openOne(l Listen, passed map[string][]net.Listener) (listener, error) {
+	role := l.Role
+	if role == "" {
+		role = message.RoleAuto
+	}
+	for _, sockets := range passed {
+		for i, socket := range sockets {
+			if socket != nil && sameAddress(socket.Addr(), l.Address) {
+				sockets[i] = nil
+				return listener{socket, role}, nil
+			}
+		}
+	}
+	if l.Address.Network == "unix" {
+		socket, err := s.openUnix(l.Address.Addr)
+		return listener{socket, role}, err
+	}
+	socket, err := net.Listen(l.Address.Network, l.Address.Addr)
+	if err != nil {
+		return listener{}, fmt.Errorf("listening at %s: %w%s", l.Address, err, inetHint(err))
+	}
+	return listener{socket, role}, nil
+}
+
+func sameAddress(have net.Addr, want Address) bool {
+	switch a := have.(type) {
+	case *net.UnixAddr:
+		return want.Network == "unix" && a.Name == want.Addr
+	case *net.TCPAddr:
+		return want.Network != "unix" && a.String() == want.Addr
+	}
+	return false
+}
+
+func inetHint(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return ": another process has this port; is the daemon running already?"
+	case errors.Is(err, fs.ErrPermission):
+		return ": ports below 1024 are root's; take a higher one"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return ": the machine does not have this address"
+	}
+	return ""
+}
+
+// openUnix makes a socket file with the configured mode and group. A file that no
+// process listens at any more is removed first.
+func (s *Server) openUnix(path string) (net.Listener, error) {
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	// The file must not be open to more people, not even for a moment.
+	before := syscall.Umask(0o777)
+	socket, err := net.Listen("unix", path)
+	syscall.Umask(before)
+	if err != nil {
+		return nil, fmt.Errorf("listening at unix:%s: %w%s", path, err, pathHint(path))
+	}
+	if err := s.admit(path); err != nil {
+		socket.Close()
+		return nil, err
+	}
+	return socket, nil
+}
+
+// removeStale removes a socket file of a process that is gone. One that answers is
+// left alone.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("listening at unix:%s: %w%s", path, err, pathHint(path))
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("listening at unix:%s: there is a file of that name which is no socket: remove it, or take another path", path)
+	}
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		conn.Close()
+	}
+	// Only this says for certain that nobody listens.
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("listening at unix:%s: another process listens there; is the daemon running already?", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing the socket that an earlier process left: %w%s", err, pathHint(path))
+	}
+	return nil
+}
+
+// admit gives the socket file its group and mode.
+func (s *Server) admit(path string) error {
+	if name := s.config.SocketGroup; name != "" {
+		gid, err := groupID(name)
+		if err != nil {
+			return fmt.Errorf("milter.socket_group %q: %w", name, err)
+		}
+		if err := os.Chown(path, -1, gid); err != nil {
+			return fmt.Errorf("giving %s to the group %s: %w: make the daemon's user a member: usermod -aG %s USER", path, name, err, name)
+		}
+	}
+	if err := os.Chmod(path, s.config.SocketMode.Perm()); err != nil {
+		return fmt.Errorf("setting the mode of the socket: %w", err)
+	}
+	return nil
+}
+
+func groupID(name string) (int, error) {
+	if gid, err := strconv.Atoi(name); err == nil && gid >= 0 {
+		return gid, nil
+	}
+	group, err := user.LookupGroup(name)
+	if err != nil {
+		return 0, fmt.Errorf("there is no such group: write the group of the MTA, as shown by: id postfix")
+	}
+	return strconv.Atoi(group.Gid)
+}
+
+// pathHint names the directory at fault and the command that mends it.
+func pathHint(path string) string {
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			if dir != "/" {
+				continue
+			}
+		case err != nil:
+			return ""
+		case dir != filepath.Dir(path):
+			return fmt.Sprintf(": the directory %s does not exist: mkdir -p it, or RuntimeDirectory=signpost in the unit", filepath.Dir(path))
+		}
+		if err != nil {
+			return ""
+		}
+		owner := ""
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			owner = fmt.Sprintf(", owner %d:%d", stat.Uid, stat.Gid)
+		}
+		return fmt.Sprintf(": the directory %s has mode %04o%s; user %d needs to write there: chown %d %s",
+			dir, info.Mode().Perm(), owner, os.Getuid(), os.Getuid(), dir)
+	}
+}

@@ -1,0 +1,125 @@
+package milter
+
+import (
+	"bytes"
+
+	gomilter "github.com/emersion/go-milter"
+)
+
+// stage is a step of the dialogue that macros belong to, in the order of time.
+type stage int
+
+const (
+	stageConnect stage = iota
+	stageHelo
+	stageMail
+	stageRcpt
+	stageData
+	stageEOH
+	stageEOM
+	stages
+)
+
+// wanted are the macros that we ask for at each stage, from an MTA that lets us.
+//
+// Every stage has to be named. Postfix drops all of its own lists as soon as one is
+// given (milter8_connect). Sendmail looks for the end-of-message list only if an
+// end-of-header list was given (milter_data).
+var wanted = [...]struct {
+	at   gomilter.Stage
+	list string
+}{
+	{gomilter.StageConnect, "j {daemon_name}"},
+	{gomilter.StageHelo, ""},
+	{gomilter.StageMailFrom, "{auth_type} {auth_authen} i"},
+	{gomilter.StageRcptTo, ""},
+	{gomilter.StageData, "i"},
+	{gomilter.StageEOH, ""},
+	{gomilter.StageEOM, "i"},
+}
+
+// macros holds what the MTA said at each stage, as it came: name NUL value NUL.
+type macros [stages][]byte
+
+// maxMacroBytes is what we keep of one stage; an honest one has some hundred.
+const maxMacroBytes = 16 << 10
+
+// set takes a macro packet, whose first octet is the command it belongs to. It
+// replaces what that stage had.
+func (m *macros) set(packet []byte) {
+	if len(packet) == 0 || len(packet) > maxMacroBytes {
+		return
+	}
+	at, ok := stageOf(gomilter.Code(packet[0]))
+	if !ok {
+		return
+	}
+	m[at] = append(m[at][:0], packet[1:]...)
+}
+
+func stageOf(command gomilter.Code) (stage, bool) {
+	switch command {
+	case gomilter.CodeConn:
+		return stageConnect, true
+	case gomilter.CodeHelo:
+		return stageHelo, true
+	case gomilter.CodeMail:
+		return stageMail, true
+	case gomilter.CodeRcpt:
+		return stageRcpt, true
+	case gomilter.CodeData:
+		return stageData, true
+	// Postfix repeats the end-of-header macros at each field, and those of end of
+	// message at each piece of the body (milter8_header, milter8_body).
+	case gomilter.CodeHeader, gomilter.CodeEOH:
+		return stageEOH, true
+	case gomilter.CodeBody, gomilter.CodeEOB:
+		return stageEOM, true
+	}
+	return 0, false
+}
+
+// clearFrom forgets a stage and all later ones.
+func (m *macros) clearFrom(first stage) {
+	const keep = 512
+	for i := first; i < stages; i++ {
+		if cap(m[i]) > keep {
+			m[i] = nil
+		}
+		m[i] = m[i][:0]
+	}
+}
+
+// value looks a macro up, the latest stage first. The name has no braces; the
+// MTA's may have (smfi_getsymval).
+func (m *macros) value(name string) string {
+	for i := stages - 1; i >= 0; i-- {
+		if v, ok := find(m[i], name); ok {
+			return string(v)
+		}
+	}
+	return ""
+}
+
+func find(pairs []byte, name string) ([]byte, bool) {
+	for len(pairs) > 0 {
+		n, rest, ok := bytes.Cut(pairs, nul)
+		if !ok {
+			return nil, false
+		}
+		v, rest, ok := bytes.Cut(rest, nul)
+		if !ok {
+			return nil, false
+		}
+		if len(n) > 2 && n[0] == '{' && n[len(n)-1] == '}' {
+			n = n[1 : len(n)-1]
+		}
+		if string(n) == name {
+			return v, true
+		}
+		pairs = rest
+	}
+	return nil, false
+}
+
+var nul = []byte{0}

@@ -1,0 +1,274 @@
+package milter
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"time"
+
+	gomilter "github.com/emersion/go-milter"
+
+	"signpost/internal/message"
+)
+
+// mail is one message, from MAIL to its end. Nothing of it outlives the message but
+// memory.
+type mail struct {
+	open   bool
+	began  time.Time
+	env    message.Envelope
+	rcpts  int // those beyond the limit included
+	ours   bool
+	rule   string // why it is ours, or not
+	tx     Transaction
+	cancel context.CancelCauseFunc
+
+	fields     message.Builder
+	header     message.Header
+	headerDone bool
+	wantBody   bool
+	bytes      int64
+
+	// instead is the outcome of a message that is not for the handler to decide,
+	// and problem says why.
+	instead *message.Outcome
+	problem string
+}
+
+// beginMail starts a message at MAIL: chooses signer or verifier by the generation
+// of this moment.
+func (s *session) beginMail(path string, parameters []byte) {
+	s.endMail()
+	s.setOpen(true)
+	m := &s.mail
+	m.began = time.Now()
+	m.env = message.Envelope{
+		ClientAddr: s.client.addr,
+		ClientName: s.client.name,
+		Helo:       s.client.helo,
+		Sender:     path,
+		AuthType:   s.macros.value("auth_type"),
+		AuthAuthen: s.macros.value("auth_authen"),
+		DaemonName: s.macros.value("daemon_name"),
+		MTAName:    s.macros.value("j"),
+		QueueID:    s.macros.value("i"),
+		SMTPUTF8:   hasParameter(parameters, "SMTPUTF8"),
+		Role:       s.role,
+	}
+	var ctx context.Context
+	ctx, m.cancel = context.WithCancelCause(s.server.running)
+	gen := s.server.generation.Load()
+	m.ours, m.rule = gen.Signer.Ours(m.env)
+	if m.ours {
+		m.tx = gen.Signer.Sign(ctx, m.env)
+	} else {
+		m.tx = gen.Verifier.Verify(ctx, m.env)
+	}
+}
+
+// addRecipient takes an accepted forward-path.
+func (s *session) addRecipient(path string) {
+	m := &s.mail
+	m.rcpts++
+	if len(m.env.Recipients) < s.server.config.MaxRecipients {
+		m.env.Recipients = append(m.env.Recipients, path)
+	}
+}
+
+// addField takes a field of the header, as the MTA sent it.
+func (s *session) addField(name, value []byte) {
+	m := &s.mail
+	if m.instead != nil || m.headerDone {
+		return
+	}
+	config := &s.server.config
+	size := len(name) + len(value) + len(":\r\n")
+	switch {
+	case m.fields.Len() >= config.MaxHeaderFields:
+		m.refuse("header of more than " + strconv.Itoa(config.MaxHeaderFields) + " fields: max_header_fields")
+		return
+	case m.fields.Size()+size > int(config.MaxHeaderBytes):
+		m.refuse("header of more than " + config.MaxHeaderBytes.String() + ": max_header_bytes")
+		return
+	}
+	if !s.count(size) {
+		return
+	}
+	if s.agreed.has(gomilter.OptHeaderLeadingSpace) || !strippedBlank(value) {
+		m.fields.Add(name, value)
+		return
+	}
+	var usual [512]byte // most values fit, and need no memory of the heap
+	m.fields.Add(name, append(append(usual[:0], ' '), value...))
+}
+
+// strippedBlank reports that the MTA most likely took a blank from the front of this
+// value. Both take one blank, not a tab, if there is one; nearly every field has
+// one. A value that begins with a fold or a tab had none, as far as one can tell.
+func strippedBlank(value []byte) bool {
+	if len(value) == 0 {
+		return false
+	}
+	return value[0] != '\n' && value[0] != '\r' && value[0] != '\t'
+}
+
+// count adds to the message's size and reports whether it is still to be judged.
+func (s *session) count(n int) bool {
+	m := &s.mail
+	m.bytes += int64(n)
+	if m.instead != nil {
+		return false
+	}
+	limit := s.server.config.MaxMessageBytes
+	if m.bytes <= int64(limit) {
+		return true
+	}
+	const key = ": max_message_bytes"
+	if s.server.config.OnTooBig == TooBigReject {
+		m.refuse("message of more than " + limit.String() + key)
+	} else {
+		m.decide("message of more than "+limit.String()+", passed on unjudged"+key, message.Outcome{Disposition: message.Accept})
+	}
+	return false
+}
+
+// decide takes the message from the handler.
+func (m *mail) decide(problem string, outcome message.Outcome) {
+	m.problem, m.instead = problem, &outcome
+	m.cancel(context.Canceled)
+	m.tx, m.wantBody = nil, false
+}
+
+func (m *mail) refuse(problem string) {
+	m.decide(problem, message.Outcome{
+		Disposition: message.Reject,
+		Reply:       message.Reply{Code: 552, Enhanced: "5.3.4", Text: "message too large to be checked"},
+	})
+}
+
+// fail is for what is our fault; the client may come again.
+func (m *mail) fail(problem string) {
+	m.decide(problem, message.Outcome{
+		Disposition: message.Tempfail,
+		Reply:       message.Reply{Code: 451, Enhanced: "4.3.0", Text: "internal error, try again later"},
+	})
+}
+
+// endHeader hands the header over. An MTA that sends no end of header gets here at
+// the first piece of the body, or at the end of message.
+func (s *session) endHeader() {
+	m := &s.mail
+	if m.headerDone {
+		return
+	}
+	m.headerDone = true
+	if m.instead != nil {
+		return
+	}
+	if id := s.macros.value("i"); id != "" {
+		m.env.QueueID = id
+	}
+	m.header = m.fields.Header()
+	m.wantBody = m.tx.Header(m.env, m.header)
+}
+
+// addBody hands a piece of the body over.
+func (s *session) addBody(chunk []byte) {
+	s.endHeader()
+	if s.count(len(chunk)) && s.mail.wantBody && len(chunk) > 0 {
+		s.mail.wantBody = s.mail.tx.Body(chunk)
+	}
+}
+
+// decideMail waits for the outcome and writes it, with the message's log line.
+func (s *session) decideMail() error {
+	m := &s.mail
+	s.endHeader()
+	if id := s.macros.value("i"); id != "" {
+		m.env.QueueID = id
+	}
+	var outcome message.Outcome
+	if m.instead == nil {
+		outcome = s.await(m.tx)
+	} else {
+		outcome = *m.instead
+	}
+	out, err := appendOutcome(s.writer.out, s.agreed, m.header, &outcome)
+	if err != nil {
+		m.fail(err.Error())
+		outcome = *m.instead
+		out = appendReply(s.writer.out, outcome.Disposition, outcome.Reply)
+	}
+	s.writer.out = out
+	s.logMail(&outcome)
+	s.endMail()
+	return s.writer.flush()
+}
+
+// endMail forgets the message, decided or not. What it began ends with its context.
+func (s *session) endMail() {
+	m := &s.mail
+	if !m.open {
+		return
+	}
+	m.cancel(context.Canceled)
+	m.fields.Reset()
+	*m = mail{fields: m.fields}
+	s.setOpen(false)
+}
+
+// logMail writes the line of a decided message.
+func (s *session) logMail(o *message.Outcome) {
+	m := &s.mail
+	level := slog.LevelInfo
+	if m.problem != "" {
+		level = slog.LevelWarn
+	}
+	log := s.server.log
+	if !log.Enabled(s.server.running, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 12+len(o.Log))
+	attrs = append(attrs, s.mailAttrs()...)
+	attrs = append(attrs, slog.Bool("ours", m.ours), slog.String("rule", clean(m.rule, maxLogValue)))
+	for _, n := range o.Log {
+		attrs = append(attrs, slog.String(n.Key, clean(n.Value, 4*maxLogValue)))
+	}
+	attrs = append(attrs, slog.String("disposition", string(o.Disposition)))
+	if o.Disposition == message.Reject || o.Disposition == message.Tempfail {
+		r := mend(o.Disposition, o.Reply)
+		attrs = append(attrs, slog.String("reply", clean(strconv.Itoa(r.Code)+" "+r.Enhanced+" "+r.Text, maxLogValue)))
+	}
+	if m.problem != "" {
+		attrs = append(attrs, slog.String("problem", clean(m.problem, maxLogValue)))
+	}
+	attrs = append(attrs, slog.Int64("ms", time.Since(m.began).Milliseconds()))
+	log.LogAttrs(s.server.running, level, "message", attrs...)
+}
+
+// mailAttrs are the facts that name a message.
+func (s *session) mailAttrs() []slog.Attr {
+	m := &s.mail
+	where := m.env.ClientName
+	if m.env.ClientAddr.IsValid() {
+		where = m.env.ClientAddr.String()
+	}
+	return []slog.Attr{
+		slog.String("queue", clean(m.env.QueueID, maxLogValue)),
+		slog.String("client", clean(where, maxLogValue)),
+		slog.String("helo", clean(m.env.Helo, maxLogValue)),
+		slog.String("from", clean(m.env.Sender, maxLogValue)),
+		slog.Int("rcpts", m.rcpts),
+	}
+}
+
+// dropMail gives an undecided message up.
+func (s *session) dropMail(why string) {
+	if !s.mail.open {
+		return
+	}
+	if log := s.server.log; log.Enabled(s.server.running, slog.LevelDebug) {
+		log.LogAttrs(s.server.running, slog.LevelDebug, "message given up", append(s.mailAttrs(), slog.String("why", why))...)
+	}
+	s.endMail()
+}

@@ -1,0 +1,246 @@
+package milter
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"signpost/internal/message"
+)
+
+// Server accepts the connections of MTAs. Its methods may be called from any
+// goroutine.
+type Server struct {
+	config     Config
+	log        *slog.Logger
+	patience   patience
+	generation atomic.Pointer[Generation]
+
+	running context.Context // of every message; ends when the last must go
+	halt    context.CancelCauseFunc
+	stopped chan struct{} // closed when no more connections are taken
+	places  chan struct{} // one taken for each connection
+	told    sync.Map      // what has been logged once
+
+	mu        sync.Mutex
+	listeners []listener
+	sessions  map[*session]struct{}
+	stopping  bool
+	accepting sync.WaitGroup
+	serving   sync.WaitGroup
+}
+
+// listener is an open socket and the purpose of what arrives at it.
+type listener struct {
+	net.Listener
+	role message.Role
+}
+
+// patience are the times that no administrator has a use for.
+type patience struct {
+	packet   time.Duration // from the first octet of a packet to its last, and for the options
+	progress time.Duration // between two PROGRESS
+	stubborn time.Duration // beyond the message's time, for a handler to notice
+	backoff  time.Duration // the longest pause after an accept error
+}
+
+// Sendmail waits no longer than 10 s for an answer, PROGRESS or another.
+var usualPatience = patience{
+	packet:   time.Minute,
+	progress: 4 * time.Second,
+	stubborn: 10 * time.Second,
+	backoff:  time.Second,
+}
+
+// NewServer makes a server that is not yet listening. The configuration has to be
+// valid; gen and its parts must not be nil.
+func NewServer(cfg Config, gen *Generation, log *slog.Logger) *Server {
+	s := &Server{
+		config:   cfg,
+		log:      log,
+		patience: usualPatience,
+		stopped:  make(chan struct{}),
+		places:   make(chan struct{}, cfg.MaxConnections),
+		sessions: map[*session]struct{}{},
+	}
+	s.running, s.halt = context.WithCancelCause(context.Background())
+	s.generation.Store(gen)
+	return s
+}
+
+// Swap puts another generation in force for every message that begins from now on.
+func (s *Server) Swap(gen *Generation) { s.generation.Store(gen) }
+
+// Addrs are the addresses that are listened at, in the order of the configuration,
+// those of systemd last; with the port that the system chose where port 0 was asked
+// for.
+func (s *Server) Addrs() []net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	addrs := make([]net.Addr, len(s.listeners))
+	for i, l := range s.listeners {
+		addrs[i] = l.Addr()
+	}
+	return addrs
+}
+
+var errNotListening = errors.New("serve before listen")
+
+// Serve accepts connections at what Listen opened, until ctx ends or Shutdown is
+// called. Messages on their way go on then; Shutdown waits for them.
+func (s *Server) Serve(ctx context.Context) error {
+	s.mu.Lock()
+	if len(s.listeners) == 0 {
+		s.mu.Unlock()
+		return errNotListening
+	}
+	if !s.stopping {
+		s.accepting.Add(len(s.listeners))
+		for _, l := range s.listeners {
+			go s.accept(l)
+		}
+	}
+	s.mu.Unlock()
+
+	defer context.AfterFunc(ctx, s.stopListening)()
+	s.accepting.Wait()
+	return nil
+}
+
+// accept takes connections from one listener until it is closed.
+func (s *Server) accept(l listener) {
+	defer s.accepting.Done()
+	pause := time.Duration(0)
+	for {
+		conn, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			// Out of descriptors, most likely: it passes.
+			pause = min(max(2*pause, 5*time.Millisecond), s.patience.backoff)
+			if pause >= s.patience.backoff || s.once("accept: "+err.Error()) {
+				s.log.Error("accepting a milter connection", "listener", l.Addr().String(), "error", err.Error(),
+					"remedy", "raise LimitNOFILE or lower max_connections")
+			}
+			if !s.sleep(pause) {
+				return
+			}
+			continue
+		}
+		pause = 0
+		if !s.takePlace(l) {
+			conn.Close()
+			return
+		}
+		s.start(conn, l)
+	}
+}
+
+// sleep reports false when the server stops meanwhile.
+func (s *Server) sleep(d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-s.stopped:
+		return false
+	}
+}
+
+// takePlace waits until there are fewer than max_connections.
+func (s *Server) takePlace(l listener) bool {
+	select {
+	case s.places <- struct{}{}:
+		return true
+	default:
+	}
+	if s.once("max_connections") {
+		s.log.Warn("as many milter connections as there may be; further ones wait",
+			"listener", l.Addr().String(), "max_connections", s.config.MaxConnections)
+	}
+	select {
+	case s.places <- struct{}{}:
+		return true
+	case <-s.stopped:
+		return false
+	}
+}
+
+func (s *Server) start(conn net.Conn, l listener) {
+	where := l.Addr().String()
+	if peer := conn.RemoteAddr().String(); peer != "" && peer != "@" {
+		where += " from " + peer
+	}
+	session := newSession(s, conn, l.role, where)
+	s.mu.Lock()
+	if s.stopping {
+		session.drain()
+	}
+	s.sessions[session] = struct{}{}
+	s.serving.Add(1)
+	s.mu.Unlock()
+	go func() {
+		defer s.serving.Done()
+		defer func() {
+			s.mu.Lock()
+			delete(s.sessions, session)
+			s.mu.Unlock()
+			<-s.places
+		}()
+		session.run()
+	}()
+}
+
+// stopListening closes the listeners, and with them the socket files that we made,
+// and the connections that have no message.
+func (s *Server) stopListening() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return
+	}
+	s.stopping = true
+	close(s.stopped)
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	for session := range s.sessions {
+		session.drain()
+	}
+}
+
+// Shutdown stops listening, closes the connections that have no message, and waits
+// for the others to end theirs. When ctx ends first it cuts those off, and returns
+// the context's error; their MTAs answer by milter_default_action.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stopListening()
+	done := make(chan struct{})
+	go func() {
+		s.accepting.Wait()
+		s.serving.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		s.halt(nil)
+		return nil
+	case <-ctx.Done():
+	}
+	s.halt(context.Cause(ctx))
+	s.mu.Lock()
+	for session := range s.sessions {
+		session.conn.Close()
+	}
+	s.mu.Unlock()
+	return ctx.Err()
+}
+
+// once reports true the first time that it is asked of a key.
+func (s *Server) once(key string) bool {
+	_, before := s.told.LoadOrStore(key, true)
+	return !before
+}

@@ -1,0 +1,428 @@
+package milter
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	gomilter "github.com/emersion/go-milter"
+
+	"signpost/internal/message"
+)
+
+// session is one connection of an MTA. All but drain, cut and the timer's progress
+// is one goroutine's.
+type session struct {
+	server *Server
+	role   message.Role
+	where  string // the connection, for the log
+	conn   net.Conn
+	reader reader
+	writer writer
+
+	agreed     agreement
+	negotiated bool
+	client     client
+	macros     macros
+	mailMacros bool // the macros of the coming MAIL have arrived
+	mail       mail
+	progress   progress
+
+	mu       sync.Mutex
+	open     bool // there is a message; as mail.open, for other goroutines
+	draining bool
+}
+
+func newSession(server *Server, conn net.Conn, role message.Role, where string) *session {
+	s := &session{server: server, role: role, where: where, conn: conn}
+	s.reader = reader{conn: conn, arm: s.arm}
+	s.reader.buf = s.reader.own[:]
+	s.writer.conn = conn
+	return s
+}
+
+var (
+	errDraining = errors.New("the daemon stops")
+	errQuit     = errors.New("the MTA quits")
+)
+
+// run serves the connection to its end and closes it.
+func (s *session) run() {
+	defer s.conn.Close()
+	defer func() {
+		// Only a panic while a panic was handled gets here.
+		if cause := recover(); cause != nil {
+			s.server.log.Error("panic in a milter connection; please report it", "connection", s.where,
+				"panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
+		}
+	}()
+	err := s.serve()
+	s.dropMail("the connection ended")
+	s.stopTimer()
+	s.reader.use(waitingBuffer)
+	if err = s.unexpected(err); err != nil {
+		s.server.log.Warn("milter connection closed", "connection", s.where, "problem", err.Error())
+	}
+}
+
+// serve answers commands until there is a reason to stop.
+func (s *session) serve() error {
+	for {
+		command, err := s.reader.next()
+		if err != nil {
+			return err
+		}
+		if err := s.step(command); err != nil {
+			return err
+		}
+		if !s.mail.open {
+			s.reader.use(waitingBuffer)
+		}
+	}
+}
+
+// unexpected leaves of a reason to stop what is worth a line in the log.
+func (s *session) unexpected(err error) error {
+	switch {
+	case errors.Is(err, errQuit), errors.Is(err, errDraining), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		if s.isDraining() {
+			return nil
+		}
+		return errors.New("nothing came in time: the MTA is stuck, or this is no milter client")
+	}
+	return err
+}
+
+// step answers one command. A panic costs the message, not the connection.
+func (s *session) step(command gomilter.Code) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = s.crashed(command, cause)
+		}
+	}()
+	if !s.negotiated && command != gomilter.CodeOptNeg {
+		return fmt.Errorf("command %q before the options: this is no milter client", byte(command))
+	}
+	switch command {
+	case gomilter.CodeBody:
+		return s.takeBody()
+	case gomilter.CodeEOB:
+		return s.takeEnd()
+	case gomilter.CodeQuit:
+		return errQuit
+	}
+	data, err := s.reader.data()
+	if err != nil {
+		return err
+	}
+	return s.take(command, data)
+}
+
+// take answers a command whose data is there as a whole.
+func (s *session) take(command gomilter.Code, data []byte) error {
+	switch command {
+	case gomilter.CodeOptNeg:
+		return s.takeOptions(data)
+	case gomilter.CodeMacro:
+		s.takeMacros(data)
+		return nil
+	case gomilter.CodeConn:
+		return s.takeConnect(data)
+	case gomilter.CodeHelo:
+		return s.takeHelo(data)
+	case gomilter.CodeMail:
+		return s.takeMail(data)
+	case gomilter.CodeRcpt:
+		return s.takeRcpt(data)
+	case gomilter.CodeData:
+		return s.goOn(gomilter.OptNoDataReply)
+	case gomilter.CodeHeader:
+		if s.mail.open {
+			s.addField(parseField(data))
+		}
+		return s.goOn(gomilter.OptNoHeaderReply)
+	case gomilter.CodeEOH:
+		if s.mail.open {
+			s.endHeader()
+		}
+		return s.goOn(gomilter.OptNoEOHReply)
+	case codeUnknown:
+		return s.goOn(gomilter.OptNoUnknownReply)
+	case gomilter.CodeAbort:
+		s.dropMail("the MTA aborts")
+		s.macros.clearFrom(stageMail)
+		return nil
+	case gomilter.CodeQuitNewConn:
+		s.dropMail("the MTA quits")
+		s.macros.clearFrom(stageConnect)
+		s.client = client{}
+		return nil
+	}
+	return fmt.Errorf("command %q is none of the protocol: this is no milter client", byte(command))
+}
+
+// goOn answers "continue", unless the MTA does not wait at this step.
+func (s *session) goOn(unless gomilter.OptProtocol) error {
+	if s.agreed.has(unless) {
+		return nil
+	}
+	s.writer.add(byte(gomilter.ActContinue))
+	return s.writer.flush()
+}
+
+func (s *session) takeOptions(offer []byte) error {
+	if s.negotiated {
+		return errors.New("options offered twice: this is no milter client")
+	}
+	agreed, err := negotiate(offer)
+	if err != nil {
+		return err
+	}
+	s.agreed, s.negotiated = agreed, true
+	if missing := agreed.missing(); missing != "" && s.server.once(missing) {
+		s.server.log.Warn("the MTA does not offer all that may be needed; a message that needs it gets 451",
+			"connection", s.where, "missing", missing, "remedy", "use an MTA with milter protocol 6")
+	}
+	s.writer.out = agreed.appendTo(s.writer.out)
+	return s.writer.flush()
+}
+
+func (s *session) takeMacros(data []byte) {
+	s.macros.set(data)
+	if len(data) > 0 && gomilter.Code(data[0]) == gomilter.CodeMail {
+		s.mailMacros = true
+	}
+}
+
+func (s *session) takeConnect(data []byte) error {
+	c, err := parseConnect(data)
+	if err != nil {
+		return err
+	}
+	s.dropMail("a new client connects")
+	s.macros.clearFrom(stageHelo)
+	s.client = c
+	return s.goOn(gomilter.OptNoConnReply)
+}
+
+// takeHelo: HELO may come again, also in the middle of a message, which it ends.
+func (s *session) takeHelo(data []byte) error {
+	s.dropMail("the client says HELO again")
+	s.macros.clearFrom(stageMail)
+	argument, _, _ := bytes.Cut(data, nul)
+	s.client.helo = string(argument)
+	return s.goOn(gomilter.OptNoHeloReply)
+}
+
+func (s *session) takeMail(data []byte) error {
+	// The login of one message is not that of the next: without macros of its own,
+	// this one has none.
+	if !s.mailMacros {
+		s.macros.clearFrom(stageMail)
+	}
+	s.mailMacros = false
+	s.macros.clearFrom(stageRcpt)
+	s.dropMail("the next message begins")
+	s.beginMail(parsePath(data))
+	return s.goOn(gomilter.OptNoMailReply)
+}
+
+func (s *session) takeRcpt(data []byte) error {
+	if s.mail.open {
+		path, _ := parsePath(data)
+		s.addRecipient(path)
+		// What comes next is the message, in one go.
+		s.reader.use(messageBuffer)
+	}
+	return s.goOn(gomilter.OptNoRcptReply)
+}
+
+// takeBody hands a piece of the body over as it arrives, without waiting for all
+// of it.
+func (s *session) takeBody() error {
+	if err := s.passBody(); err != nil {
+		return err
+	}
+	if s.agreed.has(gomilter.OptSkip) && s.mail.open && !s.mail.wantBody {
+		s.writer.add(byte(gomilter.ActSkip))
+		return s.writer.flush()
+	}
+	return s.goOn(gomilter.OptNoBodyReply)
+}
+
+func (s *session) passBody() error {
+	for s.reader.left > 0 {
+		chunk, err := s.reader.chunk()
+		if err != nil {
+			return err
+		}
+		if s.mail.open {
+			s.addBody(chunk)
+		}
+	}
+	return nil
+}
+
+// takeEnd ends a message. The packet may carry the last piece of the body.
+func (s *session) takeEnd() error {
+	if err := s.passBody(); err != nil {
+		return err
+	}
+	if !s.mail.open {
+		s.writer.add(byte(gomilter.ActContinue))
+		return s.writer.flush()
+	}
+	err := s.decideMail()
+	s.macros.clearFrom(stageMail)
+	return err
+}
+
+// crashed logs a panic and makes the message fail with 451.
+func (s *session) crashed(command gomilter.Code, cause any) error {
+	s.server.log.Error("panic while a message was handled; please report it",
+		"connection", s.where, "command", string(rune(command)), "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
+	if !s.mail.open {
+		return fmt.Errorf("panic outside of a message: %v", cause)
+	}
+	s.writer.out = s.writer.out[:0]
+	s.mail.fail("panic: " + fmt.Sprint(cause))
+	s.mail.headerDone = true
+	switch command {
+	case gomilter.CodeEOB:
+		return s.takeEnd()
+	case gomilter.CodeBody:
+		return s.takeBody()
+	case gomilter.CodeMail:
+		return s.goOn(gomilter.OptNoMailReply)
+	case gomilter.CodeHeader:
+		return s.goOn(gomilter.OptNoHeaderReply)
+	case gomilter.CodeEOH:
+		return s.goOn(gomilter.OptNoEOHReply)
+	}
+	return fmt.Errorf("panic at command %q: %v", byte(command), cause)
+}
+
+// arm sets the deadline of the next read.
+func (s *session) arm(idle bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining && idle && !s.open {
+		return errDraining
+	}
+	patience := s.server.patience
+	wait := patience.packet
+	if idle && s.negotiated {
+		wait = s.server.config.IdleTimeout
+	}
+	return s.conn.SetReadDeadline(time.Now().Add(wait))
+}
+
+func (s *session) setOpen(open bool) {
+	s.mu.Lock()
+	s.open, s.mail.open = open, open
+	s.mu.Unlock()
+}
+
+func (s *session) isDraining() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining
+}
+
+// drain ends the session as soon as it has no message. It is for other goroutines.
+func (s *session) drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.draining = true
+	if !s.open {
+		s.conn.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// await waits for a decision, and tells the MTA meanwhile that we are at work.
+func (s *session) await(tx Transaction) message.Outcome {
+	s.startProgress()
+	defer s.stopProgress()
+	return tx.End()
+}
+
+// progress is the waiting for one decision. The writer's lock guards it.
+type progress struct {
+	timer   *time.Timer
+	waiting bool
+	ends    time.Time // of the message's time
+	cancel  context.CancelCauseFunc
+}
+
+func (s *session) startProgress() {
+	s.writer.mu.Lock()
+	defer s.writer.mu.Unlock()
+	p := &s.progress
+	p.waiting = true
+	p.cancel = s.mail.cancel
+	p.ends = time.Now().Add(s.server.config.MessageTimeout)
+	wait := min(s.server.patience.progress, s.server.config.MessageTimeout)
+	if p.timer == nil {
+		p.timer = time.AfterFunc(wait, s.tick)
+	} else {
+		p.timer.Reset(wait)
+	}
+}
+
+func (s *session) stopProgress() {
+	s.writer.mu.Lock()
+	defer s.writer.mu.Unlock()
+	s.progress.waiting = false
+	s.progress.timer.Stop()
+}
+
+func (s *session) stopTimer() {
+	s.writer.mu.Lock()
+	defer s.writer.mu.Unlock()
+	s.progress.waiting = false
+	if s.progress.timer != nil {
+		s.progress.timer.Stop()
+	}
+}
+
+// tick sends PROGRESS. When the message's time is over it ends the message's
+// context, and if even that does not bring a decision, answers 451 itself.
+func (s *session) tick() {
+	s.writer.mu.Lock()
+	defer s.writer.mu.Unlock()
+	p := &s.progress
+	if !p.waiting {
+		return
+	}
+	left := time.Until(p.ends)
+	if left <= -s.server.patience.stubborn {
+		p.waiting = false
+		s.server.log.Error("no decision after the message's time was over; the MTA gets 451", "connection", s.where)
+		reply := message.Reply{Code: 451, Enhanced: "4.3.0", Text: "no decision in time, try again later"}
+		s.writer.send(appendReply(nil, message.Tempfail, reply))
+		s.conn.Close()
+		return
+	}
+	if left <= 0 {
+		p.cancel(context.DeadlineExceeded)
+	}
+	if err := s.writer.send([]byte{0, 0, 0, 1, actProgress}); err != nil {
+		p.waiting = false
+		p.cancel(fmt.Errorf("the MTA does not listen any more: %w", err))
+		return
+	}
+	wait := s.server.patience.progress
+	if left > 0 {
+		wait = min(wait, left)
+	}
+	p.timer.Reset(wait)
+}

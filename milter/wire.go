@@ -1,0 +1,244 @@
+package milter
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	gomilter "github.com/emersion/go-milter"
+)
+
+// Codes of the protocol that go-milter has no name for.
+const (
+	codeUnknown gomilter.Code = 'U' // SMFIC_UNKNOWN
+	actProgress byte          = 'p' // SMFIR_PROGRESS
+)
+
+const (
+	// maxPacket bounds what an MTA may send at once. Pieces of the body have at
+	// most 65535 octets, and Postfix cuts a field at 102400 (header_size_limit).
+	maxPacket = 1 << 20
+	// maxAnswer is the largest packet that an MTA takes from us
+	// (MilterMaxDataSize in Sendmail; Postfix takes twice as much).
+	maxAnswer = 65535
+)
+
+// The sizes of the read buffer: of a connection that waits, of one with a message
+// on its way, and of one that sends a large body.
+const (
+	waitingBuffer = 512
+	messageBuffer = 16 << 10
+	bodyBuffer    = 68 << 10
+)
+
+var (
+	messageBuffers = bufferPool(messageBuffer)
+	bodyBuffers    = bufferPool(bodyBuffer)
+)
+
+func bufferPool(size int) *sync.Pool {
+	return &sync.Pool{New: func() any { b := make([]byte, size); return &b }}
+}
+
+// reader cuts what the MTA sends into packets. It owns as little memory as the
+// data that has really arrived calls for, whatever length a packet claims.
+type reader struct {
+	conn net.Conn
+	// arm sets the read deadline before a read that may block; idle says that
+	// nothing of a packet has come yet.
+	arm func(idle bool) error
+
+	own   [waitingBuffer]byte
+	lent  *[]byte    // the buffer in use, if it is borrowed
+	pool  *sync.Pool // from here
+	buf   []byte     // own, *lent, or one made for a packet of unusual size
+	r, w  int        // buf[r:w] is read and not yet taken
+	left  int        // octets of the current packet still to take
+	armed bool       // the current packet has its deadline
+}
+
+// next reads up to and including a packet's command octet. What remains of the
+// packet before is skipped.
+func (r *reader) next() (gomilter.Code, error) {
+	for r.left > 0 {
+		if _, err := r.chunk(); err != nil {
+			return 0, err
+		}
+	}
+	r.armed = false
+	if err := r.need(5); err != nil {
+		return 0, err
+	}
+	size := binary.BigEndian.Uint32(r.buf[r.r:])
+	if size == 0 || size > maxPacket {
+		return 0, fmt.Errorf("packet of %d octets, from 1 to %d are possible: this is no milter client", size, maxPacket)
+	}
+	command := gomilter.Code(r.buf[r.r+4])
+	r.r += 5
+	r.left = int(size) - 1
+	return command, nil
+}
+
+// data returns the whole payload of the current packet, valid until the next call.
+func (r *reader) data() ([]byte, error) {
+	if err := r.need(r.left); err != nil {
+		return nil, err
+	}
+	data := r.buf[r.r : r.r+r.left]
+	r.r += r.left
+	r.left = 0
+	return data, nil
+}
+
+// chunk returns the next piece of the current packet's payload, as much as is
+// there, valid until the next call.
+func (r *reader) chunk() ([]byte, error) {
+	if r.r == r.w {
+		if r.left > len(r.buf) {
+			r.use(bodyBuffer)
+		}
+		if err := r.fill(); err != nil {
+			return nil, err
+		}
+	}
+	n := min(r.left, r.w-r.r)
+	data := r.buf[r.r : r.r+n]
+	r.r += n
+	r.left -= n
+	return data, nil
+}
+
+// need reads until n octets are there to take.
+func (r *reader) need(n int) error {
+	for r.w-r.r < n {
+		if r.r+n > len(r.buf) {
+			r.makeRoom(n)
+		}
+		if err := r.fill(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeRoom moves what is there to the front, and grows a buffer that is full.
+func (r *reader) makeRoom(n int) {
+	if r.r > 0 {
+		r.w = copy(r.buf, r.buf[r.r:r.w])
+		r.r = 0
+	}
+	if r.w < len(r.buf) {
+		return
+	}
+	switch {
+	case len(r.buf) < messageBuffer:
+		r.use(messageBuffer)
+	case len(r.buf) < bodyBuffer:
+		r.use(bodyBuffer)
+	default:
+		r.moveTo(make([]byte, min(2*len(r.buf), n)), nil, nil)
+	}
+}
+
+var errNoProgress = errors.New("the connection delivers nothing, and no error")
+
+// fill reads once.
+func (r *reader) fill() error {
+	if r.r == r.w {
+		r.r, r.w = 0, 0
+	}
+	idle := !r.armed && r.r == r.w && r.left == 0
+	if idle || !r.armed {
+		if err := r.arm(idle); err != nil {
+			return err
+		}
+		r.armed = !idle
+	}
+	for range 100 {
+		n, err := r.conn.Read(r.buf[r.w:])
+		if n > 0 {
+			r.w += n
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return errNoProgress
+}
+
+// use changes to a buffer of one of the three sizes, unless more has been read
+// than fits.
+func (r *reader) use(size int) {
+	if size == len(r.buf) || r.w-r.r > size {
+		return
+	}
+	pool := messageBuffers
+	switch size {
+	case waitingBuffer:
+		r.moveTo(r.own[:], nil, nil)
+		return
+	case bodyBuffer:
+		pool = bodyBuffers
+	}
+	lent := pool.Get().(*[]byte)
+	r.moveTo(*lent, lent, pool)
+}
+
+// moveTo changes to another buffer and gives a borrowed one back.
+func (r *reader) moveTo(buf []byte, lent *[]byte, pool *sync.Pool) {
+	r.w = copy(buf, r.buf[r.r:r.w])
+	r.r = 0
+	if r.lent != nil {
+		r.pool.Put(r.lent)
+	}
+	r.buf, r.lent, r.pool = buf, lent, pool
+}
+
+// writer gathers packets and sends them with one system call. The lock is for the
+// timer that sends PROGRESS beside the session.
+type writer struct {
+	conn net.Conn
+	mu   sync.Mutex
+	out  []byte
+}
+
+// writeTimeout is for an MTA that does not read our answer.
+const writeTimeout = 30 * time.Second
+
+// add appends an answer without data.
+func (w *writer) add(code byte) { w.out = append(w.out, 0, 0, 0, 1, code) }
+
+// flush sends what was added. Memory of an unusual size is let go.
+func (w *writer) flush() error {
+	if len(w.out) == 0 {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	err := w.send(w.out)
+	const keep = 4 << 10
+	if cap(w.out) > keep {
+		w.out = nil
+	}
+	w.out = w.out[:0]
+	return err
+}
+
+// send writes at once; the lock is the caller's.
+func (w *writer) send(data []byte) error {
+	if err := w.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	_, err := w.conn.Write(data)
+	return err
+}
+
+// closePacket writes the length of the packet that begins at start and ends with out.
+func closePacket(out []byte, start int) []byte {
+	binary.BigEndian.PutUint32(out[start:], uint32(len(out)-start-4))
+	return out
+}
