@@ -16,19 +16,23 @@ import (
 	"github.com/emersion/go-msgauth/dkim"
 )
 
+// others are the implementations that judge what Signpost signed. Each gives one
+// verdict a signature, "pass" or why not.
+var others = []struct {
+	name string
+	ask  func(*testing.T, []byte) []string
+}{
+	{"go-msgauth", askMsgauth},
+	{"dkimpy", askDkimpy},
+	{"opendkim", askOpenDKIM},
+}
+
 // signedFor holds a delivered message to what three other implementations say of
 // it: each must find exactly this many signatures, and all of them good.
 func signedFor(t *testing.T, msg []byte, signatures int) {
 	t.Helper()
 	wanted := strings.TrimSpace(strings.Repeat("pass ", signatures))
-	for _, other := range []struct {
-		name string
-		ask  func(*testing.T, []byte) []string
-	}{
-		{"go-msgauth", askMsgauth},
-		{"dkimpy", askDkimpy},
-		{"opendkim", askOpenDKIM},
-	} {
+	for _, other := range others {
 		if got := strings.Join(other.ask(t, msg), " "); got != wanted {
 			t.Errorf("%s says %q of the signatures, want %q\n%s", other.name, got, wanted, head(msg))
 		}

@@ -48,9 +48,7 @@ func TestWhatIsOursIsSigned(t *testing.T) {
 
 	t.Run("submission by SMTP with login", func(t *testing.T) {
 		const rcpt = "login@" + destDomain
-		c := dial(t, p.mx, nil)
-		c.text.Close()
-		c = dial(t, p.submission, roaming)
+		c := dial(t, p.submission, roaming)
 		c.login("alice")
 		accepted(t, c.send(alice, []string{rcpt}, ourMail(rcpt, "by login")))
 		signedFor(t, p.sink.wait(t, rcpt).Data, 2)
@@ -220,4 +218,24 @@ func signed(t *testing.T, msg []byte, canon string, signatures int) {
 		}
 	}
 	signedFor(t, msg, signatures)
+}
+
+func TestTheOtherImplementationsSeeAnAlteration(t *testing.T) {
+	want(t)
+	d := startDaemon(t, config{Listen: []string{"inet:" + freeAddr(t)}, Zone: ourZone()})
+	p := startPostfix(t, d.milter())
+	const rcpt = "altered@" + destDomain
+	accepted(t, dial(t, p.mx, colleague).send("alice@"+ourDomain, []string{rcpt}, ourMail(rcpt, "hers")))
+	good := p.sink.wait(t, rcpt).Data
+	for _, altered := range []string{
+		strings.Replace(string(good), "Subject: hers", "Subject: his", 1),
+		strings.Replace(string(good), "all is well", "all is lost", 1),
+		"Subject: another on top\r\n" + string(good),
+	} {
+		for _, other := range others {
+			if got := strings.Join(other.ask(t, []byte(altered)), " "); got == "pass" {
+				t.Errorf("%s passes it:\n%s", other.name, head([]byte(altered)))
+			}
+		}
+	}
 }

@@ -98,10 +98,17 @@ func (c *client) sendWith(params, from string, to []string, msg string) reply {
 	return c.data(msg)
 }
 
-// data sends DATA and the message.
+// data sends DATA and the message, and returns the answer.
 func (c *client) data(msg string) reply {
 	c.t.Helper()
 	c.must(354, "DATA")
+	c.put(msg)
+	return c.say("")
+}
+
+// put sends the message and its final dot, and does not wait for the answer.
+func (c *client) put(msg string) {
+	c.t.Helper()
 	w := c.text.W
 	for rest := msg; rest != ""; {
 		line, after, _ := strings.Cut(rest, "\n")
@@ -115,7 +122,8 @@ func (c *client) data(msg string) reply {
 	if msg != "" && !strings.HasSuffix(msg, "\r\n") {
 		c.t.Fatalf("a message in DATA must end with CRLF: %q", msg[max(0, len(msg)-20):])
 	}
-	return c.say(".")
+	w.WriteString(".\r\n")
+	check(c.t, w.Flush())
 }
 
 // chunk sends the message by BDAT, which needs no line end at its end (RFC 3030).
