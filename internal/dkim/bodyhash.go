@@ -1,0 +1,317 @@
+package dkim
+
+import (
+	"encoding/binary"
+	"hash"
+)
+
+const (
+	// gather is how many octets of short runs are put together for the hash, which
+	// is slow in small pieces; longer runs go to it from where they are.
+	gather = 2048
+	// direct is the length from which a run is worth a call of its own.
+	direct = 512
+)
+
+// BodyHash canonicalizes a message body and hashes it, as it arrives, in pieces
+// cut anywhere. It keeps nothing of the body but a few octets, and allocates
+// nothing once made. Any number of signatures may share one.
+type BodyHash struct {
+	relaxed bool
+	hash    hash.Hash
+	n       int64 // canonical octets so far
+	marks   []mark
+	next    int // the first mark not yet reached
+	closed  bool
+	content bool // something other than empty lines was seen
+
+	// What was seen and stays undecided until more is.
+	lineEnds int64 // ends of lines, perhaps the empty ones at the end
+	blank    bool  // white space, perhaps at the end of a line
+	cr       bool  // a CR, after the white space, perhaps half a line end
+
+	used int
+	buf  [gather]byte
+}
+
+// mark is a place in the canonical body up to which somebody wants the hash.
+type mark struct {
+	limit   int64
+	reached bool
+	sum     [maxHashOctets]byte
+}
+
+// NewBodyHash begins a body. The hash is used from its beginning, and must not be
+// used elsewhere.
+func NewBodyHash(c Canonicalization, h hash.Hash) *BodyHash {
+	return &BodyHash{relaxed: c == Relaxed, hash: h}
+}
+
+// Mark asks for the hash of only so many octets of the canonical body, the l= of a
+// signature. It must be called before the first Write.
+func (b *BodyHash) Mark(limit int64) {
+	i := 0
+	for i < len(b.marks) && b.marks[i].limit < limit {
+		i++
+	}
+	if i < len(b.marks) && b.marks[i].limit == limit {
+		return
+	}
+	b.marks = append(b.marks, mark{})
+	copy(b.marks[i+1:], b.marks[i:])
+	b.marks[i] = mark{limit: limit}
+}
+
+// Write takes the next piece of the body, with CRLF line ends. It does not keep
+// the slice, and returns no error.
+func (b *BodyHash) Write(p []byte) (int, error) {
+	n := len(p)
+	switch {
+	case n == 0 || b.closed:
+	case b.relaxed:
+		b.writeRelaxed(p)
+	default:
+		b.writeSimple(p)
+	}
+	return n, nil
+}
+
+// Close ends the body. Only after it are Sum, At and Len of use.
+func (b *BodyHash) Close() {
+	if b.closed {
+		return
+	}
+	b.closed = true
+	if b.cr {
+		b.flushUndecided()
+	}
+	// §3.4.3: a body without any line is one empty line; §3.4.4: it is nothing.
+	if b.content || !b.relaxed {
+		b.emit(lineEnd)
+	}
+	b.flush()
+	// An l= of 0, or of all there is, has seen no octet after it.
+	b.mark()
+}
+
+// Sum returns the hash of the whole canonical body, Len its length.
+func (b *BodyHash) Sum() []byte { return b.hash.Sum(nil) }
+func (b *BodyHash) Len() int64  { return b.n }
+
+// At returns the hash of the first limit octets, and false if there are fewer or
+// nobody marked that place.
+func (b *BodyHash) At(limit int64) ([]byte, bool) {
+	for i := range b.marks {
+		if m := &b.marks[i]; m.limit == limit && m.reached {
+			return m.sum[:b.hash.Size()], true
+		}
+	}
+	return nil, false
+}
+
+// writeSimple is §3.4.3: only the empty lines at the end matter, and so only the
+// end of a piece has to be looked at.
+func (b *BodyHash) writeSimple(p []byte) {
+	if b.cr {
+		if p[0] == '\n' {
+			b.cr = false
+			b.lineEnds++
+			p = p[1:]
+		} else {
+			b.flushUndecided()
+		}
+		if len(p) == 0 {
+			return
+		}
+	}
+	if p[len(p)-1] == '\r' {
+		b.cr = true
+		p = p[:len(p)-1]
+	}
+	b.lines(p)
+}
+
+// writeRelaxed is §3.4.4: besides, white space at the ends of lines goes away, and
+// elsewhere a run of it becomes one blank.
+func (b *BodyHash) writeRelaxed(p []byte) {
+	p = b.decide(p)
+	for len(p) > 0 {
+		n := unchangedRun(p)
+		run := p[:n]
+		p = p[n:]
+		if len(p) == 0 && run[n-1] == '\r' {
+			b.cr = true
+			run = run[:n-1]
+		}
+		b.lines(run)
+		if len(p) == 0 {
+			return
+		}
+		// Here is white space that does not stay as it is.
+		n = 1
+		for n < len(p) && isWSP(p[n]) {
+			n++
+		}
+		if n == len(p) || n+1 == len(p) && p[n] == '\r' {
+			b.blank, b.cr = true, n < len(p)
+			return
+		}
+		switch {
+		case p[n] != '\r' && p[n-1] == ' ':
+			p = p[n-1:]
+		case p[n] == '\r' && p[n+1] == '\n':
+			p = p[n:]
+		default:
+			b.text(oneBlank)
+			p = p[n:]
+		}
+	}
+}
+
+var oneBlank = []byte(" ")
+
+// decide takes the first octets of a piece, until nothing of the pieces before it
+// is undecided, and returns the rest.
+func (b *BodyHash) decide(p []byte) []byte {
+	for len(p) > 0 && (b.blank || b.cr) {
+		c := p[0]
+		switch {
+		case b.cr && c == '\n':
+			b.blank, b.cr = false, false
+			b.lineEnds++
+		case b.cr:
+			b.flushUndecided()
+			continue
+		case c == '\r':
+			b.cr = true
+		case !isWSP(c):
+			b.flushUndecided()
+			return p
+		}
+		p = p[1:]
+	}
+	return p
+}
+
+// flushUndecided makes text of what was undecided.
+func (b *BodyHash) flushUndecided() {
+	if b.blank {
+		b.blank = false
+		b.text(oneBlank)
+	}
+	if b.cr {
+		b.cr = false
+		b.text(lineEnd[:1])
+	}
+}
+
+// lines takes text that stands unchanged, and holds back the line ends at its end.
+func (b *BodyHash) lines(p []byte) {
+	end := len(p)
+	for end >= 2 && p[end-1] == '\n' && p[end-2] == '\r' {
+		end -= 2
+	}
+	if end > 0 {
+		b.text(p[:end])
+	}
+	b.lineEnds += int64(len(p)-end) / 2
+}
+
+// text takes what is not an empty line. The line ends before it are none of those
+// at the end of the body.
+func (b *BodyHash) text(p []byte) {
+	b.content = true
+	for b.lineEnds > 0 {
+		n := min(b.lineEnds, int64(len(blankLine)/2))
+		b.emit(blankLine[:2*n])
+		b.lineEnds -= n
+	}
+	b.emit(p)
+}
+
+// emit takes canonical text.
+func (b *BodyHash) emit(p []byte) {
+	if len(p) > gather-b.used {
+		b.flush()
+	}
+	if len(p) >= direct {
+		b.flush()
+		b.write(p)
+		return
+	}
+	b.used += copy(b.buf[b.used:], p)
+}
+
+func (b *BodyHash) flush() {
+	b.write(b.buf[:b.used])
+	b.used = 0
+}
+
+// write hashes, and notes the hash at each mark on the way.
+func (b *BodyHash) write(p []byte) {
+	for b.next < len(b.marks) && b.marks[b.next].limit-b.n < int64(len(p)) {
+		n := b.marks[b.next].limit - b.n
+		b.hash.Write(p[:n])
+		b.n += n
+		p = p[n:]
+		b.mark()
+	}
+	b.hash.Write(p)
+	b.n += int64(len(p))
+}
+
+// mark notes the hash for a mark that lies here.
+func (b *BodyHash) mark() {
+	if b.next < len(b.marks) && b.marks[b.next].limit == b.n {
+		m := &b.marks[b.next]
+		b.hash.Sum(m.sum[:0])
+		m.reached = true
+		b.next++
+	}
+}
+
+// unchangedRun returns how many octets at the beginning of p stand unchanged in
+// the relaxed body, as far as their neighbours in p show: it stops at a tab, and
+// at a blank that is followed by white space, a CR or the end of p. Eight octets
+// are looked at in one step; what looks suspicious there is looked at singly.
+func unchangedRun(p []byte) int {
+	const (
+		ones = 0x0101010101010101
+		high = 0x8080808080808080
+	)
+	i := 0
+	for i+9 <= len(p) {
+		q := p[i : i+9]
+		here, next := binary.LittleEndian.Uint64(q), binary.LittleEndian.Uint64(q[1:])
+		tab, blank := here^ones*'\t', here^ones*' '
+		// The high bit of an octet is set where it is a tab, where it is a blank,
+		// and where its successor is a blank or a control. Carries may set a bit too
+		// many, above a right one.
+		tab = (tab - ones) &^ tab
+		blank = (blank - ones) &^ blank
+		low := (next - ones*(' '+1)) &^ next
+		if (tab|blank&low)&high == 0 {
+			i += 8
+			continue
+		}
+		for end := i + 8; i < end; i++ {
+			if changes(p[i], p[i+1]) {
+				return i
+			}
+		}
+	}
+	for ; i+1 < len(p); i++ {
+		if changes(p[i], p[i+1]) {
+			return i
+		}
+	}
+	if i < len(p) && isWSP(p[i]) {
+		return i
+	}
+	return len(p)
+}
+
+// changes reports whether an octet does not simply stay before this neighbour.
+func changes(c, next byte) bool {
+	return c == '\t' || c == ' ' && (next == ' ' || next == '\t' || next == '\r')
+}

@@ -1,0 +1,38 @@
+// Package dkim signs and verifies mail with DomainKeys Identified Mail: RFC 6376
+// with its errata, as updated by RFC 8301 (algorithms), RFC 8463 (Ed25519) and
+// RFC 8616 (internationalized mail). It is pure: the time is an argument, DNS is
+// an interface, and the body streams through without being kept.
+//
+// # Where the standard leaves a choice
+//
+//   - Values that the ABNF writes as quoted strings (a=, c=, q= and the lists of
+//     a key record) are compared without regard to case, as RFC 5234 §2.3 has
+//     it. "1" in v= and "DKIM1" are compared to the letter (§3.5, §3.6.1).
+//   - A signature dated in the future or expired, beyond the allowed skew, is a
+//     permerror (§3.5 "MAY").
+//   - d= needs two labels, as the ABNF of domain-name has it.
+//   - l= is followed to the letter, but a body that goes on after it makes the
+//     result policy (§6.1.3, §8.2). l= beyond the body's end is a permerror.
+//   - Fields that may stand only once and stand more often than was signed leave
+//     the result alone: the signature is valid, and §8.15 leaves the judgement to
+//     whoever uses it. Outcome.Uncovered names them.
+//   - A signature that does not pass under a key with t=y is none: the message
+//     is as if unsigned (§3.6.1). One that passes stays pass, and is marked.
+//   - Signatures over the limit are neutral, not evaluated. Those that could align
+//     with the author's domain are evaluated first, so that others on top of them
+//     hide nothing, and those with mistakes do not count.
+//   - Several TXT records at a selector (§3.6.2.2 "undefined"): those that are no
+//     usable keys are passed over, and up to three that are get tried.
+//
+// # Known deviations
+//
+//   - Empty tags ("v=DKIM1;; p=…"), lone CR or LF between tokens, an empty t= and
+//     missing base64 padding are accepted in key records, where they are common,
+//     and empty tags nowhere else.
+//   - Domain names may hold underscores and begin or end a label with a hyphen.
+//   - "=" without two hexadecimal digits in i= stands for itself, since addresses
+//     like prvs=0123=user@example.org are written so.
+//   - A DKIM-Signature field over 64 KiB, or one with over 64 tags, is a
+//     permerror; so are RSA keys over 8,192 bits, exponents over 31 bits and even
+//     ones.
+package dkim

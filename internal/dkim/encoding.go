@@ -1,0 +1,112 @@
+package dkim
+
+import "strings"
+
+const (
+	base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	notBase64      = 0xff
+)
+
+var base64Value = func() (table [256]byte) {
+	for i := range table {
+		table[i] = notBase64
+	}
+	for i := range len(base64Alphabet) {
+		table[base64Alphabet[i]] = byte(i)
+	}
+	return table
+}()
+
+// appendBase64 decodes a base64string (§2.10), which may have white space anywhere
+// and need not be padded. It stops with false at anything else, and once it would
+// have appended more than limit octets.
+func appendBase64(dst []byte, s string, limit int) ([]byte, bool) {
+	var acc uint32
+	var digits, padding int
+	start := len(dst)
+	for i := range len(s) {
+		c := s[i]
+		v := base64Value[c]
+		switch {
+		case v != notBase64 && padding == 0:
+			acc = acc<<6 | uint32(v)
+			digits++
+			if digits%4 != 1 {
+				if len(dst)-start == limit {
+					return dst, false
+				}
+				dst = append(dst, byte(acc>>(uint(8-2*(digits%4))%8)))
+			}
+		case isFWS(c):
+		case c == '=':
+			padding++
+		default:
+			return dst, false
+		}
+	}
+	ok := digits%4 != 1 && (padding == 0 || padding <= 2 && (digits+padding)%4 == 0)
+	return dst, ok
+}
+
+// stripFWS returns s without folding white space.
+func stripFWS(s string) string {
+	if strings.IndexByte(s, ' ') < 0 && strings.IndexByte(s, '\t') < 0 && strings.IndexByte(s, '\n') < 0 {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	for i := range len(s) {
+		if !isFWS(s[i]) {
+			b.WriteByte(s[i])
+		}
+	}
+	return b.String()
+}
+
+// decodeQP undoes dkim-quoted-printable (§2.11) in a text without white space.
+func decodeQP(s string) string {
+	if strings.IndexByte(s, '=') < 0 {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c == '=' && i+2 < len(s) {
+			hi, lo := unhex(s[i+1]), unhex(s[i+2])
+			if hi >= 0 && lo >= 0 {
+				c = byte(hi<<4 | lo)
+				i += 2
+			}
+		}
+		b = append(b, c)
+	}
+	return string(b)
+}
+
+// unhex reads a digit; §2.11 has no lower-case ones.
+func unhex(c byte) int {
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'A' <= c && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}
+
+// encodeQP writes text in dkim-quoted-printable. Octets above 127 are left alone
+// where the header is internationalized (RFC 8616 §5).
+func encodeQP(text string, utf8 bool) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(text) {
+		c := text[i]
+		switch {
+		case c > ' ' && c < 0x7f && c != ';' && c != '=', c >= 0x80 && utf8:
+			b.WriteByte(c)
+		default:
+			b.Write([]byte{'=', hex[c>>4], hex[c&15]})
+		}
+	}
+	return b.String()
+}

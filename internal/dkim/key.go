@@ -1,0 +1,205 @@
+package dkim
+
+import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/base64"
+	"fmt"
+
+	"signpost/internal/message"
+)
+
+const (
+	// maxRecordOctets bounds the text of a key record.
+	maxRecordOctets = 16 << 10
+	// maxKeyOctets bounds a key in DER: the modulus, the exponent and 64 octets
+	// around them. What is longer is not even decoded.
+	maxKeyOctets = maxRSABits/8 + 128
+	// maxRSABits bounds the modulus. RFC 8301 §3.2 asks for 4,096.
+	maxRSABits = 8192
+	// maxExponent bounds e, the cost of a verification (§8.13).
+	maxExponent = 1<<31 - 1
+)
+
+const (
+	errRecordTooLong problem = "longer than 16,384 octets"
+	errNoKey         problem = "no p=, so this is no key"
+	errKeyVersion    problem = "v= is not DKIM1 or not the first tag"
+	errKeyType       problem = "k= names an unknown key type"
+	errKeyHash       problem = "h= names no known hash"
+	errKeyService    problem = "s= does not allow email"
+	errKeyBase64     problem = "p= is not base64"
+	errNotRSA        problem = "p= is not an RSA public key"
+	errNotEd25519    problem = "p= is not an Ed25519 public key of 32 octets"
+	errKeyTooShort   problem = "the RSA key is too short (RFC 8301)"
+	errKeyTooLong    problem = "the RSA key is longer than 8,192 bits"
+	errExponent      problem = "the RSA key's exponent is not usable"
+)
+
+// ErrKeyRevoked is ParseKey's error for a record whose p= is empty (§3.6.1).
+const ErrKeyRevoked problem = "the key is revoked"
+
+// KeyType is the k= of a key record.
+type KeyType string
+
+const (
+	RSA     KeyType = "rsa"     // RFC 6376
+	Ed25519 KeyType = "ed25519" // RFC 8463
+)
+
+// Key is a key record that may be used for mail.
+type Key struct {
+	Type KeyType
+	// Public is an *rsa.PublicKey or an ed25519.PublicKey.
+	Public crypto.PublicKey
+	// Bits is the length of the modulus; 256 for Ed25519.
+	Bits int
+	// Testing is t=y, Strict is t=s: i= may not be in a subdomain of d=.
+	Testing, Strict bool
+
+	sha1, sha256 bool // h=
+}
+
+// ParseKey reads the text of a key record (§3.6.1). The error says what is wrong in
+// constant words; ErrKeyRevoked for a revoked key. RSA keys under 1024 bits are
+// refused.
+func ParseKey(record string) (*Key, error) { return parseKey(record, defaultMinRSABits) }
+
+// keyTags are the tags of a key record that decide anything. n= is for people,
+// and g=, of RFC 4871, is unknown today (Appendix C).
+type keyTags struct {
+	k, h, s, t, p optional
+}
+
+func (tags *keyTags) of(name string) *optional {
+	switch name {
+	case "k":
+		return &tags.k
+	case "h":
+		return &tags.h
+	case "s":
+		return &tags.s
+	case "t":
+		return &tags.t
+	case "p":
+		return &tags.p
+	}
+	return nil
+}
+
+func parseKey(record string, minBits int) (*Key, error) {
+	if len(record) > maxRecordOctets {
+		return nil, errRecordTooLong
+	}
+	var tags keyTags
+	r := tagReader{list: record, record: true}
+	for t, ok := r.next(); ok; t, ok = r.next() {
+		// §3.6.1: v= is optional, but then the first.
+		if t.name == "v" && (t.value != "DKIM1" || r.count != 1) {
+			return nil, errKeyVersion
+		}
+		if o := tags.of(t.name); o != nil {
+			*o = optional{t.value, true}
+		}
+	}
+	switch {
+	case r.err != nil:
+		return nil, r.err
+	case !tags.p.set:
+		return nil, errNoKey
+	}
+	key := &Key{Type: RSA, sha1: true, sha256: true}
+	if err := key.restrict(&tags); err != nil {
+		return nil, err
+	}
+	if tags.p.value == "" {
+		return nil, ErrKeyRevoked
+	}
+	return key, key.read(tags.p.value, minBits)
+}
+
+// restrict reads what the key may be used for.
+func (key *Key) restrict(tags *keyTags) error {
+	if tags.k.set {
+		switch {
+		case message.EqualFold(tags.k.value, string(RSA)):
+		case message.EqualFold(tags.k.value, string(Ed25519)):
+			key.Type = Ed25519
+		default:
+			return errKeyType
+		}
+	}
+	if tags.h.set {
+		key.sha1, key.sha256 = listed(tags.h.value, "sha1"), listed(tags.h.value, "sha256")
+		if !key.sha1 && !key.sha256 {
+			return errKeyHash
+		}
+	}
+	if tags.s.set && !listed(tags.s.value, "*") && !listed(tags.s.value, "email") {
+		return errKeyService
+	}
+	key.Testing, key.Strict = listed(tags.t.value, "y"), listed(tags.t.value, "s")
+	return nil
+}
+
+// listed reports whether a colon-separated list has the word.
+func listed(value, word string) bool {
+	found := false
+	list(value, func(item string) bool {
+		found = message.EqualFold(item, word)
+		return !found
+	})
+	return found
+}
+
+// read decodes p=.
+func (key *Key) read(p string, minBits int) error {
+	var buf [maxKeyOctets]byte
+	octets, ok := appendBase64(buf[:0], p, maxKeyOctets)
+	switch {
+	case !ok && len(octets) == maxKeyOctets:
+		return errKeyTooLong
+	case !ok:
+		return errKeyBase64
+	}
+	if key.Type == Ed25519 {
+		// RFC 8463 §4.2
+		if len(octets) != ed25519.PublicKeySize {
+			return errNotEd25519
+		}
+		key.Public, key.Bits = append(ed25519.PublicKey(nil), octets...), 8*ed25519.PublicKeySize
+		return nil
+	}
+	public, err := parseRSA(octets, minBits)
+	if err != nil {
+		return err
+	}
+	key.Public, key.Bits = public, public.N.BitLen()
+	return nil
+}
+
+// verify reports whether data is the key's signature of a hash.
+func (key *Key) verify(hash crypto.Hash, sum, data []byte) bool {
+	switch public := key.Public.(type) {
+	case *rsa.PublicKey:
+		return rsa.VerifyPKCS1v15(public, hash, sum, data) == nil
+	case ed25519.PublicKey:
+		// RFC 8463 §3: the hash is the message of PureEdDSA.
+		return ed25519.Verify(public, sum, data)
+	}
+	return false
+}
+
+// KeyRecord returns the text of the key record for a public key, an
+// *rsa.PublicKey or an ed25519.PublicKey. It is longer than one
+// character-string of DNS can be.
+func KeyRecord(pub crypto.PublicKey) (string, error) {
+	switch pub := pub.(type) {
+	case *rsa.PublicKey:
+		return "v=DKIM1; k=rsa; p=" + base64.StdEncoding.EncodeToString(marshalRSA(pub)), nil
+	case ed25519.PublicKey:
+		return "v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(pub), nil
+	}
+	return "", fmt.Errorf("a public key of type %T has no key record: use RSA or Ed25519", pub)
+}

@@ -1,0 +1,69 @@
+package dkim
+
+import "crypto"
+
+const (
+	// maxRecords bounds how many TXT records at one name are read.
+	maxRecords = 16
+	// maxKeysTried bounds how many keys at one name are tried.
+	maxKeysTried = 3
+)
+
+// keysFound are the usable keys at one name or, if there are none, why.
+type keysFound struct {
+	keys   [maxKeysTried]*Key
+	n      int
+	reason string
+}
+
+// parseKeys reads the records at a selector. §6.1.2: there should be one; what is
+// no key, like the answer of a wildcard, is passed over.
+func parseKeys(records []string, minBits int) keysFound {
+	found := keysFound{reason: reasonNoRecord}
+	for i, record := range records[:min(len(records), maxRecords)] {
+		key, err := parseKey(record, minBits)
+		switch {
+		case err == nil && found.n < maxKeysTried:
+			found.keys[found.n] = key
+			found.n++
+		case err != nil && i == 0:
+			found.reason = "key record: " + err.Error()
+		}
+	}
+	return found
+}
+
+// verify tries the keys on the header hash. What it decides is final only with the
+// body.
+func (c *check) verify(found *keysFound) {
+	c.verdict = verdict{PermError, found.reason}
+	for _, key := range found.keys[:found.n] {
+		decided := verdict{PermError, key.unsuited(&c.sig)}
+		if decided.reason == "" {
+			decided = verdict{result: Pass}
+			if !key.verify(c.sig.hash, c.headerSum[:c.sig.hash.Size()], c.sig.data) {
+				decided = verdict{Fail, reasonHeader}
+			}
+		}
+		// Of several keys the one that gets furthest speaks.
+		if c.keyBits == 0 || decided.result == Pass || decided.result == Fail && c.verdict.result != Fail {
+			c.verdict, c.keyBits, c.testing = decided, key.Bits, key.Testing
+		}
+		if decided.result == Pass {
+			return
+		}
+	}
+}
+
+// unsuited says why a key may not be used for a signature (§6.1.2); "" if it may.
+func (key *Key) unsuited(s *Signature) string {
+	switch {
+	case key.Type != s.keyType:
+		return reasonKeyType
+	case s.hash == crypto.SHA256 && !key.sha256, s.hash == crypto.SHA1 && !key.sha1:
+		return reasonHashBarred
+	case key.Strict && s.auidDomain != s.Domain:
+		return reasonStrict // §3.6.1, t=s
+	}
+	return ""
+}

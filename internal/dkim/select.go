@@ -1,0 +1,144 @@
+package dkim
+
+import (
+	"hash/maphash"
+	"math/bits"
+
+	"signpost/internal/message"
+)
+
+// single are the fields that a message may have once (RFC 5322 §3.6; the MIME
+// fields by RFC 2045 §3), in the order in which they are told.
+var single = [...]string{
+	"from", "sender", "reply-to", "to", "cc", "bcc", "date", "message-id", "in-reply-to", "references",
+	"subject", "mime-version", "content-type", "content-transfer-encoding",
+}
+
+// seed makes it impossible to choose field names that share a bucket.
+var seed = maphash.MakeSeed()
+
+// fieldIndex finds a header's fields by name, in constant time for each, so that a
+// signature costs no more than the header is long, whatever h= says.
+type fieldIndex struct {
+	header message.Header
+	// buckets hold groups plus one. A group is the fields of one name; it is
+	// known by the lowest of them.
+	buckets []int32
+	chain   []int32 // group → the next one in its bucket, plus one
+	above   []int32 // field → the next one of its name above it, plus one
+	// cursor is, for each group, the next field to be signed, plus one.
+	cursor []int32
+	double []double // the single fields that the header has more than once
+}
+
+type double struct {
+	name  string
+	group int32
+}
+
+func newFieldIndex(h message.Header) *fieldIndex {
+	n := len(h)
+	size := 1 << bits.Len(uint(n))
+	memory := make([]int32, size+3*n)
+	x := &fieldIndex{header: h, buckets: memory[:size], chain: memory[size : size+n],
+		above: memory[size+n : size+2*n], cursor: memory[size+2*n:]}
+	last := x.cursor // group → the highest field so far, plus one
+	for i := n - 1; i >= 0; i-- {
+		name := trimWSP(h[i].Name)
+		bucket := x.bucket(name)
+		g := x.group(bucket, name)
+		if g < 0 {
+			g = int32(i)
+			x.chain[g] = x.buckets[bucket]
+			x.buckets[bucket] = g + 1
+		} else {
+			x.above[last[g]-1] = int32(i) + 1
+		}
+		last[g] = int32(i) + 1
+	}
+	for _, name := range single {
+		if g := x.find(name); g >= 0 && x.above[g] != 0 {
+			x.double = append(x.double, double{name, g})
+		}
+	}
+	return x
+}
+
+// bucket is where a name belongs, in any case.
+func (x *fieldIndex) bucket(name string) uint64 {
+	var lowered [64]byte
+	var sum uint64
+	for {
+		n := min(len(name), len(lowered))
+		for i := range n {
+			c := name[i]
+			if 'A' <= c && c <= 'Z' {
+				c += 'a' - 'A'
+			}
+			lowered[i] = c
+		}
+		sum = (sum ^ maphash.Bytes(seed, lowered[:n])) * 0x9e3779b97f4a7c15
+		if name = name[n:]; name == "" {
+			return sum >> 32 & uint64(len(x.buckets)-1)
+		}
+	}
+}
+
+// group finds the fields of a name in their bucket; -1 if there are none.
+func (x *fieldIndex) group(bucket uint64, name string) int32 {
+	for g := x.buckets[bucket]; g != 0; g = x.chain[g-1] {
+		if message.EqualFold(trimWSP(x.header[g-1].Name), name) {
+			return g - 1
+		}
+	}
+	return -1
+}
+
+func (x *fieldIndex) find(name string) int32 { return x.group(x.bucket(name), name) }
+
+// count returns how many fields have the name.
+func (x *fieldIndex) count(name string) int {
+	n := 0
+	for i := x.find(name) + 1; i != 0; i = x.above[i-1] {
+		n++
+	}
+	return n
+}
+
+// restart begins the selection for another signature.
+func (x *fieldIndex) restart() {
+	for g := range x.cursor {
+		x.cursor[g] = int32(g) + 1
+	}
+}
+
+// take selects the next field of a name, from the bottom up (§5.4.2). It returns
+// false when there are no more. §3.5: a signature never covers its own field;
+// own is the index of that, -1 if it is not in the header.
+func (x *fieldIndex) take(name string, own int) (message.Field, bool) {
+	g := x.find(name)
+	if g < 0 {
+		return message.Field{}, false
+	}
+	i := x.cursor[g]
+	if i-1 == int32(own) && i != 0 {
+		i = x.above[i-1]
+	}
+	if i == 0 {
+		x.cursor[g] = 0
+		return message.Field{}, false
+	}
+	x.cursor[g] = x.above[i-1]
+	return x.header[i-1], true
+}
+
+// uncovered names the single fields of which something was selected, but not all.
+func (x *fieldIndex) uncovered() []string {
+	var names []string
+	for _, d := range x.double {
+		if at := x.cursor[d.group]; at != 0 && at != d.group+1 {
+			names = append(names, d.name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,421 @@
+package dkim
+
+import (
+	"crypto"
+	"math"
+	"strings"
+	"unicode/utf8"
+
+	"signpost/internal/message"
+)
+
+const (
+	// maxFieldOctets bounds a DKIM-Signature field. z= may copy a header into it.
+	maxFieldOctets = 64 << 10
+	// maxSignatureOctets bounds b=: the length of a signature by an RSA key of
+	// maxRSABits.
+	maxSignatureOctets = maxRSABits / 8
+	// maxHashOctets is the length of the longest hash known, SHA-256.
+	maxHashOctets = 32
+
+	maxLengthDigits = 76 // §3.5, l=
+	maxTimeDigits   = 12 // §3.5, t= and x=
+)
+
+const (
+	errFieldTooLong  problem = "the field is longer than 65,536 octets"
+	errNoVersion     problem = "v= is missing"
+	errVersion       problem = "v= is not 1"
+	errNoAlgorithm   problem = "a= is missing"
+	errAlgorithm     problem = "a= names an unknown algorithm"
+	errSHA1          problem = "a=rsa-sha1 is no longer valid (RFC 8301)"
+	errNoDomain      problem = "d= is missing"
+	errDomain        problem = "d= is not a domain name"
+	errNoSelector    problem = "s= is missing"
+	errSelector      problem = "s= is not a selector"
+	errKeyName       problem = "s= and d= together are too long for DNS"
+	errNoHeaders     problem = "h= is missing or empty"
+	errHeaders       problem = "h= is not a list of field names"
+	errFromNotSigned problem = "h= does not cover From"
+	errNoBodyHash    problem = "bh= is missing"
+	errBodyHash      problem = "bh= is not a hash in base64"
+	errNoData        problem = "b= is missing or empty"
+	errData          problem = "b= is not base64 of a possible length"
+	errCanon         problem = "c= names an unknown canonicalization"
+	errQuery         problem = "q= names no known query method"
+	errLength        problem = "l= is not a number"
+	errTime          problem = "t= is not a time"
+	errExpires       problem = "x= is not a time"
+	errExpiresFirst  problem = "x= is not later than t="
+	errAUID          problem = "i= is not an identity with a domain"
+	errAUIDDomain    problem = "i= is not in the domain of d="
+)
+
+// Algorithms of RFC 6376 §3.3 and RFC 8463 §3, as a= has them.
+const (
+	rsaSHA256     = "rsa-sha256"
+	rsaSHA1       = "rsa-sha1"
+	ed25519SHA256 = "ed25519-sha256"
+)
+
+// Signature is one DKIM-Signature field, read and checked by itself: without its
+// key, the clock or the message. Text in it is shared with the field's value.
+type Signature struct {
+	// Algorithm, Domain, Selector, AUID and B are as in Outcome.
+	Algorithm, Domain, Selector, AUID, B string
+	HeaderCanon, BodyCanon               Canonicalization
+	// Headers is h= as it is written: names separated by colons, perhaps with
+	// white space around them.
+	Headers string
+	// Length is l=, or -1. What does not fit is the largest int64.
+	Length int64
+	// Time and Expires are t= and x=, in seconds since 1970, or -1.
+	Time, Expires int64
+
+	auidDomain       string
+	keyType          KeyType
+	hash             crypto.Hash
+	bodyHash         [maxHashOctets]byte
+	data             []byte // b=, decoded
+	cutStart, cutEnd int    // where b='s value stands in the field's value
+}
+
+// ParseSignature reads the value of a DKIM-Signature field. The error is in
+// constant words. A signature is returned even then, with what could be read.
+func ParseSignature(value string) (*Signature, error) {
+	s := new(Signature)
+	return s, s.parse(value, Options{})
+}
+
+// sigTags are the tags of §3.5 that mean anything to a verifier. A tag that is not
+// there differs from an empty one.
+type sigTags struct {
+	v, a, b, bh, c, d, h, i, l, q, s, t, x optional
+}
+
+type optional struct {
+	value string
+	set   bool
+}
+
+func (tags *sigTags) of(name string) *optional {
+	switch name {
+	case "v":
+		return &tags.v
+	case "a":
+		return &tags.a
+	case "b":
+		return &tags.b
+	case "bh":
+		return &tags.bh
+	case "c":
+		return &tags.c
+	case "d":
+		return &tags.d
+	case "h":
+		return &tags.h
+	case "i":
+		return &tags.i
+	case "l":
+		return &tags.l
+	case "q":
+		return &tags.q
+	case "s":
+		return &tags.s
+	case "t":
+		return &tags.t
+	case "x":
+		return &tags.x
+	}
+	return nil
+}
+
+// parse checks everything that §6.1.1 asks for but the clock.
+func (s *Signature) parse(value string, opt Options) error {
+	*s = Signature{Length: -1, Time: -1, Expires: -1, HeaderCanon: Simple, BodyCanon: Simple}
+	if len(value) > maxFieldOctets {
+		return errFieldTooLong
+	}
+	var tags sigTags
+	r := tagReader{list: value}
+	for t, ok := r.next(); ok; t, ok = r.next() {
+		// §3.2: unknown tags are ignored.
+		if o := tags.of(t.name); o != nil {
+			*o = optional{t.value, true}
+		}
+		if t.name == "b" {
+			s.cutStart, s.cutEnd = t.start, t.end
+		}
+	}
+	// Whom the signature claims to be by is told even if it is good for nothing.
+	s.identify(&tags)
+	if r.err != nil {
+		return r.err
+	}
+	for _, check := range [...]func(*Signature, *sigTags, Options) error{
+		(*Signature).readVersion, (*Signature).readAlgorithm, (*Signature).readDomain, (*Signature).readCanon,
+		(*Signature).readQuery, (*Signature).readHeaders, (*Signature).readTimes, (*Signature).readAUID,
+		(*Signature).readHashes,
+	} {
+		if err := check(s, &tags, opt); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// identify reads what names the signer, as far as it is usable.
+func (s *Signature) identify(tags *sigTags) {
+	s.Domain = domainName(tags.d.value)
+	s.Selector = domainName(tags.s.value)
+	switch a := tags.a.value; {
+	case message.EqualFold(a, rsaSHA256):
+		s.Algorithm, s.keyType, s.hash = rsaSHA256, RSA, crypto.SHA256
+	case message.EqualFold(a, ed25519SHA256):
+		s.Algorithm, s.keyType, s.hash = ed25519SHA256, Ed25519, crypto.SHA256
+	case message.EqualFold(a, rsaSHA1):
+		s.Algorithm, s.keyType, s.hash = rsaSHA1, RSA, crypto.SHA1
+	case isAlgorithm(a):
+		s.Algorithm = strings.ToLower(a)
+	}
+	var buf [maxSignatureOctets]byte
+	if data, ok := appendBase64(buf[:0], tags.b.value, maxSignatureOctets); ok && len(data) > 0 {
+		s.B = stripFWS(tags.b.value)
+		s.data = append([]byte(nil), data...)
+	}
+}
+
+func (s *Signature) readVersion(tags *sigTags, opt Options) error {
+	switch {
+	case !tags.v.set && opt.AllowMissingV:
+		return nil
+	case !tags.v.set:
+		return errNoVersion
+	case tags.v.value != "1":
+		return errVersion
+	}
+	return nil
+}
+
+func (s *Signature) readAlgorithm(tags *sigTags, opt Options) error {
+	switch {
+	case !tags.a.set:
+		return errNoAlgorithm
+	case s.hash == 0:
+		return errAlgorithm
+	case s.hash == crypto.SHA1 && !opt.AllowSHA1:
+		return errSHA1
+	}
+	return nil
+}
+
+// readDomain checks d= and s=, before either gets near DNS.
+func (s *Signature) readDomain(tags *sigTags, _ Options) error {
+	switch {
+	case !tags.d.set:
+		return errNoDomain
+	case s.Domain == "":
+		return errDomain
+	case !tags.s.set:
+		return errNoSelector
+	case s.Selector == "":
+		return errSelector
+	case len(s.Selector)+len(keyLabel)+len(s.Domain) > 253:
+		return errKeyName
+	}
+	return nil
+}
+
+func (s *Signature) readCanon(tags *sigTags, _ Options) error {
+	if !tags.c.set {
+		return nil
+	}
+	// §3.5: a single name is that of the header; the body's is simple then.
+	header, body, both := strings.Cut(tags.c.value, "/")
+	s.HeaderCanon = canonicalization(header)
+	if both {
+		s.BodyCanon = canonicalization(body)
+	}
+	if s.HeaderCanon == "" || s.BodyCanon == "" {
+		return errCanon
+	}
+	return nil
+}
+
+func canonicalization(name string) Canonicalization {
+	switch {
+	case message.EqualFold(name, string(Simple)):
+		return Simple
+	case message.EqualFold(name, string(Relaxed)):
+		return Relaxed
+	}
+	return ""
+}
+
+func (s *Signature) readQuery(tags *sigTags, _ Options) error {
+	if !tags.q.set {
+		return nil
+	}
+	// §3.5: unknown methods are ignored.
+	known := false
+	list(tags.q.value, func(method string) bool {
+		known = message.EqualFold(method, "dns/txt")
+		return !known
+	})
+	if !known {
+		return errQuery
+	}
+	return nil
+}
+
+func (s *Signature) readHeaders(tags *sigTags, _ Options) error {
+	s.Headers = tags.h.value
+	if s.Headers == "" {
+		return errNoHeaders
+	}
+	valid, from := true, false
+	list(s.Headers, func(name string) bool {
+		valid = isFieldName(name)
+		from = from || message.EqualFold(name, "From")
+		return valid
+	})
+	switch {
+	case !valid:
+		return errHeaders
+	case !from:
+		return errFromNotSigned // §5.4
+	}
+	return nil
+}
+
+func (s *Signature) readTimes(tags *sigTags, _ Options) error {
+	var ok bool
+	if tags.l.set {
+		if s.Length, ok = number(tags.l.value, maxLengthDigits); !ok {
+			return errLength
+		}
+	}
+	if tags.t.set {
+		if s.Time, ok = number(tags.t.value, maxTimeDigits); !ok {
+			return errTime
+		}
+	}
+	if tags.x.set {
+		if s.Expires, ok = number(tags.x.value, maxTimeDigits); !ok {
+			return errExpires
+		}
+	}
+	if tags.t.set && tags.x.set && s.Expires <= s.Time {
+		return errExpiresFirst
+	}
+	return nil
+}
+
+// readAUID checks i=. §6.1.1: without it, it is "@" and the SDID.
+func (s *Signature) readAUID(tags *sigTags, _ Options) error {
+	if !tags.i.set {
+		s.AUID, s.auidDomain = "@"+s.Domain, s.Domain
+		return nil
+	}
+	// §2.11: white space in the encoded text is not part of the value.
+	text := stripFWS(tags.i.value)
+	value := decodeQP(text)
+	at := strings.LastIndexByte(value, '@')
+	if at < 0 || !utf8.ValidString(value) {
+		return errAUID
+	}
+	s.auidDomain = domainName(value[at+1:])
+	switch {
+	case s.auidDomain == "":
+		return errAUID
+	case !within(s.auidDomain, s.Domain):
+		return errAUIDDomain
+	}
+	s.AUID = text
+	return nil
+}
+
+func (s *Signature) readHashes(tags *sigTags, _ Options) error {
+	hash, ok := appendBase64(s.bodyHash[:0], tags.bh.value, maxHashOctets)
+	switch {
+	case !tags.bh.set:
+		return errNoBodyHash
+	case !ok || len(hash) != s.hash.Size():
+		return errBodyHash
+	case tags.b.value == "":
+		return errNoData
+	case len(s.data) == 0:
+		return errData
+	}
+	return nil
+}
+
+// keyName is where the key stands in DNS (§3.6.2.1).
+func (s *Signature) keyName() string { return s.Selector + keyLabel + s.Domain }
+
+const keyLabel = "._domainkey."
+
+// domainName returns the name as lower-case A-labels (RFC 8616 §5 allows U-labels
+// in d=, s= and i=), or "" if it is none. The grammar has no final dot.
+func domainName(s string) string {
+	if s == "" || s[len(s)-1] == '.' {
+		return ""
+	}
+	ascii, ok := message.DomainToASCII(s)
+	if !ok {
+		return ""
+	}
+	return ascii
+}
+
+// within reports whether a domain is the parent or below it, label by label.
+func within(domain, parent string) bool {
+	if !strings.HasSuffix(domain, parent) {
+		return false
+	}
+	n := len(domain) - len(parent)
+	return n == 0 || domain[n-1] == '.'
+}
+
+// number reads an unsigned decimal of at most so many digits; what is too large
+// for an int64 is the largest one.
+func number(s string, digits int) (int64, bool) {
+	if s == "" || len(s) > digits {
+		return -1, false
+	}
+	var n int64
+	for i := range len(s) {
+		d := int64(s[i]) - '0'
+		if d < 0 || d > 9 {
+			return -1, false
+		}
+		if n > (math.MaxInt64-d)/10 {
+			n = math.MaxInt64
+			continue
+		}
+		n = n*10 + d
+	}
+	return n, true
+}
+
+// isFieldName checks a name in h=: field-name of RFC 5322 §2.2, without the
+// semicolon, which cannot stand in a tag list.
+func isFieldName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == ':' || c == ';' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isAlgorithm reports whether a= is of the form that §3.5 gives it.
+func isAlgorithm(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c|0x20 && c|0x20 <= 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}

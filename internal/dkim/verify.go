@@ -1,0 +1,355 @@
+package dkim
+
+import (
+	"context"
+	"crypto"
+	_ "crypto/sha1" // for Options.AllowSHA1
+	"crypto/sha256"
+	"hash"
+	"time"
+
+	"signpost/internal/message"
+)
+
+const (
+	reasonTooMany    = "not evaluated: too many signatures"
+	reasonNoLookup   = "the key was not looked up in time"
+	reasonTemporary  = "the key could not be looked up"
+	reasonExpired    = "the signature has expired"
+	reasonFuture     = "the signature is dated in the future"
+	reasonBody       = "the body was changed after it was signed"
+	reasonHeader     = "a signed field was changed, or the signature is not the key owner's"
+	reasonShortBody  = "the body is shorter than l="
+	reasonUnsigned   = "the body goes on after what is signed (l=)"
+	reasonTestKey    = "the key is marked as a test, and the signature does not pass"
+	reasonNoRecord   = "there is no key record"
+	reasonKeyType    = "the key is of another type than a="
+	reasonHashBarred = "h= of the key record does not allow the hash"
+	reasonStrict     = "i= is in a subdomain, which t=s of the key record does not allow"
+)
+
+// Verification judges the signatures of one message. The order is:
+// NewVerification; LookupKey for each key and Write for each piece of the body, in
+// any order and at the same time; Finish.
+type Verification struct {
+	opt    Options
+	checks []check
+	keys   []keyQuery
+	bodies []body
+}
+
+// check is the work on one DKIM-Signature field.
+type check struct {
+	sig       Signature
+	field     int
+	verdict   verdict // decided, if it has a result
+	err       error
+	key       int // index into keys
+	body      int // index into bodies
+	headerSum [maxHashOctets]byte
+	uncovered []string
+	keyBits   int
+	testing   bool
+}
+
+// verdict is a result and why.
+type verdict struct {
+	result Result
+	reason string
+}
+
+// keyQuery is a key to be looked up, for one or more signatures.
+type keyQuery struct{ name string }
+
+// body is one pass over the body, for all signatures of one canonicalization and
+// hash; they differ in l= at most.
+type body struct {
+	canon Canonicalization
+	hash  crypto.Hash
+	pass  *BodyHash
+}
+
+// NewVerification reads the signatures of a header and computes their header
+// hashes. A message without any is none: Finish returns nothing then.
+func NewVerification(h message.Header, opt Options) *Verification {
+	if opt.MaxSignatures <= 0 {
+		opt.MaxSignatures = defaultMaxSignatures
+	}
+	if opt.MinRSABits <= 0 {
+		opt.MinRSABits = defaultMinRSABits
+	}
+	if opt.Skew <= 0 {
+		opt.Skew = defaultSkew
+	}
+	v := &Verification{opt: opt}
+	n := h.Count(fieldName)
+	if n == 0 {
+		return v
+	}
+	v.checks = make([]check, 0, n)
+	for i, f := range h {
+		if f.Is(fieldName) {
+			v.checks = append(v.checks, check{field: i})
+			v.read(&v.checks[len(v.checks)-1], f)
+		}
+	}
+	v.choose()
+	v.prepare(h)
+	return v
+}
+
+const fieldName = "DKIM-Signature"
+
+// read parses one field and judges what needs no key.
+func (v *Verification) read(c *check, f message.Field) {
+	if err := c.sig.parse(f.Value, v.opt); err != nil {
+		c.verdict = verdict{PermError, err.Error()}
+		return
+	}
+	if v.opt.Now.IsZero() {
+		return
+	}
+	now, skew := v.opt.Now.Unix(), int64(v.opt.Skew/time.Second)
+	switch {
+	// §3.5 x=: a fudge factor is allowed.
+	case c.sig.Expires >= 0 && now > c.sig.Expires+skew:
+		c.verdict = verdict{PermError, reasonExpired}
+	// §3.5 t=
+	case c.sig.Time > now+skew:
+		c.verdict = verdict{PermError, reasonFuture}
+	}
+}
+
+// choose decides which signatures are evaluated, when there are too many: those
+// whose domain could align with an author's first, and then from the top. The
+// cost of one that is not is that of reading it.
+func (v *Verification) choose() {
+	left := v.opt.MaxSignatures
+	pick := func(want bool) {
+		for i := range v.checks {
+			c := &v.checks[i]
+			if c.verdict.result != "" || v.couldAlign(c.sig.Domain) != want {
+				continue
+			}
+			if left == 0 {
+				c.verdict = verdict{Neutral, reasonTooMany}
+				continue
+			}
+			left--
+		}
+	}
+	if len(v.checks) <= left {
+		return
+	}
+	pick(true)
+	pick(false)
+}
+
+// couldAlign reports whether a domain is an author domain, or its parent or child.
+// Two children of one organizational domain are not recognized: that needs DNS.
+func (v *Verification) couldAlign(domain string) bool {
+	for _, author := range v.opt.AuthorDomains {
+		if within(author, domain) || within(domain, author) {
+			return true
+		}
+	}
+	return false
+}
+
+// prepare hashes the header for each signature that is evaluated, and makes the
+// lists of keys and of passes over the body, each wanted once.
+func (v *Verification) prepare(h message.Header) {
+	var header headerHasher
+	for i := range v.checks {
+		c := &v.checks[i]
+		if c.verdict.result != "" {
+			continue
+		}
+		if header.index == nil {
+			header.index = newFieldIndex(h)
+		}
+		c.key = v.wantKey(c.sig.keyName())
+		c.body = v.wantBody(&c.sig)
+		header.sum(&c.sig, h[c.field], c.field, &c.headerSum)
+		c.uncovered = header.index.uncovered()
+	}
+}
+
+func (v *Verification) wantKey(name string) int {
+	for i := range v.keys {
+		if v.keys[i].name == name {
+			return i
+		}
+	}
+	v.keys = append(v.keys, keyQuery{name: name})
+	return len(v.keys) - 1
+}
+
+func (v *Verification) wantBody(s *Signature) int {
+	i := 0
+	for i < len(v.bodies) && (v.bodies[i].canon != s.BodyCanon || v.bodies[i].hash != s.hash) {
+		i++
+	}
+	if i == len(v.bodies) {
+		v.bodies = append(v.bodies, body{s.BodyCanon, s.hash, NewBodyHash(s.BodyCanon, newHash(s.hash))})
+	}
+	if s.Length >= 0 {
+		v.bodies[i].pass.Mark(s.Length)
+	}
+	return i
+}
+
+func newHash(h crypto.Hash) hash.Hash {
+	if h == crypto.SHA256 {
+		return sha256.New()
+	}
+	return h.New()
+}
+
+// headerHasher computes header hashes, reusing its memory.
+type headerHasher struct {
+	index   *fieldIndex
+	scratch []byte
+	state   hash.Hash
+	kind    crypto.Hash
+}
+
+// flushAt is how much canonical header is gathered before it is hashed.
+const flushAt = 4 << 10
+
+// sum computes the header hash of a signature (§3.7, step 2). f is its field; own
+// the field's index in the header, or -1.
+func (hh *headerHasher) sum(s *Signature, f message.Field, own int, sum *[maxHashOctets]byte) {
+	if hh.state == nil || hh.kind != s.hash {
+		hh.state, hh.kind = newHash(s.hash), s.hash
+	}
+	if hh.scratch == nil {
+		hh.scratch = make([]byte, 0, flushAt+1024)
+	}
+	hh.state.Reset()
+	hh.index.restart()
+	buf := hh.scratch[:0]
+	list(s.Headers, func(name string) bool {
+		// §5.4.2: a name with no field left adds nothing.
+		if f, ok := hh.index.take(name, own); ok {
+			buf = AppendField(buf, f, s.HeaderCanon)
+		}
+		if len(buf) >= flushAt {
+			hh.state.Write(buf)
+			buf = buf[:0]
+		}
+		return true
+	})
+	buf = appendSignature(buf, f, s.cutStart, s.cutEnd, s.HeaderCanon)
+	hh.state.Write(buf)
+	hh.state.Sum(sum[:0])
+	hh.scratch = buf
+}
+
+// Keys returns how many keys are to be looked up.
+func (v *Verification) Keys() int { return len(v.keys) }
+
+// KeyName returns the name at which key i is looked up.
+func (v *Verification) KeyName(i int) string { return v.keys[i].name }
+
+// NeedsBody reports whether Write is of any use.
+func (v *Verification) NeedsBody() bool { return len(v.bodies) > 0 }
+
+// Write takes the next piece of the body, cut anywhere, with CRLF line ends. It
+// does not keep it, and returns no error.
+func (v *Verification) Write(chunk []byte) (int, error) {
+	for i := range v.bodies {
+		v.bodies[i].pass.Write(chunk)
+	}
+	return len(chunk), nil
+}
+
+// Finish returns one Outcome for each DKIM-Signature field, the top one first. All
+// calls of LookupKey must have returned; a key that was never looked up counts as
+// temporarily not to be had.
+func (v *Verification) Finish() []Outcome {
+	if len(v.checks) == 0 {
+		return nil
+	}
+	for i := range v.bodies {
+		v.bodies[i].pass.Close()
+	}
+	outcomes := make([]Outcome, len(v.checks))
+	for i := range v.checks {
+		c := &v.checks[i]
+		decided := v.judge(c)
+		outcomes[i] = Outcome{Result: decided.result, Reason: decided.reason, Field: c.field, Domain: c.sig.Domain,
+			Selector: c.sig.Selector, AUID: c.sig.AUID, Algorithm: c.sig.Algorithm, B: c.sig.B, KeyBits: c.keyBits,
+			Testing: c.testing, Length: c.sig.Length, Err: c.err}
+		if decided.result == Pass || decided.result == Policy {
+			outcomes[i].Uncovered = c.uncovered
+		}
+	}
+	return outcomes
+}
+
+// judge puts together what key, header and body say.
+func (v *Verification) judge(c *check) verdict {
+	decided := c.verdict
+	switch {
+	case decided.result == "":
+		return verdict{TempError, reasonNoLookup}
+	case decided.result == Pass || decided.result == Fail:
+		if body := v.judgeBody(c); body.result != Pass && (decided.result == Pass || body.result == Fail) {
+			decided = body
+		}
+	}
+	// §3.6.1 t=y: such a message is not treated differently from unsigned mail.
+	if c.testing && decided.result != Pass {
+		return verdict{None, reasonTestKey}
+	}
+	return decided
+}
+
+// judgeBody compares the body hash (§6.1.3, step 3).
+func (v *Verification) judgeBody(c *check) verdict {
+	pass, want := v.bodies[c.body].pass, string(c.sig.bodyHash[:c.sig.hash.Size()])
+	if c.sig.Length < 0 {
+		if string(pass.Sum()) != want {
+			return verdict{Fail, reasonBody}
+		}
+		return verdict{result: Pass}
+	}
+	sum, ok := pass.At(c.sig.Length)
+	switch {
+	case !ok:
+		return verdict{PermError, reasonShortBody} // §3.5, l=
+	case string(sum) != want:
+		return verdict{Fail, reasonBody}
+	case pass.Len() > c.sig.Length:
+		return verdict{Policy, reasonUnsigned} // §6.1.3
+	}
+	return verdict{result: Pass}
+}
+
+// LookupKey looks up key i, from 0 to Keys()-1, and verifies the header hashes of
+// the signatures that use it. Calls for different keys may run at the same time,
+// and beside Write.
+func (v *Verification) LookupKey(ctx context.Context, i int, r Resolver) {
+	if i < 0 || i >= len(v.keys) {
+		return
+	}
+	records, err := r.LookupTXT(ctx, v.keys[i].name)
+	var found keysFound
+	if err == nil {
+		found = parseKeys(records, v.opt.MinRSABits)
+	}
+	for j := range v.checks {
+		c := &v.checks[j]
+		// Other calls may be writing the verdicts of other keys' signatures.
+		if c.key != i || c.verdict.result != "" {
+			continue
+		}
+		if err != nil {
+			// §6.1.2, step 2
+			c.verdict, c.err = verdict{TempError, reasonTemporary}, err
+			continue
+		}
+		c.verify(&found)
+	}
+}
