@@ -178,7 +178,8 @@ func (l *lexer) loose() string {
 		case isLoose(c):
 			l.pos++
 		default:
-			if l.pos == start {
+			// Nothing at all is no value, and yet what some write for an empty one.
+			if l.pos == start && c != ';' && l.pos < len(l.s) {
 				l.expected("a property's value")
 			}
 			return l.s[start:l.pos]

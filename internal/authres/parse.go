@@ -93,7 +93,10 @@ func (l *lexer) resinfo() Result {
 	hasReason := false
 	for c := l.next(); c != 0 && c != ';'; c = l.next() {
 		p, dotted := l.propertyName()
-		if !dotted && p.Name == "reason" && !hasReason {
+		if !dotted && p.Name == "reason" {
+			if hasReason {
+				l.fail("two reasons for one result")
+			}
 			r.Reason = l.value("a reason")
 			hasReason = true
 			continue

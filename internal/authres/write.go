@@ -121,6 +121,9 @@ func (w *writer) value(s string) string {
 // pvalue writes an address or its domain without quotes, as §2.2 has it for what
 // identifies a mailbox; anything else as value does.
 func (w *writer) pvalue(s string) string {
+	if !w.utf8 {
+		s = aLabels(s)
+	}
 	if len(s) <= maxText && isAddress(s) && (w.utf8 || isAll(s, isASCII)) {
 		return s
 	}
