@@ -167,7 +167,7 @@ func (p *parser) segment(segment string) error {
 		p.ignore(name, `no "=" in it`)
 		return nil
 	case name == "":
-		p.ignore("="+value, "a value without a name")
+		p.ignore("="+quoted(value), "a value without a name")
 		return nil
 	}
 	t := tagOf(name)
@@ -180,7 +180,7 @@ func (p *parser) segment(segment string) error {
 		return nil
 	}
 	if !p.value(t, value) {
-		p.ignore(name+"="+value, "not a valid value")
+		p.ignore(quoted(name)+"="+quoted(value), "not a valid value")
 	}
 	return nil
 }
