@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+)
+
+const checkConfigText = `Read a configuration and its keys as serve would, without starting anything.
+Every mistake is one line: file, line, key, what is wrong and what to write.
+
+    signpost check-config [FILE]        (default: ` + defaultConfig + `)
+
+Example:
+
+    signpost check-config /etc/signpost/signpost.yaml && systemctl reload signpost
+`
+
+type checkReport struct {
+	File     string   `json:"file"`
+	Valid    bool     `json:"valid"`
+	Problems string   `json:"problems,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+	Domains  int      `json:"domains"`
+	Keys     int      `json:"keys"`
+	Mode     string   `json:"mode,omitempty"`
+}
+
+func checkConfigCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	f := flags("check-config", checkConfigText, stderr)
+	path := f.String("config", "", "configuration `FILE`; the same as the argument")
+	asJSON := f.Bool("json", false, "print one JSON object")
+	rest, code, stop := parse(f, args, stdout)
+	if stop {
+		return code
+	}
+	switch {
+	case len(rest) > 1 || (len(rest) == 1 && *path != ""):
+		return wrongUsage(stderr, "check-config", "one file at a time")
+	case len(rest) == 1:
+		*path = rest[0]
+	}
+	g, err := load(*path, time.Now, nil)
+	if *asJSON {
+		return checkJSON(stdout, *path, g, err)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitFailure
+	}
+	name := g.path
+	if name == "" {
+		name = "no file"
+	}
+	fmt.Fprintf(stdout, "%s: good: %d domains, %d keys, verifier in %s mode\n",
+		name, len(g.config.Signer.Domains), len(g.store.Keys()), g.config.Verifier.Mode)
+	for _, w := range g.warnings() {
+		fmt.Fprintf(stdout, "warning: %s\n", w)
+	}
+	return exitOK
+}
+
+func checkJSON(stdout io.Writer, path string, g *generation, err error) int {
+	if err != nil {
+		printJSON(stdout, checkReport{File: path, Problems: err.Error()})
+		return exitFailure
+	}
+	return printJSON(stdout, checkReport{
+		File: g.path, Valid: true, Warnings: g.warnings(), Domains: len(g.config.Signer.Domains),
+		Keys: len(g.store.Keys()), Mode: string(g.config.Verifier.Mode),
+	})
+}

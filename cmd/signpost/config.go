@@ -1,0 +1,171 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"reflect"
+	"time"
+
+	"signpost/internal/config"
+	"signpost/internal/dns"
+	"signpost/keys"
+	"signpost/milter"
+	"signpost/signer"
+	"signpost/verifier"
+)
+
+// defaultConfig is read where no --config is given and the file exists.
+const defaultConfig = "/etc/signpost/signpost.yaml"
+
+// Config is the whole configuration: its sections are named after the folders
+// and belong to the packages there.
+type Config struct {
+	Milter   milter.Config   `yaml:"milter"`
+	DNS      dns.Config      `yaml:"dns"`
+	Keys     keys.Config     `yaml:"keys"`
+	Signer   signer.Config   `yaml:"signer"`
+	Verifier verifier.Config `yaml:"verifier"`
+	Log      LogConfig       `yaml:"log"`
+	Metrics  MetricsConfig   `yaml:"metrics"`
+}
+
+// LogConfig is the section `log`: one line a message, on standard error.
+type LogConfig struct {
+	Format string `yaml:"format"` // text | json
+	Level  string `yaml:"level"`  // debug | info | warn | error
+}
+
+// MetricsConfig is the section `metrics`. It is accepted for configurations
+// written ahead of it; whoever sets it is told that nothing listens yet.
+type MetricsConfig struct {
+	Listen string `yaml:"listen"`
+}
+
+func defaults() Config {
+	return Config{
+		Milter: milter.Defaults(), DNS: dns.Defaults(), Keys: keys.Defaults(),
+		Signer: signer.Defaults(), Verifier: verifier.Defaults(),
+		Log: LogConfig{Format: "text", Level: "info"},
+	}
+}
+
+// withoutFile is the configuration where there is no file: everything is judged
+// in monitor mode, and nothing is ours.
+func withoutFile() Config {
+	c := defaults()
+	c.Signer.Ours = signer.Ours{}
+	return c
+}
+
+// loadConfig reads the file at path; "" means the default file if it exists, and
+// none otherwise. The returned path is the file that was read, or "". The error
+// lists every mistake, one a line, with file and line number.
+func loadConfig(path string) (Config, string, error) {
+	if path == "" {
+		if _, err := os.Stat(defaultConfig); errors.Is(err, fs.ErrNotExist) {
+			return withoutFile(), "", nil
+		}
+		path = defaultConfig
+	}
+	c := defaults()
+	src, err := config.Read(path, &c)
+	if err != nil {
+		return c, path, err
+	}
+	c.validate(src)
+	return c, path, src.Err()
+}
+
+func (c Config) validate(src *config.Source) {
+	c.Milter.Validate(src.Section("milter"))
+	c.DNS.Validate(src.Section("dns"))
+	c.Keys.Validate(src.Section("keys"))
+	c.Signer.Validate(src.Section("signer"))
+	c.Verifier.Validate(src.Section("verifier"))
+	config.OneOf(src.Section("log"), "format", c.Log.Format, "text", "json")
+	config.OneOf(src.Section("log"), "level", c.Log.Level, "debug", "info", "warn", "error")
+	if c.Metrics.Listen != "" {
+		if _, err := netip.ParseAddrPort(c.Metrics.Listen); err != nil {
+			src.Bad("metrics.listen", fmt.Sprintf("%q is not an address and port: write one such as 127.0.0.1:9891", c.Metrics.Listen))
+		}
+	}
+}
+
+func (l LogConfig) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(l.Level)) // validated: one of the four names
+	opts := &slog.HandlerOptions{Level: level}
+	if l.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+// generation is one configuration with all that was loaded for it. It never
+// changes: a reload makes a new one.
+type generation struct {
+	config   Config
+	path     string // the file it came from, or ""
+	resolver dns.Source
+	store    *keys.Store
+	signer   *signer.Signer
+	verifier *verifier.Verifier
+}
+
+// build loads what a validated configuration names. now is the clock that
+// signatures are made and judged by. A resolver of the same configuration may be
+// handed on from the generation before, with its cache.
+func build(c Config, path string, now func() time.Time, before *generation) (*generation, error) {
+	g := &generation{config: c, path: path}
+	store, err := keys.Open(c.Keys, c.Signer.Refs())
+	if err != nil {
+		return nil, err
+	}
+	g.store = store
+	if g.signer, err = signer.New(c.Signer, store, now); err != nil {
+		return nil, err
+	}
+	if before != nil && c.DNS.ZoneFile == "" && reflect.DeepEqual(before.config.DNS, c.DNS) {
+		g.resolver = before.resolver
+	} else if g.resolver, err = dns.Open(c.DNS); err != nil {
+		return nil, err
+	}
+	host, _ := os.Hostname() // the last resort only: an MTA says its name in macro j
+	g.verifier = verifier.New(c.Verifier, g.resolver, host, now)
+	return g, nil
+}
+
+// load reads, checks and builds in one go.
+func load(path string, now func() time.Time, before *generation) (*generation, error) {
+	c, from, err := loadConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	return build(c, from, now, before)
+}
+
+// warnings are what a person should know about a configuration that works.
+func (g *generation) warnings() []string {
+	var w []string
+	switch {
+	case g.path == "":
+		w = append(w, "no configuration file: every message is judged in monitor mode and nothing is signed; write "+defaultConfig+" or give --config FILE")
+	case len(g.config.Signer.Domains) == 0:
+		w = append(w, "signer.domains is empty: no message is signed; signpost keys generate DOMAIN SELECTOR makes the first key")
+	}
+	if g.config.Signer.RequirePublished {
+		w = append(w, "signer.require_published has no effect in this version: every selector listed signs at once, so publish its DNS record first")
+	}
+	if g.config.Metrics.Listen != "" {
+		w = append(w, "metrics.listen has no effect in this version: nothing listens there")
+	}
+	if g.config.DNS.ZoneFile != "" {
+		w = append(w, "dns.zone_file is set: the network's DNS is not asked, every verdict rests on "+g.config.DNS.ZoneFile)
+	}
+	return append(w, g.store.Warnings()...)
+}

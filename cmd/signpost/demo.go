@@ -1,0 +1,334 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"signpost/internal/message"
+	"signpost/keys"
+	"signpost/milter"
+	"signpost/verifier"
+)
+
+const demoText = `See Signpost work without a mail server, a domain or the network.
+
+    signpost demo [--state DIR] [--once]
+
+It makes an RSA-2048 and an Ed25519 key for example.com and a small DNS zone in the
+state folder, starts the milter there, sends three messages through it (one that
+leaves, one genuine and one forged that arrive), shows what became of each, and
+goes on running: its address is the one to put into Postfix's main.cf. What is in
+the state folder is yours to edit; delete the folder to begin anew.
+
+Example:
+
+    signpost demo --state ./run
+`
+
+//go:embed demo.yaml
+var demoConfig string
+
+//go:embed demo.zone
+var demoZone string
+
+// The demonstration's selectors, one for each algorithm.
+const (
+	demoDomain  = "example.com"
+	demoRSA     = "rsa1"
+	demoEd25519 = "ed1"
+)
+
+func demoCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	f := flags("demo", demoText, stderr)
+	state := f.String("state", "run", "`FOLDER` for keys, zone, configuration and log")
+	once := f.Bool("once", false, "end after the three messages")
+	rest, code, stop := parse(f, args, stdout)
+	if stop {
+		return code
+	}
+	if len(rest) > 0 {
+		return wrongUsage(stderr, "demo", fmt.Sprintf("unexpected argument %q", rest[0]))
+	}
+	if err := runDemo(*state, *once, stdout, stderr); err != nil {
+		return failure(stderr, "demo", err)
+	}
+	return exitOK
+}
+
+func runDemo(state string, once bool, stdout, stderr io.Writer) error {
+	config, err := prepareDemo(state, stdout)
+	if err != nil {
+		return err
+	}
+	g, err := load(config, time.Now, nil)
+	if err != nil {
+		return err
+	}
+	logFile, err := os.OpenFile(filepath.Join(state, "signpost.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	defer logFile.Close()
+	screen := &gate{to: stderr}
+	d, err := newDaemon(g, config, slog.New(slog.NewTextHandler(io.MultiWriter(logFile, screen), nil)))
+	if err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() { served <- d.server.Serve(context.Background()) }()
+	if err := showThree(d, g, stdout); err != nil {
+		return err
+	}
+	if !once {
+		showPostfix(stdout, d.server.Addrs()[0].String(), state)
+		screen.open()
+		waitForEnd(served)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return d.server.Shutdown(ctx)
+}
+
+// gate keeps the log off the screen until the three messages have been shown.
+type gate struct {
+	mu     sync.Mutex
+	opened bool
+	to     io.Writer
+}
+
+func (g *gate) Write(p []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.opened {
+		return len(p), nil
+	}
+	return g.to.Write(p)
+}
+
+func (g *gate) open() {
+	g.mu.Lock()
+	g.opened = true
+	g.mu.Unlock()
+}
+
+func waitForEnd(served <-chan error) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	select {
+	case <-signals:
+	case <-served:
+	}
+}
+
+// prepareDemo makes what is missing in the state folder and returns the path of
+// the configuration.
+func prepareDemo(state string, stdout io.Writer) (string, error) {
+	state, err := filepath.Abs(state)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(state, 0o755); err != nil {
+		return "", err
+	}
+	keyDir := filepath.Join(state, "keys")
+	records, err := demoKeys(keyDir)
+	if err != nil {
+		return "", err
+	}
+	zone := filepath.Join(state, "dns.zone")
+	if err := writeOnce(zone, demoZone+records); err != nil {
+		return "", err
+	}
+	listen, err := freeAddress()
+	if err != nil {
+		return "", err
+	}
+	config := filepath.Join(state, "signpost.yaml")
+	text := strings.NewReplacer("@LISTEN@", listen, "@ZONE@", zone, "@KEYS@", keyDir).Replace(demoConfig)
+	if err := writeOnce(config, text); err != nil {
+		return "", err
+	}
+	fmt.Fprintf(stdout, "State folder %s: keys for %s (selectors %s and %s), dns.zone, signpost.yaml, signpost.log\n",
+		state, demoDomain, demoRSA, demoEd25519)
+	return config, nil
+}
+
+// demoKeys makes the two keys, or loads them, and returns their zone lines.
+func demoKeys(dir string) (string, error) {
+	var records strings.Builder
+	for selector, algorithm := range map[string]keys.Algorithm{demoRSA: keys.RSA, demoEd25519: keys.Ed25519} {
+		k, err := keys.Load(dir, demoDomain, selector)
+		if errors.Is(err, fs.ErrNotExist) {
+			k, err = keys.Generate(dir, demoDomain, selector, algorithm, 2048)
+		}
+		if err != nil {
+			return "", err
+		}
+		records.WriteString(k.ZoneLine())
+	}
+	return records.String(), nil
+}
+
+// writeOnce writes a file that is not there yet: what a person edited stays.
+func writeOnce(path, text string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
+// freeAddress is the usual address, or the next one that nothing listens on.
+func freeAddress() (string, error) {
+	for port := 8891; port < 8991; port++ {
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		l, err := net.Listen("tcp", address)
+		if err == nil {
+			return address, l.Close()
+		}
+	}
+	return "", errors.New("every port from 8891 to 8990 on 127.0.0.1 is in use: end what listens there")
+}
+
+// showThree sends the three messages and shows what became of each.
+func showThree(d *service, g *generation, w io.Writer) error {
+	address := "inet:" + d.server.Addrs()[0].String()
+	fmt.Fprintf(w, "Signpost listens on %s and refuses forgeries (verifier.mode: enforce)\n", address)
+
+	letter := crlf(demoLetter)
+	leaving, err := send(address, letter, probeOptions{ip: "192.0.2.77", helo: "laptop", from: "alice@example.com", rcpt: "bob@example.net", login: "alice", queue: "DEMO1"})
+	if err != nil {
+		return err
+	}
+	show(w, "1. A letter leaves: alice has logged in and writes as alice@example.com", letter, leaving)
+
+	signed := append(inserted(leaving), letter...)
+	genuine, err := send(address, signed, probeOptions{ip: "192.0.2.10", helo: "mail.example.com", from: "alice@example.com", rcpt: "bob@example.net", queue: "DEMO2"})
+	if err != nil {
+		return err
+	}
+	show(w, "2. The same letter, signed, arrives from example.com's own server 192.0.2.10", nil, genuine)
+
+	forgery := crlf(demoForgery)
+	forged := probeOptions{ip: "203.0.113.66", helo: "mail.example.com", from: "alice@example.com", rcpt: "bob@example.net", queue: "DEMO3"}
+	refused, err := send(address, forgery, forged)
+	if err != nil {
+		return err
+	}
+	show(w, "3. A forgery arrives from 203.0.113.66, with a made-up result on top", forgery, refused)
+	return showMonitored(g, w, forgery, forged)
+}
+
+// showMonitored shows what the forgery would have carried in monitor mode.
+func showMonitored(g *generation, w io.Writer, text []byte, o probeOptions) error {
+	c := g.config.Verifier
+	c.Mode = verifier.Monitor
+	env, err := verifyOptions{ip: o.ip, helo: o.helo, from: o.from}.envelope()
+	if err != nil {
+		return err
+	}
+	header, body, err := message.Split(bytes.NewReader(text), message.Limits{})
+	if err != nil {
+		return err
+	}
+	t := verifier.New(c, g.resolver, "", time.Now).Verify(context.Background(), env)
+	if err := feed(t, env, header, body); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, "   In monitor mode, which is the default, it would have been delivered with the made-up")
+	fmt.Fprintln(w, "   result removed and this one added:")
+	for _, f := range t.End().Insert {
+		fmt.Fprintf(w, "     + %s: %s\n", f.Name, strings.ReplaceAll(f.Value, "\r\n", "\n      "))
+	}
+	return nil
+}
+
+func send(address string, text []byte, o probeOptions) (probeReport, error) {
+	o.daemon, o.mta = "smtpd", "mx.example.net"
+	return o.probe(address, "-", bytes.NewReader(text))
+}
+
+// inserted are the fields that the milter put on top, as text.
+func inserted(r probeReport) []byte {
+	var b bytes.Buffer
+	for i := len(r.Inserted) - 1; i >= 0; i-- {
+		fmt.Fprintf(&b, "%s:%s\r\n", r.Inserted[i].Name, strings.ReplaceAll(r.Inserted[i].Value, "\n", "\r\n"))
+	}
+	return b.Bytes()
+}
+
+func show(w io.Writer, title string, text []byte, r probeReport) {
+	fmt.Fprintf(w, "\n%s\n", title)
+	if text != nil {
+		head, _, _ := bytes.Cut(text, []byte("\r\n\r\n"))
+		for _, line := range strings.Split(string(head), "\r\n") {
+			fmt.Fprintf(w, "     | %s\n", line)
+		}
+	}
+	var b bytes.Buffer
+	r.print(&b)
+	for line := range strings.Lines(b.String()) {
+		fmt.Fprintf(w, "     %s", line)
+	}
+}
+
+func showPostfix(w io.Writer, address, state string) {
+	fmt.Fprintf(w, `
+The daemon goes on running; Ctrl-C ends it. To let Postfix on this machine use it, put these
+two lines into /etc/postfix/main.cf and run postfix reload:
+
+    smtpd_milters = inet:%s
+    non_smtpd_milters = inet:%s
+
+Its log follows here and in %s.
+`, address, address, filepath.Join(state, "signpost.log"))
+}
+
+func crlf(text string) []byte {
+	return []byte(strings.ReplaceAll(text, "\n", "\r\n"))
+}
+
+const demoLetter = `From: Alice <alice@example.com>
+To: Bob <bob@example.net>
+Subject: Lunch on Friday
+Date: Fri, 20 Nov 2026 10:00:00 +0000
+Message-ID: <lunch-1@example.com>
+MIME-Version: 1.0
+Content-Type: text/plain; charset=utf-8
+
+Dear Bob,
+
+the usual place at noon?
+
+Alice
+`
+
+const demoForgery = `Authentication-Results: mx.example.net; spf=pass smtp.mailfrom=example.com; dkim=pass header.d=example.com
+From: Alice <alice@example.com>
+To: Bob <bob@example.net>
+Subject: Urgent: new bank account
+Date: Fri, 20 Nov 2026 10:05:00 +0000
+Message-ID: <bank-1@example.com>
+
+Please pay into this account from now on.
+`
+
+var _ milter.Transaction = (*verifier.Verification)(nil)

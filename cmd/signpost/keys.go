@@ -1,0 +1,246 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"signpost/keys"
+)
+
+const keysText = `Make keys and show their DNS records.
+
+    signpost keys generate [OPTIONS] DOMAIN SELECTOR
+    signpost keys show     [OPTIONS] DOMAIN SELECTOR
+
+generate makes a key and prints the DNS record to publish; show prints that of a
+key that is there. signpost keys generate --help shows the options and an example.
+`
+
+const generateText = `Make a signing key and print the DNS record that goes with it.
+
+    signpost keys generate [OPTIONS] DOMAIN SELECTOR
+
+The key is written to <keys.dir>/DOMAIN/SELECTOR.pem and never over a key that is
+there already. Run it as root, and the group signpost may read the key. Nothing
+signs with it before the selector stands in the configuration.
+
+Example: a new key each year, and an Ed25519 key beside it
+
+    signpost keys generate example.com s2026
+    signpost keys generate --type ed25519 example.com e2026
+`
+
+const showText = `Print the DNS record of a key that is there.
+
+    signpost keys show [OPTIONS] DOMAIN SELECTOR
+
+Example: compare it with what DNS has
+
+    signpost keys show example.com s2026
+    dig +short TXT s2026._domainkey.example.com
+`
+
+func keysCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, keysText)
+		return exitUsage
+	}
+	switch args[0] {
+	case "generate":
+		return generateCommand(args[1:], stdout, stderr)
+	case "show":
+		return showCommand(args[1:], stdout, stderr)
+	case "help", "-h", "-help", "--help":
+		fmt.Fprint(stdout, keysText)
+		return exitOK
+	}
+	return wrongUsage(stderr, "keys", fmt.Sprintf("no command %q", args[0]))
+}
+
+func generateCommand(args []string, stdout, stderr io.Writer) int {
+	const name = "keys generate"
+	f := flags(name, generateText, stderr)
+	at := placeFlags{
+		dir:    f.String("dir", "", "put the key under `DIR` (default: keys.dir of the configuration)"),
+		config: f.String("config", "", "take keys.dir from the configuration `FILE` (default: "+defaultConfig+", if it is there)"),
+	}
+	kind := f.String("type", "rsa", "`rsa` or ed25519")
+	bits := f.Int("bits", 0, "`length` of an RSA key (default 2048)")
+	asJSON := f.Bool("json", false, "print one JSON object")
+	names, code, stop := parse(f, args, stdout)
+	if stop {
+		return code
+	}
+	alg, problem := algorithm(*kind, *bits)
+	if problem == "" {
+		problem = at.problem(names)
+	}
+	if problem != "" {
+		return wrongUsage(stderr, name, problem)
+	}
+	section, err := at.section()
+	if err != nil {
+		return failure(stderr, name, err)
+	}
+	k, err := keys.Generate(section.Dir, names[0], names[1], alg, *bits)
+	if err != nil {
+		return failure(stderr, name, err)
+	}
+	if *asJSON {
+		return printJSON(stdout, describe(k))
+	}
+	fmt.Fprintf(stdout, "The key is in %s (%s, %s).\n\n", k.Path, k.Algorithm, k.Access())
+	printRecord(stdout, k)
+	printNext(stdout, k, section.Dir)
+	return exitOK
+}
+
+func showCommand(args []string, stdout, stderr io.Writer) int {
+	const name = "keys show"
+	f := flags(name, showText, stderr)
+	at := placeFlags{
+		dir:    f.String("dir", "", "look under `DIR` (default: keys.dir of the configuration)"),
+		config: f.String("config", "", "take keys.dir from the configuration `FILE` (default: "+defaultConfig+", if it is there)"),
+	}
+	asJSON := f.Bool("json", false, "print one JSON object")
+	names, code, stop := parse(f, args, stdout)
+	if stop {
+		return code
+	}
+	if problem := at.problem(names); problem != "" {
+		return wrongUsage(stderr, name, problem)
+	}
+	section, err := at.section()
+	if err != nil {
+		return failure(stderr, name, err)
+	}
+	store, err := keys.Open(section, []keys.Ref{{Domain: names[0], Selector: names[1]}})
+	if err != nil {
+		return failure(stderr, name, err)
+	}
+	k, ok := store.Lookup(names[0], names[1])
+	if !ok {
+		return failure(stderr, name, fmt.Errorf("no key %s of %s in %s", names[1], names[0], section.Dir))
+	}
+	if *asJSON {
+		return printJSON(stdout, describe(k))
+	}
+	for _, w := range k.Warnings {
+		fmt.Fprintf(stderr, "signpost keys show: %s: %s\n", k.Path, w)
+	}
+	printRecord(stdout, k)
+	return exitOK
+}
+
+// placeFlags are the options that say where the keys lie.
+type placeFlags struct{ dir, config *string }
+
+// problem says what is wrong with the options and names together, or "".
+func (p placeFlags) problem(names []string) string {
+	switch {
+	case *p.dir != "" && *p.config != "":
+		return "--dir and --config exclude each other"
+	case len(names) != 2:
+		return fmt.Sprintf("it takes a domain and a selector, such as example.com s2026, not %d arguments", len(names))
+	}
+	return ""
+}
+
+// section is the configuration's section keys, with what the options say.
+func (p placeFlags) section() (keys.Config, error) {
+	if *p.dir != "" {
+		section := keys.Defaults()
+		section.Dir = filepath.Clean(*p.dir)
+		return section, nil
+	}
+	c, _, err := loadConfig(*p.config)
+	return c.Keys, err
+}
+
+func algorithm(kind string, bits int) (alg keys.Algorithm, problem string) {
+	switch {
+	case kind == "rsa":
+		return keys.RSA, ""
+	case kind == "ed25519" && bits != 0:
+		return "", "--bits is for RSA keys only"
+	case kind == "ed25519":
+		return keys.Ed25519, ""
+	}
+	return "", fmt.Sprintf("--type %q is neither rsa nor ed25519", kind)
+}
+
+// keyInfo is what --json prints of a key.
+type keyInfo struct {
+	Domain    string   `json:"domain"`
+	Selector  string   `json:"selector"`
+	Algorithm string   `json:"algorithm"`
+	Bits      int      `json:"bits"`
+	Path      string   `json:"path"`
+	Access    string   `json:"access"`
+	Name      string   `json:"record_name"`
+	Type      string   `json:"record_type"`
+	Value     string   `json:"record_value"`
+	ZoneLine  string   `json:"zone_line"`
+	Warnings  []string `json:"warnings,omitempty"`
+}
+
+func describe(k *keys.Key) keyInfo {
+	return keyInfo{
+		Domain: k.Domain, Selector: k.Selector, Algorithm: string(k.Algorithm), Bits: k.Bits, Path: k.Path, Access: k.Access(),
+		Name: k.RecordName(), Type: "TXT", Value: k.Record(), ZoneLine: k.ZoneLine(), Warnings: k.Warnings,
+	}
+}
+
+func printRecord(w io.Writer, k *keys.Key) {
+	every := ""
+	if k.Domain == keys.AnyDomain {
+		every = " in each domain that is to sign with this key, its name in place of the *"
+	}
+	fmt.Fprintf(w, `Publish this record%s. In a zone file:
+
+%s
+
+Or in the web form of a DNS provider:
+
+    Name    %s
+            (many forms add the domain themselves and want %s._domainkey)
+    Type    TXT
+    Value   %s
+`, every, k.ZoneLine(), k.RecordName(), k.Selector, k.Record())
+}
+
+// printNext says what is left to do after a key was made.
+func printNext(w io.Writer, k *keys.Key, dir string) {
+	var section strings.Builder
+	if dir != keys.Defaults().Dir {
+		fmt.Fprintf(&section, "        keys:\n          dir: %q\n", dir)
+	}
+	fmt.Fprintf(&section, "        signer:\n          domains:\n            - domain: %s\n              selectors: [%s]\n", yamlDomain(k.Domain), k.Selector)
+	fmt.Fprintf(w, `
+Then:
+
+    1. Wait until DNS has the record:
+
+        dig +short TXT %s
+
+    2. Add the selector to those of the domain in the configuration:
+
+%s
+    3. Reload: systemctl reload signpost, or send the daemon SIGHUP.
+`, k.RecordName(), section.String())
+	if k.Algorithm == keys.Ed25519 {
+		fmt.Fprint(w, `
+Not every receiver verifies Ed25519 yet: let an RSA key sign beside it.
+`)
+	}
+}
+
+// yamlDomain quotes the one name that YAML would take for something else.
+func yamlDomain(domain string) string {
+	if domain == keys.AnyDomain {
+		return `"*"`
+	}
+	return domain
+}

@@ -1,0 +1,143 @@
+// Signpost signs the mail that leaves and judges the mail that arrives, beside
+// Postfix or Sendmail, as one milter. This is its one binary: each subcommand
+// has a file of its own here, and the table below knows them all.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+)
+
+// Exit codes of every subcommand.
+const (
+	exitOK      = 0
+	exitFailure = 1 // it could not be done; standard error says why
+	exitUsage   = 2 // the command line is wrong
+)
+
+// command is one subcommand. run gets the arguments after its name.
+type command struct {
+	name    string
+	summary string
+	run     func(args []string, stdin io.Reader, stdout, stderr io.Writer) int
+}
+
+func commands() []command {
+	return []command{
+		{"serve", "run the milter", serveCommand},
+		{"check-config", "read a configuration and say what is wrong with it, or what it does", checkConfigCommand},
+		{"keys", "make keys and show their DNS records", keysCommand},
+		{"sign", "sign a message file as the daemon would", signCommand},
+		{"verify", "judge a message file as the daemon would", verifyCommand},
+		{"probe", "send a message file through a running milter and show what it would change", probeCommand},
+		{"demo", "see it work: a daemon with its own keys and DNS, and three messages", demoCommand},
+		{"version", "print the version and what this build can do", versionCommand},
+	}
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		usage(stderr)
+		return exitUsage
+	}
+	switch args[0] {
+	case "help", "-h", "-help", "--help":
+		if len(args) > 1 {
+			return run([]string{args[1], "--help"}, stdin, stdout, stderr)
+		}
+		usage(stdout)
+		return exitOK
+	case "-v", "-version", "--version":
+		args[0] = "version"
+	}
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return c.run(args[1:], stdin, stdout, stderr)
+		}
+	}
+	fmt.Fprintf(stderr, "signpost: no command %q; signpost help lists them\n", args[0])
+	return exitUsage
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, `Signpost signs the mail that leaves and judges the mail that arrives, as a milter
+beside Postfix or Sendmail.
+
+    signpost COMMAND [OPTIONS] [ARGUMENTS]
+
+`)
+	for _, c := range commands() {
+		fmt.Fprintf(w, "    %-14s%s\n", c.name, c.summary)
+	}
+	fmt.Fprint(w, `
+signpost COMMAND --help shows a command's options and an example.
+Exit codes: 0 done, 1 could not be done (standard error says why), 2 wrong usage.
+`)
+}
+
+// flags is a flag set whose usage text is written by hand: the text before the
+// options, which ends in an example.
+func flags(name, text string, stderr io.Writer) *flag.FlagSet {
+	f := flag.NewFlagSet("signpost "+name, flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.Usage = func() {
+		fmt.Fprintf(f.Output(), "%s\nOptions:\n", text)
+		f.PrintDefaults()
+	}
+	return f
+}
+
+// parse reads options and positional arguments in any order. stop says that the
+// command ends here, with code: help was asked for, or the options are wrong.
+func parse(f *flag.FlagSet, args []string, stdout io.Writer) (positional []string, code int, stop bool) {
+	for {
+		if wantsHelp(args) {
+			f.SetOutput(stdout)
+			f.Usage()
+			return nil, exitOK, true
+		}
+		if err := f.Parse(args); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return nil, exitOK, true
+			}
+			return nil, exitUsage, true
+		}
+		args = f.Args()
+		if len(args) == 0 {
+			return positional, exitOK, false
+		}
+		positional = append(positional, args[0])
+		args = args[1:]
+	}
+}
+
+func wantsHelp(args []string) bool {
+	for _, a := range args {
+		switch a {
+		case "--":
+			return false
+		case "-h", "-help", "--help":
+			return true
+		}
+	}
+	return false
+}
+
+// wrongUsage says what is wrong with the command line and where help is.
+func wrongUsage(stderr io.Writer, name, problem string) int {
+	fmt.Fprintf(stderr, "signpost %s: %s; signpost %s --help shows how\n", name, problem, name)
+	return exitUsage
+}
+
+// failure says why a command could not do its work.
+func failure(stderr io.Writer, name string, err error) int {
+	fmt.Fprintf(stderr, "signpost %s: %v\n", name, err)
+	return exitFailure
+}

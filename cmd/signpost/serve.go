@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"reflect"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"signpost/internal/message"
+	"signpost/milter"
+	"signpost/signer"
+	"signpost/verifier"
+)
+
+const serveText = `Run the milter: sign the mail that is ours and judge all other mail.
+
+    signpost serve [--config FILE]
+
+Without --config, ` + defaultConfig + ` is read; without that file too, every
+message is judged in monitor mode and nothing is signed.
+
+Signals: SIGHUP reads the configuration and the keys again (a bad configuration
+leaves the old one in force and is logged); SIGTERM and SIGINT let running
+messages finish, at most the grace time long, and end.
+
+Example:
+
+    signpost serve --config /etc/signpost/signpost.yaml
+`
+
+func serveCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	f := flags("serve", serveText, stderr)
+	path := f.String("config", "", "configuration `FILE`")
+	grace := f.Duration("grace", 30*time.Second, "how long running messages may take to finish at the end")
+	rest, code, stop := parse(f, args, stdout)
+	if stop {
+		return code
+	}
+	if len(rest) > 0 {
+		return wrongUsage(stderr, "serve", fmt.Sprintf("unexpected argument %q", rest[0]))
+	}
+	g, err := load(*path, time.Now, nil)
+	if err != nil {
+		return failure(stderr, "serve", err)
+	}
+	d, err := newDaemon(g, *path, g.config.Log.logger(stderr))
+	if err != nil {
+		return failure(stderr, "serve", err)
+	}
+	if err := d.run(*grace); err != nil {
+		return failure(stderr, "serve", err)
+	}
+	return exitOK
+}
+
+// signs and judges give the milter what it knows of signer and verifier: these
+// return their own types, which are the milter's Transaction.
+type signs struct{ *signer.Signer }
+
+func (s signs) Sign(ctx context.Context, env message.Envelope) milter.Transaction {
+	return s.Signer.Sign(ctx, env)
+}
+
+type judges struct{ *verifier.Verifier }
+
+func (v judges) Verify(ctx context.Context, env message.Envelope) milter.Transaction {
+	return v.Verifier.Verify(ctx, env)
+}
+
+// handlers is the generation as the milter sees it.
+func (g *generation) handlers() *milter.Generation {
+	return &milter.Generation{Signer: signs{g.signer}, Verifier: judges{g.verifier}}
+}
+
+// service is the running milter with the generation in force.
+type service struct {
+	path   string // as given on the command line
+	log    *slog.Logger
+	server *milter.Server
+	now    *generation
+}
+
+// newDaemon opens the listeners, so that a fault with them is known before
+// anything is called ready.
+func newDaemon(g *generation, path string, log *slog.Logger) (*service, error) {
+	s := &service{path: path, log: log, now: g, server: milter.NewServer(g.config.Milter, g.handlers(), log)}
+	if err := s.server.Listen(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// run serves until a signal ends it.
+func (s *service) run(grace time.Duration) error {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+
+	served := make(chan error, 1)
+	go func() { served <- s.server.Serve(context.Background()) }()
+	s.logStart()
+	notify(daemon.SdNotifyReady)
+	for {
+		select {
+		case err := <-served:
+			return err
+		case sig := <-signals:
+			if sig == syscall.SIGHUP {
+				s.reload()
+				continue
+			}
+			return s.drain(sig, signals, grace)
+		}
+	}
+}
+
+// drain ends the service: no new connections, running messages may finish. A
+// second signal ends it at once.
+func (s *service) drain(sig os.Signal, signals <-chan os.Signal, grace time.Duration) error {
+	notify(daemon.SdNotifyStopping)
+	s.log.Info("stopping: running messages may finish", "signal", sig.String(), "grace", grace.String())
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	go func() {
+		for sig := range signals {
+			if sig != syscall.SIGHUP {
+				cancel()
+			}
+		}
+	}()
+	err := s.server.Shutdown(ctx)
+	if err != nil {
+		s.log.Warn("stopped with messages unfinished: the MTA offers them again", "error", err.Error())
+		return nil
+	}
+	s.log.Info("stopped")
+	return nil
+}
+
+// reload puts a new generation in force, or says why the old one stays.
+func (s *service) reload() {
+	notify(daemon.SdNotifyReloading + "\n" + monotonic())
+	defer notify(daemon.SdNotifyReady)
+	next, err := load(s.path, time.Now, s.now)
+	if err != nil {
+		for _, line := range strings.Split(err.Error(), "\n") {
+			s.log.Error("reload refused, the old configuration stays in force", "problem", line)
+		}
+		return
+	}
+	if !reflect.DeepEqual(next.config.Milter, s.now.config.Milter) {
+		s.log.Warn("changes in section milter take effect with a restart only: systemctl restart signpost")
+	}
+	if next.config.Log != s.now.config.Log {
+		s.log.Warn("changes in section log take effect with a restart only: systemctl restart signpost")
+	}
+	s.server.Swap(next.handlers())
+	s.now = next
+	s.logGeneration("reloaded")
+}
+
+func (s *service) logStart() {
+	var listening []string
+	for _, a := range s.server.Addrs() {
+		listening = append(listening, a.Network()+":"+a.String())
+	}
+	s.log.Info("signpost is ready", "version", currentVersion().Version, "listen", strings.Join(listening, " "))
+	s.logGeneration("configuration in force")
+}
+
+func (s *service) logGeneration(what string) {
+	g := s.now
+	from := g.path
+	if from == "" {
+		from = "none"
+	}
+	s.log.Info(what, "file", from, "domains", len(g.config.Signer.Domains), "keys", len(g.store.Keys()),
+		"mode", string(g.config.Verifier.Mode), "signing_backend", currentVersion().Backend)
+	for _, w := range g.warnings() {
+		s.log.Warn(w)
+	}
+}
+
+// notify tells systemd, where it started us, what state we are in.
+func notify(state string) {
+	_, _ = daemon.SdNotify(false, state) // without systemd there is nobody to tell
+}
+
+// monotonic is the time stamp that Type=notify-reload wants with RELOADING=1.
+func monotonic() string {
+	return fmt.Sprintf("MONOTONIC_USEC=%d", monotonicMicroseconds())
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"signpost/internal/dns"
+	"signpost/internal/message"
+	"signpost/verifier"
+)
+
+const verifyText = `Judge a message file with the daemon's own code: SPF, every DKIM signature, DMARC.
+
+    signpost verify FILE --ip ADDRESS --helo NAME --from ADDRESS [OPTIONS]
+
+FILE is a message as it was received, with LF or CRLF line ends; - is standard
+input. DNS is asked as the configuration says, or a zone file answers. Without
+--json the output ends with the Authentication-Results field that the daemon
+would put on top of the message. The exit code is 0 when the message could be
+judged, whatever came out.
+
+Example:
+
+    signpost verify mail.eml --ip 192.0.2.10 --helo mx.example.com --from user@example.com
+    signpost verify mail.eml --ip 192.0.2.10 --from '<>' --helo mx.example.com --zone dns.zone --at 2026-11-21T12:00:00Z
+`
+
+type verifyOptions struct {
+	file, config, zone, at string
+	ip, helo, from, mta    string
+	json                   bool
+}
+
+func verifyCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var o verifyOptions
+	f := flags("verify", verifyText, stderr)
+	f.StringVar(&o.ip, "ip", "", "the client's `ADDRESS`; without one SPF has nothing to compare")
+	f.StringVar(&o.helo, "helo", "", "the `NAME` in HELO or EHLO")
+	f.StringVar(&o.from, "from", "", "the `ADDRESS` in MAIL FROM; empty or <> is the null sender")
+	f.StringVar(&o.config, "config", "", "configuration `FILE` (default "+defaultConfig+" where it exists)")
+	f.StringVar(&o.zone, "zone", "", "answer DNS from this zone `FILE` instead of the network")
+	f.StringVar(&o.at, "at", "", "judge as of this `TIME`: RFC 3339, or seconds since 1970 (default: now)")
+	f.StringVar(&o.mta, "mta", "", "the MTA's host `NAME`, the authserv-id where the configuration has none")
+	f.BoolVar(&o.json, "json", false, "print one JSON object")
+	rest, code, stop := parse(f, args, stdout)
+	if stop {
+		return code
+	}
+	if len(rest) != 1 {
+		return wrongUsage(stderr, "verify", "give one message file, or - for standard input")
+	}
+	o.file = rest[0]
+	env, err := o.envelope()
+	if err != nil {
+		return wrongUsage(stderr, "verify", err.Error())
+	}
+	now, err := parseMoment(o.at)
+	if err != nil {
+		return wrongUsage(stderr, "verify", err.Error())
+	}
+	j, err := o.judge(env, now, stdin)
+	if err != nil {
+		return failure(stderr, "verify", err)
+	}
+	if o.json {
+		return printJSON(stdout, reportJSON(j))
+	}
+	printJudgement(stdout, j)
+	return exitOK
+}
+
+// envelope is what the options say of the message's way to us.
+func (o verifyOptions) envelope() (message.Envelope, error) {
+	env := message.Envelope{Helo: o.helo, Sender: trimPath(o.from), MTAName: o.mta, Role: message.RoleVerify}
+	if o.ip != "" {
+		addr, err := netip.ParseAddr(strings.TrimPrefix(o.ip, "IPv6:"))
+		if err != nil {
+			return env, fmt.Errorf("--ip %q is not an address: write one such as 192.0.2.10 or 2001:db8::1", o.ip)
+		}
+		env.ClientAddr = addr.Unmap()
+	}
+	return env, nil
+}
+
+// parseMoment reads --at.
+func parseMoment(at string) (func() time.Time, error) {
+	if at == "" {
+		return time.Now, nil
+	}
+	if seconds, err := strconv.ParseInt(at, 10, 64); err == nil {
+		return func() time.Time { return time.Unix(seconds, 0) }, nil
+	}
+	t, err := time.Parse(time.RFC3339, at)
+	if err != nil {
+		return time.Now, fmt.Errorf("--at %q is not a time: write one such as 2026-11-21T12:00:00Z, or seconds since 1970", at)
+	}
+	return func() time.Time { return t }, nil
+}
+
+func trimPath(path string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(path, "<"), ">")
+}
+
+// judge runs the file through the verifier as the milter does a message.
+func (o verifyOptions) judge(env message.Envelope, now func() time.Time, stdin io.Reader) (verifier.Judgement, error) {
+	v, err := o.verifier(now)
+	if err != nil {
+		return verifier.Judgement{}, err
+	}
+	in, err := openMessage(o.file, stdin)
+	if err != nil {
+		return verifier.Judgement{}, err
+	}
+	defer in.Close()
+	header, body, err := message.Split(in, message.Limits{})
+	if err != nil {
+		return verifier.Judgement{}, fmt.Errorf("reading %s: %w", o.file, err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	t := v.Verify(ctx, env)
+	if err := feed(t, env, header, body); err != nil {
+		return verifier.Judgement{}, fmt.Errorf("reading %s: %w", o.file, err)
+	}
+	return t.Judge()
+}
+
+// verifier builds the judging half of the configuration alone: no key is needed
+// to judge, and whoever judges may not be able to read them.
+func (o verifyOptions) verifier(now func() time.Time) (*verifier.Verifier, error) {
+	c, _, err := loadConfig(o.config)
+	if err != nil {
+		return nil, err
+	}
+	if o.zone != "" {
+		c.DNS = dns.Config{ZoneFile: o.zone}
+	}
+	resolver, err := dns.Open(c.DNS)
+	if err != nil {
+		return nil, err
+	}
+	host, _ := os.Hostname() // the last resort only, where neither --mta nor the configuration says more
+	return verifier.New(c.Verifier, resolver, host, now), nil
+}
+
+// printJudgement writes what came out, for a person; the last thing is the field.
+func printJudgement(w io.Writer, j verifier.Judgement) {
+	out := bufio.NewWriter(w)
+	defer out.Flush()
+	v := j.Verdict
+	line := func(name, result, about, reason string) {
+		fmt.Fprintf(out, "%-6s %-10s", name, result)
+		if about != "" {
+			fmt.Fprintf(out, " %s", printable(about))
+		}
+		if reason != "" {
+			fmt.Fprintf(out, " (%s)", printable(reason))
+		}
+		fmt.Fprintln(out)
+	}
+	line("spf", string(v.SPF.Result), v.SPF.Domain, v.SPF.Reason)
+	for _, o := range v.DKIM {
+		about := ""
+		if o.Domain != "" {
+			about = o.Domain + " selector " + o.Selector
+		}
+		line("dkim", string(o.Result), about, o.Reason)
+	}
+	if len(v.DKIM) == 0 {
+		line("dkim", "none", "", "no signature")
+	}
+	line("dmarc", string(v.DMARC.Result), v.DMARC.AuthorDomain, v.DMARC.Reason)
+	line("policy", string(j.Decision.Action), "", j.Decision.Rule)
+	fmt.Fprintln(out)
+	writeField(out, j.Field())
+}

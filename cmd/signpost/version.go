@@ -1,0 +1,59 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+)
+
+// version is set by the build (-ldflags "-X main.version=…") of a release.
+var version = ""
+
+const versionText = `Print the version, the Go release that built it, and who does the RSA arithmetic.
+
+    signpost version [--json]
+`
+
+type versionInfo struct {
+	Version  string `json:"version"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+	Backend  string `json:"signing_backend"`
+}
+
+func versionCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	f := flags("version", versionText, stderr)
+	asJSON := f.Bool("json", false, "print one JSON object")
+	if _, code, stop := parse(f, args, stdout); stop {
+		return code
+	}
+	v := currentVersion()
+	if *asJSON {
+		return printJSON(stdout, v)
+	}
+	fmt.Fprintf(stdout, "signpost %s (%s, %s), signing backend: %s\n", v.Version, v.Go, v.Platform, v.Backend)
+	return exitOK
+}
+
+func currentVersion() versionInfo {
+	v := versionInfo{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Backend: "go"}
+	if v.Version == "" {
+		v.Version = "development"
+		if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+			v.Version = info.Main.Version
+		}
+	}
+	return v
+}
+
+func printJSON(w io.Writer, v any) int {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	if e.Encode(v) != nil {
+		return exitFailure
+	}
+	return exitOK
+}

@@ -1,0 +1,165 @@
+// Package internal_test holds the rules of ARCHITECTURE.md that a compiler does
+// not: who may import whom, and what the cores must not do.
+package internal_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "signpost/"
+
+// mayImport says for each package which of ours it may import. It is the policy,
+// not a list of what happens to be: it is not extended to mend a build.
+var mayImport = map[string][]string{
+	"internal/message": nil,
+
+	// The cores know the message and nothing else.
+	"internal/authres": {"internal/message"},
+	"internal/dkim":    {"internal/message"},
+	"internal/dmarc":   {"internal/message"},
+	"internal/spf":     {"internal/message"},
+
+	"internal/config":            nil,
+	"internal/dns":               {"internal/config", "internal/message"},
+	"internal/dns/dnstest":       {"internal/dns"},
+	"internal/conformance":       {"internal/dns"},
+	"internal/conformance/table": nil,
+
+	"keys":     {"internal/config", "internal/dkim", "internal/message"},
+	"signer":   {"internal/config", "internal/dkim", "internal/message", "keys"},
+	"verifier": {"internal/authres", "internal/config", "internal/dkim", "internal/dmarc", "internal/message", "internal/spf"},
+	"milter":   {"internal/config", "internal/message"},
+
+	"cmd/signpost": {
+		"internal/config", "internal/dkim", "internal/dns", "internal/message",
+		"keys", "milter", "signer", "verifier",
+	},
+	"e2e/report": nil,
+	"e2e": {"internal/dns", "internal/dns/dnstest", "internal/message"},
+}
+
+// cores are pure: what they decide depends on their arguments alone.
+var cores = []string{"internal/message", "internal/authres", "internal/dkim", "internal/dmarc", "internal/spf"}
+
+// impure are the packages through which a core could reach the world.
+var impure = []string{"net", "net/http", "os", "log", "log/slog", "syscall", "os/exec", "math/rand", "math/rand/v2"}
+
+// clockCalls are the functions of package time that read the clock or wait.
+var clockCalls = []string{"Now", "Since", "Until", "After", "AfterFunc", "Sleep", "Tick", "NewTimer", "NewTicker"}
+
+type source struct {
+	pkg  string // folder below the module root
+	file string
+	ast  *ast.File
+}
+
+// sources parses every Go file of the project that is no test.
+func sources(t *testing.T) []source {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []source
+	fset := token.NewFileSet()
+	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && p != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(fset, p, nil, 0)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, p)
+		rel = filepath.ToSlash(rel)
+		found = append(found, source{path.Dir(rel), rel, f})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) < 20 {
+		t.Fatalf("only %d source files found below %s", len(found), root)
+	}
+	return found
+}
+
+func imports(f *ast.File) []string {
+	var paths []string
+	for _, i := range f.Imports {
+		if p, err := strconv.Unquote(i.Path.Value); err == nil {
+			paths = append(paths, p)
+		}
+	}
+	return paths
+}
+
+func TestDataRunsDownhill(t *testing.T) {
+	for _, s := range sources(t) {
+		allowed, known := mayImport[s.pkg]
+		if !known {
+			t.Errorf("%s: package %s has no line in the table of imports", s.file, s.pkg)
+			continue
+		}
+		for _, p := range imports(s.ast) {
+			ours, isOurs := strings.CutPrefix(p, module)
+			if isOurs && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s; %s may import only %v", s.file, ours, s.pkg, allowed)
+			}
+		}
+	}
+}
+
+func TestTheCoresDoNoIO(t *testing.T) {
+	for _, s := range sources(t) {
+		if !slices.Contains(cores, s.pkg) {
+			continue
+		}
+		for _, p := range imports(s.ast) {
+			if slices.Contains(impure, p) {
+				t.Errorf("%s imports %s: a core does no I/O", s.file, p)
+			}
+		}
+		ast.Inspect(s.ast, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				t.Errorf("%s starts a goroutine: a core leaves that to its caller", s.file)
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clockCalls, n.Sel.Name) {
+					t.Errorf("%s calls time.%s: a core gets the time as an argument", s.file, n.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// miekg/dns is the one library through which the network is asked, and only
+// internal/dns has seen an rcode.
+func TestOnlyTheResolverKnowsDNSMessages(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, p := range imports(s.ast) {
+			if strings.HasPrefix(p, "github.com/miekg/dns") && !strings.HasPrefix(s.pkg, "internal/dns") {
+				t.Errorf("%s imports %s: only internal/dns may", s.file, p)
+			}
+			if strings.HasPrefix(p, "github.com/emersion/") && s.pkg != "cmd/signpost" && s.pkg != "milter" {
+				t.Errorf("%s imports %s: go-msgauth and go-milter's client are second opinions, for tests and for the commands", s.file, p)
+			}
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package signer
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"signpost/internal/config"
+	"signpost/internal/dkim"
+	"signpost/internal/message"
+	"signpost/keys"
+)
+
+// Config is the section `signer` of the configuration.
+type Config struct {
+	// Ours says whose mail is signed.
+	Ours Ours `yaml:"ours"`
+	// Domains are the author domains that sign, and with which selectors.
+	Domains []Domain `yaml:"domains"`
+	// OnError is what happens to a message of ours when we fail to sign it.
+	OnError OnError `yaml:"on_error"`
+	// Canonicalization is header/body, each relaxed or simple.
+	Canonicalization Canonicalization `yaml:"canonicalization"`
+	// RequirePublished is accepted for configurations written ahead of it: keys
+	// are not yet compared with DNS, and whoever switches it on is told so.
+	RequirePublished bool `yaml:"require_published"`
+}
+
+// Ours tells our mail from other people's by the connection alone, never by a
+// header field: any one of the three makes a message ours.
+type Ours struct {
+	Networks      []netip.Prefix `yaml:"networks"`
+	Authenticated bool           `yaml:"authenticated"`
+	DaemonNames   []string       `yaml:"daemon_names"`
+}
+
+// Domain is one entry of the signing table.
+type Domain struct {
+	// Domain is an author domain, or "*" for every domain that has no entry.
+	Domain string `yaml:"domain"`
+	// Selectors all sign, each with the key <keys.dir>/<domain>/<selector>.pem.
+	Selectors []string `yaml:"selectors"`
+	// Subdomains lets the entry sign for the names below the domain too; the
+	// signature still says d=domain, which is aligned in relaxed mode.
+	Subdomains bool `yaml:"subdomains"`
+}
+
+// AnyDomain is the Domain that stands for every author domain without an entry.
+const AnyDomain = keys.AnyDomain
+
+// OnError is a choice between two harms.
+type OnError string
+
+const (
+	OnErrorTempfail OnError = "tempfail" // 451: the client tries again, nothing leaves unsigned
+	OnErrorUnsigned OnError = "unsigned" // it leaves unsigned, with an error in the log
+)
+
+// Canonicalization is a pair of DKIM canonicalizations (RFC 6376 §3.4).
+type Canonicalization struct{ Header, Body dkim.Canonicalization }
+
+// UnmarshalText reads the form of the c= tag, with both parts spelled out.
+func (c *Canonicalization) UnmarshalText(text []byte) error {
+	header, body, both := strings.Cut(string(text), "/")
+	h, b := dkim.Canonicalization(header), dkim.Canonicalization(body)
+	if !both || !known(h) || !known(b) {
+		return fmt.Errorf("%q is not a canonicalization: write relaxed/relaxed, relaxed/simple, simple/relaxed or simple/simple", text)
+	}
+	*c = Canonicalization{h, b}
+	return nil
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (c Canonicalization) MarshalText() ([]byte, error) {
+	return []byte(string(c.Header) + "/" + string(c.Body)), nil
+}
+
+func known(c dkim.Canonicalization) bool { return c == dkim.Relaxed || c == dkim.Simple }
+
+// Defaults returns the section as it is when the file says nothing.
+func Defaults() Config {
+	return Config{
+		Ours: Ours{
+			Networks:      []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+			Authenticated: true,
+		},
+		OnError:          OnErrorTempfail,
+		Canonicalization: Canonicalization{dkim.Relaxed, dkim.Relaxed},
+	}
+}
+
+// Validate reports every mistake that the types do not rule out, with its path
+// within the section and what to write instead.
+func (c Config) Validate(bad func(path, problem string)) {
+	config.OneOf(bad, "on_error", c.OnError, OnErrorTempfail, OnErrorUnsigned)
+	seen := map[string]int{}
+	for i, d := range c.Domains {
+		d.validate(fmt.Sprintf("domains[%d]", i), bad)
+		name, _ := entryName(d.Domain)
+		if first, dup := seen[name]; dup && name != "" {
+			bad(fmt.Sprintf("domains[%d].domain", i), fmt.Sprintf("%q stands already in domains[%d]: put all its selectors there", d.Domain, first))
+			continue
+		}
+		seen[name] = i
+	}
+}
+
+func (d Domain) validate(path string, bad func(path, problem string)) {
+	switch _, ok := entryName(d.Domain); {
+	case d.Domain == "":
+		bad(path, `an entry needs a domain: write domain: example.com, or domain: "*" for all others`)
+	case !ok:
+		bad(path+".domain", fmt.Sprintf("%q is not a domain name of at least two labels: write one such as example.com", d.Domain))
+	case d.Domain == AnyDomain && d.Subdomains:
+		bad(path+".subdomains", `"*" matches every domain already: leave subdomains out`)
+	}
+	if len(d.Selectors) == 0 {
+		bad(path, fmt.Sprintf("%q has no selectors: write selectors: [NAME], NAME as given to signpost keys generate", d.Domain))
+	}
+	seen := map[string]bool{}
+	for j, s := range d.Selectors {
+		at := fmt.Sprintf("%s.selectors[%d]", path, j)
+		name, ok := message.DomainToASCII(s)
+		if !ok {
+			bad(at, fmt.Sprintf("%q is not a selector: letters, digits, hyphens and dots, such as s2026", s))
+		}
+		if seen[name] {
+			bad(at, fmt.Sprintf("%q is listed twice", s))
+		}
+		seen[name] = true
+	}
+}
+
+// entryName returns the name an entry is found by: the A-label form, or "*".
+func entryName(domain string) (string, bool) {
+	if domain == AnyDomain {
+		return AnyDomain, true
+	}
+	name, ok := message.DomainToASCII(domain)
+	return name, ok && strings.Contains(name, ".")
+}

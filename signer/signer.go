@@ -1,0 +1,161 @@
+// Package signer answers three questions about a message that leaves: is it
+// ours, which keys sign it, and which fields they cover; and it writes one
+// DKIM-Signature for each key (RFC 6376, 8301, 8463).
+//
+// A message of ours that is not signed always has a rule that decided so, in the
+// outcome's log notes under "unsigned".
+package signer
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"signpost/internal/dkim"
+	"signpost/internal/message"
+	"signpost/keys"
+)
+
+// Signer is one generation of the signing configuration with its keys. It never
+// changes and may be used by any number of goroutines.
+type Signer struct {
+	cfg   Config
+	table *table
+	now   func() time.Time
+}
+
+// New returns the signer of a validated configuration. store must hold every key
+// that Refs names; now is the clock for t=.
+func New(cfg Config, store *keys.Store, now func() time.Time) (*Signer, error) {
+	t, err := newTable(cfg.Domains, store)
+	if err != nil {
+		return nil, err
+	}
+	return &Signer{cfg: cfg, table: t, now: now}, nil
+}
+
+// Refs returns the keys that a configuration signs with, for keys.Open.
+func (c Config) Refs() []keys.Ref {
+	var refs []keys.Ref
+	for _, d := range c.Domains {
+		name, _ := entryName(d.Domain)
+		for _, s := range d.Selectors {
+			refs = append(refs, keys.Ref{Domain: name, Selector: s})
+		}
+	}
+	return refs
+}
+
+// Signing is the work on one message of ours. It implements the milter's
+// Transaction.
+type Signing struct {
+	signer   *Signer
+	env      message.Envelope
+	choice   choice
+	job      *dkim.Signing
+	unsigned string // why it is not signed; "" while it is
+	err      error  // our own failure
+}
+
+// Sign begins on one message that is ours. Signing waits for nothing, so the
+// context is not used.
+func (s *Signer) Sign(_ context.Context, env message.Envelope) *Signing {
+	return &Signing{signer: s, env: env}
+}
+
+// Header chooses the keys by the author domain and starts the signatures.
+func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool) {
+	t.env = env
+	author := h.Author()
+	if author.Problem != "" || len(author.Domains) == 0 {
+		t.unsigned = unsignable(author)
+		return false
+	}
+	c, ok := t.signer.table.choose(author.Domains[0])
+	if !ok {
+		t.unsigned = c.rule
+		return false
+	}
+	t.choice = c
+	if t.job, t.err = dkim.NewSigning(h, t.signer.params(h, c)); t.err != nil {
+		return false
+	}
+	return true
+}
+
+func unsignable(a message.Author) string {
+	if a.Problem == "" {
+		return "the From field names no author domain; a message needs one to be signed"
+	}
+	return "the author domain is not certain: " + a.Problem + "; have the sending program write one well-formed From field"
+}
+
+// Body hashes a piece of the body.
+func (t *Signing) Body(chunk []byte) (more bool) {
+	if _, t.err = t.job.Write(chunk); t.err != nil {
+		return false
+	}
+	return true
+}
+
+// End signs, and says what is to be put on top of the message.
+func (t *Signing) End() message.Outcome {
+	if t.unsigned == "" && t.err == nil {
+		fields, err := t.job.Fields()
+		if err == nil {
+			return message.Outcome{Disposition: message.Accept, Insert: fields, Log: t.signedNotes()}
+		}
+		t.err = err
+	}
+	if t.err != nil {
+		return t.failed()
+	}
+	return message.Outcome{Disposition: message.Accept, Log: []message.Note{{Key: "unsigned", Value: t.unsigned}}}
+}
+
+// failed is our own failure to sign: what leaves then is the administrator's
+// choice (on_error), and never a silent one.
+func (t *Signing) failed() message.Outcome {
+	notes := []message.Note{{Key: "error", Value: fmt.Sprintf("signing as %s: %v", t.choice.sdid, t.err)}}
+	if t.signer.cfg.OnError == OnErrorUnsigned {
+		notes = append(notes, message.Note{Key: "unsigned", Value: "signing broke and signer.on_error is unsigned"})
+		return message.Outcome{Disposition: message.Accept, Log: notes}
+	}
+	return message.Outcome{
+		Disposition: message.Tempfail,
+		Reply:       message.Reply{Code: 451, Enhanced: "4.3.0", Text: "the message could not be signed just now, try again later"},
+		Log:         notes,
+	}
+}
+
+func (t *Signing) signedNotes() []message.Note {
+	var b strings.Builder
+	for i, k := range t.choice.keys {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(k.Selector)
+	}
+	return []message.Note{
+		{Key: "signed", Value: t.choice.sdid},
+		{Key: "selectors", Value: b.String()},
+		{Key: "rule", Value: t.choice.rule},
+	}
+}
+
+// params are the signatures of one message: one for each key, all over the same
+// fields.
+func (s *Signer) params(h message.Header, c choice) []dkim.SignParams {
+	names := signedNames(h)
+	now := s.now()
+	params := make([]dkim.SignParams, len(c.keys))
+	for i, k := range c.keys {
+		params[i] = dkim.SignParams{
+			Domain: c.sdid, Selector: k.Selector, Key: k.Signer,
+			HeaderCanon: s.cfg.Canonicalization.Header, BodyCanon: s.cfg.Canonicalization.Body,
+			Headers: names, Time: now,
+		}
+	}
+	return params
+}

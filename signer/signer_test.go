@@ -1,0 +1,298 @@
+package signer
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"signpost/internal/config"
+	"signpost/internal/dkim"
+	"signpost/internal/dns"
+	"signpost/internal/message"
+	"signpost/keys"
+)
+
+var testTime = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+// newSigner makes the keys that a configuration names, and its signer.
+func newSigner(t *testing.T, yaml string, extra ...keys.Ref) (*Signer, *keys.Store) {
+	t.Helper()
+	cfg := Defaults()
+	src := config.Decode("test.yaml", []byte(yaml), &cfg)
+	cfg.Validate(src.Bad)
+	if err := src.Err(); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "keys")
+	for _, ref := range append(cfg.Refs(), extra...) {
+		algorithm := keys.Ed25519
+		if strings.HasPrefix(ref.Selector, "rsa") {
+			algorithm = keys.RSA
+		}
+		if ref.Domain == AnyDomain {
+			continue
+		}
+		if _, err := keys.Generate(dir, ref.Domain, ref.Selector, algorithm, 2048); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kc := keys.Defaults()
+	kc.Dir = dir
+	store, err := keys.Open(kc, cfg.Refs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(cfg, store, func() time.Time { return testTime })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, store
+}
+
+func header(t *testing.T, text string) message.Header {
+	t.Helper()
+	h, _, err := message.Split(strings.NewReader(text+"\n"), message.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+const testBody = "Hello\r\n"
+
+func sign(s *Signer, env message.Envelope, h message.Header) message.Outcome {
+	t := s.Sign(context.Background(), env)
+	if t.Header(env, h) {
+		t.Body([]byte(testBody))
+	}
+	return t.End()
+}
+
+// verify returns the outcomes of the signatures that were put on top.
+func verify(t *testing.T, store *keys.Store, out message.Outcome, h message.Header) []dkim.Outcome {
+	t.Helper()
+	zone := dns.NewZone()
+	for _, k := range store.Keys() {
+		zone.AddTXT(k.RecordName(), k.Record())
+	}
+	signed := message.Header{}
+	for _, f := range out.Insert {
+		signed = append(signed, message.Field{Name: f.Name, Value: " " + f.Value})
+	}
+	v := dkim.NewVerification(append(signed, h...), dkim.Options{Now: testTime})
+	for i := range v.Keys() {
+		v.LookupKey(context.Background(), i, zone)
+	}
+	v.Write([]byte(testBody))
+	return v.Finish()
+}
+
+func noteOf(o message.Outcome, key string) string {
+	for _, n := range o.Log {
+		if n.Key == key {
+			return n.Value
+		}
+	}
+	return ""
+}
+
+const letter = "From: alice@example.com\nTo: bob@example.net\nSubject: hello\n"
+
+func TestSIG003EverySelectorSigns(t *testing.T) {
+	s, store := newSigner(t, "domains:\n  - domain: example.com\n    selectors: [rsa1, ed1]\n")
+	h := header(t, letter)
+	out := sign(s, message.Envelope{}, h)
+	if len(out.Insert) != 2 || out.Disposition != message.Accept {
+		t.Fatalf("outcome %+v, want two signatures", out)
+	}
+	for i, o := range verify(t, store, out, h) {
+		want := []string{"rsa-sha256 rsa1", "ed25519-sha256 ed1"}[i]
+		if got := o.Algorithm + " " + o.Selector; o.Result != dkim.Pass || got != want || o.Domain != "example.com" {
+			t.Errorf("signature %d: %s by %s of %s (%s), want a pass by %s", i, o.Result, got, o.Domain, o.Reason, want)
+		}
+	}
+}
+
+func TestTheFourCanonicalizations(t *testing.T) {
+	for _, c := range []string{"relaxed/relaxed", "relaxed/simple", "simple/relaxed", "simple/simple"} {
+		t.Run(c, func(t *testing.T) {
+			s, store := newSigner(t, "canonicalization: "+c+"\ndomains:\n  - domain: example.com\n    selectors: [ed1]\n")
+			h := header(t, "From:  alice@example.com\nSubject:\thello\n  again \n")
+			out := sign(s, message.Envelope{}, h)
+			if !strings.Contains(out.Insert[0].Value, "c="+c) {
+				t.Errorf("the field lacks c=%s: %s", c, out.Insert[0].Value)
+			}
+			if o := verify(t, store, out, h); o[0].Result != dkim.Pass {
+				t.Errorf("%s: %s", o[0].Result, o[0].Reason)
+			}
+		})
+	}
+}
+
+func TestTheAuthorDomainChoosesTheKey(t *testing.T) {
+	s, _ := newSigner(t, `
+domains:
+  - domain: example.com
+    selectors: [ed1]
+    subdomains: true
+  - domain: deep.example.com
+    selectors: [ed2]
+  - domain: bücher.example
+    selectors: [ed3]
+  - domain: "*"
+    selectors: [any1]
+`, keys.Ref{Domain: "customer.example", Selector: "any1"})
+	for _, c := range []struct{ name, from, sdid, selectors string }{
+		{"the domain itself", "a@example.com", "example.com", "ed1"},
+		{"in another case", "a@EXAMPLE.Com", "example.com", "ed1"},
+		{"a name below a domain with subdomains", "a@news.example.com", "example.com", "ed1"},
+		{"the most specific entry first", "a@deep.example.com", "deep.example.com", "ed2"},
+		{"below an entry without subdomains the next one up decides", "a@x.deep.example.com", "example.com", "ed1"},
+		{"an internationalized domain", "a@BÜCHER.example", "xn--bcher-kva.example", "ed3"},
+		{"any other domain that has a key", "a@customer.example", "customer.example", "any1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out := sign(s, message.Envelope{}, header(t, "From: "+c.from+"\n"))
+			if noteOf(out, "signed") != c.sdid || noteOf(out, "selectors") != c.selectors {
+				t.Errorf("signed %q with %q, want %q with %q; log %v", noteOf(out, "signed"), noteOf(out, "selectors"), c.sdid, c.selectors, out.Log)
+			}
+		})
+	}
+}
+
+func TestWhatIsNotSignedSaysWhichRuleDecided(t *testing.T) {
+	s, _ := newSigner(t, "domains:\n  - domain: example.com\n    selectors: [ed1]\n")
+	for _, c := range []struct{ name, header, want string }{
+		{"a domain without an entry", "From: a@other.example\n", "author domain other.example has no entry in signer.domains"},
+		{"a name that only ends alike", "From: a@evil-example.com\n", "author domain evil-example.com has no entry"},
+		{"a name below an entry without subdomains", "From: a@x.example.com\n", "author domain x.example.com has no entry"},
+		{"SIG-005 no From field", "Subject: x\n", "the author domain is not certain"},
+		{"SIG-005 two From fields", "From: a@example.com\nFrom: b@example.com\n", "the author domain is not certain"},
+		{"ATK-010 Sender does not stand in for From", "Sender: a@example.com\n", "the author domain is not certain"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out := sign(s, message.Envelope{}, header(t, c.header))
+			if out.Disposition != message.Accept || len(out.Insert) != 0 {
+				t.Fatalf("outcome %+v, want it passed unsigned", out)
+			}
+			if got := noteOf(out, "unsigned"); !strings.Contains(got, c.want) {
+				t.Errorf("the rule is %q, want it to say %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestSIG008to010CoveredFields(t *testing.T) {
+	h := header(t, "Received: x\nFrom: a@example.com\nTo: b@example.net\nSubject: x\nList-Unsubscribe: <https://example.com>\n"+
+		"list-unsubscribe-post: List-Unsubscribe=One-Click\nDKIM-Signature: v=1\nAuthentication-Results: mx; none\nReturn-Path: <a@b>\nContent-Type: text/plain\n")
+	names := signedNames(h)
+	want := []string{"From", "From", "To", "To", "Cc", "Subject", "Subject", "Date", "Reply-To", "Sender",
+		"Content-Type", "Content-Type", "List-Unsubscribe", "List-Unsubscribe-Post"}
+	if !slices.Equal(names, want) {
+		t.Errorf("h= is\n%v, want\n%v", names, want)
+	}
+}
+
+func TestSIG010AnAddedFieldBreaksTheSignature(t *testing.T) {
+	s, store := newSigner(t, "domains:\n  - domain: example.com\n    selectors: [ed1]\n")
+	h := header(t, letter)
+	out := sign(s, message.Envelope{}, h)
+	for _, added := range []string{"From: eve@evil.example", "Subject: other", "To: x@y.example", "Cc: x@y.example",
+		"Reply-To: x@y.example", "Sender: x@y.example", "Date: now", "Content-Type: text/html"} {
+		name, value, _ := strings.Cut(added, ":")
+		for _, changed := range []message.Header{
+			append(message.Header{{Name: name, Value: value}}, h...),
+			append(slices.Clone(h), message.Field{Name: name, Value: value}),
+		} {
+			if o := verify(t, store, out, changed); o[0].Result == dkim.Pass {
+				t.Errorf("the signature still passes with %q added", added)
+			}
+		}
+	}
+}
+
+func TestSIG029NullSenderIsSigned(t *testing.T) {
+	s, _ := newSigner(t, "domains:\n  - domain: example.com\n    selectors: [ed1]\n")
+	out := sign(s, message.Envelope{Sender: ""}, header(t, "From: MAILER-DAEMON@example.com\n"))
+	if len(out.Insert) != 1 {
+		t.Errorf("outcome %+v, want one signature", out)
+	}
+}
+
+func TestSIG032OurOwnFailure(t *testing.T) {
+	for onError, want := range map[string]message.Disposition{"tempfail": message.Tempfail, "unsigned": message.Accept} {
+		t.Run(onError, func(t *testing.T) {
+			s, _ := newSigner(t, "on_error: "+onError+"\ndomains:\n  - domain: example.com\n    selectors: [ed1]\n")
+			tx := s.Sign(context.Background(), message.Envelope{})
+			tx.Header(message.Envelope{}, header(t, letter))
+			tx.err = os.ErrDeadlineExceeded
+			out := tx.End()
+			if out.Disposition != want || len(out.Insert) != 0 {
+				t.Errorf("outcome %+v, want %s without a signature", out, want)
+			}
+			if noteOf(out, "error") == "" {
+				t.Error("the log says nothing of the error")
+			}
+		})
+	}
+}
+
+func TestOurs(t *testing.T) {
+	s, _ := newSigner(t, "ours:\n  networks: [192.0.2.0/24, 2001:db8::/32]\n  daemon_names: [ORIGINATING]\n")
+	for _, c := range []struct {
+		name string
+		env  message.Envelope
+		ours bool
+		why  string
+	}{
+		{"a network of ours", message.Envelope{ClientAddr: netip.MustParseAddr("192.0.2.7")}, true, "client 192.0.2.7 in 192.0.2.0/24"},
+		{"an IPv6 network of ours", message.Envelope{ClientAddr: netip.MustParseAddr("2001:db8::7")}, true, "client 2001:db8::7 in 2001:db8::/32"},
+		{"a login", message.Envelope{ClientAddr: netip.MustParseAddr("203.0.113.1"), AuthAuthen: "alice"}, true, "logged in as alice"},
+		{"a daemon name", message.Envelope{ClientAddr: netip.MustParseAddr("203.0.113.1"), DaemonName: "ORIGINATING"}, true, "daemon name ORIGINATING"},
+		{"a stranger", message.Envelope{ClientAddr: netip.MustParseAddr("203.0.113.1"), DaemonName: "smtpd"}, false, "client 203.0.113.1 in none"},
+		{"a client without an address", message.Envelope{}, false, "client without an address"},
+		{"a listener that signs", message.Envelope{Role: message.RoleSign}, true, "the listener's role is sign"},
+		{"a listener that verifies", message.Envelope{Role: message.RoleVerify, AuthAuthen: "alice"}, false, "the listener's role is verify"},
+		{"an empty daemon name", message.Envelope{DaemonName: ""}, false, ""},
+	} {
+		t.Run("MIL-013 "+c.name, func(t *testing.T) {
+			ours, why := s.Ours(c.env)
+			if ours != c.ours || !strings.Contains(why, c.why) {
+				t.Errorf("ours is %v because %q, want %v because %q", ours, why, c.ours, c.why)
+			}
+		})
+	}
+	t.Run("a login that does not count", func(t *testing.T) {
+		s, _ := newSigner(t, "ours:\n  networks: []\n  authenticated: false\n")
+		if ours, _ := s.Ours(message.Envelope{AuthAuthen: "alice", ClientAddr: netip.MustParseAddr("127.0.0.1")}); ours {
+			t.Error("the message is ours")
+		}
+	})
+}
+
+func TestTheConfigurationIsHeldToItsRules(t *testing.T) {
+	for _, c := range []struct{ name, yaml, want string }{
+		{"no selectors", "domains:\n  - domain: example.com\n", `test.yaml:2: domains[0]: "example.com" has no selectors`},
+		{"a single label", "domains:\n  - domain: com\n    selectors: [a]\n", `"com" is not a domain name of at least two labels`},
+		{"a domain twice", "domains:\n  - {domain: example.com, selectors: [a]}\n  - {domain: EXAMPLE.com, selectors: [b]}\n", "stands already in domains[0]"},
+		{"a selector twice", "domains:\n  - {domain: example.com, selectors: [a, A]}\n", `"A" is listed twice`},
+		{"a bad selector", "domains:\n  - {domain: example.com, selectors: [\"a b\"]}\n", `"a b" is not a selector`},
+		{"a bad canonicalization", "canonicalization: relaxed\n", "write relaxed/relaxed"},
+		{"a bad choice", "on_error: ignore\n", "tempfail"},
+		{"subdomains of any", "domains:\n  - {domain: \"*\", selectors: [a], subdomains: true}\n", `"*" matches every domain already`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := Defaults()
+			src := config.Decode("test.yaml", []byte(c.yaml), &cfg)
+			cfg.Validate(src.Bad)
+			if err := src.Err(); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("the error is %v, want it to say %q", err, c.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,213 @@
+package verifier
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"signpost/internal/config"
+	"signpost/internal/dkim"
+	"signpost/internal/dns"
+	"signpost/internal/message"
+)
+
+// A case is a text file with the sections dns (a zone file), config (the section
+// verifier), envelope, message and want. In envelope, "sign: DOMAIN" puts a valid
+// signature of that domain on the message (selector ed), and "body: TEXT" then
+// replaces the body, as a forger or a list would. In want, each line must occur:
+// "field: TEXT" in the Authentication-Results field with its folds opened,
+// "not-field: TEXT" not there; the others are compared whole.
+type testCase struct {
+	name     string
+	sections map[string]string
+	envelope map[string][]string
+}
+
+func readCase(t *testing.T, path string) testCase {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := testCase{name: strings.TrimSuffix(filepath.Base(path), ".txt"), sections: map[string]string{}}
+	section := ""
+	for line := range strings.Lines(string(text)) {
+		if name, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "-- "); ok {
+			section = strings.TrimSuffix(name, " --")
+			continue
+		}
+		c.sections[section] += line
+	}
+	c.envelope = pairs(c.sections["envelope"])
+	return c
+}
+
+func pairs(text string) map[string][]string {
+	m := map[string][]string{}
+	for line := range strings.Lines(text) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			m[key] = append(m[key], strings.TrimSpace(value))
+		}
+	}
+	return m
+}
+
+func (c testCase) first(key string) string {
+	if v := c.envelope[key]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+var caseTime = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+// caseKey is the key of every signature in the cases.
+var caseKey = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
+
+// zone is the case's DNS with the keys of the domains that sign.
+func (c testCase) zone(t *testing.T) *dns.Zone {
+	t.Helper()
+	z, err := dns.ParseZone(strings.NewReader(c.sections["dns"]), c.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, err := dkim.KeyRecord(caseKey.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, domain := range c.envelope["sign"] {
+		z.AddTXT("ed._domainkey."+domain, record)
+	}
+	return z
+}
+
+// message returns the header and the body as they arrive.
+func (c testCase) message(t *testing.T) (message.Header, []byte) {
+	t.Helper()
+	header, r, err := message.Split(strings.NewReader(c.sections["message"]), message.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, domain := range c.envelope["sign"] {
+		s, err := dkim.NewSigning(header, []dkim.SignParams{{
+			Domain: domain, Selector: "ed", Key: caseKey, HeaderCanon: dkim.Relaxed, BodyCanon: dkim.Relaxed,
+			Headers: []string{"From", "From", "Subject"}, Time: caseTime,
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Write(body); err != nil {
+			t.Fatal(err)
+		}
+		fields, err := s.Fields()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range fields {
+			fields[i].Value = " " + fields[i].Value
+		}
+		header = append(message.Header(fields), header...)
+	}
+	if changed := c.first("body"); changed != "" {
+		body = []byte(changed + "\r\n")
+	}
+	return header, body
+}
+
+func (c testCase) run(t *testing.T) (message.Outcome, message.Header) {
+	t.Helper()
+	cfg := Defaults()
+	src := config.Decode(c.name, []byte(c.sections["config"]), &cfg)
+	cfg.Validate(src.Bad)
+	if err := src.Err(); err != nil {
+		t.Fatal(err)
+	}
+	env := message.Envelope{Helo: c.first("helo"), Sender: c.first("from"), MTAName: "mx.receiver.example"}
+	if ip := c.first("ip"); ip != "" {
+		env.ClientAddr = netip.MustParseAddr(ip)
+	}
+	v := New(cfg, c.zone(t), "fallback.example", func() time.Time { return caseTime })
+	tx := v.Verify(context.Background(), env)
+	header, body := c.message(t)
+	if tx.Header(env, header) {
+		tx.Body(body)
+	}
+	return tx.End(), header
+}
+
+// unfolded is a field's value on one line.
+func unfolded(value string) string {
+	return strings.Join(strings.Fields(value), " ")
+}
+
+func TestCases(t *testing.T) {
+	files, err := filepath.Glob("testdata/cases/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases found: %v", err)
+	}
+	for _, path := range files {
+		c := readCase(t, path)
+		t.Run(c.name, func(t *testing.T) {
+			out, header := c.run(t)
+			checkCase(t, c, out, header)
+		})
+	}
+}
+
+func checkCase(t *testing.T, c testCase, out message.Outcome, header message.Header) {
+	t.Helper()
+	field := ""
+	if len(out.Insert) > 0 {
+		field = unfolded(out.Insert[0].Value)
+	}
+	var inserted, removed []string
+	for _, f := range out.Insert {
+		inserted = append(inserted, f.Name)
+	}
+	for _, i := range out.Remove {
+		removed = append(removed, unfolded(header[i].Value))
+	}
+	got := map[string]string{
+		"disposition": string(out.Disposition), "quarantine": out.QuarantineReason,
+		"inserted": strings.Join(inserted, " "), "removed": fmt.Sprint(len(removed)),
+	}
+	if out.Reply.Code != 0 {
+		got["reply"] = fmt.Sprintf("%d %s %s", out.Reply.Code, out.Reply.Enhanced, out.Reply.Text)
+	}
+	for _, n := range out.Log {
+		got["log "+n.Key] = n.Value
+	}
+	for key, wants := range pairs(c.sections["want"]) {
+		for _, want := range wants {
+			switch key {
+			case "field":
+				if !strings.Contains(field, want) {
+					t.Errorf("the field lacks %q:\n%s", want, field)
+				}
+			case "not-field":
+				if strings.Contains(field, want) {
+					t.Errorf("the field has %q:\n%s", want, field)
+				}
+			default:
+				if got[key] != want {
+					t.Errorf("%s is %q, want %q", key, got[key], want)
+				}
+			}
+		}
+	}
+	if t.Failed() {
+		t.Logf("outcome: %+v", out)
+	}
+}

@@ -1,0 +1,118 @@
+package verifier
+
+import (
+	"fmt"
+	"net/netip"
+
+	"signpost/internal/config"
+	"signpost/internal/dmarc"
+)
+
+// Config is the section `verifier` of the configuration.
+type Config struct {
+	// AuthservID names us in Authentication-Results (RFC 8601 §2.5). Empty: the
+	// MTA's own host name, macro j.
+	AuthservID string `yaml:"authserv_id"`
+	// Mode is monitor or enforce.
+	Mode  Mode  `yaml:"mode"`
+	DMARC DMARC `yaml:"dmarc"`
+	SPF   SPF   `yaml:"spf"`
+	DKIM  DKIM  `yaml:"dkim"`
+	// OnTempError is what enforce mode does where DNS trouble left DMARC or SPF
+	// without an answer: accept or tempfail.
+	OnTempError Action  `yaml:"on_temperror"`
+	Trusted     Trusted `yaml:"trusted"`
+}
+
+// Mode is whether verdicts have consequences.
+type Mode string
+
+const (
+	Monitor Mode = "monitor" // write the results, refuse nothing, log what would have been done
+	Enforce Mode = "enforce" // do what the policy says
+)
+
+// Action is what enforce mode does to a message.
+type Action string
+
+const (
+	ActAccept     Action = "accept"
+	ActTag        Action = "tag"        // accept, with the field X-Signpost-Disposition on top
+	ActQuarantine Action = "quarantine" // hold in the MTA's queue
+	ActReject     Action = "reject"     // 550
+	ActTempfail   Action = "tempfail"   // 451
+)
+
+// DMARC says what follows from a failed evaluation (RFC 9989).
+type DMARC struct {
+	OnReject     Action       `yaml:"on_reject"`     // where the domain's policy is reject
+	OnQuarantine Action       `yaml:"on_quarantine"` // where it is quarantine
+	Discovery    dmarc.Method `yaml:"discovery"`
+}
+
+// SPF says what follows from spf=fail where there is no DMARC record.
+type SPF struct {
+	OnFail Action `yaml:"on_fail"`
+}
+
+// DKIM bounds the work for one message.
+type DKIM struct {
+	MaxSignatures int `yaml:"max_signatures"`
+	MinRSABits    int `yaml:"min_rsa_bits"`
+}
+
+// Trusted are those whose verdict stands for ours.
+type Trusted struct {
+	// Networks are relays of our own, such as a backup MX, that have judged the
+	// mail they bring: it passes with nothing removed, added or refused.
+	Networks []netip.Prefix `yaml:"networks"`
+	// AuthservIDs are further identities whose results programs behind us rely
+	// on: fields from outside that claim one are removed like those that claim ours.
+	AuthservIDs []string `yaml:"authserv_ids"`
+}
+
+// Defaults returns the section as it is when the file says nothing.
+func Defaults() Config {
+	return Config{
+		Mode:        Monitor,
+		DMARC:       DMARC{OnReject: ActReject, OnQuarantine: ActTag, Discovery: dmarc.TreeWalk},
+		SPF:         SPF{OnFail: ActAccept},
+		DKIM:        DKIM{MaxSignatures: 8, MinRSABits: 1024},
+		OnTempError: ActAccept,
+	}
+}
+
+// Validate reports every mistake that the types do not rule out, with its path
+// within the section and what to write instead.
+func (c Config) Validate(bad func(path, problem string)) {
+	config.OneOf(bad, "mode", c.Mode, Monitor, Enforce)
+	config.OneOf(bad, "dmarc.on_reject", c.DMARC.OnReject, ActReject, ActQuarantine, ActTag, ActAccept)
+	config.OneOf(bad, "dmarc.on_quarantine", c.DMARC.OnQuarantine, ActReject, ActQuarantine, ActTag, ActAccept)
+	config.OneOf(bad, "dmarc.discovery", c.DMARC.Discovery, dmarc.TreeWalk, dmarc.PSL)
+	config.OneOf(bad, "spf.on_fail", c.SPF.OnFail, ActAccept, ActReject)
+	config.OneOf(bad, "on_temperror", c.OnTempError, ActAccept, ActTempfail)
+	if n := c.DKIM.MaxSignatures; n < 1 || n > 100 {
+		bad("dkim.max_signatures", fmt.Sprintf("%d is out of range: write a number from 1 to 100", n))
+	}
+	if n := c.DKIM.MinRSABits; n < 1024 || n > 4096 {
+		bad("dkim.min_rsa_bits", fmt.Sprintf("%d is out of range: write a number from 1024 (RFC 8301 §3.2) to 4096", n))
+	}
+	if !plain(c.AuthservID) {
+		bad("authserv_id", fmt.Sprintf("%q has characters that cannot stand in a header field: write a host name such as mx.example.com", c.AuthservID))
+	}
+	for i, id := range c.Trusted.AuthservIDs {
+		if id == "" || !plain(id) {
+			bad(fmt.Sprintf("trusted.authserv_ids[%d]", i), fmt.Sprintf("%q is no authserv-id: write a host name such as mx.example.com", id))
+		}
+	}
+}
+
+// plain says that a configured name needs no escape in a header field.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '(' || c == ')' || c == ';' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,230 @@
+package verifier
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"signpost/internal/authres"
+	"signpost/internal/dkim"
+	"signpost/internal/dmarc"
+	"signpost/internal/message"
+	"signpost/internal/spf"
+)
+
+const (
+	fieldName = "Authentication-Results"
+	// tagName is the field that the action tag puts on a message, for a filter
+	// behind us; one that comes from outside is removed.
+	tagName = "X-Signpost-Disposition"
+)
+
+// outcome tells the MTA what the decision means.
+func (t *Verification) outcome(j Judgement) message.Outcome {
+	v, d := j.Verdict, j.Decision
+	out := message.Outcome{Disposition: d.Disposition(), Log: notes(v, d)}
+	switch out.Disposition {
+	case message.Reject, message.Tempfail:
+		out.Reply = d.Reply
+		return out // nothing of it is delivered, so nothing of it is changed
+	case message.Quarantine:
+		out.QuarantineReason = d.Rule
+	}
+	out.Remove = t.forged(v.AuthservID)
+	if n := len(out.Remove); n > 0 {
+		out.Log = append(out.Log, message.Note{Key: "removed", Value: strconv.Itoa(n) + " fields that claim to be ours"})
+	}
+	out.Insert = []message.Field{j.Field()}
+	if d.Enforced && d.Action == ActTag {
+		out.Insert = append(out.Insert, message.Field{Name: tagName, Value: "quarantine; " + d.Rule})
+	}
+	return out
+}
+
+// forged returns the indexes of the fields that claim to be ours (RFC 8601 §5).
+func (t *Verification) forged(authservID string) []int {
+	ids := append([]string{authservID}, t.verifier.cfg.Trusted.AuthservIDs...)
+	var found []int
+	for i, f := range t.header {
+		if (f.Is(fieldName) && authres.Claims(f.Value, ids)) || f.Is(tagName) {
+			found = append(found, i)
+		}
+	}
+	return found
+}
+
+// Field is the Authentication-Results field of a judgement. Text from strangers
+// stands only in property values and reasons, which authres quotes.
+func (j Judgement) Field() message.Field {
+	v, d := j.Verdict, j.Decision
+	f := authres.Field{AuthservID: v.AuthservID, Results: dkimResults(v.DKIM)}
+	f.Results = append(f.Results, spfResult(v), dmarcResult(v.DMARC, d))
+	return message.Field{Name: fieldName, Value: f.Value()}
+}
+
+// brokenField is the field where we could not do our job.
+func brokenField(authservID string) string {
+	f := authres.Field{AuthservID: authservID}
+	for _, method := range []string{"dkim", "spf", "dmarc"} {
+		f.Results = append(f.Results, authres.Result{Method: method, Value: "temperror", Reason: "internal error"})
+	}
+	return f.Value()
+}
+
+// maxReported bounds how many signatures the field lists.
+const maxReported = 20
+
+func dkimResults(outcomes []dkim.Outcome) []authres.Result {
+	if len(outcomes) == 0 {
+		return []authres.Result{{Method: "dkim", Value: string(dkim.None)}}
+	}
+	reported := reportable(outcomes)
+	short := uniquePrefix(reported)
+	results := make([]authres.Result, 0, len(reported)+3)
+	for _, o := range reported {
+		results = append(results, dkimResult(o, short))
+	}
+	if left := len(outcomes) - len(reported); left > 0 {
+		results = append(results, authres.Result{Method: "dkim", Value: string(dkim.Neutral), Reason: fmt.Sprintf("%d more signatures not listed", left)})
+	}
+	return results
+}
+
+// reportable are the outcomes to list, in the order of the message: all, or where
+// there are too many those that say most, so that junk on top hides nothing.
+func reportable(outcomes []dkim.Outcome) []dkim.Outcome {
+	if len(outcomes) <= maxReported {
+		return outcomes
+	}
+	chosen := make([]bool, len(outcomes))
+	room := maxReported
+	for _, wanted := range []func(dkim.Result) bool{
+		func(r dkim.Result) bool { return r == dkim.Pass },
+		func(r dkim.Result) bool { return r != dkim.PermError && r != dkim.Neutral },
+		func(dkim.Result) bool { return true },
+	} {
+		for i, o := range outcomes {
+			if room > 0 && !chosen[i] && wanted(o.Result) {
+				chosen[i] = true
+				room--
+			}
+		}
+	}
+	list := make([]dkim.Outcome, 0, maxReported)
+	for i, o := range outcomes {
+		if chosen[i] {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+func dkimResult(o dkim.Outcome, short int) authres.Result {
+	r := authres.Result{Method: "dkim", Value: string(o.Result), Reason: o.Reason}
+	if o.KeyBits > 0 {
+		r.Comment = fmt.Sprintf("%d-bit key", o.KeyBits)
+	}
+	switch {
+	case o.Reason != "":
+	case o.Testing:
+		r.Reason = "the key is marked as testing (t=y)"
+	case len(o.Uncovered) > 0:
+		r.Reason = "not all fields of these names are signed: " + strings.Join(o.Uncovered, ", ")
+	}
+	add := func(name, value string) {
+		if value != "" {
+			r.Properties = append(r.Properties, authres.Property{Type: "header", Name: name, Value: value})
+		}
+	}
+	add("d", o.Domain)
+	add("s", o.Selector)
+	add("a", o.Algorithm)
+	add("b", o.B[:min(short, len(o.B))])
+	return r
+}
+
+// uniquePrefix is how much of b= tells the signatures apart: eight characters,
+// or more where two begin alike (RFC 6008 §4).
+func uniquePrefix(outcomes []dkim.Outcome) int {
+	const least, most = 8, 64
+	for n := least; n < most; n++ {
+		seen := make(map[string]bool, len(outcomes))
+		alike := false
+		for _, o := range outcomes {
+			b := o.B[:min(n, len(o.B))]
+			alike = alike || (b != "" && seen[b])
+			seen[b] = true
+		}
+		if !alike {
+			return n
+		}
+	}
+	return most
+}
+
+func spfResult(v Verdict) authres.Result {
+	r := authres.Result{Method: "spf", Value: string(v.SPF.Result)}
+	if v.SPF.Result != spf.Pass {
+		r.Reason = v.SPF.Reason
+	}
+	add := func(name, value string) {
+		if value != "" {
+			r.Properties = append(r.Properties, authres.Property{Type: "smtp", Name: name, Value: value})
+		}
+	}
+	if v.SPF.Identity == spf.IdentityMailFrom {
+		add("mailfrom", v.SPF.Domain)
+		add("helo", v.Helo)
+	} else {
+		add("helo", v.SPF.Domain)
+	}
+	return r
+}
+
+func dmarcResult(e dmarc.Evaluation, d Decision) authres.Result {
+	r := authres.Result{Method: "dmarc", Value: string(e.Result)}
+	if e.Result != dmarc.Pass {
+		r.Reason = e.Reason
+	}
+	if e.AuthorDomain != "" {
+		r.Properties = append(r.Properties, authres.Property{Type: "header", Name: "from", Value: e.AuthorDomain})
+	}
+	if e.Result == dmarc.Pass || e.Result == dmarc.Fail {
+		r.Comment = fmt.Sprintf("p=%s dis=%s", e.Published, d.applied())
+		r.Properties = append(r.Properties, authres.Property{Type: "policy", Name: "dmarc", Value: string(e.Policy)})
+	}
+	return r
+}
+
+// applied is the disposition in the words of aggregate reports (RFC 9990).
+func (d Decision) applied() string {
+	if !d.Enforced {
+		return "none"
+	}
+	switch d.Action {
+	case ActReject:
+		return "reject"
+	case ActQuarantine, ActTag:
+		return "quarantine"
+	}
+	return "none"
+}
+
+// notes are the facts for the message's log line.
+func notes(v Verdict, d Decision) []message.Note {
+	n := []message.Note{
+		{Key: "spf", Value: inWords(string(v.SPF.Result), v.SPF.Domain)},
+		{Key: "dkim", Value: dkimInWords(v.DKIM)},
+		{Key: "dmarc", Value: inWords(string(v.DMARC.Result), v.DMARC.AuthorDomain)},
+	}
+	if v.DMARC.Result == dmarc.Fail {
+		n = append(n, message.Note{Key: "policy", Value: string(v.DMARC.Policy)})
+	}
+	if d.Action != ActAccept {
+		n = append(n, message.Note{Key: "rule", Value: d.Rule})
+		if !d.Enforced {
+			n = append(n, message.Note{Key: "would", Value: string(d.Action) + " (verifier.mode is monitor)"})
+		}
+	}
+	return n
+}

@@ -1,0 +1,256 @@
+// Package verifier judges the mail that arrives: SPF, every DKIM signature and
+// DMARC, evaluated side by side while the body comes in; it writes one
+// Authentication-Results field (RFC 8601), removes those that claim to be ours,
+// and decides what is to be done with the message.
+//
+// The way of one message: Verify starts SPF at MAIL FROM; Header starts the key
+// look-ups and the search for the DMARC record; Body is hashed as it passes; End
+// waits for the answers and gives the Verdict, from which policy.go makes the
+// Disposition and results.go the header field. A Verdict is a pure function of
+// the message, the configuration and the answers from DNS.
+package verifier
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"signpost/internal/dkim"
+	"signpost/internal/dmarc"
+	"signpost/internal/message"
+	"signpost/internal/spf"
+)
+
+// Resolver is the DNS that the three checks need. No such name and no such
+// record are empty answers; an error is always a temporary one.
+type Resolver interface {
+	spf.Resolver
+	dmarc.Resolver
+}
+
+// Verifier is one generation of the verifying configuration. It never changes
+// and may be used by any number of goroutines.
+type Verifier struct {
+	cfg      Config
+	resolver Resolver
+	hostname string // authserv-id where neither the configuration nor the MTA names one
+	now      func() time.Time
+}
+
+// New returns the verifier of a validated configuration. hostname is the
+// authserv-id of last resort; now is the clock for t= and x= of signatures.
+func New(cfg Config, resolver Resolver, hostname string, now func() time.Time) *Verifier {
+	return &Verifier{cfg: cfg, resolver: resolver, hostname: hostname, now: now}
+}
+
+// Verdict is the results of all checks for one message.
+type Verdict struct {
+	// AuthservID is who gives these results.
+	AuthservID string
+	// Helo is the HELO name as it may be written into a header field.
+	Helo string
+	SPF  spf.Outcome
+	// DKIM has one outcome for each DKIM-Signature field, the top one first.
+	DKIM []dkim.Outcome
+	// Author is who the message says it is from.
+	Author message.Author
+	// DMARC is the evaluation that counts: of the author domain, or of the one
+	// of several that fares worst (RFC 9989 §11.5).
+	DMARC dmarc.Evaluation
+}
+
+// Verification is the work on one message. It implements the milter's
+// Transaction.
+type Verification struct {
+	verifier *Verifier
+	ctx      context.Context
+	env      message.Envelope
+	header   message.Header
+	trusted  string // why the message is passed unjudged; "" when it is judged
+
+	pending     sync.WaitGroup // the look-ups under way
+	spf         spf.Outcome
+	author      message.Author
+	dkim        *dkim.Verification
+	discoveries []dmarc.Discovery // one for each author domain
+
+	mu     sync.Mutex
+	broken string // a panic in one of our look-ups
+}
+
+// Verify begins on one message at MAIL FROM. What it starts ends with ctx.
+func (v *Verifier) Verify(ctx context.Context, env message.Envelope) *Verification {
+	t := &Verification{verifier: v, ctx: ctx, env: env}
+	for _, n := range v.cfg.Trusted.Networks {
+		if n.Contains(env.ClientAddr) {
+			t.trusted = "client " + env.ClientAddr.String() + " in verifier.trusted.networks " + n.String()
+			return t
+		}
+	}
+	t.start(func() { t.spf = spf.CheckHost(ctx, v.resolver, t.spfQuery(env)) })
+	return t
+}
+
+func (t *Verification) spfQuery(env message.Envelope) spf.Query {
+	return spf.Query{
+		Addr: env.ClientAddr, Helo: env.Helo, Sender: env.Sender,
+		Receiver: t.verifier.authservID(env), Now: t.verifier.now(),
+	}
+}
+
+// authservID is the configuration's name for us, or the MTA's name for itself.
+func (v *Verifier) authservID(env message.Envelope) string {
+	for _, id := range []string{v.cfg.AuthservID, env.MTAName, v.hostname} {
+		if id != "" && plain(id) {
+			return id
+		}
+	}
+	return "localhost"
+}
+
+// start runs one look-up beside the others. A panic in it is ours to answer for
+// as any failure of ours is: the message gets a temporary error.
+func (t *Verification) start(lookup func()) {
+	t.pending.Add(1)
+	go func() {
+		defer t.pending.Done()
+		defer func() {
+			if p := recover(); p != nil {
+				t.mu.Lock()
+				t.broken = fmt.Sprintf("panic: %v\n%s", p, debug.Stack())
+				t.mu.Unlock()
+			}
+		}()
+		lookup()
+	}()
+}
+
+// Header starts the key look-ups and the search for the DMARC record.
+func (t *Verification) Header(env message.Envelope, h message.Header) (wantBody bool) {
+	t.env, t.header = env, h
+	if t.trusted != "" {
+		return false
+	}
+	v := t.verifier
+	t.author = h.Author()
+	t.dkim = dkim.NewVerification(h, dkim.Options{
+		Now: v.now(), MaxSignatures: v.cfg.DKIM.MaxSignatures, MinRSABits: v.cfg.DKIM.MinRSABits,
+		AuthorDomains: t.author.Domains,
+	})
+	for i := range t.dkim.Keys() {
+		t.start(func() { t.dkim.LookupKey(t.ctx, i, v.resolver) })
+	}
+	t.discoveries = make([]dmarc.Discovery, len(t.author.Domains))
+	for i, domain := range t.author.Domains {
+		t.start(func() { t.discoveries[i] = dmarc.Discover(t.ctx, v.resolver, domain, v.cfg.DMARC.Discovery) })
+	}
+	return t.dkim.NeedsBody()
+}
+
+// Body hashes a piece of the body.
+func (t *Verification) Body(chunk []byte) (more bool) {
+	_, err := t.dkim.Write(chunk)
+	return err == nil && t.dkim.NeedsBody()
+}
+
+// End waits for the answers that are still missing and says what is to be done.
+func (t *Verification) End() message.Outcome {
+	if t.trusted != "" {
+		return message.Outcome{Disposition: message.Accept, Log: []message.Note{{Key: "unjudged", Value: t.trusted}}}
+	}
+	j, err := t.Judge()
+	if err != nil {
+		return t.failed(err)
+	}
+	return t.outcome(j)
+}
+
+// Judgement is a verdict and what the policy makes of it.
+type Judgement struct {
+	Verdict  Verdict
+	Decision Decision
+}
+
+// Judge waits for the answers that are still missing, evaluates DMARC and asks
+// the policy. Call it once, in the place of End. The error is a failure of ours,
+// never a property of the message.
+func (t *Verification) Judge() (Judgement, error) {
+	t.pending.Wait()
+	if t.broken != "" {
+		return Judgement{}, fmt.Errorf("verifying: %s", t.broken)
+	}
+	v := Verdict{
+		AuthservID: t.verifier.authservID(t.env), Helo: writableHelo(t.env.Helo),
+		SPF: t.spf, DKIM: t.dkim.Finish(), Author: t.author,
+	}
+	v.DMARC = t.evaluate(v)
+	return Judgement{v, t.verifier.cfg.decide(v)}, nil
+}
+
+// evaluate is DMARC for each author domain; the one that fares worst counts.
+func (t *Verification) evaluate(v Verdict) dmarc.Evaluation {
+	if len(t.discoveries) == 0 {
+		return dmarc.Evaluation{Result: dmarc.None, Reason: noAuthor(t.author)}
+	}
+	fromSPF, fromDKIM := spfIdentifiers(v.SPF), dkimIdentifiers(v.DKIM)
+	all := make([]dmarc.Evaluation, len(t.discoveries))
+	for i, d := range t.discoveries {
+		all[i] = dmarc.Evaluate(t.ctx, t.verifier.resolver, d, fromSPF, fromDKIM)
+	}
+	return dmarc.Strictest(all)
+}
+
+// spfIdentifiers are the domains that SPF authenticated: that of MAIL FROM, and
+// the HELO name only where the sender is null (RFC 9989 §4.4.2).
+func spfIdentifiers(o spf.Outcome) []dmarc.Identifier {
+	if o.Domain == "" {
+		return nil
+	}
+	return []dmarc.Identifier{{Domain: o.Domain, Pass: o.Result == spf.Pass, TempError: o.Result == spf.TempError}}
+}
+
+// dkimIdentifiers are the d= of the signatures, never the i= (§4.4.1).
+func dkimIdentifiers(outcomes []dkim.Outcome) []dmarc.Identifier {
+	ids := make([]dmarc.Identifier, 0, len(outcomes))
+	for _, o := range outcomes {
+		if o.Domain != "" {
+			ids = append(ids, dmarc.Identifier{Domain: o.Domain, Pass: o.Result == dkim.Pass, TempError: o.Result == dkim.TempError})
+		}
+	}
+	return ids
+}
+
+func noAuthor(a message.Author) string {
+	if a.Problem != "" {
+		return a.Problem
+	}
+	return "the From field names no author domain"
+}
+
+// writableHelo is the HELO name if it is a host name, for smtp.helo: strangers
+// put anything there, and an address literal says nothing that is worth the risk.
+func writableHelo(helo string) string {
+	name, ok := message.DomainToASCII(helo)
+	if !ok {
+		return ""
+	}
+	return name
+}
+
+// failed is our own failure to judge: the message goes on with an honest result,
+// or is to come again, as on_temperror says.
+func (t *Verification) failed(err error) message.Outcome {
+	notes := []message.Note{{Key: "error", Value: err.Error()}}
+	out := message.Outcome{Disposition: message.Accept, Log: notes}
+	if t.verifier.cfg.Mode == Enforce && t.verifier.cfg.OnTempError == ActTempfail {
+		out.Disposition = message.Tempfail
+		out.Reply = message.Reply{Code: 451, Enhanced: "4.3.0", Text: "the message could not be checked just now, try again later"}
+		return out
+	}
+	id := t.verifier.authservID(t.env)
+	out.Remove = t.forged(id)
+	out.Insert = []message.Field{{Name: fieldName, Value: brokenField(id)}}
+	return out
+}
