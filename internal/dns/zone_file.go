@@ -84,7 +84,7 @@ func (p *zoneParser) err() error {
 	return errors.Join(errs...)
 }
 
-func (p *zoneParser) entry(e entry) {
+func (p *zoneParser) entry(e zoneEntry) {
 	size := 0
 	for _, t := range e.tokens {
 		size += len(t.text) + 1
@@ -102,7 +102,7 @@ func (p *zoneParser) entry(e entry) {
 }
 
 // directive takes in $ORIGIN and $TTL (RFC 1035 §5.1, RFC 2308 §4).
-func (p *zoneParser) directive(e entry) {
+func (p *zoneParser) directive(e zoneEntry) {
 	word := strings.ToUpper(e.tokens[0].text)
 	switch {
 	case word == "$INCLUDE" || word == "$GENERATE":
@@ -153,7 +153,7 @@ func (p *zoneParser) absolute(text string) (raw, problem string) {
 }
 
 // record takes in "owner [ttl] [class] TYPE data" and the lines on failures.
-func (p *zoneParser) record(e entry) {
+func (p *zoneParser) record(e zoneEntry) {
 	words := e.tokens
 	if !e.indent {
 		owner, problem := p.absolute(words[0].text)
@@ -195,7 +195,7 @@ func (p *zoneParser) record(e entry) {
 }
 
 // failure takes in "name TIMEOUT", "name TYPE SERVFAIL" and "name NXDOMAIN".
-func (p *zoneParser) failure(e entry, words []token) bool {
+func (p *zoneParser) failure(e zoneEntry, words []token) bool {
 	n := len(words)
 	if n == 0 || n > 2 || words[0].quoted || words[n-1].quoted {
 		return false

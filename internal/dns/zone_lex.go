@@ -2,9 +2,9 @@ package dns
 
 import "strings"
 
-// entry is what a zone file has for one record: one line, or several between
+// zoneEntry is what a zone file has for one record: one line, or several between
 // parentheses (RFC 1035 §5.1).
-type entry struct {
+type zoneEntry struct {
 	line    int // on which it begins
 	indent  bool
 	tokens  []token
@@ -26,21 +26,21 @@ type lexer struct {
 }
 
 // next returns the next entry that has tokens or a problem; ok is false at the end.
-func (l *lexer) next() (entry, bool) {
+func (l *lexer) next() (zoneEntry, bool) {
 	for l.at < len(l.text) {
-		e := entry{line: l.line, indent: blank(l.text[l.at])}
+		e := zoneEntry{line: l.line, indent: blank(l.text[l.at])}
 		l.read(&e)
 		if len(e.tokens) > 0 || e.problem != "" {
 			return e, true
 		}
 	}
-	return entry{}, false
+	return zoneEntry{}, false
 }
 
 func blank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' }
 
 // read reads up to the line end that ends the entry.
-func (l *lexer) read(e *entry) {
+func (l *lexer) read(e *zoneEntry) {
 	depth := 0
 	for l.at < len(l.text) {
 		switch c := l.text[l.at]; {
@@ -85,7 +85,7 @@ func lineLength(s string) int {
 }
 
 // quoted reads a quoted string, which ends on its own line.
-func (l *lexer) quoted(e *entry) {
+func (l *lexer) quoted(e *zoneEntry) {
 	l.at++
 	start := l.at
 	for ; l.at < len(l.text) && l.text[l.at] != '\n'; l.at++ {
@@ -103,7 +103,7 @@ func (l *lexer) quoted(e *entry) {
 	e.complain(`a quotation mark is not closed on its line: write " at the end of the text, and \" for one inside it`)
 }
 
-func (l *lexer) word(e *entry) {
+func (l *lexer) word(e *zoneEntry) {
 	start := l.at
 	for ; l.at < len(l.text); l.at++ {
 		switch c := l.text[l.at]; {
@@ -118,7 +118,7 @@ func (l *lexer) word(e *entry) {
 }
 
 // complain keeps the first problem: the later ones follow from it.
-func (e *entry) complain(problem string) {
+func (e *zoneEntry) complain(problem string) {
 	if e.problem == "" {
 		e.problem = problem
 	}

@@ -2,6 +2,7 @@ package dns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -76,7 +77,7 @@ func (z *Zone) match(name string) *node {
 // records looks up one type; nil without an error means that there are none.
 func (z *Zone) records(ctx context.Context, name string, rrtype uint16) (*rrset, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, lookupError(name, rrtype, err.Error())
+		return nil, lookupError(name, rrtype, err)
 	}
 	name, ok := canonical(name)
 	if !ok {
@@ -85,19 +86,23 @@ func (z *Zone) records(ctx context.Context, name string, rrtype uint16) (*rrset,
 	f := z.find(name, rrtype)
 	switch {
 	case f.loop:
-		return nil, lookupError(name, rrtype, problemAliases)
+		return nil, lookupError(name, rrtype, errAliases)
 	case f.failure == Timeout:
-		return nil, lookupError(name, rrtype, "no server answered in time")
+		return nil, lookupError(name, rrtype, errTimeout)
 	case f.failure == ServFail:
-		return nil, lookupError(name, rrtype, "the server answered SERVFAIL")
+		return nil, lookupError(name, rrtype, errServFail)
 	}
 	return f.set, nil
 }
 
-const problemAliases = "the CNAMEs form a loop or a chain that is too long"
+var (
+	errAliases  = errors.New("the CNAMEs form a loop or a chain that is too long")
+	errTimeout  = errors.New("no server answered in time")
+	errServFail = errors.New("the server answered SERVFAIL")
+)
 
-func lookupError(name string, rrtype uint16, problem string) error {
-	return fmt.Errorf("look up %s %q: %s", wire.TypeToString[rrtype], name, problem)
+func lookupError(name string, rrtype uint16, err error) error {
+	return fmt.Errorf("look up %s %q: %w", wire.TypeToString[rrtype], name, err)
 }
 
 func (z *Zone) texts(ctx context.Context, name string, rrtype uint16) ([]string, error) {
