@@ -295,17 +295,18 @@ func (p *addressList) check(m mailbox) {
 		p.doubts("an encoded word inside the address")
 		p.ambiguous = true
 	}
-	// "admin@good.example> "@bad.example is an address at bad.example.
-	if strings.ContainsAny(m.local, "@<>\uff20\ufe6b") {
-		p.doubts("an @ or angle bracket inside the local part")
-		p.ambiguous = true
-	}
 	for _, c := range m.local {
-		if c >= utf8.RuneSelf && !unicode.IsPrint(c) {
+		switch {
+		// "admin@good.example> "@bad.example is an address at bad.example.
+		case c == '@' || c == '<' || c == '>' || c == '\uff20' || c == '\ufe6b':
+			p.doubts("an @ or angle bracket inside the local part")
+		case c >= utf8.RuneSelf && !unicode.IsPrint(c):
 			p.doubts(fmt.Sprintf("the invisible character %U inside the address", c))
-			p.ambiguous = true
-			return
+		default:
+			continue
 		}
+		p.ambiguous = true
+		return
 	}
 }
 

@@ -4,7 +4,10 @@
 // clock or log (RFC 5322, 6532).
 package message
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // A Field is one header field exactly as it stands in the message. The field on
 // the wire is Name + ":" + Value + CRLF.
@@ -56,17 +59,24 @@ type Builder struct {
 // span is where one field lies in the buffer: name, then value.
 type span struct{ start, colon, end int }
 
+var cr = []byte("\r")
+
 // Add appends a field below those already there. Line ends inside the value may
-// be LF, as the milter protocol has them, or CRLF; they are stored as CRLF.
+// be LF, as the milter protocol has them, or CRLF; they are stored as CRLF. A CR
+// that is not before an LF stays what it is.
 func (b *Builder) Add(name, value []byte) {
 	s := span{start: len(b.buf)}
 	b.buf = append(b.buf, name...)
 	s.colon = len(b.buf)
-	for i, c := range value {
-		if c == '\n' && (i == 0 || value[i-1] != '\r') {
-			b.buf = append(b.buf, '\r')
+	for {
+		lf := bytes.IndexByte(value, '\n')
+		if lf < 0 {
+			b.buf = append(b.buf, value...)
+			break
 		}
-		b.buf = append(b.buf, c)
+		b.buf = append(b.buf, bytes.TrimSuffix(value[:lf], cr)...)
+		b.buf = append(b.buf, '\r', '\n')
+		value = value[lf+1:]
 	}
 	s.end = len(b.buf)
 	b.spans = append(b.spans, s)

@@ -1,0 +1,177 @@
+package message
+
+import (
+	"net/mail"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestLIM_002_TheListsOfAnAuthorAreBounded(t *testing.T) {
+	var many []string
+	for i := range 500 {
+		many = append(many, "a@x"+strings.Repeat("y", i%60)+".example")
+	}
+	a := from(strings.Join(many, ", ")).Author()
+	if len(a.Domains) != MaxAuthorDomains || len(a.Addresses) != MaxAuthors || !strings.Contains(a.Problem, "more than 5 author domains") {
+		t.Errorf("DMA-004 ATK-046 %d domains, %d addresses, %q", len(a.Domains), len(a.Addresses), a.Problem)
+	}
+	same := from(strings.Repeat("a@x.example, ", 101)).Author()
+	if len(same.Addresses) != MaxAuthors || len(same.Domains) != 1 || !strings.Contains(same.Problem, "100 addresses") {
+		t.Errorf("101 addresses at one domain: %d, %q", len(same.Addresses), same.Problem)
+	}
+	var fields Header
+	for range 300 {
+		fields = append(fields, Field{"From", " " + many[len(fields)]})
+	}
+	if a := fields.Author(); a.Fields != 300 || len(a.Domains) != MaxAuthorDomains || !strings.Contains(a.Problem, "300 From fields") {
+		t.Errorf("300 From fields: %d, %d domains, %q", a.Fields, len(a.Domains), a.Problem)
+	}
+}
+
+func TestAddressesAreGivenWithoutQuotes(t *testing.T) {
+	a := from("\"a\\\\ \\\"b\r\n c\"@X.example, Joe <joe.q@bücher.example>").Author()
+	want := []Address{{`a\ "b c`, "x.example"}, {"joe.q", "xn--bcher-kva.example"}}
+	if !slices.Equal(a.Addresses, want) || a.Problem != "" {
+		t.Errorf("addresses %q, problem %q", a.Addresses, a.Problem)
+	}
+}
+
+func TestATK_076_AProblemQuotesTheMessageInASCIIAndShort(t *testing.T) {
+	for _, h := range []Header{
+		{{"From\r\nBcc: x\u202e", " a@x.example"}},
+		from("a@\u202e" + strings.Repeat("x", 5000)),
+		from("\u202e a@x.example"),
+		from("a@x.example \u202e"),
+		{{strings.Repeat("\xff", 5000), ""}},
+	} {
+		p := h.Author().Problem
+		if p == "" || len(p) > 700 {
+			t.Errorf("a problem of %d octets", len(p))
+		}
+		for i := range len(p) {
+			if p[i] < ' ' || p[i] > '~' {
+				t.Errorf("octet 0x%02x in %q", p[i], p)
+			}
+		}
+	}
+}
+
+// FuzzAuthor: every domain that stands behind an "@" outside quotes and comments
+// is among the author domains, so that none can be shown and not be judged; and
+// where another hand's parser reads the field too, it reads the same domains.
+func FuzzAuthor(f *testing.F) {
+	for _, s := range []string{
+		`"a@b" <c@d.example>`, "(x@y.z) c@d.example, E: f@g.example;", "<@a.b,@c.d:u@evil.example>", "a@b.example (c) .evil.example",
+		"=?utf-8?Q?=61@bank.example?=", `<a@g.x>\,<b@e.x>`, "ü <ü@bücher.example>\r\n (x)", "a@[1.2.3.4], @, \"\\\"@x.y\"@z.example", "a . b@c . d.e", "x:;,y:a@b.c;",
+	} {
+		f.Add("From", s)
+	}
+	f.Add("From ", "a@b.c")
+	f.Add("-From\xa0", "a@b.c\x00")
+	f.Fuzz(func(t *testing.T, name, value string) {
+		h := Header{{name, value}}
+		a := h.Author()
+		if len(a.Domains) > MaxAuthorDomains || len(a.Addresses) > MaxAuthors || a.Fields > 1 {
+			t.Fatalf("%+v", a)
+		}
+		for i, d := range a.Domains {
+			if again, ok := DomainToASCII(d); !ok || again != d || !isFQDN(d) || slices.Contains(a.Domains[:i], d) {
+				t.Fatalf("domain %q in %q", d, a.Domains)
+			}
+		}
+		if a.Fields == 0 {
+			return
+		}
+		if a.Problem != "" {
+			return
+		}
+		if len(a.Addresses) == 0 || len(a.Domains) == 0 {
+			t.Fatalf("no problem and no author: %+v", a)
+		}
+		for _, addr := range a.Addresses {
+			if !slices.Contains(a.Domains, addr.Domain) {
+				t.Fatalf("address %q is at none of %q", addr, a.Domains)
+			}
+		}
+		for _, shown := range namesBehindAt(value) {
+			if !slices.Contains(a.Domains, shown) {
+				t.Fatalf("%q shows %q and the author domains are %q", value, shown, a.Domains)
+			}
+		}
+		others, err := mail.ParseAddressList(value)
+		if err != nil {
+			return
+		}
+		for _, o := range others {
+			d, ok := DomainToASCII(o.Address[strings.LastIndexByte(o.Address, '@')+1:])
+			if !ok || !slices.Contains(a.Domains, d) {
+				t.Fatalf("%q: another parser reads %q, the author domains are %q", value, o.Address, a.Domains)
+			}
+		}
+	})
+}
+
+// namesBehindAt finds domains in the plainest way there is: quotes and comments
+// cut out, then whatever follows an "@".
+func namesBehindAt(s string) []string {
+	var plain strings.Builder
+	depth, quoted := 0, false
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\' && (quoted || depth > 0):
+			i++
+		case c == '"' && depth == 0:
+			quoted = !quoted
+		case quoted:
+		case c == '(':
+			depth++
+		case c == ')' && depth > 0:
+			depth--
+		case depth == 0:
+			plain.WriteByte(c)
+		}
+	}
+	var names []string
+	for _, part := range strings.Split(plain.String(), "@")[1:] {
+		end := strings.IndexAny(part, " \t\r\n<>,;:@\"")
+		if end < 0 {
+			end = len(part)
+		}
+		if d, ok := DomainToASCII(part[:end]); ok {
+			names = append(names, d)
+		}
+	}
+	return names
+}
+
+func BenchmarkAuthor(b *testing.B) {
+	const size = 64 << 10
+	repeat := func(s string) string { return strings.Repeat(s, size/len(s)) }
+	for name, value := range map[string]string{
+		"ordinary":              "Joe Q. Public <john.q.public@example.com>",
+		"ordinary U-label":      "Jörg <joerg@bücher.example>",
+		"64KiB nested comments": strings.Repeat("(", size/2) + strings.Repeat(")", size/2) + "a@x.example",
+		"64KiB comments":        repeat("((()))") + "a@x.example",
+		"64KiB open quote":      `"` + repeat(`\a`),
+		"64KiB quoted":          `"` + repeat(`\a`) + `"@x.example`,
+		"64KiB addresses":       repeat("a@x.example,"),
+		"64KiB domains":         repeat("a@ü.b,"),
+		"64KiB malformed":       "<" + repeat("@ü.ü "),
+		"64KiB long domains":    "<" + repeat("@"+strings.Repeat("ü", 500)+" "),
+		"64KiB words":           repeat("a "),
+		"64KiB dots":            "a@" + repeat("a. "),
+		"64KiB groups":          repeat("a:;,"),
+		"64KiB route":           "<" + repeat("@a,") + ":a@x.example>",
+		"64KiB folds":           repeat("\r\n ") + "a@x.example",
+	} {
+		b.Run(name, func(b *testing.B) {
+			h := from(value)
+			b.ReportAllocs()
+			b.SetBytes(int64(len(value)))
+			for b.Loop() {
+				h.Author()
+			}
+		})
+	}
+}

@@ -1,0 +1,82 @@
+package message
+
+import (
+	"testing"
+)
+
+func TestBuilderMakesLineEndsCRLF(t *testing.T) {
+	tests := []struct{ name, value, want string }{
+		{"MIL-004 LF, as a milter has it", " a\n b\n\tc", " a\r\n b\r\n\tc"},
+		{"CRLF stays", " a\r\n b", " a\r\n b"},
+		{"a mixture", " a\n b\r\n c\n d", " a\r\n b\r\n c\r\n d"},
+		{"LIM-012 a lone CR stays", " a\rb\r", " a\rb\r"},
+		{"LIM-012 a CR before a CRLF stays", " a\r\r\n b", " a\r\r\n b"},
+		{"an LF at once", "\n b", "\r\n b"},
+		{"two LF", " a\n\n b", " a\r\n\r\n b"},
+		{"nothing", "", ""},
+		{"MIL-002 leading white space is kept", "\t  a ", "\t  a "},
+	}
+	var b Builder
+	for _, tt := range tests {
+		b.Add([]byte("X"), []byte(tt.value))
+	}
+	h := b.Header()
+	for i, tt := range tests {
+		if h[i].Value != tt.want || h[i].Name != "X" {
+			t.Errorf("%s: %q became %q, want %q", tt.name, tt.value, h[i].Value, tt.want)
+		}
+	}
+	if b.Len() != len(tests) {
+		t.Errorf("Len %d", b.Len())
+	}
+}
+
+func TestBuilderKeepsNothingOfTheLastMessage(t *testing.T) {
+	var b Builder
+	b.Add([]byte("From"), []byte(" a@x.example"))
+	h := b.Header()
+	b.Reset()
+	b.Add([]byte("Subj"), []byte(" zzzzzzzzzzz"))
+	if got := b.Header(); len(got) != 1 || got[0].Name != "Subj" {
+		t.Errorf("MIL-014 the second message's header is %v", got)
+	}
+	if h[0] != (Field{"From", " a@x.example"}) {
+		t.Errorf("the first header changed: %v", h)
+	}
+	b.Add([]byte("X"), make([]byte, 1<<20))
+	b.Reset()
+	if cap(b.buf) > 64<<10 {
+		t.Error("the memory of a huge header is kept")
+	}
+}
+
+func TestNamesAreComparedInASCII(t *testing.T) {
+	h := Header{{"FROM", " 1"}, {"\u212aey", " 2"}, {"from ", " 3"}}
+	if f, ok := h.First("From"); !ok || f.Value != " 1" || h.Count("from") != 1 {
+		t.Error("From is not found once")
+	}
+	if h.Count("Key") != 0 {
+		t.Error("the Kelvin sign is taken for a k")
+	}
+	if _, ok := h.First("To"); ok {
+		t.Error("a field that is not there")
+	}
+	if got := (Header{{"A", " b"}, {"C", ""}}).String(); got != "A: b\r\nC:\r\n" {
+		t.Errorf("String %q", got)
+	}
+}
+
+func BenchmarkBuilder(b *testing.B) {
+	name, value := []byte("Received"), []byte(" from mail.example (mail.example [192.0.2.1])\n\tby mx.example (Postfix) with ESMTPS id 4F00000000\n\tfor <a@b.example>; Mon,  2 Nov 2026 10:00:00 +0000 (UTC)")
+	var builder Builder
+	b.ReportAllocs()
+	for b.Loop() {
+		builder.Reset()
+		for range 25 {
+			builder.Add(name, value)
+		}
+		if len(builder.Header()) != 25 {
+			b.Fatal("fields are lost")
+		}
+	}
+}
