@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"signpost/internal/message"
 )
 
 func FuzzParseRecord(f *testing.F) {
@@ -177,7 +179,11 @@ func checkEvaluationPromises(t *testing.T, ev Evaluation, ids [2][]Identifier) {
 		t.Errorf("%s is the organizational domain of %s", ev.OrgDomain, ev.AuthorDomain)
 	}
 	for i, domain := range []string{ev.SPFAligned, ev.DKIMAligned} {
-		if domain != "" && !slices.ContainsFunc(ids[i], func(id Identifier) bool { return id.Pass && strings.EqualFold(id.Domain, domain) }) {
+		proved := func(id Identifier) bool {
+			ascii, ok := message.DomainToASCII(id.Domain)
+			return id.Pass && ok && ascii == domain
+		}
+		if domain != "" && !slices.ContainsFunc(ids[i], proved) {
 			t.Errorf("%q is aligned and none of %v passed", domain, ids[i])
 		}
 	}
