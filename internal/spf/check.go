@@ -87,7 +87,7 @@ func (out Outcome) evaluate(ctx context.Context, r Resolver, q Query, local stri
 func (e *evaluation) checkHost(domain string) verdict {
 	// §4.3, also for a target
 	if !strings.Contains(domain, ".") {
-		return verdict{result: None, reason: quote(domain) + " is not a fully qualified domain name (RFC 7208 section 4.3)"}
+		return verdict{result: None, reason: notQualified(domain)}
 	}
 	text, v := e.lookupRecord(domain)
 	if v != nil {

@@ -2,6 +2,7 @@ package spf
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"signpost/internal/message"
@@ -20,31 +21,35 @@ func CheckHost(ctx context.Context, r Resolver, q Query) Outcome {
 	if domain == "" && !strings.Contains(q.Sender, "@") {
 		local, domain = "", local
 	}
-	return check(ctx, r, q, sender{IdentityMailFrom, local, domain})
+	return check(ctx, r, q, identity{IdentityMailFrom, q.Sender, local, domain})
 }
 
 // CheckHelo checks the HELO identity (§2.3), whatever the sender is. A name that
 // is an address literal, or has one label only, gives None without a look-up.
 func CheckHelo(ctx context.Context, r Resolver, q Query) Outcome {
-	return check(ctx, r, q, sender{IdentityHelo, "", q.Helo})
+	return check(ctx, r, q, identity{IdentityHelo, q.Helo, "", q.Helo})
 }
 
-// sender is the identity under check, as it was given.
-type sender struct {
-	identity      Identity
+// identity is what is to be checked, as the client gave it, and its parts.
+type identity struct {
+	kind          Identity
+	given         string
 	local, domain string
 }
 
-func check(ctx context.Context, r Resolver, q Query, s sender) Outcome {
-	out := Outcome{Result: None, Identity: s.identity}
+func check(ctx context.Context, r Resolver, q Query, id identity) Outcome {
+	out := Outcome{Result: None, Identity: id.kind}
 	// RFC 8616 §4: U-labels are converted before anything else is done.
-	domain, ok := message.DomainToASCII(s.domain)
+	domain, ok := message.DomainToASCII(id.domain)
 	switch {
+	case id.domain == "":
+		out.Reason = fmt.Sprintf("there is no domain in %s (RFC 7208 section 4.3)", quote(id.given))
+		return out
 	case !ok:
-		out.Reason = quote(s.domain) + " is not a domain name (RFC 7208 section 4.3)"
+		out.Reason = fmt.Sprintf("%s is not a domain name (RFC 7208 section 4.3)", quote(id.domain))
 		return out
 	case !strings.Contains(domain, "."):
-		out.Reason = quote(domain) + " is not a fully qualified domain name (RFC 7208 section 4.3)"
+		out.Reason = notQualified(domain)
 		return out
 	}
 	out.Domain = domain
@@ -52,8 +57,12 @@ func check(ctx context.Context, r Resolver, q Query, s sender) Outcome {
 		out.Reason = "the client's address is not known"
 		return out
 	}
-	if s.local == "" {
-		s.local = "postmaster" // §4.3
+	if id.local == "" {
+		id.local = "postmaster" // §4.3
 	}
-	return out.evaluate(ctx, r, q, s.local)
+	return out.evaluate(ctx, r, q, id.local)
+}
+
+func notQualified(domain string) string {
+	return fmt.Sprintf("%s is not a fully qualified domain name (RFC 7208 section 4.3)", quote(domain))
 }

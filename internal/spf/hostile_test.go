@@ -1,0 +1,317 @@
+package spf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"signpost/internal/dns"
+)
+
+// client is the address that asks in these tests.
+var client = netip.MustParseAddr("192.0.2.1")
+
+// zoneOf returns a zone with one SPF record, at example.com.
+func zoneOf(record string) *dns.Zone {
+	z := dns.NewZone()
+	z.AddTXT("example.com", record)
+	return z
+}
+
+func checkExample(t testing.TB, r Resolver, local string) Outcome {
+	t.Helper()
+	q := Query{Addr: client, Helo: "client.example.net", Sender: local + "@example.com", Explain: true}
+	out := CheckHost(context.Background(), r, q)
+	if err := checkInvariants(out, q); err != nil {
+		t.Error(err)
+	}
+	return out
+}
+
+// tooLong are records of 100 KB, none of which is worth reading.
+func tooLong() map[string]string {
+	const size = 100 << 10
+	return map[string]string{
+		"spaces":       "v=spf1" + strings.Repeat(" ", size),
+		"terms":        "v=spf1" + strings.Repeat(" a", size/2),
+		"one name":     "v=spf1 a:" + strings.Repeat("a", size) + ".example",
+		"macros":       "v=spf1 exists:" + strings.Repeat("%{s}", size/4) + ".example",
+		"open macro":   "v=spf1 exists:" + strings.Repeat("%{", size/2),
+		"digits":       "v=spf1 a:example.com/" + strings.Repeat("9", size),
+		"modifiers":    "v=spf1" + strings.Repeat(" a=b", size/4),
+		"percent":      "v=spf1 x=" + strings.Repeat("%%", size/2),
+		"one modifier": "v=spf1 " + strings.Repeat("a", size) + "=b",
+	}
+}
+
+func TestSPF_052_ATK_042_aRecordOfHundredKilobytesIsPermerror(t *testing.T) {
+	for name, record := range tooLong() {
+		out := checkExample(t, zoneOf(record), "user")
+		if out.Result != PermError || !strings.Contains(out.Reason, "more than 16384") {
+			t.Errorf("%s: %+v", name, out)
+		}
+	}
+}
+
+func TestSPF_052_theLargestRecordIsRead(t *testing.T) {
+	for name, record := range tooLong() {
+		if len(record) < maxRecord {
+			t.Fatal(name)
+		}
+	}
+	record := "v=spf1" + strings.Repeat(" ip4:198.51.100.1", 900) + " +all"
+	if len(record) > maxRecord {
+		t.Fatal("the test's record is too long")
+	}
+	if out := checkExample(t, zoneOf(record), "user"); out.Result != Pass {
+		t.Errorf("%+v", out)
+	}
+}
+
+func TestSPF_052_thousandAddressesAreCompared(t *testing.T) {
+	z := zoneOf("v=spf1 a -all")
+	for i := range 1000 {
+		z.AddA("example.com", netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}))
+	}
+	if out := checkExample(t, z, "user"); out.Result != Fail {
+		t.Errorf("%+v", out)
+	}
+	z.AddA("example.com", client)
+	if out := checkExample(t, z, "user"); out.Result != Pass {
+		t.Errorf("%+v", out)
+	}
+}
+
+func TestSPF_053_controlCharactersOfTheSenderReachNoQuery(t *testing.T) {
+	z := zoneOf("v=spf1 exists:%{l}.a.example include:%{h} -all exp=why.example")
+	z.AddTXT("why.example", "%{l} %{h}")
+	for _, local := range []string{"a\x00b", "a\r\nb", "a\x7fb", "\"a\tb\"", "a\x80b"} {
+		r := &recorder{Resolver: z}
+		q := Query{Addr: client, Helo: "x\r\ny", Sender: local + "@example.com", Explain: true}
+		out := CheckHost(context.Background(), r, q)
+		if err := checkInvariants(out, q); err != nil {
+			t.Error(err)
+		}
+		for _, asked := range r.asked {
+			if strings.ContainsFunc(asked, func(c rune) bool { return c < ' ' || c > '~' }) {
+				t.Errorf("%q: asked for %q", local, asked)
+			}
+		}
+		if out.Result == Pass || out.Explanation != "" {
+			t.Errorf("%q: %+v", local, out)
+		}
+	}
+}
+
+func TestSPF_053_hostNamesFromTheDNSThatAreNoneAreSkipped(t *testing.T) {
+	odd := []string{"", ".", "a..b", "a\x00b.example", "\xff.example", strings.Repeat("a", 64) + ".example", strings.Repeat("a.", 130)}
+	r := &recorder{Resolver: oddHosts{zoneOf("v=spf1 mx ptr -all"), odd}}
+	if out := checkExample(t, r, "user"); out.Result != Fail {
+		t.Errorf("%+v", out)
+	}
+	if got := strings.Join(r.asked, "; "); got != "TXT example.com; MX example.com; PTR 192.0.2.1" {
+		t.Error(got)
+	}
+}
+
+// oddHosts answers MX and PTR questions with these names.
+type oddHosts struct {
+	Resolver
+	names []string
+}
+
+func (o oddHosts) LookupMX(context.Context, string) ([]string, error)      { return o.names, nil }
+func (o oddHosts) LookupPTR(context.Context, netip.Addr) ([]string, error) { return o.names, nil }
+
+func TestSPF_042_theExplanationIsCutToWhatAReplyHolds(t *testing.T) {
+	z := zoneOf("v=spf1 -all exp=why.example")
+	z.AddTXT("why.example", "see "+strings.Repeat("%{s}", 4000))
+	out := checkExample(t, z, strings.Repeat("x", 60))
+	if len(out.Explanation) != maxExplanation || !strings.HasPrefix(out.Explanation, "see xxx") {
+		t.Errorf("%d octets: %q", len(out.Explanation), out.Explanation)
+	}
+}
+
+func TestSPF_042_anExplanationThatIsNotAskedForIsNotFetched(t *testing.T) {
+	r := &recorder{Resolver: zoneOf("v=spf1 -all exp=why.example")}
+	out := CheckHost(context.Background(), r, Query{Addr: client, Sender: "user@example.com"})
+	if out.Result != Fail || len(r.asked) != 1 {
+		t.Errorf("%+v asked %v", out, r.asked)
+	}
+}
+
+func TestATK_042_macrosDoNotMultiply(t *testing.T) {
+	// The result is a name of 253 octets, whatever is repeated how often.
+	z := zoneOf("v=spf1 exists:" + strings.Repeat("%{s}.", 3000) + "example -all")
+	r := &recorder{Resolver: z}
+	local := strings.Repeat("x.", 30_000) + "x"
+	if out := checkExample(t, r, local); out.Result != Fail {
+		t.Errorf("%+v", out)
+	}
+	name := strings.TrimPrefix(r.asked[1], "A ")
+	if len(name) > maxName || !strings.HasSuffix(name, ".x.x@example.com.example") {
+		t.Errorf("%d octets: %s", len(name), name)
+	}
+}
+
+func TestATK_042_partsThatComeOutEmptyCostNothing(t *testing.T) {
+	// Each of these macros looks at one octet of a long local part.
+	var work []string
+	for _, macro := range []string{"%{l1-}", "%{l1r-}", "%{L1-}"} {
+		work = append(work, "exists:"+strings.Repeat(macro, 800)+".example")
+	}
+	z := zoneOf("v=spf1 " + strings.Join(work, " ") + " -all")
+	if out := checkExample(t, z, "-"+strings.Repeat("x", 100_000)+"-"); out.Result != Fail || out.VoidLookups != 0 {
+		t.Errorf("%+v", out)
+	}
+}
+
+func TestSPF_008_namesAreComparedAsASCII(t *testing.T) {
+	// U+0130 and U+212A become "i" and "k" in Unicode's lower case.
+	for _, record := range []string{"v=spf1 \u0130p4:192.0.2.1", "v=spf1 \u0130nclude:example.com", "v=spf1 expre\u212a=x"} {
+		if out := checkExample(t, zoneOf(record), "user"); out.Result != PermError {
+			t.Errorf("%q: %+v", record, out)
+		}
+	}
+	if isRecord("v=\u017fpf1 +all") {
+		t.Error("U+017F is taken for an s")
+	}
+}
+
+func TestWithoutAnAddressThereIsNoneToCheck(t *testing.T) {
+	out := CheckHost(context.Background(), zoneOf("v=spf1 +all"), Query{Sender: "user@example.com"})
+	if out.Result != None || out.Domain != "example.com" || out.Reason == "" {
+		t.Errorf("%+v", out)
+	}
+}
+
+func TestAScopedAddressIsComparedWithoutItsZone(t *testing.T) {
+	q := Query{Addr: netip.MustParseAddr("fe80::1%eth0"), Sender: "user@example.com"}
+	if out := CheckHost(context.Background(), zoneOf("v=spf1 ip6:fe80::/10 -all"), q); out.Result != Pass {
+		t.Errorf("%+v", out)
+	}
+}
+
+func TestSPF_040_theHELOIdentityIsCheckedByItself(t *testing.T) {
+	z := zoneOf("v=spf1 -all")
+	z.AddTXT("client.example.net", "v=spf1 exists:%{l}.%{o}.x.example -all")
+	z.AddA("postmaster.client.example.net.x.example", client)
+	q := Query{Addr: client, Helo: "client.example.net", Sender: "user@example.com"}
+	helo, from := CheckHelo(context.Background(), z, q), CheckHost(context.Background(), z, q)
+	if helo.Result != Pass || helo.Identity != IdentityHelo || helo.Domain != "client.example.net" {
+		t.Errorf("HELO: %+v", helo)
+	}
+	if from.Result != Fail || from.Identity != IdentityMailFrom || from.Domain != "example.com" {
+		t.Errorf("MAIL FROM: %+v", from)
+	}
+}
+
+// slow answers every question after a time, or with the end of the context.
+type slow struct {
+	Resolver
+	after time.Duration
+}
+
+func (s slow) wait(ctx context.Context) error {
+	select {
+	case <-time.After(s.after):
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("look up: %w", ctx.Err())
+	}
+}
+
+func (s slow) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	if err := s.wait(ctx); err != nil {
+		return nil, err
+	}
+	return s.Resolver.LookupTXT(ctx, name)
+}
+
+func (s slow) LookupA(ctx context.Context, name string) ([]netip.Addr, error) {
+	if err := s.wait(ctx); err != nil {
+		return nil, err
+	}
+	return s.Resolver.LookupA(ctx, name)
+}
+
+func (s slow) LookupPTR(ctx context.Context, addr netip.Addr) ([]string, error) {
+	if err := s.wait(ctx); err != nil {
+		return nil, err
+	}
+	return s.Resolver.LookupPTR(ctx, addr)
+}
+
+func TestSPF_019_aCheckThatTakesTwentySecondsIsTemperror(t *testing.T) {
+	for _, record := range []string{
+		"v=spf1 a a a a a -all",
+		"v=spf1 exists:example.com -all",
+		"v=spf1 include:example.com -all",
+		"v=spf1 redirect=example.com",
+		"v=spf1 a a a ptr -all", // an error in ptr is no match, but here it is the end
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			z := zoneOf(record)
+			z.AddA("example.com", netip.MustParseAddr("198.51.100.1"))
+			start := time.Now()
+			after := 4500 * time.Millisecond
+			if strings.Contains(record, "exists") {
+				after = time.Minute
+			}
+			out := checkExample(t, slow{z, after}, "user")
+			if took := time.Since(start); out.Result != TempError || took != Timeout {
+				t.Errorf("%s: %+v after %v", record, out, took)
+			}
+			if !strings.Contains(out.Reason, "longer than 20s") {
+				t.Error(out.Reason)
+			}
+		})
+	}
+}
+
+func TestSPF_019_aCheckThatTakesLessIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := zoneOf("v=spf1 a -all")
+		z.AddA("example.com", client)
+		if out := checkExample(t, slow{z, 9 * time.Second}, "user"); out.Result != Pass {
+			t.Errorf("%+v", out)
+		}
+	})
+}
+
+func TestACallersContextEndsTheCheck(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	// A resolver that does not look at its context is not asked again.
+	r := &recorder{Resolver: deaf{zoneOf("v=spf1 a mx -all")}}
+	out := CheckHost(ctx, r, Query{Addr: client, Sender: "user@example.com"})
+	if out.Result != TempError || len(r.asked) != 1 {
+		t.Errorf("%+v asked %v", out, r.asked)
+	}
+}
+
+// deaf answers whether or not its context has ended.
+type deaf struct{ Resolver }
+
+func (d deaf) LookupTXT(_ context.Context, name string) ([]string, error) {
+	return d.Resolver.LookupTXT(context.Background(), name)
+}
+
+// broken gives errors whose text comes from the network.
+type broken struct{ Resolver }
+
+func (broken) LookupTXT(context.Context, string) ([]string, error) {
+	return nil, errors.New("server said \x00\r\n" + strings.Repeat("no ", 1000))
+}
+
+func TestATK_005_aResolversErrorIsFitForAReason(t *testing.T) {
+	out := checkExample(t, broken{}, "user")
+	if out.Result != TempError || !strings.Contains(out.Reason, "server said ???no") {
+		t.Errorf("%+v", out)
+	}
+}
