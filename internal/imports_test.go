@@ -44,7 +44,7 @@ var mayImport = map[string][]string{
 		"keys", "milter", "signer", "verifier",
 	},
 	"e2e/report": nil,
-	"e2e": {"internal/dns", "internal/dns/dnstest", "internal/message"},
+	"e2e":        {"internal/dns", "internal/dns/dnstest", "internal/message"},
 }
 
 // cores are pure: what they decide depends on their arguments alone.

@@ -140,7 +140,7 @@ func (t *Signing) signedNotes() []message.Note {
 	return []message.Note{
 		{Key: "signed", Value: t.choice.sdid},
 		{Key: "selectors", Value: b.String()},
-		{Key: "rule", Value: t.choice.rule},
+		{Key: "entry", Value: t.choice.rule},
 	}
 }
 

@@ -164,7 +164,7 @@ func uniquePrefix(outcomes []dkim.Outcome) int {
 
 func spfResult(v Verdict) authres.Result {
 	r := authres.Result{Method: "spf", Value: string(v.SPF.Result)}
-	if v.SPF.Result != spf.Pass {
+	if v.SPF.Result != spf.Pass && v.SPF.Result != spf.None {
 		r.Reason = v.SPF.Reason
 	}
 	add := func(name, value string) {
@@ -221,7 +221,7 @@ func notes(v Verdict, d Decision) []message.Note {
 		n = append(n, message.Note{Key: "policy", Value: string(v.DMARC.Policy)})
 	}
 	if d.Action != ActAccept {
-		n = append(n, message.Note{Key: "rule", Value: d.Rule})
+		n = append(n, message.Note{Key: "decided", Value: d.Rule})
 		if !d.Enforced {
 			n = append(n, message.Note{Key: "would", Value: string(d.Action) + " (verifier.mode is monitor)"})
 		}

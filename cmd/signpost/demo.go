@@ -178,7 +178,7 @@ func demoKeys(dir string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		records.WriteString(k.ZoneLine())
+		records.WriteString(k.ZoneLine() + "\n")
 	}
 	return records.String(), nil
 }
