@@ -86,7 +86,7 @@ func lowerASCII(s string) string {
 
 // loadFile reads a key from one file. A file that is not there is fs.ErrNotExist.
 func (c Config) loadFile(ref Ref, path string) (*Key, error) {
-	wrong := func(err error) error { return fmt.Errorf("the key %s, %s: %w", ref, path, err) }
+	wrong := func(err error) error { return fmt.Errorf("the key %s, %s: %w", ref, path, bare(err)) }
 	// Without O_NONBLOCK a named pipe would hold us until somebody writes.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	switch {
@@ -123,6 +123,14 @@ func (c Config) loadFile(ref Ref, path string) (*Key, error) {
 		return nil, wrong(err)
 	}
 	return k, nil
+}
+
+// bare takes the path off an error, where it stands already.
+func bare(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // guard judges who else may read the key or put another in its place.

@@ -1,10 +1,9 @@
 package keys
 
 import (
-	"crypto/ed25519"
-	"crypto/x509"
-	"encoding/base64"
 	"strings"
+
+	"signpost/internal/dkim"
 )
 
 // RecordName is the name of the key's TXT record, without a final dot (RFC 6376
@@ -14,16 +13,11 @@ func (k *Key) RecordName() string { return Ref{k.Domain, k.Selector}.recordName(
 // Record is the text of the key's TXT record, in one piece: what the web forms of
 // DNS providers want.
 func (k *Key) Record() string {
-	// RFC 6376 §3.6.1, RFC 8463 §4.2: the octets alone for Ed25519, and for RSA a
-	// SubjectPublicKeyInfo, as everybody writes it.
-	if pub, ok := k.Signer.Public().(ed25519.PublicKey); ok {
-		return "v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(pub)
-	}
-	der, err := x509.MarshalPKIXPublicKey(k.Signer.Public())
+	record, err := dkim.KeyRecord(k.Signer.Public())
 	if err != nil {
-		return "" // newKey let no other kind pass
+		return "" // not of a key that was loaded: newKey lets no other kind pass
 	}
-	return "v=DKIM1; k=rsa; p=" + base64.StdEncoding.EncodeToString(der)
+	return record
 }
 
 // maxString is the most that one character-string of a TXT record holds

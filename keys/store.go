@@ -6,8 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-
-	"signpost/internal/message"
+	"syscall"
 )
 
 // A Store holds the keys of one generation of the configuration. It never changes
@@ -49,7 +48,7 @@ func (c Config) reachable() error {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("the key folder %s is not there: set keys.dir, or make the first key with signpost keys generate", c.Dir)
 	case err != nil && !errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("the key folder %s: %w", c.Dir, err)
+		return fmt.Errorf("the key folder %s: %w", c.Dir, bare(err))
 	}
 	return nil // a folder that may be entered but not listed is enough
 }
@@ -71,22 +70,25 @@ func (s *Store) add(cfg Config, ref Ref) error {
 // addAny loads a selector's keys of all domains that have one, and the one of the
 // folder "*". There must be at least one.
 func (s *Store) addAny(cfg Config, ref Ref) []error {
+	if _, err := ref.canonical(); err != nil {
+		return []error{err}
+	}
 	folders, err := os.ReadDir(cfg.Dir)
 	if errors.Is(err, fs.ErrPermission) {
 		return []error{errors.New("the key folder: " + whyNot(cfg.Dir, cfg.Dir, thisProcess()))}
 	}
 	if err != nil {
-		return []error{fmt.Errorf("the key folder %s: %w", cfg.Dir, err)}
+		return []error{fmt.Errorf("the key folder %s: %w", cfg.Dir, bare(err))}
 	}
 	var errs []error
 	found := false
 	for _, folder := range folders {
-		domain := folder.Name()
-		if _, ok := message.DomainToASCII(domain); !ok && domain != AnyDomain {
+		wanted := Ref{folder.Name(), ref.Selector}
+		if _, err := wanted.canonical(); err != nil {
 			continue // lost+found and the like
 		}
-		switch err := s.add(cfg, Ref{domain, ref.Selector}); {
-		case errors.Is(err, fs.ErrNotExist):
+		switch err := s.add(cfg, wanted); {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 			continue
 		case err != nil:
 			errs = append(errs, err)

@@ -1,0 +1,165 @@
+package keys
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// stranger is a process that owns nothing here and is in no group of ours.
+var stranger = process{uid: 4000000, gid: 4000001, groups: []int{4000002}}
+
+func TestWhyAKeyCannotBeReadNamesTheComponentAtFault(t *testing.T) {
+	const who = "the user 4000000 (uid 4000000) may not "
+	for _, c := range []struct {
+		name  string
+		shut  string // which component, below the test's folder
+		mode  fs.FileMode
+		verb  string
+		mends string // with %s for the component's path
+	}{
+		{"the file", "keys/example.com/s1.pem", 0o600, "read this file", "chgrp 4000001 %[1]s && chmod g+r %[1]s"},
+		{"the domain's folder", "keys/example.com", 0o700, "enter the folder %s", "chgrp 4000001 %[1]s && chmod g+x %[1]s"},
+		{"the key folder", "keys", 0o744, "enter the folder %s", "chgrp 4000001 %[1]s && chmod g+x %[1]s"},
+		// What is above the key folder is not ours to give to a group.
+		{"a folder of the system", ".", 0o750, "enter the folder %s", "chmod o+x %[1]s"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := openDir(t)
+			path := put(t, dir, "keys/example.com/s1.pem", "rsa2048-pkcs8.pem", 0o644)
+			fault := filepath.Join(dir, c.shut)
+			check(t, os.Chmod(fault, c.mode))
+			defer os.Chmod(fault, 0o755)
+			info, err := os.Stat(fault)
+			check(t, err)
+			verb := c.verb
+			if strings.Contains(verb, "%") {
+				verb = fmt.Sprintf(verb, fault)
+			}
+			want := who + verb + ", which is " + described(info) + "; mend it with: " + fmt.Sprintf(c.mends, fault)
+			if got := whyNot(path, filepath.Join(dir, "keys"), stranger); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+// openDir is a folder that everybody may enter, with all folders above it.
+func openDir(t *testing.T) string {
+	dir := t.TempDir()
+	if at, info := blocking(dir, stranger); info != nil {
+		t.Skipf("temporary files are in %s, which is closed to others", at)
+	}
+	return dir
+}
+
+func TestTheOwnerAndTheGroupAreJudgedByTheirOwnBits(t *testing.T) {
+	dir := openDir(t)
+	path := put(t, dir, "keys/example.com/s1.pem", "rsa2048-pkcs8.pem", 0o044)
+	info, err := os.Stat(path)
+	check(t, err)
+	uid, gid := owner(info)
+	owning := process{uid: uid, gid: 4000001}
+	if uid != 0 {
+		// The bits of the group and of others do not help the owner.
+		if got := whyNot(path, dir, owning); !strings.HasSuffix(got, "mend it with: chmod u+r "+path) {
+			t.Errorf("the owner: %s", got)
+		}
+	}
+	check(t, os.Chmod(path, 0o604))
+	member := process{uid: 4000000, gid: 4000001, groups: []int{gid}}
+	if got := whyNot(path, dir, member); !strings.HasSuffix(got, "mend it with: chmod g+r "+path) {
+		t.Errorf("the group: %s", got)
+	}
+	if got := whyNot(path, dir, stranger); !strings.Contains(got, "look for ACLs, AppArmor or SELinux") {
+		t.Errorf("others, who may: %s", got)
+	}
+}
+
+func TestTheFaultIsFoundBehindASymbolicLink(t *testing.T) {
+	dir := openDir(t)
+	target := put(t, dir, "store/deep/real.pem", "rsa2048-pkcs8.pem", 0o600)
+	check(t, os.MkdirAll(filepath.Join(dir, "keys/example.com"), 0o755))
+	path := filepath.Join(dir, "keys/example.com/s1.pem")
+	check(t, os.Symlink("../../store/deep/real.pem", path))
+	if got := whyNot(path, filepath.Join(dir, "keys"), stranger); !strings.Contains(got, "may not read "+target+", which is -rw-------") {
+		t.Errorf("got %s", got)
+	}
+	check(t, os.Chmod(filepath.Join(dir, "store"), 0o700))
+	if got := whyNot(path, filepath.Join(dir, "keys"), stranger); !strings.Contains(got, "may not enter the folder "+filepath.Join(dir, "store")) {
+		t.Errorf("got %s", got)
+	}
+	loop := filepath.Join(dir, "loop")
+	check(t, os.Symlink(loop, loop))
+	if got := whyNot(loop, dir, stranger); !strings.Contains(got, "although") {
+		t.Errorf("a loop: got %s", got)
+	}
+}
+
+// The kernel judges here, not our reading of the mode bits: a thread of its own
+// gives up root's rights and tries to load the key.
+func TestAKeyOfRootIsToldToADaemonWithoutPrivileges(t *testing.T) {
+	dir := openDir(t)
+	path := put(t, dir, "keys/example.com/s1.pem", "rsa2048-pkcs8.pem", 0o600)
+	if os.Geteuid() != 0 {
+		check(t, os.Chmod(path, 0o000))
+		_, err := Load(filepath.Join(dir, "keys"), "example.com", "s1")
+		if err == nil || !strings.Contains(err.Error(), "mend it with: chmod u+r "+path) {
+			t.Errorf("got %v", err)
+		}
+		return
+	}
+	errs := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with its rights lowered
+		for _, call := range [][4]uintptr{
+			{syscall.SYS_SETGROUPS, 0, 0, 0}, {syscall.SYS_SETRESGID, 65534, 65534, 65534}, {syscall.SYS_SETRESUID, 65534, 65534, 65534},
+		} {
+			if _, _, e := syscall.RawSyscall(call[0], call[1], call[2], call[3]); e != 0 {
+				errs <- nil
+				return
+			}
+		}
+		_, err := Load(filepath.Join(dir, "keys"), "example.com", "s1")
+		errs <- err
+	}()
+	err := <-errs
+	for _, part := range []string{
+		"the key s1 of example.com, " + path + ": the user " + userName(65534) + " (uid 65534) may not read this file, which is -rw------- ",
+		"mend it with: chgrp " + groupName(65534) + " " + path + " && chmod g+r " + path,
+	} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("got  %v\nwant %s", err, part)
+		}
+	}
+}
+
+func TestAGroupThatIsNotOursIsWarnedOf(t *testing.T) {
+	path := put(t, t.TempDir(), "s1.pem", "rsa2048-pkcs8.pem", 0o640)
+	info, err := os.Stat(path)
+	check(t, err)
+	_, gid := owner(info)
+	if got := widened(path, info, stranger); !strings.Contains(got, "which is not ours, may read the key (-rw-r-----") {
+		t.Errorf("a stranger: %q", got)
+	}
+	for name, p := range map[string]process{"a member": {uid: 1, gid: gid}, "root": {uid: 0, gid: 1}} {
+		if got := widened(path, info, p); got != "" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+func TestShellQuoteMakesOneWord(t *testing.T) {
+	for in, want := range map[string]string{
+		"/var/lib/keys/a-b_c.pem": "/var/lib/keys/a-b_c.pem", "": "''", "a b": "'a b'", "*": "'*'", "it's": `'it'\''s'`, "$(x)": "'$(x)'",
+	} {
+		if got := shellQuote(in); got != want {
+			t.Errorf("%q is %s, want %s", in, got, want)
+		}
+	}
+}
