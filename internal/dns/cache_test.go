@@ -1,0 +1,170 @@
+package dns_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	wire "github.com/miekg/dns"
+
+	"signpost/internal/dns"
+	"signpost/internal/dns/dnstest"
+)
+
+// KEY-018, DMA-055
+func TestAnswersAreKeptForTheirTTLWithinBounds(t *testing.T) {
+	const sec = time.Second
+	for _, c := range []struct {
+		name string
+		ask  string
+		ttl  uint32
+		want time.Duration
+	}{
+		{"a TTL is honoured", "example.com", 30, 30 * sec},
+		{"a TTL of 0 lasts for one message", "example.com", 0, dns.MinTTL},
+		{"a huge TTL is bounded, so that a revoked key is noticed", "example.com", 1_000_000_000, dns.MaxTTL},
+		{"a TTL with the highest bit is 0", "example.com", 1 << 31, dns.MinTTL},
+		{"no such name, for the SOA's minimum", "absent.example.com", 20, 20 * sec},
+		{"no such type, for the SOA's minimum", "null.example.com", 20, 20 * sec},
+		{"a huge minimum is bounded, so that a new key is noticed", "absent.example.com", 1_000_000, dns.MaxNegativeTTL},
+		{"a chain lasts as long as its shortest link", "alias.example.com", 15, 15 * sec},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			srv := dnstest.Serve(t, zone(t, everything))
+			srv.Behave(dnstest.TTL(c.ttl))
+			r := resolver(t, patience, 1, srv.Addr)
+			lasts(t, r, srv, c.ask, c.want)
+		})
+	}
+}
+
+// lasts holds that an answer is kept for so long and no longer.
+func lasts(t *testing.T, r *dns.Resolver, srv *dnstest.Server, name string, want time.Duration) {
+	t.Helper()
+	var c clock
+	r.SetNow(c.now)
+	for i, step := range []struct {
+		wait    time.Duration
+		queries int
+	}{{0, 1}, {want - 1, 1}, {1, 2}} {
+		c.advance(step.wait)
+		_, _ = r.LookupTXT(context.Background(), name)
+		if n := srv.Queries(name, "TXT"); n != step.queries {
+			t.Fatalf("look-up %d: %d queries, want %d", i+1, n, step.queries)
+		}
+	}
+}
+
+func TestANegativeAnswerWithoutSOAIsHardlyKept(t *testing.T) {
+	srv := dnstest.Serve(t, zone(t, everything))
+	srv.Behave(func(_ string, _, m *wire.Msg) *wire.Msg {
+		m.Ns = nil
+		return m
+	})
+	lasts(t, resolver(t, patience, 1, srv.Addr), srv, "absent.example.com", dns.MinTTL)
+}
+
+func TestFailuresAreRememberedShortly(t *testing.T) {
+	srv := dnstest.Serve(t, zone(t, everything))
+	lasts(t, resolver(t, patience, 1, srv.Addr), srv, "sick.example.com", dns.ErrorTTL)
+}
+
+func TestARevokedKeyIsSeenAfterItsTTL(t *testing.T) { // KEY-018
+	const name = "s._domainkey.example.com"
+	before, after := dns.NewZone(), dns.NewZone()
+	before.AddTXT(name, "v=DKIM1; p=abc")
+	after.AddTXT(name, "v=DKIM1; p=")
+	srv := dnstest.Serve(t, before)
+	r := resolver(t, patience, 1, srv.Addr)
+	var c clock
+	r.SetNow(c.now)
+	ask := func() string {
+		t.Helper()
+		got, err := r.LookupTXT(context.Background(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(got, "|")
+	}
+	if got := ask(); got != "v=DKIM1; p=abc" {
+		t.Errorf("first: %q", got)
+	}
+	srv.Behave(func(_ string, q, _ *wire.Msg) *wire.Msg { return after.Respond(q) })
+	c.advance(dns.MaxTTL)
+	if got := ask(); got != "v=DKIM1; p=" {
+		t.Errorf("after the longest time that a key is kept: %q", got)
+	}
+}
+
+func TestTypesAreKeptApart(t *testing.T) {
+	srv := dnstest.Serve(t, zone(t, everything))
+	r, ctx := resolver(t, patience, 1, srv.Addr), context.Background()
+	txt, _ := r.LookupTXT(ctx, "example.com")
+	a, _ := r.LookupA(ctx, "example.com")
+	if len(txt) != 2 || len(a) != 1 {
+		t.Errorf("TXT %q, A %v", txt, a)
+	}
+	if _, err := r.Exists(ctx, "example.com"); err != nil || srv.Queries("", "") != 2 {
+		t.Errorf("the existence of a name with a known address cost a query: %d, %v", srv.Queries("", ""), err)
+	}
+}
+
+// LIM-006
+func TestAnAnswerBeyondTheLimitsIsAnError(t *testing.T) {
+	z := dns.NewZone()
+	for i := range dns.MaxRecords + 1 {
+		z.AddTXT("many.example.com", fmt.Sprint(i))
+		if i < dns.MaxRecords {
+			z.AddTXT("most.example.com", fmt.Sprint(i))
+		}
+	}
+	z.AddTXT("long.example.com", strings.Repeat("x", dns.MaxRecordBytes+1))
+	z.AddTXT("longest.example.com", strings.Repeat("x", dns.MaxRecordBytes))
+	r := resolver(t, patience, 1, dnstest.Start(t, z))
+	for name, want := range map[string]int{"many.example.com": -1, "most.example.com": dns.MaxRecords, "long.example.com": -1, "longest.example.com": 1} {
+		got, err := r.LookupTXT(context.Background(), name)
+		if want < 0 && err == nil || want >= 0 && (err != nil || len(got) != want) {
+			t.Errorf("%s: %d records, %v; want %d", name, len(got), err, want)
+		}
+	}
+}
+
+func BenchmarkCacheHit(b *testing.B) {
+	r := resolver(b, patience, 1, dnstest.Start(b, zone(b, everything)))
+	ctx := context.Background()
+	if _, err := r.LookupTXT(ctx, "example.com"); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if got, err := r.LookupTXT(ctx, "example.com"); err != nil || len(got) != 2 {
+			b.Fatal(got, err)
+		}
+	}
+}
+
+// What a hit is to be compared with: the query that it saves, on loopback.
+func BenchmarkQuery(b *testing.B) {
+	srv := dnstest.Serve(b, zone(b, everything))
+	srv.Behave(dnstest.TTL(0))
+	r := resolver(b, patience, 1, srv.Addr)
+	var c clock
+	r.SetNow(c.now)
+	b.ReportAllocs()
+	for b.Loop() {
+		c.advance(dns.MinTTL)
+		if got, err := r.LookupTXT(context.Background(), "example.com"); err != nil || len(got) != 2 {
+			b.Fatal(got, err)
+		}
+	}
+}
+
+func TestAHitAllocatesNothing(t *testing.T) {
+	r := resolver(t, patience, 1, dnstest.Start(t, zone(t, everything)))
+	ctx := context.Background()
+	if n := testing.AllocsPerRun(100, func() { _, _ = r.LookupTXT(ctx, "example.com") }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
