@@ -45,6 +45,7 @@ func newLexer(value string) *lexer {
 }
 
 func (l *lexer) fail(why string) {
+	l.pos = min(l.pos, len(l.s)) // behind a final backslash it is further
 	if l.err == nil {
 		l.err = errors.New("reading " + Name + ": " + why)
 	}

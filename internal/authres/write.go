@@ -141,15 +141,14 @@ func (w *writer) clean(s string, replace func(rune) rune) string {
 	if !w.utf8 {
 		s = aLabels(s)
 	}
-	// "=?" begins an encoded word, which some readers decode before they parse.
-	s = strings.ReplaceAll(clip(s), "=?", "??")
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == utf8.RuneError, !unicode.IsPrint(r), r >= utf8.RuneSelf && !w.utf8:
+	s = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) || r >= utf8.RuneSelf && !w.utf8 {
 			return '?'
 		}
 		return replace(r)
-	}, s)
+	}, clip(s))
+	// "=?" begins an encoded word, which some readers decode before they parse.
+	return strings.ReplaceAll(s, "=?", "-?")
 }
 
 func markUnsafe(r rune) rune {

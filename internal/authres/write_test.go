@@ -2,6 +2,7 @@ package authres
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -41,6 +42,8 @@ func TestValue(t *testing.T) {
 		{"AR-017 an IPv6 address is quoted", Field{AuthservID: "m", Results: []Result{{Method: "iprev", Value: "pass", Properties: []Property{{"policy", "iprev", "2001:db8::1"}}}}}, "m;\r\n iprev=pass policy.iprev=\"2001:db8::1\""},
 		{"AR-019 dmarc", Field{AuthservID: "m", Results: []Result{{Method: "dmarc", Value: "fail", Comment: "p=reject dis=none", Properties: []Property{{"header", "from", "a.example"}, {"policy", "dmarc", "quarantine"}}}}}, "m;\r\n dmarc=fail (p=reject dis=none) header.from=a.example policy.dmarc=quarantine"},
 
+		{"AR-020 arc", Field{AuthservID: "m", Results: []Result{{Method: MethodARC, Value: "pass", Properties: []Property{{TypeSMTP, "remote-ip", "192.0.2.1"}, {TypeHeader, "oldest-pass", "0"}}}}}, "m;\r\n arc=pass smtp.remote-ip=192.0.2.1 header.oldest-pass=0"},
+
 		{"AR-021 an address is written without quotes", prop("user+tag@x.example"), spf + "user+tag@x.example"},
 		{"AR-021 a quoted local part keeps its quotes", prop(`"a b"@x.example`), spf + `"a b"@x.example`},
 		{"AR-021 blanks are quoted", prop("a b"), spf + `"a b"`},
@@ -53,7 +56,7 @@ func TestValue(t *testing.T) {
 		{"AR-021 ATK-004 a parenthesis in a domain", prop("a.com(.b.com"), spf + `"a.com?.b.com"`},
 		{"AR-021 ATK-005 text that would be a result", prop(`"x) dmarc=pass (y"@z`), spf + `"?x? dmarc=pass ?y?@z"`},
 		{"AR-021 ATK-005 a semicolon in a quoted local part", prop(`"x; dmarc=pass"@z.example`), spf + `"?x? dmarc=pass?@z.example"`},
-		{"AR-021 an encoded word", prop("=?utf-8?q?x=3B_dmarc=3Dpass?=@z.example"), spf + `"??utf-8?q?x=3B_dmarc=3Dpass?=@z.example"`},
+		{"AR-021 an encoded word", prop("=?utf-8?q?x=3B_dmarc=3Dpass?=@z.example"), spf + `"-?utf-8?q?x=3B_dmarc=3Dpass?=@z.example"`},
 		{"AR-021 a long value is cut", prop(strings.Repeat("a", 2000)), "mx.example;\r\n spf=pass\r\n  smtp.mailfrom=" + strings.Repeat("a", 509) + "..."},
 		{"AR-021 keywords keep only what a keyword has", Field{AuthservID: "m", Results: []Result{{Method: "d k;im=(", Value: "Pass\r\n", Properties: []Property{{"he ader", "d\"", "x"}}}}}, "m;\r\n dkim=pass header.d=x"},
 		{"a result without a method is not written", Field{AuthservID: "m", Results: []Result{{Method: ";", Value: "pass"}}}, "m; none"},
@@ -85,6 +88,21 @@ func TestValue(t *testing.T) {
 				t.Errorf("our own field %q: %v", got, err)
 			}
 		})
+	}
+}
+
+func TestAR_013_AR_031_OnlyRegisteredMethodsHaveConstants(t *testing.T) {
+	// https://www.iana.org/assignments/email-auth, without those deprecated.
+	registered := []string{"arc", "auth", "dkim", "dkim-adsp", "dkim-atps", "dmarc", "dnswl", "iprev", "rrvs", "smime", "spf", "vbr"}
+	for _, m := range []string{MethodARC, MethodAuth, MethodDKIM, MethodDMARC, MethodIPRev, MethodSPF} {
+		if !slices.Contains(registered, m) || keyword(m) != m {
+			t.Errorf("%q is not a registered method in normal form", m)
+		}
+	}
+	for _, p := range []string{TypeBody, TypeHeader, TypePolicy, TypeSMTP} {
+		if !slices.Contains([]string{"body", "dns", "header", "policy", "smtp"}, p) {
+			t.Errorf("%q is not a registered property type", p)
+		}
 	}
 }
 

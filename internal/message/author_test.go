@@ -48,7 +48,7 @@ func TestAuthor(t *testing.T) {
 		// Number and names of the fields.
 		{"DMA-002 no From field", Header{{"To", " a@x.example"}}, nil, "no From field"},
 		{"ATK-010 Sender and Resent-From do not stand in for From", Header{{"Sender", " a@x.example"}, {"Resent-From", " a@x.example"}, {"Reply-To", " a@x.example"}}, nil, "no From field"},
-		{"DMA-002 ATK-007 two From fields", Header{{"From", " a@x.example"}, {"from", " b@y.example"}}, []string{"x.example", "y.example"}, "2 From fields"},
+		{"DMA-002 ATK-007 ATK-047 two From fields", Header{{"From", " a@x.example"}, {"from", " b@y.example"}}, []string{"x.example", "y.example"}, "2 From fields"},
 		{"ATK-009 MIL-023 LIM-014 white space before the colon", Header{{"From ", " a@x.example"}, {"From", " b@y.example"}}, []string{"x.example", "y.example"}, "2 From fields"},
 		{"ATK-009 a fold before the colon", Header{{"From\r\n ", " a@x.example"}}, []string{"x.example"}, "white space before its colon"},
 		{"LIM-014 a no-break space in the name", Header{{"From\u00a0", " a@x.example"}, {"From", " b@y.example"}}, []string{"x.example", "y.example"}, "looks like From"},
@@ -93,7 +93,7 @@ func TestAuthor(t *testing.T) {
 		{"DMA-053 an address literal beside an address", from("a@[IPv6:2001:db8::1], b@x.example"), []string{"x.example"}, "literal"},
 		{"DMA-053 a single label", from("root@localhost"), nil, "two labels"},
 		{"DMA-053 an address without brackets", from("a@192.0.2.1"), nil, "two labels"},
-		{"LIM-008 deep comments", from(strings.Repeat("(", 11) + strings.Repeat(")", 11) + "a@x.example"), []string{"x.example"}, "nested"},
+		{"LIM-008 ATK-067 deep comments", from(strings.Repeat("(", 11) + strings.Repeat(")", 11) + "a@x.example"), []string{"x.example"}, "nested"},
 		{"LIM-008 ten deep is allowed", from(strings.Repeat("(", 10) + strings.Repeat(")", 10) + "a@x.example"), []string{"x.example"}, ""},
 		{"a group in a group", from("a:b:c@x.example;;"), []string{"x.example"}, "malformed"},
 		{"a group that does not end", from("a:c@x.example"), []string{"x.example"}, "semicolon"},

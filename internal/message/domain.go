@@ -44,7 +44,9 @@ func DomainToASCII(domain string) (ascii string, ok bool) {
 			return "", false
 		}
 		mapped, err := lookup.ToASCII(domain)
-		if err != nil {
+		// UTS 46 §4: these four separate labels. A sign that merely looks like a
+		// full stop, or contains one, must not make labels by being mapped.
+		if err != nil || strings.Count(mapped, ".") != countStops(domain) {
 			return "", false
 		}
 		domain = mapped
@@ -54,6 +56,18 @@ func DomainToASCII(domain string) (ascii string, ok bool) {
 		return "", false
 	}
 	return lowerASCII(domain), true
+}
+
+// countStops counts the label separators of IDNA.
+func countStops(s string) int {
+	n := 0
+	for _, r := range s {
+		switch r {
+		case '.', '\u3002', '\uff0e', '\uff61':
+			n++
+		}
+	}
+	return n
 }
 
 // plainASCII reports whether IDNA has nothing to do: no octet above 127, and no

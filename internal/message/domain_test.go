@@ -20,6 +20,8 @@ func TestDomainToASCII(t *testing.T) {
 		{"EAI-001 sharp s is a letter of its own", "faß.de", "xn--fa-hia.de"},
 		{"EAI-001 a name beyond Latin", "例え.テスト", "xn--r8jz45g.xn--zckzah"},
 		{"EAI-006 other full stops only through the mapping", "a。b．c｡d", "a.b.c.d"},
+		{"EAI-006 a one dot leader is no full stop", "bank․example", ""},
+		{"EAI-006 nor is a digit with a full stop", "a⒈b.example", ""},
 		{"EAI-006 a full-width @ is no separator", "a＠b.example", ""},
 		{"EAI-002 an encoding of plain ASCII", "xn--bank-.example", ""},
 		{"EAI-002 bad Punycode", "xn--a.example", ""},
