@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -66,7 +67,7 @@ func generateCommand(args []string, stdout, stderr io.Writer) int {
 		dir:    f.String("dir", "", "put the key under `DIR` (default: keys.dir of the configuration)"),
 		config: f.String("config", "", "take keys.dir from the configuration `FILE` (default: "+defaultConfig+", if it is there)"),
 	}
-	kind := f.String("type", "rsa", "`rsa` or ed25519")
+	kind := f.String("type", "rsa", "`kind` of key: rsa or ed25519")
 	bits := f.Int("bits", 0, "`length` of an RSA key (default 2048)")
 	asJSON := f.Bool("json", false, "print one JSON object")
 	names, code, stop := parse(f, args, stdout)
@@ -91,7 +92,11 @@ func generateCommand(args []string, stdout, stderr io.Writer) int {
 	if *asJSON {
 		return printJSON(stdout, describe(k))
 	}
-	fmt.Fprintf(stdout, "The key is in %s (%s, %s).\n\n", k.Path, k.Algorithm, k.Access())
+	fmt.Fprintf(stdout, "The key is in %s (%s, %s).\n", k.Path, k.Algorithm, k.Access())
+	if info, err := os.Stat(k.Path); err == nil && os.Geteuid() == 0 && info.Mode().Perm()&0o040 == 0 {
+		fmt.Fprintf(stdout, "There is no group signpost, so only root may read it; for a daemon without privileges:\nchown -R USER %s\n", filepath.Dir(k.Path))
+	}
+	fmt.Fprintln(stdout)
 	printRecord(stdout, k)
 	printNext(stdout, k, section.Dir)
 	return exitOK
@@ -143,7 +148,7 @@ func (p placeFlags) problem(names []string) string {
 	case *p.dir != "" && *p.config != "":
 		return "--dir and --config exclude each other"
 	case len(names) != 2:
-		return fmt.Sprintf("it takes a domain and a selector, such as example.com s2026, not %d arguments", len(names))
+		return fmt.Sprintf("give a domain and a selector, such as example.com s2026 (%d arguments given)", len(names))
 	}
 	return ""
 }
@@ -152,8 +157,10 @@ func (p placeFlags) problem(names []string) string {
 func (p placeFlags) section() (keys.Config, error) {
 	if *p.dir != "" {
 		section := keys.Defaults()
-		section.Dir = filepath.Clean(*p.dir)
-		return section, nil
+		var err error
+		// The configuration needs the whole path: a daemon runs elsewhere.
+		section.Dir, err = filepath.Abs(*p.dir)
+		return section, err
 	}
 	c, _, err := loadConfig(*p.config)
 	return c.Keys, err

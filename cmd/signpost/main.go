@@ -4,11 +4,11 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 // Exit codes of every subcommand.
@@ -97,25 +97,30 @@ func flags(name, text string, stderr io.Writer) *flag.FlagSet {
 // parse reads options and positional arguments in any order. stop says that the
 // command ends here, with code: help was asked for, or the options are wrong.
 func parse(f *flag.FlagSet, args []string, stdout io.Writer) (positional []string, code int, stop bool) {
+	if wantsHelp(args) {
+		f.SetOutput(stdout)
+		f.Usage()
+		return nil, exitOK, true
+	}
+	args, literal := cutAt(args, "--")
 	for {
-		if wantsHelp(args) {
-			f.SetOutput(stdout)
-			f.Usage()
-			return nil, exitOK, true
-		}
 		if err := f.Parse(args); err != nil {
-			if errors.Is(err, flag.ErrHelp) {
-				return nil, exitOK, true
-			}
 			return nil, exitUsage, true
 		}
-		args = f.Args()
-		if len(args) == 0 {
-			return positional, exitOK, false
+		if args = f.Args(); len(args) == 0 {
+			return append(positional, literal...), exitOK, false
 		}
 		positional = append(positional, args[0])
 		args = args[1:]
 	}
+}
+
+// cutAt splits arguments at a word, which belongs to neither part.
+func cutAt(args []string, word string) (before, after []string) {
+	if i := slices.Index(args, word); i >= 0 {
+		return args[:i], args[i+1:]
+	}
+	return args, nil
 }
 
 func wantsHelp(args []string) bool {

@@ -129,9 +129,11 @@ func (s *service) drain(sig os.Signal, signals <-chan os.Signal, grace time.Dura
 	s.log.Info("stopping: running messages may finish", "signal", sig.String(), "grace", grace.String())
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
+	begun := time.Now()
 	go func() {
 		for sig := range signals {
-			if sig != syscall.SIGHUP {
+			// One request to stop may come twice at once, to the process and to its group.
+			if sig != syscall.SIGHUP && time.Since(begun) > time.Second {
 				cancel()
 			}
 		}

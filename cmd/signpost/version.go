@@ -41,7 +41,7 @@ func currentVersion() versionInfo {
 	v := versionInfo{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Backend: "go"}
 	if v.Version == "" {
 		v.Version = "development"
-		if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
 			v.Version = info.Main.Version
 		}
 	}
