@@ -133,7 +133,11 @@ func (c Config) exposures(path string, file fs.FileInfo) []string {
 	if file.Mode().Perm()&(read|write) != 0 {
 		found = append(found, fmt.Sprintf("everybody may read or change it (%s): chmod o-rw %s", described(file), shellQuote(path)))
 	}
-	for _, folder := range []string{filepath.Dir(path), c.Dir} {
+	folders := []string{filepath.Dir(path), c.Dir}
+	if real, err := filepath.EvalSymlinks(path); err == nil && filepath.Dir(real) != folders[0] {
+		folders = append(folders, filepath.Dir(real))
+	}
+	for _, folder := range folders {
 		info, err := os.Stat(folder)
 		// In a sticky folder only the owner may replace a file.
 		if err == nil && info.Mode().Perm()&write != 0 && info.Mode()&fs.ModeSticky == 0 {

@@ -76,11 +76,20 @@ func newSigner(alg Algorithm, bits int) (crypto.Signer, error) {
 func (c Config) unused(name Ref) error {
 	for _, path := range c.paths(name, name.Selector) {
 		if _, err := os.Lstat(path); err == nil {
-			return fmt.Errorf("there is a key %s already, %s: choose a new selector, since a key in use is never overwritten (%w)", name, path, fs.ErrExist)
+			return &taken{path}
 		}
 	}
 	return nil
 }
+
+// taken is the error for a key that would overwrite another.
+type taken struct{ path string }
+
+func (e *taken) Error() string {
+	return fmt.Sprintf("there is a key %s already: choose a new selector, since a key in use is never overwritten", e.path)
+}
+
+func (e *taken) Is(target error) bool { return target == fs.ErrExist }
 
 // access is who gets a new file: its mode, that of new folders, and the group, or
 // -1 for that of the process.
@@ -162,7 +171,7 @@ func syncFolder(folder string) error {
 func explainWrite(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return fmt.Errorf("there is a file %s already: choose a new selector, since a key in use is never overwritten (%w)", path, fs.ErrExist)
+		return &taken{path}
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("writing the key %s: %w; run this as root, or choose a folder of your own with --dir", path, err)
 	}

@@ -182,6 +182,18 @@ func TestSIG_027_WhoElseMayReadOrReplaceAKey(t *testing.T) {
 	}
 }
 
+func TestSIG_027_ALinkLeadsToAFolderThatIsJudgedToo(t *testing.T) {
+	dir := t.TempDir()
+	target := put(t, dir, "elsewhere/shared.pem", "rsa2048-pkcs8.pem", 0o600)
+	check(t, os.Chmod(filepath.Dir(target), 0o777))
+	check(t, os.MkdirAll(filepath.Join(dir, "keys", "example.com"), 0o755))
+	check(t, os.Symlink(target, filepath.Join(dir, "keys", "example.com", "s1.pem")))
+	_, err := Load(filepath.Join(dir, "keys"), "example.com", "s1")
+	if err == nil || !strings.Contains(err.Error(), "everybody may replace files in "+filepath.Dir(target)) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestConfigValidate(t *testing.T) {
 	for _, c := range []struct {
 		name string
