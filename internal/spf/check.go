@@ -39,10 +39,16 @@ type verdict struct {
 	domain      string      // the domain of that record
 }
 
-// exception is the end of an evaluation without a match: an error result and why.
+// exception is the end of a check_host() without a match: None or an error, and
+// why.
 type exception struct {
 	result Result
 	reason string
+}
+
+// verdict is what check_host() returns when evaluating this term gave x.
+func (x *exception) verdict(term string) verdict {
+	return verdict{result: x.result, reason: x.reason, mechanism: term}
 }
 
 func permError(format string, args ...any) *exception {
@@ -51,15 +57,15 @@ func permError(format string, args ...any) *exception {
 
 var errTimeout = fmt.Errorf("the check took longer than %v (RFC 7208 section 4.6.4)", Timeout)
 
-// evaluate fills in the outcome of checking out.Domain.
-func (out Outcome) evaluate(ctx context.Context, r Resolver, q Query, local string) Outcome {
+// evaluate checks local@domain, whose domain is in A-labels.
+func evaluate(ctx context.Context, r Resolver, q Query, local, domain string) Outcome {
 	ctx, cancel := context.WithTimeoutCause(ctx, Timeout, errTimeout)
 	defer cancel()
 	e := evaluation{
 		ctx: ctx, resolver: r, query: q,
 		// §5: a client on an IPv4-mapped address is an IPv4 client.
 		addr:   q.Addr.Unmap().WithZone(""),
-		sender: local + "@" + out.Domain, local: local, domain: out.Domain,
+		sender: local + "@" + domain, local: local, domain: domain,
 		helo:          q.Helo,
 		localUnusable: !isASCII(local),
 	}
@@ -67,10 +73,11 @@ func (out Outcome) evaluate(ctx context.Context, r Resolver, q Query, local stri
 	if !isASCII(q.Helo) {
 		e.helo, _ = message.DomainToASCII(q.Helo)
 	}
-	v := e.checkHost(out.Domain)
-	out.Result, out.Reason = v.result, v.reason
-	out.Lookups, out.VoidLookups = e.lookups, e.voids
-	out.Mechanism = v.mechanism
+	v := e.checkHost(domain)
+	out := Outcome{
+		Result: v.result, Domain: domain, Mechanism: v.mechanism, Reason: v.reason,
+		Lookups: e.lookups, VoidLookups: e.voids,
+	}
 	if len(out.Mechanism) > maxQuote {
 		out.Mechanism = out.Mechanism[:maxQuote] + "..."
 	}
@@ -85,23 +92,19 @@ func (out Outcome) evaluate(ctx context.Context, r Resolver, q Query, local stri
 // checkHost is check_host() of §4 for one domain: the one under check, or the
 // target of an include or redirect.
 func (e *evaluation) checkHost(domain string) verdict {
-	// §4.3, also for a target
-	if !strings.Contains(domain, ".") {
-		return verdict{result: None, reason: notQualified(domain)}
-	}
-	text, v := e.lookupRecord(domain)
-	if v != nil {
-		return *v
+	text, ex := e.lookupRecord(domain)
+	if ex != nil {
+		return ex.verdict("")
 	}
 	r, err := parseRecord(text)
 	if err != nil {
-		return verdict{result: PermError, reason: "syntax error in the SPF record of " + quote(domain) + ": " + err.Error()}
+		return permError("syntax error in the SPF record of %s: %v", quote(domain), err).verdict("")
 	}
 	for i := range r.terms {
 		t := &r.terms[i]
 		matched, ex := e.match(t, domain)
 		if ex != nil {
-			return verdict{result: ex.result, reason: ex.reason, mechanism: t.text}
+			return ex.verdict(t.text)
 		}
 		if matched {
 			return verdict{result: t.qualifier, mechanism: t.text, explanation: r.explanation, domain: domain}
@@ -111,17 +114,20 @@ func (e *evaluation) checkHost(domain string) verdict {
 	if r.redirect.text != "" {
 		return e.redirect(r.redirect, domain)
 	}
-	return verdict{result: Neutral, reason: "nothing in the SPF record of " + quote(domain) + " matched (RFC 7208 section 4.7)"}
+	return verdict{result: Neutral, reason: fmt.Sprintf("nothing in the SPF record of %s matched (RFC 7208 section 4.7)", quote(domain))}
 }
 
-// lookupRecord fetches the SPF record of a domain; the verdict is not nil if there
-// is not exactly one.
-func (e *evaluation) lookupRecord(domain string) (string, *verdict) {
+// lookupRecord fetches the SPF record of a domain. If there is not exactly one,
+// the exception says what check_host() returns.
+func (e *evaluation) lookupRecord(domain string) (string, *exception) {
+	// §4.3, which holds for a target too
+	if !strings.Contains(domain, ".") {
+		return "", notQualified(domain)
+	}
 	// §4.4: type TXT only
 	texts, err := e.resolver.LookupTXT(e.ctx, domain)
 	if err != nil {
-		ex := e.tempError(err)
-		return "", &verdict{result: ex.result, reason: ex.reason}
+		return "", e.tempError(err)
 	}
 	text, found := "", 0
 	for _, t := range texts {
@@ -132,32 +138,30 @@ func (e *evaluation) lookupRecord(domain string) (string, *verdict) {
 	}
 	switch found {
 	case 0:
-		return "", &verdict{result: None, reason: quote(domain) + " has no SPF record (RFC 7208 section 4.5)"}
+		return "", &exception{None, fmt.Sprintf("%s has no SPF record (RFC 7208 section 4.5)", quote(domain))}
 	case 1:
 		return text, nil
 	}
-	return "", &verdict{result: PermError, reason: fmt.Sprintf("%s has %d SPF records, one is allowed (RFC 7208 section 4.5)", quote(domain), found)}
+	return "", permError("%s has %d SPF records, one is allowed (RFC 7208 section 4.5)", quote(domain), found)
 }
 
 // redirect continues with the record of another domain (§6.1), and with that
 // record's exp= (§6.2).
 func (e *evaluation) redirect(target macroString, domain string) verdict {
 	term := "redirect=" + target.text
-	ex := e.countTerm()
-	name := ""
-	if ex == nil {
-		name, ex = e.targetName(target, domain)
+	if ex := e.countTerm(); ex != nil {
+		return ex.verdict(term)
+	}
+	name, ex := e.targetName(target, domain)
+	if ex == nil && name == "" {
+		ex = permError("%s makes no domain name to redirect to (RFC 7208 section 6.1)", quote(target.text))
 	}
 	if ex != nil {
-		return verdict{result: ex.result, reason: ex.reason, mechanism: term}
-	}
-	if name == "" {
-		return verdict{result: PermError, mechanism: term,
-			reason: quote(target.text) + " makes no domain name to redirect to (RFC 7208 section 6.1)"}
+		return ex.verdict(term)
 	}
 	v := e.checkHost(name)
 	if v.result == None {
-		return verdict{result: PermError, mechanism: term, reason: "the target of a redirect: " + v.reason}
+		return permError("the target of a redirect: %s", v.reason).verdict(term)
 	}
 	return v
 }

@@ -38,31 +38,38 @@ type identity struct {
 }
 
 func check(ctx context.Context, r Resolver, q Query, id identity) Outcome {
-	out := Outcome{Result: None, Identity: id.kind}
-	// RFC 8616 §4: U-labels are converted before anything else is done.
-	domain, ok := message.DomainToASCII(id.domain)
-	switch {
-	case id.domain == "":
-		out.Reason = fmt.Sprintf("there is no domain in %s (RFC 7208 section 4.3)", quote(id.given))
-		return out
-	case !ok:
-		out.Reason = fmt.Sprintf("%s is not a domain name (RFC 7208 section 4.3)", quote(id.domain))
-		return out
-	case !strings.Contains(domain, "."):
-		out.Reason = notQualified(domain)
-		return out
+	domain, ex := id.checkable()
+	if ex == nil && !q.Addr.IsValid() {
+		ex = &exception{None, "the client's address is not known"}
 	}
-	out.Domain = domain
-	if !q.Addr.IsValid() {
-		out.Reason = "the client's address is not known"
-		return out
+	if ex != nil {
+		return Outcome{Result: ex.result, Identity: id.kind, Domain: domain, Reason: ex.reason}
 	}
 	if id.local == "" {
 		id.local = "postmaster" // §4.3
 	}
-	return out.evaluate(ctx, r, q, id.local)
+	out := evaluate(ctx, r, q, id.local, domain)
+	out.Identity = id.kind
+	return out
 }
 
-func notQualified(domain string) string {
-	return fmt.Sprintf("%s is not a fully qualified domain name (RFC 7208 section 4.3)", quote(domain))
+// checkable returns the identity's domain in A-labels, if the DNS can be asked for
+// its record (§4.3).
+func (id identity) checkable() (string, *exception) {
+	if id.domain == "" {
+		return "", &exception{None, fmt.Sprintf("there is no domain in %s (RFC 7208 section 4.3)", quote(id.given))}
+	}
+	// RFC 8616 §4: U-labels are converted before anything else is done.
+	domain, ok := message.DomainToASCII(id.domain)
+	if !ok {
+		return "", &exception{None, fmt.Sprintf("%s is not a domain name (RFC 7208 section 4.3)", quote(id.domain))}
+	}
+	if !strings.Contains(domain, ".") {
+		return "", notQualified(domain)
+	}
+	return domain, nil
+}
+
+func notQualified(domain string) *exception {
+	return &exception{None, fmt.Sprintf("%s is not a fully qualified domain name (RFC 7208 section 4.3)", quote(domain))}
 }

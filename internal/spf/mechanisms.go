@@ -91,6 +91,7 @@ func (e *evaluation) matchMX(t *term, name string) (bool, *exception) {
 	if len(hosts) > maxMXHosts {
 		return false, permError("%s has %d MX hosts, at most %d are allowed (RFC 7208 section 4.6.4)", quote(name), len(hosts), maxMXHosts)
 	}
+	asked, found := 0, 0
 	for _, host := range hosts {
 		host = withoutDot(host)
 		if !usableName(host) {
@@ -103,6 +104,11 @@ func (e *evaluation) matchMX(t *term, name string) (bool, *exception) {
 		if e.anyMatches(addrs, t.bits) {
 			return true, nil
 		}
+		asked++
+		found += len(addrs)
+	}
+	if asked > 0 && found == 0 {
+		return false, e.countVoid()
 	}
 	return false, nil
 }

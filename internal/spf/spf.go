@@ -14,11 +14,11 @@
 //   - A target name that no DNS query can ask for (an empty label, one over 63
 //     octets, a control character) makes its mechanism not match; an include or
 //     a redirect with one is a permerror (§4.8, §5.2, §6.1).
-//   - A void look-up is one of a term's own: the addresses of a, the MX of mx,
-//     the A of exists, the PTR of ptr and %{p}. (Of include and redirect, finding
-//     nothing is an error by itself.) The host names that mx and ptr lead to do
-//     not count: an MX host with one address family is nobody's mistake, and
-//     §4.6.4 speaks of terms.
+//   - Void look-ups are counted by terms, as §4.6.4 has it: a term is void when
+//     its name has no record, and an mx also when none of its hosts has an address
+//     of the client's family. An MX host or a PTR name without one is not counted
+//     by itself; hosts with one family are common. For include and redirect,
+//     finding nothing is an error anyway.
 //   - More than ten MX hosts are a permerror before any is asked for, whichever
 //     would have matched, so that the order of the answer does not matter.
 //   - The PTR names of the client are asked for once in an evaluation. Only those
@@ -134,6 +134,6 @@ type Outcome struct {
 	// Explanation is the domain owner's text for a Fail, a third party's words
 	// (§6.2, §11.5.2); "" when there is none, or none was asked for.
 	Explanation string
-	// Lookups and VoidLookups count as §4.6.4 does.
+	// Lookups and VoidLookups are the terms counted towards the limits of §4.6.4.
 	Lookups, VoidLookups int
 }
