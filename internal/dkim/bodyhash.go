@@ -3,12 +3,17 @@ package dkim
 import (
 	"encoding/binary"
 	"hash"
+	"math/bits"
 )
 
 const (
 	// gather is how many octets of short runs are put together for the hash, which
 	// is slow in small pieces; longer runs go to it from where they are.
 	gather = 2048
+	// minBlock and maxBlock bound how much text is reduced at a time.
+	minBlock, maxBlock = 32, 1024
+	// minRun is how long a run has to be to be worth looking for.
+	minRun = 16
 	// direct is the length from which a run is worth a call of its own.
 	direct = 512
 )
@@ -30,8 +35,9 @@ type BodyHash struct {
 	blank    bool  // white space, perhaps at the end of a line
 	cr       bool  // a CR, after the white space, perhaps half a line end
 
-	used int
-	buf  [gather]byte
+	used  int
+	buf   [gather]byte
+	block [maxBlock]byte
 }
 
 // mark is a place in the canonical body up to which somebody wants the hash.
@@ -135,35 +141,68 @@ func (b *BodyHash) writeSimple(p []byte) {
 // elsewhere a run of it becomes one blank.
 func (b *BodyHash) writeRelaxed(p []byte) {
 	p = b.decide(p)
+	size := minBlock
 	for len(p) > 0 {
 		n := unchangedRun(p)
-		run := p[:n]
-		p = p[n:]
-		if len(p) == 0 && run[n-1] == '\r' {
+		if n == len(p) && p[n-1] == '\r' {
 			b.cr = true
-			run = run[:n-1]
-		}
-		b.lines(run)
-		if len(p) == 0 {
+			b.lines(p[:n-1])
 			return
 		}
-		// Here is white space that does not stay as it is.
-		n = 1
-		for n < len(p) && isWSP(p[n]) {
-			n++
+		b.lines(p[:n])
+		p = p[n:]
+		if len(p) < 3 {
+			break
 		}
-		if n == len(p) || n+1 == len(p) && p[n] == '\r' {
-			b.blank, b.cr = true, n < len(p)
-			return
+		// Here is white space that does not stay as it is. Where such places are
+		// close together, looking for them costs more than not to.
+		if n >= minRun {
+			size = minBlock
+			p = b.skip(p)
+			continue
 		}
+		size = min(2*size, maxBlock)
+		n = min(len(p)-2, size)
+		if p[n-1] == '\r' {
+			n-- // not between CR and LF; p begins with white space, so n stays above 0
+		}
+		b.lines(b.block[:reduce(&b.block, p[:n+2])])
+		p = p[n:]
+	}
+	b.tail(p)
+}
+
+// skip takes the run of white space at the beginning of p, as far as it can be
+// decided, and returns the rest.
+func (b *BodyHash) skip(p []byte) []byte {
+	n := 1
+	for n < len(p) && isWSP(p[n]) {
+		n++
+	}
+	switch {
+	case n+1 >= len(p):
+		b.tail(p)
+		return nil
+	case p[n] == '\r' && p[n+1] == '\n':
+		return p[n:]
+	case p[n] != '\r' && p[n-1] == ' ':
+		return p[n-1:]
+	}
+	b.text(oneBlank)
+	return p[n:]
+}
+
+// tail takes the end of a piece: white space and at most one octet after it.
+func (b *BodyHash) tail(p []byte) {
+	for i, c := range p {
 		switch {
-		case p[n] != '\r' && p[n-1] == ' ':
-			p = p[n-1:]
-		case p[n] == '\r' && p[n+1] == '\n':
-			p = p[n:]
+		case isWSP(c):
+			b.blank = true
+		case c == '\r':
+			b.cr = true
 		default:
-			b.text(oneBlank)
-			p = p[n:]
+			b.flushUndecided()
+			b.text(p[i : i+1])
 		}
 	}
 }
@@ -270,35 +309,64 @@ func (b *BodyHash) mark() {
 	}
 }
 
+// What reduce has to know of an octet: what it becomes, and its class above that.
+const (
+	classBlank = 1 << (8 + iota)
+	classCR
+	classLF
+)
+
+var octets = func() (table [256]uint16) {
+	for c := range table {
+		table[c] = uint16(c)
+	}
+	table[' '] |= classBlank
+	table['\t'] = ' ' | classBlank
+	table['\r'] |= classCR
+	table['\n'] |= classLF
+	return table
+}()
+
+// reduce writes the relaxed form of p without its last two octets, which it only
+// looks at, and returns its length. White space goes away where more of it or a
+// line end follows, so nothing needs to be remembered. It does not branch: text
+// that is indented at random would make it guess wrong all the time.
+func reduce(dst *[maxBlock]byte, p []byte) int {
+	n := 0
+	here, next := octets[p[0]], octets[p[1]]
+	for _, c := range p[2:] {
+		after := octets[c]
+		dst[n&(maxBlock-1)] = byte(here)
+		lineEnd := next & (after >> 1) & classCR >> 1
+		drop := here & (next | lineEnd) & classBlank >> 8
+		n += int(1 - drop)
+		here, next = next, after
+	}
+	return n
+}
+
 // unchangedRun returns how many octets at the beginning of p stand unchanged in
 // the relaxed body, as far as their neighbours in p show: it stops at a tab, and
-// at a blank that is followed by white space, a CR or the end of p. Eight octets
-// are looked at in one step; what looks suspicious there is looked at singly.
+// at a blank that is followed by white space, a CR or the end of p.
 func unchangedRun(p []byte) int {
-	const (
-		ones = 0x0101010101010101
-		high = 0x8080808080808080
-	)
 	i := 0
-	for i+9 <= len(p) {
-		q := p[i : i+9]
-		here, next := binary.LittleEndian.Uint64(q), binary.LittleEndian.Uint64(q[1:])
-		tab, blank := here^ones*'\t', here^ones*' '
-		// The high bit of an octet is set where it is a tab, where it is a blank,
-		// and where its successor is a blank or a control. Carries may set a bit too
-		// many, above a right one.
-		tab = (tab - ones) &^ tab
-		blank = (blank - ones) &^ blank
-		low := (next - ones*(' '+1)) &^ next
-		if (tab|blank&low)&high == 0 {
-			i += 8
+	for i+17 <= len(p) {
+		q := p[i : i+17]
+		first := stays(binary.LittleEndian.Uint64(q), binary.LittleEndian.Uint64(q[1:]))
+		second := stays(binary.LittleEndian.Uint64(q[8:]), binary.LittleEndian.Uint64(q[9:]))
+		if first&second&high == high {
+			i += 16
 			continue
 		}
-		for end := i + 8; i < end; i++ {
-			if changes(p[i], p[i+1]) {
-				return i
-			}
+		if first&high == high {
+			i += 8
+			first = second
 		}
+		i += bits.TrailingZeros64(^first&high) / 8
+		if changes(p[i], p[i+1]) {
+			return i
+		}
+		i++
 	}
 	for ; i+1 < len(p); i++ {
 		if changes(p[i], p[i+1]) {
@@ -309,6 +377,23 @@ func unchangedRun(p []byte) int {
 		return i
 	}
 	return len(p)
+}
+
+const (
+	ones = 0x0101010101010101
+	high = 0x80 * ones
+	rest = 0x7f * ones
+)
+
+// stays looks at eight octets at once, and at their neighbours. The high bit of
+// each octet is set unless it is a tab, or a blank with a control or a blank
+// after it.
+func stays(here, next uint64) uint64 {
+	h := here & rest
+	notTab := (h ^ ones*'\t') + rest
+	notBlank := (h ^ ones*' ') + rest
+	graphic := next&rest + ones*(0x7f-' ') | next
+	return notTab&(notBlank|graphic) | here
 }
 
 // changes reports whether an octet does not simply stay before this neighbour.

@@ -16,8 +16,8 @@
 //   - Fields that may stand only once and stand more often than was signed leave
 //     the result alone: the signature is valid, and §8.15 leaves the judgement to
 //     whoever uses it. Outcome.Uncovered names them.
-//   - A signature that does not pass under a key with t=y is none: the message
-//     is as if unsigned (§3.6.1). One that passes stays pass, and is marked.
+//   - Under a key with t=y, Outcome.Result is what was found and Testing is set;
+//     Outcome.Effective makes none of what did not pass (§3.6.1).
 //   - Signatures over the limit are neutral, not evaluated. Those that could align
 //     with the author's domain are evaluated first, so that others on top of them
 //     hide nothing, and those with mistakes do not count.

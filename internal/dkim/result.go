@@ -9,8 +9,8 @@ import (
 type Result string
 
 const (
-	// None: there is no signature, or one to be treated as if it were not there,
-	// because its key is marked as a test (t=y) and it did not pass.
+	// None: there is no signature, or one to be treated as if it were not there.
+	// Only Outcome.Effective returns it.
 	None Result = "none"
 	// Pass: body hash and signature are right. Outcome.Testing may still be set.
 	Pass Result = "pass"
@@ -69,7 +69,8 @@ type Options struct {
 	// Signatures that could align with one come first when there are too many.
 	AuthorDomains []string
 	// AllowSHA1 and AllowMissingV accept what RFC 8301 §3.1 and RFC 6376 §6.1.1
-	// forbid. They serve only to read old test messages.
+	// forbid: rsa-sha1, and the signatures of the drafts before RFC 4871, with no
+	// v= or a v= of 0.5, and q=dns. They serve only to read old test messages.
 	AllowSHA1, AllowMissingV bool
 }
 
@@ -96,8 +97,7 @@ type Outcome struct {
 	B string
 	// KeyBits is the size of the key that was used, 0 if none was.
 	KeyBits int
-	// Testing says that the key is marked t=y: its owner asks that nothing be made
-	// of the signature.
+	// Testing says that the key is marked t=y: see Effective.
 	Testing bool
 	// Length is l=, the octets of the canonical body that are signed; -1 for all.
 	Length int64
@@ -107,4 +107,15 @@ type Outcome struct {
 	Uncovered []string
 	// Err is the resolver's error behind a TempError, for the log.
 	Err error
+}
+
+// Effective is the result to act upon. §3.6.1: mail signed under a key marked as a
+// test (t=y) is not treated differently from unsigned mail, even if the signature
+// fails. So whatever is not pass is none then; what passes keeps its credit, as
+// everywhere in practice, and should be shown with the word "testing".
+func (o Outcome) Effective() Result {
+	if o.Testing && o.Result != Pass {
+		return None
+	}
+	return o.Result
 }

@@ -187,7 +187,7 @@ func (s *Signature) identify(tags *sigTags) {
 
 func (s *Signature) readVersion(tags *sigTags, opt Options) error {
 	switch {
-	case !tags.v.set && opt.AllowMissingV:
+	case opt.AllowMissingV && (!tags.v.set || strings.HasPrefix(tags.v.value, "0.")):
 		return nil
 	case !tags.v.set:
 		return errNoVersion
@@ -252,14 +252,15 @@ func canonicalization(name string) Canonicalization {
 	return ""
 }
 
-func (s *Signature) readQuery(tags *sigTags, _ Options) error {
+func (s *Signature) readQuery(tags *sigTags, opt Options) error {
 	if !tags.q.set {
 		return nil
 	}
 	// §3.5: unknown methods are ignored.
 	known := false
 	list(tags.q.value, func(method string) bool {
-		known = message.EqualFold(method, "dns/txt")
+		// The drafts before RFC 4871, which had no v=, had no options either.
+		known = message.EqualFold(method, "dns/txt") || opt.AllowMissingV && method == "dns"
 		return !known
 	})
 	if !known {
