@@ -68,22 +68,22 @@ func readReply(m *wire.Msg, name string, rrtype uint16) (step, error) {
 	s := step{ttl: maxTTL}
 	at := name
 	for {
-		records, alias, ttl, err := ownedBy(m.Answer, at, rrtype)
+		has, err := ownedBy(m.Answer, at, rrtype)
 		if err != nil {
 			return s, err
 		}
-		s.ttl = min(s.ttl, ttl)
-		if len(records) > 0 {
-			s.answer, err = collect(records)
+		s.ttl = min(s.ttl, has.ttl)
+		if len(has.records) > 0 {
+			s.answer, err = collect(has.records)
 			return s, err
 		}
-		if alias == "" {
+		if has.alias == "" {
 			break
 		}
 		if s.aliases++; s.aliases > maxCNAMEs {
 			return s, errAliases
 		}
-		at = alias
+		at = has.alias
 	}
 	soa := negativeTTL(m)
 	switch {
@@ -102,11 +102,17 @@ func readReply(m *wire.Msg, name string, rrtype uint16) (step, error) {
 	return s, nil
 }
 
-// ownedBy returns a name's records of the type; or if it has none, where its CNAME
-// points to. The TTL is the lowest of the records returned or passed.
-func ownedBy(section []wire.RR, name string, rrtype uint16) (records []wire.RR, alias string, ttl time.Duration, err error) {
-	ttl = maxTTL
-	aliasTTL := ttl
+// owned is what a reply says of one name: its records of the type, or if it has
+// none, where its CNAME points to. The TTL is the lowest of what is given.
+type owned struct {
+	records []wire.RR
+	alias   string
+	ttl     time.Duration
+}
+
+func ownedBy(section []wire.RR, name string, rrtype uint16) (owned, error) {
+	has, alias := owned{ttl: maxTTL}, owned{ttl: maxTTL}
+	var bad error
 	for _, rr := range section {
 		h := rr.Header()
 		if h.Class != wire.ClassINET || h.Rrtype != rrtype && h.Rrtype != wire.TypeCNAME {
@@ -116,19 +122,19 @@ func ownedBy(section []wire.RR, name string, rrtype uint16) (records []wire.RR, 
 			continue
 		}
 		if h.Rrtype == rrtype {
-			records = append(records, rr)
-			ttl = min(ttl, seconds(h.Ttl))
+			has.records = append(has.records, rr)
+			has.ttl = min(has.ttl, seconds(h.Ttl))
 		} else if cname, ok := rr.(*wire.CNAME); ok {
-			aliasTTL = seconds(h.Ttl)
-			if alias, ok = rawName(cname.Target); !ok {
-				err = fmt.Errorf("the CNAME of %q points to %q, which cannot be asked for", name, cname.Target)
+			alias.ttl = seconds(h.Ttl)
+			if alias.alias, ok = rawName(cname.Target); !ok {
+				bad = fmt.Errorf("the CNAME of %q points to %q, which cannot be asked for", name, cname.Target)
 			}
 		}
 	}
-	if len(records) == 0 {
-		return nil, alias, aliasTTL, err
+	if len(has.records) > 0 {
+		return has, nil
 	}
-	return records, "", ttl, nil
+	return alias, bad
 }
 
 // seconds is a TTL; one with the highest bit set is 0 (RFC 2181 §8).

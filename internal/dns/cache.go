@@ -1,7 +1,6 @@
 package dns
 
 import (
-	"context"
 	"hash/maphash"
 	"sync"
 	"time"
@@ -46,14 +45,6 @@ type entry struct {
 	expires time.Time
 	size    int
 	used    bool // since the hand last passed
-}
-
-// flight is one question on its way, and those who wait for its answer.
-type flight struct {
-	done    chan struct{} // closed when answer is set
-	answer  *answer
-	waiters int
-	cancel  context.CancelFunc
 }
 
 func (c *cache) init() {

@@ -26,8 +26,7 @@ type Config struct {
 // Defaults is the section when nothing is written.
 func Defaults() Config { return Config{Timeout: 2 * time.Second, Tries: 3} }
 
-// The bounds of the configuration. With more patience than the longest a check
-// would hold up the SMTP session beyond the client's.
+// The bounds of the configuration. More patience would outlast the SMTP client's.
 const (
 	minTimeout, maxTimeout = 50 * time.Millisecond, 30 * time.Second
 	maxTries               = 10

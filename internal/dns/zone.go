@@ -97,7 +97,8 @@ func (z *Zone) AddCNAME(name, target string) {
 }
 
 // Fail makes look-ups of a name fail. rrtype is a type ("TXT"); "" means every
-// type that has no records here. NXDomain is for all types, whatever rrtype says.
+// type that has no records here, and so does a type that is not known. NXDomain is
+// for all types, whatever rrtype says.
 func (z *Zone) Fail(name, rrtype string, how Failure) {
 	t := uint16(anyType)
 	if how != NXDomain {

@@ -1,0 +1,90 @@
+package dns
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	wire "github.com/miekg/dns"
+)
+
+// restTime is how long a server that did not answer is asked after the others.
+const restTime = 30 * time.Second
+
+// server is one resolver and its health.
+type server struct {
+	addr  netip.AddrPort
+	rests atomic.Int64 // Unix nanoseconds until which the others are asked first
+}
+
+// ask puts one question to the servers in turn until one has an answer, as long as
+// there are tries left of those for the whole look-up. A server that has said that
+// it cannot answer is not asked again.
+func (r *Resolver) ask(ctx context.Context, k key, failures *int) (step, error) {
+	order := r.order()
+	var last error
+	for i := 0; *failures < r.tries && len(order) > 0; *failures++ {
+		i %= len(order)
+		srv := order[i]
+		m, err := exchange(ctx, srv.addr, k, r.timeout)
+		if ctx.Err() != nil {
+			return step{}, cmp.Or(r.closed(), last, errTimeout)
+		}
+		if err != nil {
+			srv.rests.Store(r.now().Add(restTime).UnixNano())
+			last = fmt.Errorf("%s: %w", srv.addr, err)
+			i++
+			continue
+		}
+		srv.rests.Store(0)
+		st, err := judge(m, k)
+		if err == nil {
+			return st, nil
+		}
+		last = fmt.Errorf("%s: %w", srv.addr, err)
+		order = slices.Delete(order, i, i+1)
+	}
+	return step{}, cmp.Or(last, errTimeout)
+}
+
+// judge reads a reply, if it is one that answers.
+func judge(m *wire.Msg, k key) (step, error) {
+	if m.Rcode != wire.RcodeSuccess && m.Rcode != wire.RcodeNameError {
+		return step{}, fmt.Errorf("the server answered %s", rcodeText(m.Rcode))
+	}
+	return readReply(m, k.name, k.rrtype)
+}
+
+func rcodeText(rcode int) string {
+	if s, ok := wire.RcodeToString[rcode]; ok {
+		return s
+	}
+	return fmt.Sprintf("with rcode %d", rcode)
+}
+
+// order returns the servers: as configured, but those that rest at the end, the one
+// that has rested longest first.
+func (r *Resolver) order() []*server {
+	now := r.now().UnixNano()
+	rest := func(s *server) int64 {
+		if until := s.rests.Load(); until > now {
+			return until
+		}
+		return 0
+	}
+	out := slices.Clone(r.servers)
+	slices.SortStableFunc(out, func(a, b *server) int {
+		switch x, y := rest(a), rest(b); {
+		case x < y:
+			return -1
+		case x > y:
+			return 1
+		}
+		return 0
+	})
+	return out
+}
