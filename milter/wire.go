@@ -69,12 +69,15 @@ func (r *reader) next() (gomilter.Code, error) {
 		}
 	}
 	r.armed = false
-	if err := r.need(5); err != nil {
+	if err := r.need(4); err != nil {
 		return 0, err
 	}
 	size := binary.BigEndian.Uint32(r.buf[r.r:])
 	if size == 0 || size > maxPacket {
 		return 0, fmt.Errorf("packet of %d octets, from 1 to %d are possible: this is no milter client", size, maxPacket)
+	}
+	if err := r.need(5); err != nil {
+		return 0, err
 	}
 	command := gomilter.Code(r.buf[r.r+4])
 	r.r += 5

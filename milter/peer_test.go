@@ -1,0 +1,403 @@
+package milter
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	gomilter "github.com/emersion/go-milter"
+
+	"signpost/internal/message"
+)
+
+// handler is a signer and a verifier that remember what they were told.
+type handler struct {
+	mu      sync.Mutex
+	ours    func(env message.Envelope) (bool, string)
+	begin   func(ctx context.Context, env message.Envelope)
+	header  func(env message.Envelope, h message.Header) bool
+	body    func(chunk []byte) bool
+	end     func(ctx context.Context, env message.Envelope, h message.Header) message.Outcome
+	letters []*letter // one for each message that was begun
+}
+
+// letter is what the handler was told of one message.
+type letter struct {
+	handler *handler
+	ctx     context.Context
+	signed  bool
+	first   message.Envelope // at MAIL
+	env     message.Envelope // at end of header
+	head    message.Header
+	text    []byte
+	chunks  int
+	ended   bool
+}
+
+func (h *handler) Ours(env message.Envelope) (bool, string) {
+	if h.ours != nil {
+		return h.ours(env)
+	}
+	return env.AuthAuthen != "", "login " + env.AuthAuthen
+}
+
+func (h *handler) Sign(ctx context.Context, env message.Envelope) Transaction {
+	return h.start(ctx, env, true)
+}
+
+func (h *handler) Verify(ctx context.Context, env message.Envelope) Transaction {
+	return h.start(ctx, env, false)
+}
+
+func (h *handler) start(ctx context.Context, env message.Envelope, signed bool) Transaction {
+	if h.begin != nil {
+		h.begin(ctx, env)
+	}
+	l := &letter{handler: h, ctx: ctx, signed: signed, first: env}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.letters = append(h.letters, l)
+	return l
+}
+
+func (l *letter) Header(env message.Envelope, h message.Header) bool {
+	l.env, l.head = env, h
+	if l.handler.header != nil {
+		return l.handler.header(env, h)
+	}
+	return true
+}
+
+func (l *letter) Body(chunk []byte) bool {
+	l.text = append(l.text, chunk...)
+	l.chunks++
+	if l.handler.body != nil {
+		return l.handler.body(chunk)
+	}
+	return true
+}
+
+func (l *letter) End() message.Outcome {
+	l.ended = true
+	if l.handler.end != nil {
+		return l.handler.end(l.ctx, l.env, l.head)
+	}
+	return message.Outcome{Disposition: message.Accept}
+}
+
+func (h *handler) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.letters)
+}
+
+func (h *handler) last(t testing.TB) *letter {
+	t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.letters) == 0 {
+		t.Fatal("no message was begun")
+	}
+	return h.letters[len(h.letters)-1]
+}
+
+func (h *handler) generation() *Generation { return &Generation{Signer: h, Verifier: h} }
+
+// logged is a log that a test can read.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// line returns the one line that has all the words.
+func (l *logged) line(t testing.TB, words ...string) string {
+	t.Helper()
+	var found []string
+next:
+	for line := range strings.Lines(l.String()) {
+		for _, w := range words {
+			if !strings.Contains(line, w) {
+				continue next
+			}
+		}
+		found = append(found, line)
+	}
+	if len(found) != 1 {
+		t.Fatalf("%d lines with %q in the log:\n%s", len(found), words, l)
+	}
+	return found[0]
+}
+
+// packet is one packet of either side.
+type packet struct {
+	code byte
+	data string
+}
+
+// peer is an MTA that sends what it is told, packet by packet.
+type peer struct {
+	t       testing.TB
+	conn    net.Conn
+	in      *bufio.Reader
+	log     *logged
+	handler *handler
+	server  *Server
+	done    chan struct{} // closed when the session has ended
+}
+
+func testServer(cfg Config, h *handler, log *logged) *Server {
+	return NewServer(cfg, h.generation(), slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+}
+
+// dial starts a session with a server of its own; change may alter the configuration.
+func dial(t testing.TB, h *handler, change ...func(*Config)) *peer {
+	cfg := Defaults()
+	for _, c := range change {
+		c(&cfg)
+	}
+	log := &logged{}
+	return join(t, testServer(cfg, h, log), h, log)
+}
+
+// join starts a session with a server.
+func join(t testing.TB, server *Server, h *handler, log *logged) *peer {
+	ours, theirs := net.Pipe()
+	p := &peer{t: t, conn: theirs, log: log, handler: h, server: server, done: make(chan struct{})}
+	p.in = bufio.NewReader(&eager{conn: theirs})
+	s := newSession(server, ours, message.RoleAuto, "test")
+	go func() {
+		defer close(p.done)
+		s.run()
+	}()
+	t.Cleanup(func() { theirs.Close(); <-p.done })
+	return p
+}
+
+// eager reads ahead, so that neither side of a pipe blocks the other.
+type eager struct {
+	conn   net.Conn
+	once   sync.Once
+	mu     sync.Mutex
+	more   chan struct{}
+	data   []byte
+	failed error
+}
+
+func (e *eager) start() {
+	e.once.Do(func() {
+		e.more = make(chan struct{}, 1)
+		go func() {
+			buf := make([]byte, 32<<10)
+			for {
+				n, err := e.conn.Read(buf)
+				e.mu.Lock()
+				e.data = append(e.data, buf[:n]...)
+				e.failed = err
+				e.mu.Unlock()
+				select {
+				case e.more <- struct{}{}:
+				default:
+				}
+				if err != nil {
+					return
+				}
+			}
+		}()
+	})
+}
+
+func (e *eager) Read(p []byte) (int, error) {
+	e.start()
+	for {
+		e.mu.Lock()
+		if len(e.data) > 0 {
+			n := copy(p, e.data)
+			e.data = e.data[n:]
+			e.mu.Unlock()
+			return n, nil
+		}
+		err := e.failed
+		e.mu.Unlock()
+		if err != nil {
+			return 0, err
+		}
+		<-e.more
+	}
+}
+
+func encode(code byte, data string) []byte {
+	out := binary.BigEndian.AppendUint32(nil, uint32(len(data)+1))
+	return append(append(out, code), data...)
+}
+
+// send sends one packet.
+func (p *peer) send(code gomilter.Code, data ...string) {
+	p.t.Helper()
+	p.raw(encode(byte(code), strings.Join(data, "")))
+}
+
+func (p *peer) raw(data []byte) {
+	p.t.Helper()
+	p.in.Peek(0)
+	if _, err := p.conn.Write(data); err != nil {
+		p.t.Fatalf("sending: %v\n%s", err, p.log)
+	}
+}
+
+// receive returns the next packet of the filter.
+func (p *peer) receive() packet {
+	p.t.Helper()
+	got, err := p.tryReceive()
+	if err != nil {
+		p.t.Fatalf("receiving: %v\n%s", err, p.log)
+	}
+	return got
+}
+
+func (p *peer) tryReceive() (packet, error) {
+	var head [5]byte
+	if _, err := io.ReadFull(p.in, head[:]); err != nil {
+		return packet{}, err
+	}
+	data := make([]byte, binary.BigEndian.Uint32(head[:])-1)
+	if _, err := io.ReadFull(p.in, data); err != nil {
+		return packet{}, err
+	}
+	return packet{head[4], string(data)}, nil
+}
+
+// want receives one packet and holds it to the code.
+func (p *peer) want(code gomilter.ActionCode) {
+	p.t.Helper()
+	if got := p.receive(); got.code != byte(code) {
+		p.t.Fatalf("answer %q %q, want %q\n%s", got.code, got.data, code, p.log)
+	}
+}
+
+// closed waits until the filter closes the connection without another word.
+func (p *peer) closed() {
+	p.t.Helper()
+	if got, err := p.tryReceive(); err == nil {
+		p.t.Fatalf("answer %q %q, want none", got.code, got.data)
+	}
+	<-p.done
+}
+
+const (
+	allActions = 0x1ff
+	allSteps   = 0x1fffff
+	// noReplies are the steps with an answer to everything, and no other feature.
+	oldSteps = 0x7f
+)
+
+func offer(version, actions, steps uint32) string {
+	b := binary.BigEndian.AppendUint32(nil, version)
+	b = binary.BigEndian.AppendUint32(b, actions)
+	return string(binary.BigEndian.AppendUint32(b, steps))
+}
+
+// hello negotiates and connects as Postfix does.
+func (p *peer) hello() {
+	p.t.Helper()
+	p.send(gomilter.CodeOptNeg, offer(6, allActions, allSteps))
+	if got := p.receive(); got.code != byte(gomilter.CodeOptNeg) {
+		p.t.Fatalf("answer to the options: %q", got.code)
+	}
+	p.connect()
+}
+
+func (p *peer) connect() {
+	p.t.Helper()
+	p.send(gomilter.CodeMacro, "Cj\x00mx.example.net\x00{daemon_name}\x00smtpd\x00")
+	p.send(gomilter.CodeConn, "client.example.com\x004\x10\x00192.0.2.1\x00")
+	p.send(gomilter.CodeHelo, "client.example.com\x00")
+}
+
+// envelope sends MAIL and RCPT.
+func (p *peer) envelope(sender string, recipients ...string) {
+	p.t.Helper()
+	p.send(gomilter.CodeMail, "<"+sender+">\x00")
+	p.want(gomilter.ActContinue)
+	for _, r := range recipients {
+		p.send(gomilter.CodeRcpt, "<"+r+">\x00")
+	}
+}
+
+// fields sends header fields, "Name: value" each, as an MTA that keeps the blank.
+func (p *peer) fields(fields ...string) {
+	p.t.Helper()
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, ":")
+		p.send(gomilter.CodeHeader, name, "\x00", value, "\x00")
+	}
+	p.send(gomilter.CodeEOH)
+}
+
+// end sends the end of message and returns the answers up to the final one.
+func (p *peer) end() []packet {
+	p.t.Helper()
+	p.send(gomilter.CodeEOB)
+	return p.answers()
+}
+
+func (p *peer) answers() []packet {
+	p.t.Helper()
+	var got []packet
+	for {
+		one := p.receive()
+		got = append(got, one)
+		if strings.IndexByte("acdrty", one.code) >= 0 {
+			return got
+		}
+	}
+}
+
+// codes are the letters of the packets.
+func codes(packets []packet) string {
+	var b strings.Builder
+	for _, p := range packets {
+		b.WriteByte(p.code)
+	}
+	return b.String()
+}
+
+// message sends one whole message and returns the answers.
+func (p *peer) message(sender, body string, fields ...string) []packet {
+	p.t.Helper()
+	p.envelope(sender, "b@example.net")
+	p.fields(fields...)
+	if body != "" {
+		p.send(gomilter.CodeBody, body)
+	}
+	return p.end()
+}
+
+// eventually waits for what another goroutine does.
+func eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !done(); {
+		if time.Now().After(deadline) {
+			t.Fatal("never: ", what)
+		}
+		<-time.After(time.Millisecond)
+	}
+}
