@@ -75,8 +75,10 @@ func lastAt(path string) (at int, ok bool) {
 }
 
 // plainDomain reports that nothing follows the "@" that could begin another
-// local part or hide part of the name.
-func plainDomain(s string) bool { return !strings.ContainsAny(s, "\"\\ ") }
+// local part or hide part of the name; colons stand in address literals only.
+func plainDomain(s string) bool {
+	return !strings.ContainsAny(s, "\"\\ ") && (strings.HasPrefix(s, "[") || !strings.Contains(s, ":"))
+}
 
 // isControl says of an octet that no text of a mail header has it (RFC 5322
 // §2.2): C0 controls, among them NUL, CR, LF and tab, and DEL.

@@ -34,6 +34,8 @@ func TestSplitPath(t *testing.T) {
 		{"a NUL", "a@good.example\x00@evil.example", "a@good.example\x00@evil.example", ""},
 		{"a line end inside quotes", "\"a\r\nb\"@evil.example", "\"a\r\nb\"@evil.example", ""},
 		{"a backslash at the end", `a@x.example\`, `a@x.example\`, ""},
+		{"a colon behind the @", "a@x.example:25", "a@x.example:25", ""},
+		{"a route and a colon", "@:@:", "@:", ""},
 		{"an empty domain", "a@", "a", ""},
 		{"a U-label stays", "jürgen@bücher.example", "jürgen", "bücher.example"},
 	}
