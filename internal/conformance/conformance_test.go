@@ -162,6 +162,14 @@ func TestExceptions(t *testing.T) {
 	}
 }
 
+func TestTheSummaryFindsTestsByTheirNames(t *testing.T) {
+	for name, want := range map[string]bool{"TestConformance": true, "TestSPF_001_publishedSuites/x": true, "TestSPF/suite": false} {
+		if summarized(name) != want {
+			t.Errorf("%s: %v", name, !want)
+		}
+	}
+}
+
 func TestRunPassesOverAnException(t *testing.T) {
 	s := load(t, mine)
 	t.Chdir(t.TempDir())
@@ -170,7 +178,7 @@ func TestRunPassesOverAnException(t *testing.T) {
 	}
 	write(t, "testdata/exceptions-mine.txt", "two\tRFC 1 §2\n")
 	ran := 0
-	Run(t, s, s.Cases, func(_ testing.TB, c Case) error {
+	run(t, s, s.Cases, func(_ testing.TB, c Case) error {
 		if ran++; c.ID == "two" {
 			return errors.New("on purpose")
 		}
