@@ -80,15 +80,11 @@ type daemon struct {
 // ourKeys.
 func startDaemon(t *testing.T, c config) *daemon {
 	t.Helper()
-	bin, err := binary()
-	check(t, err)
 	d := &daemon{dir: folder(t), listen: c.Listen[0], done: make(chan struct{})}
 	uid, gid := ids(t, "nobody", "postfix")
 	d.keys(t, uid, gid)
 	d.configure(t, c)
-	d.cmd = exec.Command(bin, "serve", "--config", d.path("signpost.yaml"))
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
-	d.cmd.Dir = "/"
+	d.cmd = signpost(t, "serve", "--config", d.path("signpost.yaml"))
 	d.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+d.manage(t))
 	out, in := io.Pipe()
 	d.cmd.Stdout, d.cmd.Stderr = in, in
@@ -104,6 +100,18 @@ func startDaemon(t *testing.T, c config) *daemon {
 	return d
 }
 
+// signpost is a command of the program, run as the daemon's user.
+func signpost(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	bin, err := binary()
+	check(t, err)
+	uid, gid := ids(t, "nobody", "postfix")
+	cmd := exec.Command(bin, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	cmd.Dir = "/"
+	return cmd
+}
+
 func (d *daemon) path(name string) string { return filepath.Join(d.dir, name) }
 
 // keys writes our key files, for the daemon's user alone.
@@ -111,6 +119,7 @@ func (d *daemon) keys(t *testing.T, uid, gid int) {
 	t.Helper()
 	dir := d.path("keys/" + ourDomain)
 	check(t, os.MkdirAll(dir, 0o755))
+	check(t, os.Chown(dir, uid, gid))
 	for _, k := range ourKeys() {
 		file := filepath.Join(dir, k.selector+".pem")
 		check(t, os.WriteFile(file, k.pem, 0o600))

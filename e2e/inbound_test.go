@@ -77,6 +77,7 @@ func TestWhatIsNotOursIsVerified(t *testing.T) {
 		}
 	})
 	t.Run("an IPv6 client", func(t *testing.T) {
+		wantIPv6(t)
 		const rcpt = "six@" + destDomain
 		six := &party{addr: "IPV6:2001:db8::1", name: "six.example.net", helo: "six.example.net"}
 		accepted(t, dial(t, p.mx, six).send("a@strict.example", []string{rcpt}, letter{from: "a@strict.example"}.text(t, rcpt)))

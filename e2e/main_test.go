@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -64,6 +65,20 @@ func want(t *testing.T) {
 	}
 }
 
+// wantIPv6 is want for a test that needs the system to know IPv6, as Postfix does.
+func wantIPv6(t *testing.T) {
+	t.Helper()
+	l, err := net.Listen("tcp6", "[::1]:0")
+	if err == nil {
+		l.Close()
+		return
+	}
+	if os.Getenv("SIGNPOST_E2E") == "require" {
+		t.Fatalf("SIGNPOST_E2E=require, but this system has no IPv6: %v", err)
+	}
+	t.Skip("this system has no IPv6")
+}
+
 // lacking says in one line what keeps the end-to-end tests from running.
 var lacking = sync.OnceValue(func() string {
 	var missing []string
@@ -91,6 +106,9 @@ var binary = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("SIGNPOST_BINARY"); path != "" {
 		return filepath.Abs(path)
 	}
+	if err := readSources(); err != nil {
+		return "", err
+	}
 	path := filepath.Join(workDir, "signpost")
 	build := exec.Command("go", "build", "-o", path, "signpost/cmd/signpost")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -99,6 +117,18 @@ var binary = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
+
+// readSources looks at every source file of the module. The go command keeps the
+// result of a test and shows it again while no file that the test has looked at is
+// changed; without this it would not know that the program under test is one.
+func readSources() error {
+	return filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && (filepath.Ext(path) == ".go" || filepath.Base(path) == "go.mod") {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+}
 
 // folder makes a folder for one test. Its path is short: a Unix socket's must be.
 func folder(t *testing.T) string {

@@ -45,20 +45,37 @@ func head(msg []byte) string {
 	return fmt.Sprintf("%s…", msg[:min(len(msg), end+200)])
 }
 
-func publishedKey(name string) (record string, ok bool) {
+// published are the key records that the other implementations find, by the name
+// that they stand at.
+var published = sync.OnceValue(func() map[string]string {
+	records := map[string]string{}
 	for _, k := range ourKeys() {
-		if strings.EqualFold(strings.TrimSuffix(name, "."), k.at(ourDomain)) {
-			return k.record, true
-		}
+		records[k.at(ourDomain)] = k.record
 	}
-	return "", false
+	return records
+})
+
+// publish adds a record to those.
+func publish(t *testing.T, name, record string) {
+	t.Helper()
+	published()[name] = record
+	check(t, writeRecords(openDKIMKeys()))
+}
+
+// writeRecords writes them as OpenDKIM reads them, afresh for each signature.
+func writeRecords(file string) error {
+	var text strings.Builder
+	for name, record := range published() {
+		fmt.Fprintf(&text, "%s %s\n", name, record)
+	}
+	return os.WriteFile(file, []byte(text.String()), 0o644)
 }
 
 func askMsgauth(t *testing.T, msg []byte) []string {
 	t.Helper()
 	found, err := dkim.VerifyWithOptions(bytes.NewReader(msg), &dkim.VerifyOptions{
 		LookupTXT: func(name string) ([]string, error) {
-			if record, ok := publishedKey(name); ok {
+			if record, ok := published()[strings.ToLower(strings.TrimSuffix(name, "."))]; ok {
 				return []string{record}, nil
 			}
 			return nil, nil
@@ -95,11 +112,7 @@ for i in range(n):
 
 func askDkimpy(t *testing.T, msg []byte) []string {
 	t.Helper()
-	records := map[string]string{}
-	for _, k := range ourKeys() {
-		records[k.at(ourDomain)] = k.record
-	}
-	ask, err := json.Marshal(map[string]any{"message": base64.StdEncoding.EncodeToString(msg), "keys": records})
+	ask, err := json.Marshal(map[string]any{"message": base64.StdEncoding.EncodeToString(msg), "keys": published()})
 	check(t, err)
 	cmd := exec.Command("/usr/bin/python3", "-c", dkimpyScript)
 	cmd.Stdin = bytes.NewReader(ask)
@@ -174,17 +187,10 @@ func openDKIMSession(t *testing.T) *milter.ClientSession {
 // openDKIM starts OpenDKIM as a verifier, once for the whole run, and returns its
 // socket. It ends with the run.
 var openDKIM = sync.OnceValues(func() (socket string, err error) {
-	conf, keys, socket := workDir+"/opendkim.conf", workDir+"/opendkim.keys", workDir+"/opendkim.sock"
-	var records strings.Builder
-	for _, k := range ourKeys() {
-		fmt.Fprintf(&records, "%s %s\n", k.at(ourDomain), k.record)
-	}
+	conf, socket := workDir+"/opendkim.conf", workDir+"/opendkim.sock"
 	text := "Mode v\nSyslog no\nRequireSafeKeys no\nAuthservID opendkim\n" +
-		"Socket local:" + socket + "\nTestPublicKeys " + keys + "\n"
-	if err := errors.Join(
-		os.WriteFile(keys, []byte(records.String()), 0o644),
-		os.WriteFile(conf, []byte(text), 0o644),
-	); err != nil {
+		"Socket local:" + socket + "\nTestPublicKeys " + openDKIMKeys() + "\n"
+	if err := errors.Join(writeRecords(openDKIMKeys()), os.WriteFile(conf, []byte(text), 0o644)); err != nil {
 		return "", err
 	}
 	cmd := exec.Command("/usr/sbin/opendkim", "-f", "-x", conf)
@@ -198,6 +204,8 @@ var openDKIM = sync.OnceValues(func() (socket string, err error) {
 	})
 	return socket, nil
 })
+
+func openDKIMKeys() string { return workDir + "/opendkim.keys" }
 
 // field is one header field with the bytes after its colon.
 type field struct{ name, value string }

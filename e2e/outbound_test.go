@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -237,5 +238,37 @@ func TestTheOtherImplementationsSeeAnAlteration(t *testing.T) {
 				t.Errorf("%s passes it:\n%s", other.name, head([]byte(altered)))
 			}
 		}
+	}
+}
+
+func TestAGeneratedKeySignsAfterAReload(t *testing.T) {
+	want(t)
+	c := config{Listen: []string{"inet:" + freeAddr(t)}, Zone: ourZone()}
+	d := startDaemon(t, c)
+	p := startPostfix(t, d.milter())
+	for _, kind := range []string{"rsa", "ed25519"} {
+		t.Run(kind, func(t *testing.T) {
+			selector := "made-" + kind
+			out, err := signpost(t, "keys", "generate", "--json", "--dir", d.path("keys"), "--type", kind, ourDomain, selector).Output()
+			check(t, err)
+			var made struct {
+				Name  string `json:"record_name"`
+				Value string `json:"record_value"`
+				Line  string `json:"zone_line"`
+			}
+			check(t, json.Unmarshal(out, &made))
+			publish(t, made.Name, made.Value)
+			c.Zone += made.Line + "\n"
+			c.Selectors = []string{selector}
+			d.configure(t, c)
+			d.reload(t)
+			rcpt := selector + "@" + destDomain
+			accepted(t, dial(t, p.mx, colleague).send("alice@"+ourDomain, []string{rcpt}, ourMail(rcpt, "a new key")))
+			got := p.sink.wait(t, rcpt).Data
+			if s := selectors(got); s != selector {
+				t.Errorf("signed with %q, want %q", s, selector)
+			}
+			signedFor(t, got, 1)
+		})
 	}
 }

@@ -62,7 +62,7 @@ data_directory = %[1]s/data
 maillog_file_prefixes = %[1]s
 maillog_file = %[1]s/maillog
 inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
+inet_protocols = all
 myhostname = mx.%[2]s
 myorigin = %[2]s
 mydestination =
@@ -75,6 +75,7 @@ relayhost = [%[4]s]:%[5]s
 disable_dns_lookups = yes
 smtp_host_lookup = native
 smtpd_peername_lookup = no
+local_header_rewrite_clients = permit_mynetworks
 smtpd_authorized_xclient_hosts = 127.0.0.0/8
 smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination
 smtpd_recipient_restrictions = check_recipient_access inline:{ {%[6]s = 550 5.1.1 user unknown} }
