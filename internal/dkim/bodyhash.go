@@ -1,10 +1,6 @@
 package dkim
 
-import (
-	"encoding/binary"
-	"hash"
-	"math/bits"
-)
+import "hash"
 
 const (
 	// gather is how many octets of short runs are put together for the hash, which
@@ -13,7 +9,7 @@ const (
 	// minBlock and maxBlock bound how much text is reduced at a time.
 	minBlock, maxBlock = 32, 1024
 	// minRun is how long a run has to be to be worth looking for.
-	minRun = 16
+	minRun = 4
 	// direct is the length from which a run is worth a call of its own.
 	direct = 512
 )
@@ -25,6 +21,7 @@ type BodyHash struct {
 	relaxed bool
 	hash    hash.Hash
 	n       int64 // canonical octets so far
+	sum     [maxHashOctets]byte
 	marks   []mark
 	next    int // the first mark not yet reached
 	closed  bool
@@ -82,7 +79,7 @@ func (b *BodyHash) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close ends the body. Only after it are Sum, At and Len of use.
+// Close ends the body. Sum, At and Len are of use only after it.
 func (b *BodyHash) Close() {
 	if b.closed {
 		return
@@ -98,11 +95,14 @@ func (b *BodyHash) Close() {
 	b.flush()
 	// An l= of 0, or of all there is, has seen no octet after it.
 	b.mark()
+	b.hash.Sum(b.sum[:0])
 }
 
-// Sum returns the hash of the whole canonical body, Len its length.
-func (b *BodyHash) Sum() []byte { return b.hash.Sum(nil) }
-func (b *BodyHash) Len() int64  { return b.n }
+// Sum returns the hash of the whole canonical body; it is part of b.
+func (b *BodyHash) Sum() []byte { return b.sum[:b.hash.Size()] }
+
+// Len returns the length of the canonical body, in octets.
+func (b *BodyHash) Len() int64 { return b.n }
 
 // At returns the hash of the first limit octets, and false if there are fewer or
 // nobody marked that place.
@@ -250,10 +250,24 @@ func (b *BodyHash) lines(p []byte) {
 	for end >= 2 && p[end-1] == '\n' && p[end-2] == '\r' {
 		end -= 2
 	}
-	if end > 0 {
+	pending := int64(len(p)-end) / 2
+	switch {
+	case end == 0:
+		b.lineEnds += pending
+		return
+	case b.lineEnds <= 1 && end < direct && end+2 <= gather-b.used:
+		// The same as below, for the many short runs of indented text.
+		n := b.used
+		if b.lineEnds == 1 {
+			b.buf[n], b.buf[n+1] = '\r', '\n'
+			n += 2
+		}
+		b.used = n + copy(b.buf[n:], p[:end])
+		b.content = true
+	default:
 		b.text(p[:end])
 	}
-	b.lineEnds += int64(len(p)-end) / 2
+	b.lineEnds = pending
 }
 
 // text takes what is not an empty line. The line ends before it are none of those
@@ -307,96 +321,4 @@ func (b *BodyHash) mark() {
 		m.reached = true
 		b.next++
 	}
-}
-
-// What reduce has to know of an octet: what it becomes, and its class above that.
-const (
-	classBlank = 1 << (8 + iota)
-	classCR
-	classLF
-)
-
-var octets = func() (table [256]uint16) {
-	for c := range table {
-		table[c] = uint16(c)
-	}
-	table[' '] |= classBlank
-	table['\t'] = ' ' | classBlank
-	table['\r'] |= classCR
-	table['\n'] |= classLF
-	return table
-}()
-
-// reduce writes the relaxed form of p without its last two octets, which it only
-// looks at, and returns its length. White space goes away where more of it or a
-// line end follows, so nothing needs to be remembered. It does not branch: text
-// that is indented at random would make it guess wrong all the time.
-func reduce(dst *[maxBlock]byte, p []byte) int {
-	n := 0
-	here, next := octets[p[0]], octets[p[1]]
-	for _, c := range p[2:] {
-		after := octets[c]
-		dst[n&(maxBlock-1)] = byte(here)
-		lineEnd := next & (after >> 1) & classCR >> 1
-		drop := here & (next | lineEnd) & classBlank >> 8
-		n += int(1 - drop)
-		here, next = next, after
-	}
-	return n
-}
-
-// unchangedRun returns how many octets at the beginning of p stand unchanged in
-// the relaxed body, as far as their neighbours in p show: it stops at a tab, and
-// at a blank that is followed by white space, a CR or the end of p.
-func unchangedRun(p []byte) int {
-	i := 0
-	for i+17 <= len(p) {
-		q := p[i : i+17]
-		first := stays(binary.LittleEndian.Uint64(q), binary.LittleEndian.Uint64(q[1:]))
-		second := stays(binary.LittleEndian.Uint64(q[8:]), binary.LittleEndian.Uint64(q[9:]))
-		if first&second&high == high {
-			i += 16
-			continue
-		}
-		if first&high == high {
-			i += 8
-			first = second
-		}
-		i += bits.TrailingZeros64(^first&high) / 8
-		if changes(p[i], p[i+1]) {
-			return i
-		}
-		i++
-	}
-	for ; i+1 < len(p); i++ {
-		if changes(p[i], p[i+1]) {
-			return i
-		}
-	}
-	if i < len(p) && isWSP(p[i]) {
-		return i
-	}
-	return len(p)
-}
-
-const (
-	ones = 0x0101010101010101
-	high = 0x80 * ones
-	rest = 0x7f * ones
-)
-
-// stays looks at eight octets at once, and at their neighbours. The high bit of
-// each octet is set unless it is a tab, or a blank with a control or a blank
-// after it.
-func stays(here, next uint64) uint64 {
-	h := here & rest
-	notTab := (h ^ ones*'\t') + rest
-	notBlank := (h ^ ones*' ') + rest
-	graphic := next&rest + ones*(0x7f-' ') | next
-	return notTab&(notBlank|graphic) | here
-}
-
-// changes reports whether an octet does not simply stay before this neighbour.
-func changes(c, next byte) bool {
-	return c == '\t' || c == ' ' && (next == ' ' || next == '\t' || next == '\r')
 }

@@ -36,11 +36,12 @@ type double struct {
 	group int32
 }
 
-func newFieldIndex(h message.Header) *fieldIndex {
+// fill makes the index for a header.
+func (x *fieldIndex) fill(h message.Header) {
 	n := len(h)
 	size := 1 << bits.Len(uint(n))
 	memory := make([]int32, size+3*n)
-	x := &fieldIndex{header: h, buckets: memory[:size], chain: memory[size : size+n],
+	*x = fieldIndex{header: h, buckets: memory[:size], chain: memory[size : size+n],
 		above: memory[size+n : size+2*n], cursor: memory[size+2*n:]}
 	last := x.cursor // group → the highest field so far, plus one
 	for i := n - 1; i >= 0; i-- {
@@ -61,7 +62,6 @@ func newFieldIndex(h message.Header) *fieldIndex {
 			x.double = append(x.double, double{name, g})
 		}
 	}
-	return x
 }
 
 // bucket is where a name belongs, in any case.

@@ -59,7 +59,8 @@ type plan struct {
 // NewSigning checks whether the message can be signed as asked. An error says what
 // stands in the way; nothing is signed then, not even with other params.
 func NewSigning(h message.Header, params []SignParams) (*Signing, error) {
-	s := &Signing{header: headerHasher{index: newFieldIndex(h)}}
+	s := new(Signing)
+	s.header.begin(h)
 	// RFC 5322 §3.6; RFC 6376 §5.4. Whoever reads the message would see one From,
 	// and nobody knows which.
 	if n := s.header.index.count("From"); n != 1 {
@@ -67,7 +68,7 @@ func NewSigning(h message.Header, params []SignParams) (*Signing, error) {
 	}
 	s.plans = make([]plan, len(params))
 	for i, p := range params {
-		if err := s.plans[i].prepare(p, s.header.index); err != nil {
+		if err := s.plans[i].prepare(p, &s.header.index); err != nil {
 			return nil, fmt.Errorf("signature for domain %q, selector %q: %w", p.Domain, p.Selector, err)
 		}
 		s.plans[i].body = s.wantBody(s.plans[i].BodyCanon)

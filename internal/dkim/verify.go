@@ -3,9 +3,6 @@ package dkim
 import (
 	"context"
 	"crypto"
-	_ "crypto/sha1" // for Options.AllowSHA1
-	"crypto/sha256"
-	"hash"
 	"time"
 
 	"signpost/internal/message"
@@ -35,6 +32,9 @@ type Verification struct {
 	checks []check
 	keys   []keyQuery
 	bodies []body
+	// Room for what nearly every message has: up to two of each.
+	keyRoom  [2]keyQuery
+	bodyRoom [2]body
 }
 
 // check is the work on one DKIM-Signature field.
@@ -86,6 +86,7 @@ func NewVerification(h message.Header, opt Options) *Verification {
 		return v
 	}
 	v.checks = make([]check, 0, n)
+	v.keys, v.bodies = v.keyRoom[:0], v.bodyRoom[:0]
 	for i, f := range h {
 		if f.Is(fieldName) {
 			v.checks = append(v.checks, check{field: i})
@@ -164,8 +165,8 @@ func (v *Verification) prepare(h message.Header) {
 		if c.verdict.result != "" {
 			continue
 		}
-		if header.index == nil {
-			header.index = newFieldIndex(h)
+		if header.scratch == nil {
+			header.begin(h)
 		}
 		c.key = v.wantKey(c.sig.keyName())
 		c.body = v.wantBody(&c.sig)
@@ -196,53 +197,6 @@ func (v *Verification) wantBody(s *Signature) int {
 		v.bodies[i].pass.Mark(s.Length)
 	}
 	return i
-}
-
-func newHash(h crypto.Hash) hash.Hash {
-	if h == crypto.SHA256 {
-		return sha256.New()
-	}
-	return h.New()
-}
-
-// headerHasher computes header hashes, reusing its memory.
-type headerHasher struct {
-	index   *fieldIndex
-	scratch []byte
-	state   hash.Hash
-	kind    crypto.Hash
-}
-
-// flushAt is how much canonical header is gathered before it is hashed.
-const flushAt = 4 << 10
-
-// sum computes the header hash of a signature (§3.7, step 2). f is its field; own
-// the field's index in the header, or -1.
-func (hh *headerHasher) sum(s *Signature, f message.Field, own int, sum *[maxHashOctets]byte) {
-	if hh.state == nil || hh.kind != s.hash {
-		hh.state, hh.kind = newHash(s.hash), s.hash
-	}
-	if hh.scratch == nil {
-		hh.scratch = make([]byte, 0, flushAt+1024)
-	}
-	hh.state.Reset()
-	hh.index.restart()
-	buf := hh.scratch[:0]
-	list(s.Headers, func(name string) bool {
-		// §5.4.2: a name with no field left adds nothing.
-		if f, ok := hh.index.take(name, own); ok {
-			buf = AppendField(buf, f, s.HeaderCanon)
-		}
-		if len(buf) >= flushAt {
-			hh.state.Write(buf)
-			buf = buf[:0]
-		}
-		return true
-	})
-	buf = appendSignature(buf, f, s.cutStart, s.cutEnd, s.HeaderCanon)
-	hh.state.Write(buf)
-	hh.state.Sum(sum[:0])
-	hh.scratch = buf
 }
 
 // Keys returns how many keys are to be looked up.

@@ -1,0 +1,66 @@
+package dkim
+
+import (
+	"crypto"
+	_ "crypto/sha1" // for Options.AllowSHA1
+	"crypto/sha256"
+	"hash"
+
+	"signpost/internal/message"
+)
+
+// flushAt is how much canonical header is gathered before it is hashed.
+const flushAt = 4 << 10
+
+// headerHasher computes the header hashes of one message's signatures, and reuses
+// its memory for each.
+type headerHasher struct {
+	index   fieldIndex
+	scratch []byte
+}
+
+// begin prepares for a message.
+func (hh *headerHasher) begin(h message.Header) {
+	hh.index.fill(h)
+	hh.scratch = make([]byte, 0, flushAt+1024)
+}
+
+// sum computes the header hash of a signature (§3.7, step 2). f is its field; own
+// the field's index in the header, or -1.
+func (hh *headerHasher) sum(s *Signature, f message.Field, own int, sum *[maxHashOctets]byte) {
+	hh.index.restart()
+	var state hash.Hash // only for long headers
+	buf := hh.scratch[:0]
+	list(s.Headers, func(name string) bool {
+		// §5.4.2: a name with no field left adds nothing.
+		if f, ok := hh.index.take(name, own); ok {
+			buf = AppendField(buf, f, s.HeaderCanon)
+		}
+		if len(buf) >= flushAt {
+			if state == nil {
+				state = newHash(s.hash)
+			}
+			state.Write(buf)
+			buf = buf[:0]
+		}
+		return true
+	})
+	buf = appendSignature(buf, f, s.cutStart, s.cutEnd, s.HeaderCanon)
+	hh.scratch = buf
+	if state == nil && s.hash == crypto.SHA256 {
+		*sum = sha256.Sum256(buf)
+		return
+	}
+	if state == nil {
+		state = newHash(s.hash)
+	}
+	state.Write(buf)
+	state.Sum(sum[:0])
+}
+
+func newHash(h crypto.Hash) hash.Hash {
+	if h == crypto.SHA256 {
+		return sha256.New()
+	}
+	return h.New()
+}
