@@ -153,7 +153,7 @@ func TestForgedRepliesAreIgnored(t *testing.T) {
 				}
 				return m
 			})
-			r := resolver(t, 100*time.Millisecond, 5, srv.Addr)
+			r := resolver(t, 200*time.Millisecond, 8, srv.Addr)
 			got, err := r.LookupTXT(context.Background(), "raw.example.com")
 			if err != nil || len(got) != 1 {
 				t.Errorf("%q, %v", got, err)
