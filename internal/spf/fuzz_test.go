@@ -93,10 +93,12 @@ func (x texts) LookupPTR(context.Context, netip.Addr) ([]string, error)  { retur
 // answers are made of the input too. Whatever they say, the evaluation ends within
 // its limits and its outcome is fit to be shown.
 func FuzzCheckHost(f *testing.F) {
-	f.Add("include:1.example include:2.example -all exp=3.example", "a mx ptr -all", "redirect=%{l}.example", "%{s} from %{c} %{p}", "user@0.example", "client.example", []byte{0, 1, 2, 3})
+	f.Add("include:1.example include:2.example -all exp=3.example", "a mx ptr -all", "redirect=%{l}.example", "%{s} from %{c} %{p}",
+		"user@0.example", "client.example", []byte{0, 1, 2, 3})
 	f.Add("include:0.example", "redirect=0.example", "exists:%{p}.%{d}", "v=spf1 a:%{h} mx:%{l}.2.example ?all",
 		"a.b@1.example", "[192.0.2.1]", []byte{7, 7, 200, 9})
-	f.Add("-include:1.example exp=3.example", "+all", "a", "%{S} %{t} %{r}", "\u00fc@0.example", "b\u00fccher.example", []byte{})
+	f.Add("-include:1.example exp=3.example", "+all", "a", "%{S} %{t} %{r}",
+		"\u00fc@0.example", "b\u00fccher.example", []byte{})
 	f.Fuzz(func(t *testing.T, t0, t1, t2, t3, sender, helo string, dice []byte) {
 		// Three are SPF records of some kind, the fourth may be anything.
 		z := &fuzzZone{texts: [4]string{"v=spf1 " + t0, "v=spf1 " + t1, "v=spf1 " + t2, t3}, dice: dice}

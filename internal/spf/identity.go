@@ -10,8 +10,8 @@ import (
 
 // CheckHost checks the MAIL FROM identity. With a null sender that is the mailbox
 // postmaster at the HELO name (§2.4), and Outcome.Identity is IdentityHelo. It
-// asks the resolver one question at a time and returns when ctx ends at the
-// latest, if the resolver does.
+// asks the resolver one question at a time, whatever the records say fewer than
+// 125, and ends with ctx or after Timeout if the resolver minds its context.
 func CheckHost(ctx context.Context, r Resolver, q Query) Outcome {
 	if q.Sender == "" || q.Sender == "<>" {
 		return CheckHelo(ctx, r, q)
@@ -56,6 +56,9 @@ func check(ctx context.Context, r Resolver, q Query, id identity) Outcome {
 // checkable returns the identity's domain in A-labels, if the DNS can be asked for
 // its record (§4.3).
 func (id identity) checkable() (string, *exception) {
+	if id.given == "" {
+		return "", &exception{None, "the client gave no HELO name"}
+	}
 	if id.domain == "" {
 		return "", &exception{None, fmt.Sprintf("there is no domain in %s (RFC 7208 section 4.3)", quote(id.given))}
 	}
