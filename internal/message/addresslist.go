@@ -26,6 +26,9 @@ type addressList struct {
 	doubt string
 	// ambiguous says that the doubt is about which domain is shown.
 	ambiguous bool
+	// gaps says that there is white space or a comment inside an address, which
+	// is a doubt only if what can be seen of it is another domain.
+	gaps bool
 }
 
 // parse reports whether the whole text is an address-list; if not, problem says
@@ -158,9 +161,7 @@ func (p *addressList) bareAddr(r wordRun) bool {
 	}
 	p.pos++ // "@"
 	m := mailbox{local: string(r.local)}
-	if r.gap {
-		p.gapDoubt()
-	}
+	p.gaps = p.gaps || r.gap
 	if !p.domainPart(&m) {
 		return false
 	}
@@ -228,9 +229,7 @@ func (p *addressList) domainPart(m *mailbox) bool {
 	if !p.cfws() {
 		return false
 	}
-	if p.pos > start {
-		p.gapDoubt()
-	}
+	p.gap(start)
 	if p.peek() == '[' {
 		m.literal = true
 		return p.literal(m) && p.cfws()
@@ -247,7 +246,7 @@ func (p *addressList) domainPart(m *mailbox) bool {
 		if !p.cfws() {
 			return false
 		}
-		gap := p.pos > end
+		behind := p.pos
 		if p.peek() != '.' {
 			if !spaced {
 				m.domain = p.s[from:end]
@@ -262,9 +261,9 @@ func (p *addressList) domainPart(m *mailbox) bool {
 		if !p.cfws() {
 			return false
 		}
-		if gap || p.pos > dot {
+		if behind > end || p.pos > dot {
 			spaced = true
-			p.gapDoubt()
+			p.gap(end)
 		}
 	}
 }
@@ -310,11 +309,15 @@ func (p *addressList) check(m mailbox) {
 	}
 }
 
-// gapDoubt notes CFWS inside an address, which §3.4.1 says SHOULD NOT be there:
-// "a@good.example (x) .bad.example" is shown as the one and is the other.
-func (p *addressList) gapDoubt() {
-	p.doubts("white space or a comment inside the address")
-	p.ambiguous = true
+// gap notes the CFWS that was skipped from start on, inside a domain or before it.
+// §3.4.1 says that it SHOULD NOT be there: "a@good.example (x) .bad.example" is
+// shown as the one and is the other.
+func (p *addressList) gap(start int) {
+	p.gaps = p.gaps || p.pos > start
+	if strings.IndexByte(p.s[start:p.pos], '(') >= 0 {
+		p.doubts("a comment inside the domain")
+		p.ambiguous = true
+	}
 }
 
 func (p *addressList) doubts(what string) {

@@ -117,8 +117,12 @@ func (c *collector) from(value string) {
 	if p.doubt != "" {
 		c.problem("the From field has " + p.doubt)
 	}
-	if p.ambiguous {
+	if p.ambiguous || p.gaps {
+		known := len(c.author.Domains)
 		c.glean(value)
+		if len(c.author.Domains) > known || known >= MaxAuthorDomains {
+			c.problem("the From field has white space or comments inside an address, which make it look like another")
+		}
 	}
 }
 

@@ -83,6 +83,18 @@ func FuzzAuthor(f *testing.F) {
 		if a.Fields == 0 {
 			return
 		}
+		if strings.Contains(a.Problem, "malformed: ") && len(a.Domains) < MaxAuthorDomains {
+			for _, part := range strings.Split(value, "@")[1:] {
+				end := strings.IndexFunc(part, func(r rune) bool { return r > '~' || !isNameOctet(byte(r)) })
+				if end < 0 {
+					end = len(part)
+				}
+				// Behind it there may be more of the name, in other letters.
+				if d, ok := DomainToASCII(part[:end]); ok && isFQDN(d) && (end == len(part) || part[end] <= '~') && !slices.Contains(a.Domains, d) {
+					t.Fatalf("malformed %q: %q is not among %q", value, d, a.Domains)
+				}
+			}
+		}
 		if a.Problem != "" {
 			return
 		}
@@ -138,7 +150,7 @@ func namesBehindAt(s string) []string {
 		if end < 0 {
 			end = len(part)
 		}
-		if d, ok := DomainToASCII(part[:end]); ok {
+		if d, ok := DomainToASCII(part[:end]); ok && isFQDN(d) {
 			names = append(names, d)
 		}
 	}

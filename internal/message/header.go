@@ -4,10 +4,10 @@
 // clock or log (RFC 5322, 6532, 6854; RFC 5890 and UTS 46 for domain names).
 //
 // Known deviations, all in [Header.Author]: what RFC 5322 §4 wants accepted of
-// obsolete addresses (a source route, white space or a comment inside an address),
-// encoded words and invisible characters in a local part, and an "@" in a quoted
-// one, are parsed and yet reported as a problem, because mail readers differ on
-// which domain they show.
+// obsolete addresses (a source route, a comment inside a domain, white space that
+// makes an address look like another), encoded words and invisible characters in
+// a local part, and an "@" in a quoted one, are parsed and yet reported as a
+// problem, because mail readers differ on which domain they show.
 package message
 
 import (
