@@ -181,8 +181,7 @@ func dial(t testing.TB, h *handler, change ...func(*Config)) *peer {
 // join starts a session with a server.
 func join(t testing.TB, server *Server, h *handler, log *logged) *peer {
 	ours, theirs := net.Pipe()
-	p := &peer{t: t, conn: theirs, log: log, handler: h, server: server, done: make(chan struct{})}
-	p.in = bufio.NewReader(&eager{conn: theirs})
+	p := newPeer(t, theirs, h, server, log)
 	s := newSession(server, ours, message.RoleAuto, "test")
 	go func() {
 		defer close(p.done)
@@ -192,41 +191,40 @@ func join(t testing.TB, server *Server, h *handler, log *logged) *peer {
 	return p
 }
 
+func newPeer(t testing.TB, conn net.Conn, h *handler, server *Server, log *logged) *peer {
+	e := &eager{conn: conn, more: make(chan struct{}, 1)}
+	go e.run()
+	return &peer{t: t, conn: conn, in: bufio.NewReader(e), log: log, handler: h, server: server, done: make(chan struct{})}
+}
+
 // eager reads ahead, so that neither side of a pipe blocks the other.
 type eager struct {
 	conn   net.Conn
-	once   sync.Once
 	mu     sync.Mutex
 	more   chan struct{}
 	data   []byte
 	failed error
 }
 
-func (e *eager) start() {
-	e.once.Do(func() {
-		e.more = make(chan struct{}, 1)
-		go func() {
-			buf := make([]byte, 32<<10)
-			for {
-				n, err := e.conn.Read(buf)
-				e.mu.Lock()
-				e.data = append(e.data, buf[:n]...)
-				e.failed = err
-				e.mu.Unlock()
-				select {
-				case e.more <- struct{}{}:
-				default:
-				}
-				if err != nil {
-					return
-				}
-			}
-		}()
-	})
+func (e *eager) run() {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := e.conn.Read(buf)
+		e.mu.Lock()
+		e.data = append(e.data, buf[:n]...)
+		e.failed = err
+		e.mu.Unlock()
+		select {
+		case e.more <- struct{}{}:
+		default:
+		}
+		if err != nil {
+			return
+		}
+	}
 }
 
 func (e *eager) Read(p []byte) (int, error) {
-	e.start()
 	for {
 		e.mu.Lock()
 		if len(e.data) > 0 {
@@ -257,7 +255,6 @@ func (p *peer) send(code gomilter.Code, data ...string) {
 
 func (p *peer) raw(data []byte) {
 	p.t.Helper()
-	p.in.Peek(0)
 	if _, err := p.conn.Write(data); err != nil {
 		p.t.Fatalf("sending: %v\n%s", err, p.log)
 	}

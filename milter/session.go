@@ -233,6 +233,8 @@ func (s *session) takeMail(data []byte) error {
 	s.macros.clearFrom(stageRcpt)
 	s.dropMail("the next message begins")
 	s.beginMail(parsePath(data))
+	// Most messages come in one go from here on, and fit.
+	s.reader.use(messageBuffer)
 	return s.goOn(gomilter.OptNoMailReply)
 }
 
@@ -240,8 +242,6 @@ func (s *session) takeRcpt(data []byte) error {
 	if s.mail.open {
 		path, _ := parsePath(data)
 		s.addRecipient(path)
-		// What comes next is the message, in one go.
-		s.reader.use(messageBuffer)
 	}
 	return s.goOn(gomilter.OptNoRcptReply)
 }

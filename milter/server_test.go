@@ -1,0 +1,430 @@
+package milter
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	gomilter "github.com/emersion/go-milter"
+
+	"signpost/internal/message"
+)
+
+// serve starts a server at unix sockets of its own and stops it with the test.
+func serve(t testing.TB, h *handler, change ...func(*Config)) (*Server, *logged) {
+	cfg := Defaults()
+	cfg.Listen = []Listen{{Address: Address{"unix", filepath.Join(t.TempDir(), "m.sock")}}}
+	for _, c := range change {
+		c(&cfg)
+	}
+	log := &logged{}
+	s := testServer(cfg, h, log)
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(context.Background()) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		s.Shutdown(ctx)
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return s, log
+}
+
+// call connects to a server.
+func call(t testing.TB, s *Server, h *handler, log *logged) *peer {
+	t.Helper()
+	addr := s.Addrs()[0]
+	conn, err := net.Dial(addr.Network(), addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return newPeer(t, conn, h, s, log)
+}
+
+func TestServerAtUnixAndTCP(t *testing.T) {
+	h := &handler{}
+	s, log := serve(t, h, func(c *Config) {
+		c.Listen = append(c.Listen, Listen{Address: Address{"tcp", "127.0.0.1:0"}, Role: message.RoleSign})
+	})
+	for i, role := range []message.Role{message.RoleAuto, message.RoleSign} {
+		addr := s.Addrs()[i]
+		conn, err := net.Dial(addr.Network(), addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newPeer(t, conn, h, s, log)
+		p.hello()
+		p.message("a@example.com", "text", "From: a@example.com")
+		if got := h.last(t).first.Role; got != role {
+			t.Errorf("role %q at %s", got, addr)
+		}
+		conn.Close()
+	}
+}
+
+func TestSwapIsForMessagesThatBegin(t *testing.T) {
+	first, second := &handler{}, &handler{}
+	s, log := serve(t, first)
+	p := call(t, s, first, log)
+	p.hello()
+	p.envelope("a@example.com")
+	s.Swap(second.generation())
+	p.fields("From: a@example.com")
+	p.end()
+	p.message("b@example.com", "", "From: b@example.com")
+	if first.count() != 1 || second.count() != 1 || !first.letters[0].ended {
+		t.Errorf("%d messages for the first generation, %d for the second", first.count(), second.count())
+	}
+}
+
+func TestShutdownWaitsForMessagesOnly(t *testing.T) {
+	release := make(chan struct{})
+	h := &handler{end: func(context.Context, message.Envelope, message.Header) message.Outcome {
+		<-release
+		return message.Outcome{Disposition: message.Accept}
+	}}
+	s, log := serve(t, h)
+	idle, fresh, busy := call(t, s, h, log), call(t, s, h, log), call(t, s, h, log)
+	idle.hello()
+	busy.hello()
+	busy.envelope("a@example.com")
+	busy.send(gomilter.CodeEOB)
+	fresh.send(gomilter.CodeOptNeg, offer(6, allActions, allSteps))
+	fresh.receive()
+
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Shutdown(context.Background()) }()
+	for name, p := range map[string]*peer{"idle": idle, "fresh": fresh} {
+		if _, err := p.tryReceive(); err == nil {
+			t.Errorf("%s: an answer", name)
+		}
+	}
+	if _, err := net.Dial("unix", s.Addrs()[0].String()); err == nil {
+		t.Error("it still listens")
+	}
+	select {
+	case <-stopped:
+		t.Error("it did not wait for the message")
+	default:
+	}
+	close(release)
+	if got := codes(busy.answers()); got != "a" {
+		t.Errorf("answers %q", got)
+	}
+	if _, err := busy.tryReceive(); err == nil {
+		t.Error("the connection goes on after its message")
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("an orderly end is no problem:\n%s", log)
+	}
+}
+
+func TestShutdownCutsOffWhenItsTimeIsOver(t *testing.T) {
+	h := &handler{end: func(ctx context.Context, _ message.Envelope, _ message.Header) message.Outcome {
+		<-ctx.Done()
+		return message.Outcome{Disposition: message.Accept}
+	}}
+	s, log := serve(t, h)
+	deciding, slow := call(t, s, h, log), call(t, s, h, log)
+	deciding.hello()
+	deciding.envelope("a@example.com")
+	deciding.send(gomilter.CodeEOB)
+	slow.hello()
+	slow.envelope("a@example.com")
+	eventually(t, "both messages begin", func() bool { return h.count() == 2 })
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Shutdown: %v", err)
+	}
+	for _, p := range []*peer{deciding, slow} {
+		if got, err := p.tryReceive(); err == nil {
+			t.Errorf("answer %q", got.code)
+		}
+	}
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Errorf("a second Shutdown: %v", err)
+	}
+}
+
+func TestServeEndsWithItsContext(t *testing.T) {
+	s := testServer(Defaults(), &handler{}, &logged{})
+	if err := s.Serve(context.Background()); err == nil {
+		t.Error("served without a listener")
+	}
+	s.config.Listen[0].Address.Addr = "127.0.0.1:0"
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Serve(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := s.Serve(context.Background()); err != nil {
+		t.Error("a stopped server serves again:", err)
+	}
+}
+
+// flaky is a listener that fails, as at the limit of descriptors.
+type flaky struct {
+	net.Listener
+	mu    sync.Mutex
+	fails int
+}
+
+func (f *flaky) Accept() (net.Conn, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fails > 0 {
+		f.fails--
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept", syscall.EMFILE)}
+	}
+	return f.Listener.Accept()
+}
+
+func TestAcceptErrorsPass(t *testing.T) {
+	h, log := &handler{}, &logged{}
+	s := testServer(Defaults(), h, log)
+	s.patience.backoff = 5 * time.Millisecond
+	socket, err := net.Listen("unix", filepath.Join(t.TempDir(), "m.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.listeners = []listener{{&flaky{Listener: socket, fails: 5}, message.RoleAuto}}
+	go s.Serve(context.Background())
+	defer s.Shutdown(context.Background())
+	p := call(t, s, h, log)
+	p.hello()
+	if got := codes(p.message("a@example.com", "", "From: a@example.com")); got != "a" {
+		t.Errorf("answers %q", got)
+	}
+	if !strings.Contains(log.String(), "too many open files") {
+		t.Errorf("log:\n%s", log)
+	}
+	p.send(gomilter.CodeQuit)
+}
+
+// LIM-011: no more connections than configured; further ones wait their turn.
+func TestMaxConnections(t *testing.T) {
+	h := &handler{}
+	s, log := serve(t, h, func(c *Config) { c.MaxConnections = 2 })
+	first, second, third := call(t, s, h, log), call(t, s, h, log), call(t, s, h, log)
+	first.hello()
+	second.hello()
+	third.send(gomilter.CodeOptNeg, offer(6, allActions, allSteps))
+	eventually(t, "the limit is told", func() bool { return strings.Contains(log.String(), "max_connections=2") })
+	s.mu.Lock()
+	if n := len(s.sessions); n != 2 {
+		t.Errorf("LIM-011 %d sessions", n)
+	}
+	s.mu.Unlock()
+	first.send(gomilter.CodeQuit)
+	if got := third.receive(); got.code != 'O' {
+		t.Errorf("answer %q", got.code)
+	}
+}
+
+func TestThousandSessionsAtOnce(t *testing.T) {
+	h := &handler{}
+	s, log := serve(t, h, func(c *Config) { c.MaxConnections = 50 })
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			for range 50 {
+				p := call(t, s, h, log)
+				p.hello()
+				p.message("a@example.com", "text\r\n", "From: a@example.com")
+				p.send(gomilter.CodeQuit)
+				p.conn.Close()
+			}
+		})
+	}
+	all.Wait()
+	if n := h.count(); n != 1000 {
+		t.Errorf("LIM-011 %d messages", n)
+	}
+}
+
+func TestUnixSockets(t *testing.T) {
+	listen := func(path string, change ...func(*Config)) (*Server, error) {
+		cfg := Defaults()
+		cfg.Listen = []Listen{{Address: Address{"unix", path}}}
+		for _, c := range change {
+			c(&cfg)
+		}
+		s := testServer(cfg, &handler{}, &logged{})
+		err := s.Listen()
+		if err == nil {
+			t.Cleanup(s.stopListening)
+		}
+		return s, err
+	}
+	dir := t.TempDir()
+
+	t.Run("mode and group", func(t *testing.T) {
+		path := filepath.Join(dir, "mode.sock")
+		_, err := listen(path, func(c *Config) { c.SocketMode = 0o620; c.SocketGroup = strconv.Itoa(os.Getgid()) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o620 {
+			t.Errorf("%v, %v", info.Mode(), err)
+		}
+	})
+	t.Run("a group that does not exist", func(t *testing.T) {
+		path := filepath.Join(dir, "group.sock")
+		if _, err := listen(path, func(c *Config) { c.SocketGroup = "nosuchgroup" }); err == nil || !strings.Contains(err.Error(), "no such group") {
+			t.Error(err)
+		}
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Error("the socket file stays:", err)
+		}
+	})
+	t.Run("the socket of a dead process is replaced", func(t *testing.T) {
+		path := filepath.Join(dir, "stale.sock")
+		old, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		old.SetUnlinkOnClose(false)
+		old.Close()
+		if _, err := listen(path); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("the socket of a living process is left alone", func(t *testing.T) {
+		path := filepath.Join(dir, "live.sock")
+		if _, err := listen(path); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := listen(path); err == nil || !strings.Contains(err.Error(), "running already") {
+			t.Error(err)
+		}
+		if conn, err := net.Dial("unix", path); err != nil {
+			t.Error("the first one is gone:", err)
+		} else {
+			conn.Close()
+		}
+	})
+	t.Run("a file that is no socket is left alone", func(t *testing.T) {
+		path := filepath.Join(dir, "file")
+		if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := listen(path); err == nil || !strings.Contains(err.Error(), "no socket") {
+			t.Error(err)
+		}
+		if text, err := os.ReadFile(path); err != nil || string(text) != "precious" {
+			t.Error("the file is gone:", err)
+		}
+	})
+	t.Run("a directory that does not exist is named", func(t *testing.T) {
+		if _, err := listen(filepath.Join(dir, "no", "such", "m.sock")); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "no", "such")+" does not exist") {
+			t.Error(err)
+		}
+	})
+	t.Run("a directory that may not be written is named with its mode", func(t *testing.T) {
+		if os.Getuid() == 0 {
+			if hint := pathHint("/proc/1/m.sock"); !strings.Contains(hint, "/proc/1 has mode 0555") {
+				t.Errorf("hint %q", hint)
+			}
+			return
+		}
+		if _, err := listen("/proc/m.sock"); err == nil || !strings.Contains(err.Error(), "/proc has mode 0555") {
+			t.Error(err)
+		}
+	})
+	t.Run("the file goes with the server", func(t *testing.T) {
+		path := filepath.Join(dir, "gone.sock")
+		s, err := listen(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Shutdown(context.Background())
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestListenOpensAllOrNone(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	path := filepath.Join(t.TempDir(), "m.sock")
+	cfg := Defaults()
+	cfg.Listen = []Listen{{Address: Address{"unix", path}}, {Address: Address{"tcp", taken.Addr().String()}}}
+	s := testServer(cfg, &handler{}, &logged{})
+	if err := s.Listen(); err == nil || !strings.Contains(err.Error(), "another process has this port") {
+		t.Errorf("Listen: %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("the first socket stays:", err)
+	}
+	cfg.Listen = nil
+	if err := testServer(cfg, &handler{}, &logged{}).Listen(); err == nil || !strings.Contains(err.Error(), "milter.listen") {
+		t.Errorf("Listen: %v", err)
+	}
+}
+
+// Broken connections leave nothing behind.
+func TestBrokenConnectionsLeaveNoGoroutine(t *testing.T) {
+	h := &handler{}
+	s, log := serve(t, h)
+	round := func() {
+		for _, talk := range []func(p *peer){
+			func(p *peer) {},
+			func(p *peer) { p.raw([]byte{0, 0}) },
+			func(p *peer) { p.raw([]byte("GET / HTTP/1.1\r\n\r\n")) },
+			func(p *peer) { p.hello() },
+			func(p *peer) { p.hello(); p.envelope("a@example.com", "b@example.net") },
+			func(p *peer) { p.hello(); p.envelope("a@example.com"); p.fields("From: a@example.com") },
+			func(p *peer) { p.hello(); p.envelope("a@example.com"); p.raw([]byte{0, 0, 0xff, 0xff, 'B', 'x'}) },
+			func(p *peer) { p.hello(); p.message("a@example.com", "text", "From: a@example.com") },
+		} {
+			p := call(t, s, h, log)
+			talk(p)
+			p.conn.Close()
+		}
+	}
+	round()
+	sessions := func() int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.sessions)
+	}
+	eventually(t, "all sessions end", func() bool { return sessions() == 0 })
+	before := runtime.NumGoroutine()
+	for range 25 {
+		round()
+	}
+	eventually(t, "all sessions end", func() bool { return sessions() == 0 })
+	eventually(t, "their goroutines end", func() bool { return runtime.NumGoroutine() <= before })
+	for i, l := range h.letters {
+		if l.ctx.Err() == nil {
+			t.Fatalf("the context of message %d goes on", i)
+		}
+	}
+}
