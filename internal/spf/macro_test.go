@@ -23,6 +23,8 @@ func TestSPF_034_truncationAtTheEdge(t *testing.T) {
 		{"so are many", strings.Repeat("x.", 500) + name253, name253},
 		{"a macro at the left end is cut", "%{l}." + name253, name253},
 		{"a macro at the right end counts", name253 + "%{l}", name253[63:] + "local"},
+		{"253 octets made by a macro stand before a final dot", "%{l}" + name253[5:] + ".", "local" + name253[5:]},
+		{"254 octets made by a macro do not", "x%{l}" + name253[5:] + ".", name253[63:]},
 		{"a label without a dot that does not fit leaves nothing", strings.Repeat("a", 300) + "%{o}", ""},
 		{"a label over 63 octets makes no name", strings.Repeat("a", 64) + ".example", ""},
 		{"an empty label makes no name", "a..example", ""},
