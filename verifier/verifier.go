@@ -157,12 +157,12 @@ func (t *Verification) Body(chunk []byte) (more bool) {
 
 // End waits for the answers that are still missing and says what is to be done.
 func (t *Verification) End() message.Outcome {
-	if t.trusted != "" {
-		return message.Outcome{Disposition: message.Accept, Log: []message.Note{{Key: "unjudged", Value: t.trusted}}}
-	}
 	j, err := t.Judge()
-	if err != nil {
+	switch {
+	case err != nil:
 		return t.failed(err)
+	case j.Unjudged != "":
+		return message.Outcome{Disposition: message.Accept, Log: []message.Note{{Key: "unjudged", Value: j.Unjudged}}}
 	}
 	return t.outcome(j)
 }
@@ -171,12 +171,17 @@ func (t *Verification) End() message.Outcome {
 type Judgement struct {
 	Verdict  Verdict
 	Decision Decision
+	// Unjudged says why the message is passed as it is; the rest is not set then.
+	Unjudged string
 }
 
 // Judge waits for the answers that are still missing, evaluates DMARC and asks
 // the policy. Call it once, in the place of End. The error is a failure of ours,
 // never a property of the message.
 func (t *Verification) Judge() (Judgement, error) {
+	if t.trusted != "" {
+		return Judgement{Unjudged: t.trusted}, nil
+	}
 	t.pending.Wait()
 	if t.broken != "" {
 		return Judgement{}, fmt.Errorf("verifying: %s", t.broken)
@@ -186,7 +191,7 @@ func (t *Verification) Judge() (Judgement, error) {
 		SPF: t.spf, DKIM: t.dkim.Finish(), Author: t.author,
 	}
 	v.DMARC = t.evaluate(v)
-	return Judgement{v, t.verifier.cfg.decide(v)}, nil
+	return Judgement{Verdict: v, Decision: t.verifier.cfg.decide(v)}, nil
 }
 
 // evaluate is DMARC for each author domain; the one that fares worst counts.

@@ -240,6 +240,29 @@ func TestVerifyJudgesAsOfAMoment(t *testing.T) {
 	}
 }
 
+func TestVerifyAsksGoMsgauthForASecondOpinion(t *testing.T) {
+	config, zone := setUp(t)
+	signed := execute(t, "From: a@example.com\n\nhello\n", "sign", "-", "--config", config)
+	for text, want := range map[string]string{signed.stdout: "pass", signed.stdout + "changed\n": "fail"} {
+		r := execute(t, text, "verify", "-", "--zone", zone, "--json", "--second-opinion")
+		var report verifyReport
+		if err := json.Unmarshal([]byte(r.stdout), &report); err != nil || len(report.SecondOpinion) != 1 {
+			t.Fatalf("%v in %s%s", err, r.stdout, r.stderr)
+		}
+		if got := report.SecondOpinion[0].Result; got != want || report.DKIM[0].Result != want {
+			t.Errorf("go-msgauth says %s, we say %s, want %s", got, report.DKIM[0].Result, want)
+		}
+	}
+}
+
+func TestVerifyOfATrustedRelayIsUnjudged(t *testing.T) {
+	path := writeFile(t, "c.yaml", "dns: {zone_file: "+writeFile(t, "z", "")+"}\nverifier: {trusted: {networks: [192.0.2.0/24]}}\n")
+	r := execute(t, "From: a@example.com\n\nhello\n", "verify", "-", "--config", path, "--ip", "192.0.2.1")
+	if r.code != exitOK || !strings.HasPrefix(r.stdout, "unjudged: client 192.0.2.1") {
+		t.Errorf("exit %d, %q, %q", r.code, r.stdout, r.stderr)
+	}
+}
+
 func TestUnreadableInputIsToldPlainly(t *testing.T) {
 	config, _ := setUp(t)
 	for _, args := range [][]string{

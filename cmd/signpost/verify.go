@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -35,7 +36,13 @@ Example:
 type verifyOptions struct {
 	file, config, zone, at string
 	ip, helo, from, mta    string
-	json                   bool
+	json, second           bool
+}
+
+// judged is what came out for one file.
+type judged struct {
+	verifier.Judgement
+	opinions []opinion // of go-msgauth, where it was asked
 }
 
 func verifyCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -49,6 +56,7 @@ func verifyCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int
 	f.StringVar(&o.at, "at", "", "judge as of this `TIME`: RFC 3339, or seconds since 1970 (default: now)")
 	f.StringVar(&o.mta, "mta", "", "the MTA's host `NAME`, the authserv-id where the configuration has none")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
+	f.BoolVar(&o.second, "second-opinion", false, "let go-msgauth, another hand's DKIM, judge the signatures too")
 	rest, code, stop := parse(f, args, stdout)
 	if stop {
 		return code
@@ -109,51 +117,65 @@ func trimPath(path string) string {
 }
 
 // judge runs the file through the verifier as the milter does a message.
-func (o verifyOptions) judge(env message.Envelope, now func() time.Time, stdin io.Reader) (verifier.Judgement, error) {
-	v, err := o.verifier(now)
+func (o verifyOptions) judge(env message.Envelope, now func() time.Time, stdin io.Reader) (judged, error) {
+	c, resolver, err := o.configured()
 	if err != nil {
-		return verifier.Judgement{}, err
+		return judged{}, err
 	}
 	in, err := openMessage(o.file, stdin)
 	if err != nil {
-		return verifier.Judgement{}, err
+		return judged{}, err
 	}
 	defer in.Close()
-	header, body, err := message.Split(in, message.Limits{})
+	var copied bytes.Buffer
+	var r io.Reader = in
+	if o.second {
+		r = io.TeeReader(in, &copied)
+	}
+	header, body, err := message.Split(r, message.Limits{})
 	if err != nil {
-		return verifier.Judgement{}, fmt.Errorf("reading %s: %w", o.file, err)
+		return judged{}, fmt.Errorf("reading %s: %w", o.file, err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	t := v.Verify(ctx, env)
+	host, _ := os.Hostname() // the last resort only, where neither --mta nor the configuration says more
+	t := verifier.New(c.Verifier, resolver, host, now).Verify(ctx, env)
 	if err := feed(t, env, header, body); err != nil {
-		return verifier.Judgement{}, fmt.Errorf("reading %s: %w", o.file, err)
+		return judged{}, fmt.Errorf("reading %s: %w", o.file, err)
 	}
-	return t.Judge()
+	j, err := t.Judge()
+	if err != nil || !o.second {
+		return judged{Judgement: j}, err
+	}
+	if _, err := io.Copy(io.Discard, r); err != nil { // what the verifier had no use for
+		return judged{}, fmt.Errorf("reading %s: %w", o.file, err)
+	}
+	opinions, err := secondOpinion(copied.Bytes(), resolver, c.Verifier.DKIM.MaxSignatures)
+	return judged{j, opinions}, err
 }
 
-// verifier builds the judging half of the configuration alone: no key is needed
-// to judge, and whoever judges may not be able to read them.
-func (o verifyOptions) verifier(now func() time.Time) (*verifier.Verifier, error) {
+// configured is the judging half of the configuration alone: no key is needed to
+// judge, and whoever judges may not be able to read them.
+func (o verifyOptions) configured() (Config, dns.Source, error) {
 	c, _, err := loadConfig(o.config)
 	if err != nil {
-		return nil, err
+		return c, nil, err
 	}
 	if o.zone != "" {
-		c.DNS = dns.Config{ZoneFile: o.zone}
+		c.DNS.ZoneFile = o.zone
 	}
 	resolver, err := dns.Open(c.DNS)
-	if err != nil {
-		return nil, err
-	}
-	host, _ := os.Hostname() // the last resort only, where neither --mta nor the configuration says more
-	return verifier.New(c.Verifier, resolver, host, now), nil
+	return c, resolver, err
 }
 
 // printJudgement writes what came out, for a person; the last thing is the field.
-func printJudgement(w io.Writer, j verifier.Judgement) {
+func printJudgement(w io.Writer, j judged) {
 	out := bufio.NewWriter(w)
 	defer out.Flush()
+	if j.Unjudged != "" {
+		fmt.Fprintf(out, "unjudged: %s\n", j.Unjudged)
+		return
+	}
 	v := j.Verdict
 	line := func(name, result, about, reason string) {
 		fmt.Fprintf(out, "%-6s %-10s", name, result)
@@ -176,6 +198,7 @@ func printJudgement(w io.Writer, j verifier.Judgement) {
 	if len(v.DKIM) == 0 {
 		line("dkim", "none", "", "no signature")
 	}
+	printOpinions(out, j.opinions)
 	line("dmarc", string(v.DMARC.Result), v.DMARC.AuthorDomain, v.DMARC.Reason)
 	line("policy", string(j.Decision.Action), "", j.Decision.Rule)
 	fmt.Fprintln(out)

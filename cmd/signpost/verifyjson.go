@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"strings"
-
-	"signpost/verifier"
 )
 
 // verifyReport is the output of verify --json. Results are the words of RFC 8601
@@ -18,6 +16,11 @@ type verifyReport struct {
 	Decision   decision     `json:"decision"`
 	// Field is the whole Authentication-Results field with its folds (LF).
 	Field string `json:"authentication_results"`
+	// SecondOpinion is go-msgauth's, where it was asked.
+	SecondOpinion []opinion `json:"second_opinion,omitempty"`
+	// Unjudged says why the message is passed without being judged; nothing else
+	// is set then.
+	Unjudged string `json:"unjudged,omitempty"`
 }
 
 type spfReport struct {
@@ -67,7 +70,10 @@ type decision struct {
 	Reply    string `json:"reply,omitempty"`
 }
 
-func reportJSON(j verifier.Judgement) verifyReport {
+func reportJSON(j judged) verifyReport {
+	if j.Unjudged != "" {
+		return verifyReport{DKIM: []dkimReport{}, Unjudged: j.Unjudged}
+	}
 	v, d := j.Verdict, j.Decision
 	f := j.Field()
 	r := verifyReport{
@@ -83,8 +89,9 @@ func reportJSON(j verifier.Judgement) verifyReport {
 			OrgDomain: v.DMARC.OrgDomain, PublishedPolicy: string(v.DMARC.Published), Policy: string(v.DMARC.Policy),
 			SPFAligned: v.DMARC.SPFAligned, DKIMAligned: v.DMARC.DKIMAligned, Reason: v.DMARC.Reason,
 		},
-		Decision: decision{Disposition: string(d.Disposition()), Action: string(d.Action), Enforced: d.Enforced, Rule: d.Rule},
-		Field:    f.Name + ": " + strings.ReplaceAll(f.Value, "\r\n", "\n"),
+		Decision:      decision{Disposition: string(d.Disposition()), Action: string(d.Action), Enforced: d.Enforced, Rule: d.Rule},
+		SecondOpinion: j.opinions,
+		Field:         f.Name + ": " + strings.ReplaceAll(f.Value, "\r\n", "\n"),
 	}
 	for _, o := range v.DKIM {
 		r.DKIM = append(r.DKIM, dkimReport{
