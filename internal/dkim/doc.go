@@ -29,6 +29,7 @@
 //   - Empty tags ("v=DKIM1;; p=…"), lone CR or LF between tokens, an empty t= and
 //     missing base64 padding are accepted in key records, where they are common,
 //     and empty tags nowhere else.
+//   - Tag names may hold hyphens.
 //   - Domain names may hold underscores and begin or end a label with a hyphen.
 //   - "=" without two hexadecimal digits in i= stands for itself, since addresses
 //     like prvs=0123=user@example.org are written so.

@@ -15,7 +15,7 @@ const (
 	errEmptyList    problem = "the tag list is empty"
 	errEmptyTag     problem = "an empty tag (two semicolons in a row)"
 	errNoEquals     problem = "a tag without ="
-	errTagName      problem = "a tag name that is not letters, digits and underscores"
+	errTagName      problem = "a tag name that is not letters and digits"
 	errDuplicateTag problem = "a tag that stands twice"
 	errManyTags     problem = "more than 64 tags"
 	errControl      problem = "a control character in the tag list"
@@ -125,11 +125,13 @@ func (r *tagReader) printable(s string) bool {
 	return true
 }
 
+// isTagName checks a name. The grammar has no hyphen, but people who invent tags
+// write x-something.
 func isTagName(s string) bool {
 	for i := range len(s) {
 		c := s[i]
 		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
-		if !letter && (i == 0 || (c < '0' || c > '9') && c != '_') {
+		if !letter && (i == 0 || (c < '0' || c > '9') && c != '_' && c != '-') {
 			return false
 		}
 	}

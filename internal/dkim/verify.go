@@ -3,6 +3,7 @@ package dkim
 import (
 	"context"
 	"crypto"
+	"strings"
 	"time"
 
 	"signpost/internal/message"
@@ -12,6 +13,7 @@ const (
 	reasonTooMany    = "not evaluated: too many signatures"
 	reasonNoLookup   = "the key was not looked up in time"
 	reasonTemporary  = "the key could not be looked up"
+	reasonTopLevel   = "d= is a top-level domain"
 	reasonExpired    = "the signature has expired"
 	reasonFuture     = "the signature is dated in the future"
 	reasonBody       = "the body was changed after it was signed"
@@ -104,6 +106,11 @@ const fieldName = "DKIM-Signature"
 func (v *Verification) read(c *check, f message.Field) {
 	if err := c.sig.parse(f.Value, v.opt); err != nil {
 		c.verdict = verdict{PermError, err.Error()}
+		return
+	}
+	// §3.5 d=, the ABNF of domain-name; §6.1.1 on "com".
+	if strings.IndexByte(c.sig.Domain, '.') < 0 {
+		c.verdict = verdict{PermError, reasonTopLevel}
 		return
 	}
 	if v.opt.Now.IsZero() {

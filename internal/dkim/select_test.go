@@ -1,0 +1,122 @@
+package dkim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"signpost/internal/message"
+)
+
+// referenceSelect is §5.4.2 as it is written: from the bottom up, each field once.
+func referenceSelect(h message.Header, names []string, own int) []int {
+	used := make([]bool, len(h))
+	var out []int
+	for _, name := range names {
+		for i := len(h) - 1; i >= 0; i-- {
+			if !used[i] && i != own && strings.EqualFold(strings.TrimRight(h[i].Name, " \t"), name) {
+				used[i] = true
+				out = append(out, i)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// numbered makes a header whose values are the fields' indexes.
+func numbered(names ...string) message.Header {
+	h := make(message.Header, len(names))
+	for i, name := range names {
+		h[i] = message.Field{Name: name, Value: fmt.Sprint(i)}
+	}
+	return h
+}
+
+func selected(h message.Header, names []string, own int) []int {
+	var x fieldIndex
+	x.fill(h)
+	var out []int
+	for range 2 { // a second signature begins anew
+		x.restart()
+		out = nil
+		for _, name := range names {
+			if f, ok := x.take(name, own); ok {
+				var i int
+				fmt.Sscan(f.Value, &i)
+				out = append(out, i)
+			}
+		}
+	}
+	return out
+}
+
+func TestSelection(t *testing.T) {
+	h := numbered("Received", "DKIM-Signature", "From", "received", "DKIM-Signature", "To ", "RECEIVED", "To")
+	for _, tt := range []struct {
+		name, h string
+		own     int
+		want    []int
+	}{
+		{"SIG-011 VER-016 equal names are taken from the bottom up", "Received:Received", -1, []int{6, 3}},
+		{"VER-016 names without a field left add nothing", "From:From:Subject:To", -1, []int{2, 7}},
+		{"SIG-012 VER-044 ATK-070 a name in another case is the same name", "received:RECEIVED:Received:ReCeIvEd", -1, []int{6, 3, 0}},
+		{"a name with white space before its colon is the name", "To:To:To", -1, []int{7, 5}},
+		{"§3.5 a signature does not sign its own field", "DKIM-Signature:DKIM-Signature", 1, []int{4}},
+		{"§3.5 a signature does not sign its own field, be it the lowest", "DKIM-Signature:DKIM-Signature", 4, []int{1}},
+		{"but it may sign others", "DKIM-Signature:DKIM-Signature", -1, []int{4, 1}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := selected(h, strings.Split(tt.h, ":"), tt.own); !slices.Equal(got, tt.want) {
+				t.Errorf("%v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestSelectionIsWhatTheReferenceSays(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	pool := []string{"a", "A", "b", "From", "FROM ", "x-" + strings.Repeat("y", 100), "x-" + strings.Repeat("Y", 100), "x-" + strings.Repeat("y", 101)}
+	for range 3000 {
+		names, want := make([]string, r.IntN(30)), make([]string, r.IntN(40))
+		for i := range names {
+			names[i] = pool[r.IntN(len(pool))]
+		}
+		for i := range want {
+			want[i] = strings.TrimSpace(pool[r.IntN(len(pool))])
+		}
+		h, own := numbered(names...), r.IntN(31)-1
+		if got, reference := selected(h, want, own), referenceSelect(h, want, own); !slices.Equal(got, reference) {
+			t.Fatalf("%q from %q without %d: %v, want %v", want, names, own, got, reference)
+		}
+	}
+}
+
+func TestAnEmptyHeaderHasNoFields(t *testing.T) {
+	if got := selected(nil, []string{"From"}, -1); got != nil {
+		t.Error(got)
+	}
+}
+
+func TestUncovered(t *testing.T) {
+	h := numbered("Subject", "From", "subject", "To", "Received", "Received", "Content-Type", "Cc", "Cc")
+	for _, tt := range []struct{ name, h, want string }{
+		{"VER-036 ATK-023 a second Subject that is not signed", "From:Subject", "subject"},
+		{"both are signed", "From:Subject:Subject", ""},
+		{"neither is signed", "From:To", ""},
+		{"several names, in a fixed order", "Subject:Cc:From", "cc subject"},
+		{"Received may stand often", "From:Received", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var x fieldIndex
+			x.fill(h)
+			x.restart()
+			list(tt.h, func(name string) bool { x.take(name, -1); return true })
+			if got := strings.Join(x.uncovered(), " "); got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
