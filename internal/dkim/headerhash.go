@@ -2,7 +2,7 @@ package dkim
 
 import (
 	"crypto"
-	_ "crypto/sha1" // for Options.AllowSHA1
+	"crypto/sha1"
 	"crypto/sha256"
 	"hash"
 
@@ -58,9 +58,10 @@ func (hh *headerHasher) sum(s *Signature, f message.Field, own int, sum *[maxHas
 	state.Sum(sum[:0])
 }
 
+// newHash begins a hash. SHA-1 is there for Options.AllowSHA1 only.
 func newHash(h crypto.Hash) hash.Hash {
-	if h == crypto.SHA256 {
-		return sha256.New()
+	if h == crypto.SHA1 {
+		return sha1.New()
 	}
-	return h.New()
+	return sha256.New()
 }

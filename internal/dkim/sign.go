@@ -288,6 +288,7 @@ func (p *plan) compose(bodyHash []byte) *folding {
 		}
 	}
 	line.word("bh=" + base64.StdEncoding.EncodeToString(bodyHash) + ";")
-	line.word("b=")
+	line.newLine()
+	line.append("b=")
 	return line
 }

@@ -1,0 +1,407 @@
+package dkim
+
+import (
+	"context"
+	"crypto"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"signpost/internal/message"
+)
+
+// craft signs a header by the text of a DKIM-Signature value that has no b= yet,
+// as no signer of ours would. bh=? is replaced with the hash of the body.
+func craft(t testing.TB, h message.Header, body, value, key string) message.Header {
+	t.Helper()
+	var s Signature
+	bh := func(c Canonicalization, length int64) string {
+		b := NewBodyHash(c, newHash(s.hash))
+		if length >= 0 {
+			b.Mark(length)
+		}
+		b.Write([]byte(body))
+		b.Close()
+		if sum, ok := b.At(length); ok {
+			return base64.StdEncoding.EncodeToString(sum)
+		}
+		return base64.StdEncoding.EncodeToString(b.Sum())
+	}
+	s.parse(strings.Replace(value, "bh=?", "bh="+goodHash, 1)+"b=QUJD", Options{AllowSHA1: true, AllowMissingV: true})
+	if s.hash == 0 {
+		s.hash = crypto.SHA256
+	}
+	value = strings.Replace(value, "bh=?", "bh="+bh(s.BodyCanon, s.Length), 1) + "b="
+	s.cutStart, s.cutEnd = len(value), len(value)
+	var hh headerHasher
+	hh.begin(h)
+	var sum [maxHashOctets]byte
+	hh.sum(&s, message.Field{Name: fieldName, Value: value}, -1, &sum)
+	signer := testKeys()[key]
+	var opts = s.hash
+	if key == "ed25519" {
+		opts = 0
+	}
+	data, err := signer.Sign(nil, sum[:s.hash.Size()], opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value += base64.StdEncoding.EncodeToString(data)
+	return append(message.Header{{Name: fieldName, Value: value}}, h...)
+}
+
+const crafted = " v=1; a=ed25519-sha256; c=relaxed/relaxed; d=example.org; s=ed25519; h=from:subject; bh=?; "
+
+func TestVerify(t *testing.T) {
+	now := testTime.Unix()
+	at := func(tag string, offset int64) string { return fmt.Sprintf("%s%s=%d; ", crafted, tag, now+offset) }
+	replace := func(old, new string) string { return strings.Replace(crafted, old, new, 1) }
+	record := testZone(t)["ed25519._domainkey.example.org"][0]
+	flags := func(t string) zone {
+		return zone{"ed25519._domainkey.example.org": {strings.Replace(record, "p=", "t="+t+"; p=", 1)}}
+	}
+	// plainBody is 26 octets long in relaxed form.
+	canonical := len(referenceBody(plainBody, Relaxed))
+	length := func(n int) string { return fmt.Sprintf("%sl=%d; ", crafted, n) }
+	for _, tt := range []struct {
+		name, value string
+		key         string // ed25519 if empty
+		zone        zone   // the test keys if nil
+		want        Result
+		reason      string
+	}{
+		{name: "VER-024 Ed25519", value: crafted, want: Pass},
+		{name: "VER-011 x= not reached", value: at("x", 1), want: Pass},
+		{name: "VER-011 LIM-009 x= passed, within the skew", value: at("x", -299), want: Pass},
+		{name: "VER-011 LIM-009 ATK-031 x= passed, beyond the skew", value: at("x", -301), want: PermError, reason: reasonExpired},
+		{name: "VER-012 LIM-009 t= ahead, within the skew", value: at("t", 299), want: Pass},
+		{name: "VER-012 ATK-031 t= ahead, beyond the skew", value: at("t", 301), want: PermError, reason: reasonFuture},
+		{name: "VER-012 t= long ago", value: crafted + "t=0; ", want: Pass},
+		{name: "VER-014 ATK-071 l= is longer than the body", value: length(canonical + 1), want: PermError, reason: reasonShortBody},
+		{name: "VER-013 ATK-071 l= is 10^75", value: crafted + "l=1" + strings.Repeat("0", 75) + "; ", want: PermError, reason: reasonShortBody},
+		{name: "l= is the body's length", value: length(canonical), want: Pass},
+		{name: "VER-015 ATK-022 l= is shorter than the body", value: length(canonical - 1), want: Policy, reason: reasonUnsigned},
+		{name: "VER-015 ATK-071 l=0", value: length(0), want: Policy, reason: reasonUnsigned},
+		{name: "VER-026 a short key", value: replace("a=ed25519-sha256", "a=rsa-sha256"), key: "rsa1024",
+			zone: zone{"ed25519._domainkey.example.org": {"p=" + "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAMPekl+uAfmcdIuyNUybIsdPyzK6mFOk5s87lOXFWKs//btaTCJRSjG1kijuGZZEZluxlX/qR1xB4G/ep/hYTZkCAwEAAQ=="}},
+			want: PermError, reason: "key record: " + errKeyTooShort.Error()},
+		{name: "VER-028 the name does not exist", value: crafted, zone: zone{}, want: PermError, reason: reasonNoRecord},
+		{name: "VER-028 the server fails", value: replace("s=ed25519", "s=servfail"), want: TempError, reason: reasonTemporary},
+		{name: "VER-043 ATK-028 the key is of another type", value: replace("s=ed25519", "s=rsa2048"), want: PermError, reason: reasonKeyType},
+		{name: "VER-043 KEY-010 the key bars the hash", value: crafted, zone: zone{"ed25519._domainkey.example.org": {strings.Replace(record, "p=", "h=sha1; p=", 1)}},
+			want: PermError, reason: reasonHashBarred},
+		{name: "VER-008 KEY-012 t=s and a subdomain in i=", value: crafted + "i=@a.example.org; ", zone: flags("s"), want: PermError, reason: reasonStrict},
+		{name: "VER-008 KEY-012 t=s and the domain itself in another case", value: crafted + "i=joe@EXAMPLE.org; ", zone: flags("s"), want: Pass},
+		{name: "VER-008 KEY-012 t=s and no i=", value: crafted, zone: flags("s"), want: Pass},
+		{name: "VER-008 a subdomain in i=", value: crafted + "i=@a.example.org; ", want: Pass},
+		{name: "VER-023 ATK-026 rsa-sha1", value: replace("a=ed25519-sha256", "a=rsa-sha1"), key: "rsa1024", want: PermError, reason: errSHA1.Error()},
+		{name: "VER-025 an unknown algorithm", value: replace("a=ed25519-sha256", "a=ed25519-sha512"), want: PermError, reason: errAlgorithm.Error()},
+		{name: "VER-034 ATK-032 d= is a top-level domain", value: replace("d=example.org", "d=org"), zone: zone{"ed25519._domainkey.org": {record}}, want: PermError, reason: reasonTopLevel},
+		{name: "VER-035 only From is signed", value: replace("h=from:subject", "h=from"), want: Pass},
+		{name: "VER-016 names of fields that are not there", value: replace("h=from:subject", "h=x-a:from:x-b:from:x-a"), want: Pass},
+		{name: "VER-010 c=relaxed has a simple body", value: replace("c=relaxed/relaxed", "c=relaxed"), want: Pass},
+		{name: "VER-010 no c= is simple", value: replace("c=relaxed/relaxed; ", ""), want: Pass},
+		{name: "VER-007 From is not signed", value: replace("h=from:", "h="), want: PermError, reason: errFromNotSigned.Error()},
+		{name: "VER-005 unknown tags are hashed and ignored", value: crafted + "zz=a  b; ", want: Pass},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			key, z := "ed25519", testZone(t)
+			if tt.key != "" {
+				key = tt.key
+			}
+			if tt.zone != nil {
+				z = tt.zone
+			}
+			h := craft(t, plainHeader(), plainBody, tt.value, key)
+			out := verify(h, plainBody, z, Options{Now: testTime})
+			if len(out) != 1 || out[0].Result != tt.want || out[0].Reason != tt.reason {
+				t.Errorf("%s (%s), want %s (%s)", out[0].Result, out[0].Reason, tt.want, tt.reason)
+			}
+		})
+	}
+}
+
+func TestOutcomeSaysWhatAReportNeeds(t *testing.T) {
+	z := testZone(t)
+	h := sign(t, plainHeader(), plainBody, params("rsa2048"))
+	o := verify(append(header("X: y"), h...), plainBody, z, Options{})[0]
+	// VER-045
+	if o.Field != 1 || o.Domain != "example.org" || o.Selector != "rsa2048" || o.AUID != "@example.org" || o.Algorithm != "rsa-sha256" ||
+		o.KeyBits != 2048 || o.Testing || o.Length != -1 || len(o.B) != 344 || strings.ContainsAny(o.B, " \r\n") || o.Uncovered != nil {
+		t.Errorf("%+v", o)
+	}
+	_, err := base64.StdEncoding.DecodeString(o.B)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestKeysMarkedAsATest(t *testing.T) {
+	record := strings.Replace(testZone(t)["ed25519._domainkey.example.org"][0], "p=", "t=y; p=", 1)
+	z := zone{"ed25519._domainkey.example.org": {record}}
+	h := sign(t, plainHeader(), plainBody, params("ed25519"))
+	for _, tt := range []struct {
+		name, body        string
+		result, effective Result
+	}{
+		{"VER-039 KEY-012 a pass stays a pass", plainBody, Pass, Pass},
+		{"VER-039 ATK-029 a failure counts for nothing", "x", Fail, None},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := verify(h, tt.body, z, Options{})[0]
+			if o.Result != tt.result || o.Effective() != tt.effective || !o.Testing {
+				t.Errorf("%+v, effective %s", o, o.Effective())
+			}
+		})
+	}
+	if o := (Outcome{Result: Fail}); o.Effective() != Fail {
+		t.Error("other keys' failures count")
+	}
+}
+
+func TestNoSignatureNoOutcome(t *testing.T) {
+	v := NewVerification(plainHeader(), Options{})
+	if v.NeedsBody() || v.Keys() != 0 || v.Finish() != nil {
+		t.Error("a message without signatures needs nothing")
+	}
+	v.LookupKey(context.Background(), 0, zone{}) // and does not mind
+	v.Write([]byte("x"))
+}
+
+func TestFieldsThatAreChangedOrAdded(t *testing.T) {
+	z := testZone(t)
+	for _, tt := range []struct {
+		name      string
+		headers   []string
+		change    func(message.Header) message.Header
+		want      Result
+		uncovered string
+	}{
+		{"VER-036 ATK-023 a second Subject, signed once, is told", []string{"From", "Subject"},
+			func(h message.Header) message.Header { return append(header("Subject: you have won"), h...) }, Pass, "subject"},
+		{"SIG-010 a second Subject breaks a signature that names it twice", []string{"From", "Subject", "Subject"},
+			func(h message.Header) message.Header { return append(header("Subject: you have won"), h...) }, Fail, ""},
+		{"SIG-026 a second Content-Type breaks a signature that names one more", []string{"From", "Content-Type"},
+			func(h message.Header) message.Header { return append(h, header("Content-Type: text/html")...) }, Fail, ""},
+		{"ATK-007 a second From on top is told", []string{"From"},
+			func(h message.Header) message.Header { return append(header("From: <evil@example.net>"), h...) }, Pass, "from"},
+		{"ATK-007 a second From below breaks it", []string{"From"},
+			func(h message.Header) message.Header { return append(h, header("From: <evil@example.net>")...) }, Fail, ""},
+		{"ATK-009 a From with a blank before the colon is a From", []string{"From", "From"},
+			func(h message.Header) message.Header { return append(header("From : <evil@example.net>"), h...) }, Fail, ""},
+		{"fields that are not signed may come and go", []string{"From", "Subject"},
+			func(h message.Header) message.Header { return append(h[:2], header("X-Spam: no", "Received: x")...) }, Fail, ""},
+		{"fields that are not signed may come", []string{"From", "Subject"},
+			func(h message.Header) message.Header { return append(header("X-Spam: no", "Received: x"), h...) }, Pass, ""},
+		{"relaxed does not mind case, folds and white space", []string{"From", "Subject"},
+			func(h message.Header) message.Header {
+				h = slices.Clone(h)
+				h[4] = message.Field{Name: "SUBJECT", Value: "a test\r\n\tof    folding"}
+				return h
+			}, Pass, ""},
+		{"VER-042 a value that is written in another Unicode form is another value", []string{"From", "X-Name"},
+			func(h message.Header) message.Header {
+				h = slices.Clone(h)
+				h[len(h)-1].Value = " Jose\u0301"
+				return h
+			}, Fail, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := params("ed25519")
+			p.Headers = tt.headers
+			h := tt.change(sign(t, append(plainHeader(), header("X-Name: José")...), plainBody, p))
+			o := verify(h, plainBody, z, Options{})[0]
+			if o.Result != tt.want || strings.Join(o.Uncovered, " ") != tt.uncovered {
+				t.Errorf("%s (%s), uncovered %q; want %s, %q", o.Result, o.Reason, o.Uncovered, tt.want, tt.uncovered)
+			}
+		})
+	}
+}
+
+// counting counts what is asked for.
+type counting struct {
+	zone
+	mu    sync.Mutex
+	asked map[string]int
+}
+
+func (c *counting) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asked == nil {
+		c.asked = map[string]int{}
+	}
+	c.asked[name]++
+	return c.zone.LookupTXT(ctx, name)
+}
+
+func TestTooManySignatures(t *testing.T) {
+	good := sign(t, plainHeader(), plainBody, params("ed25519"))
+	junk := func(n int, domain string) message.Header {
+		var h message.Header
+		for i := range n {
+			h = append(h, message.Field{Name: fieldName, Value: " " + with("d="+strings.Replace(domain, "%d", fmt.Sprint(i), 1))})
+		}
+		return h
+	}
+	broken := make(message.Header, 300)
+	for i := range broken {
+		broken[i] = message.Field{Name: "dkim-signature", Value: " v=1; d=example.org"}
+	}
+	author := []string{"example.org"}
+	for _, tt := range []struct {
+		name    string
+		top     message.Header
+		authors []string
+		want    Result // of the good one, at the bottom
+		lookups int
+	}{
+		{"VER-030 seven on top", junk(7, "j%d.example.com"), nil, Pass, 8},
+		{"VER-030 VER-031 ATK-033 eight on top take all that is allowed", junk(300, "j%d.example.com"), nil, Neutral, 8},
+		{"VER-030 ATK-033 the author's domain goes first", junk(300, "j%d.example.com"), author, Pass, 8},
+		{"VER-030 so does its parent", junk(300, "j%d.example.com"), []string{"mail.example.org"}, Pass, 8},
+		{"VER-030 and its child", junk(300, "j%d.example.com"), []string{"org"}, Pass, 8},
+		{"VER-030 ATK-052 but not a name that only looks like it", junk(300, "j%d.example.com"), []string{"evilexample.org", "example.org.evil.example"}, Neutral, 8},
+		{"VER-001 VER-030 ATK-033 signatures with mistakes do not count", broken, nil, Pass, 1},
+		{"VER-031 a key is looked up once for all its signatures", junk(7, "example.com"), nil, Pass, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := &counting{zone: testZone(t)}
+			out := verify(append(slices.Clone(tt.top), good...), plainBody, r, Options{AuthorDomains: tt.authors})
+			if len(out) != len(tt.top)+1 {
+				t.Fatalf("%d outcomes for %d fields", len(out), len(tt.top)+1)
+			}
+			if o := out[len(out)-1]; o.Result != tt.want || o.Result == Neutral && o.Reason != reasonTooMany {
+				t.Errorf("%s (%s), want %s", o.Result, o.Reason, tt.want)
+			}
+			if len(r.asked) != tt.lookups {
+				t.Errorf("%d names asked for, want %d", len(r.asked), tt.lookups)
+			}
+			for name, n := range r.asked {
+				// KEY-001, KEY-019: never the bare _domainkey.
+				if n != 1 || !strings.Contains(name, "._domainkey.") {
+					t.Errorf("%s asked for %d times", name, n)
+				}
+			}
+		})
+	}
+	out := verify(append(junk(3, "j%d.example.com"), good...), plainBody, testZone(t), Options{MaxSignatures: 2})
+	var results []string
+	for _, o := range out {
+		results = append(results, string(o.Result))
+	}
+	if got := strings.Join(results, " "); got != "permerror permerror neutral neutral" {
+		t.Errorf("from the top down: %s", got)
+	}
+}
+
+func TestVER_032_SignaturesOfDifferentLengthShareNoHash(t *testing.T) {
+	// ATK-071
+	h := plainHeader()
+	n := len(referenceBody(plainBody, Relaxed))
+	for _, l := range []int{0, 1, 5, 5, n, n + 1, 7} {
+		h = craft(t, h, plainBody, fmt.Sprintf("%sl=%d; ", crafted, l), "ed25519")
+	}
+	h = craft(t, h, plainBody, crafted, "ed25519")
+	h = craft(t, h, plainBody, strings.Replace(crafted, "/relaxed", "/simple", 1), "ed25519")
+	v := NewVerification(h, Options{MaxSignatures: 20})
+	if len(v.bodies) != 2 || v.Keys() != 1 {
+		t.Errorf("%d passes over the body and %d keys, want 2 and 1", len(v.bodies), v.Keys())
+	}
+	v.LookupKey(context.Background(), 0, testZone(t))
+	v.Write([]byte(plainBody))
+	var got []string
+	for _, o := range v.Finish() {
+		got = append(got, string(o.Result))
+	}
+	if got := strings.Join(got, " "); got != "pass pass policy permerror pass policy policy policy policy" {
+		t.Error(got)
+	}
+}
+
+func TestLookingUpBesideTheBody(t *testing.T) {
+	p := []SignParams{params("rsa2048"), params("ed25519"), params("rsa1024")}
+	body := strings.Repeat(plainBody, 1000)
+	h := sign(t, plainHeader(), body, p...)
+	v := NewVerification(h, Options{})
+	z := testZone(t)
+	var wg sync.WaitGroup
+	for i := range v.Keys() {
+		wg.Go(func() { v.LookupKey(context.Background(), i, z) })
+	}
+	for b := []byte(body); len(b) > 0; {
+		n := min(len(b), 100)
+		v.Write(b[:n])
+		b = b[n:]
+	}
+	wg.Wait()
+	for i, o := range v.Finish() {
+		if o.Result != Pass || o.Selector != p[i].Selector {
+			t.Errorf("%+v", o)
+		}
+	}
+}
+
+func TestAKeyThatIsNeverLookedUpIsATemporaryError(t *testing.T) {
+	v := NewVerification(sign(t, plainHeader(), plainBody, params("ed25519")), Options{})
+	v.Write([]byte(plainBody))
+	if o := v.Finish()[0]; o.Result != TempError || o.Reason != reasonNoLookup {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestVER_028_TheResolversErrorIsKept(t *testing.T) {
+	h := craft(t, plainHeader(), plainBody, strings.Replace(crafted, "s=ed25519", "s=servfail", 1), "ed25519")
+	o := verify(h, "", testZone(t), Options{})[0]
+	if o.Result != TempError || !errors.Is(o.Err, errServFail) {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestVER_001_OneGoodSignatureIsEnough(t *testing.T) {
+	h := sign(t, plainHeader(), plainBody, params("ed25519"))
+	// VER-041 ATK-072
+	h = append(header("DKIM-Signature: =?us-ascii?Q?v=3D1?=", "DKIM-Signature: v=1; a="), h...)
+	out := verify(h, plainBody, testZone(t), Options{Now: time.Now()})
+	if out[0].Result != PermError || out[1].Result != PermError || out[2].Result != Pass {
+		t.Errorf("%+v", out)
+	}
+}
+
+func TestReasonsHoldNoForeignText(t *testing.T) {
+	const evil = "EVIL\x00\r\n(\""
+	for _, name := range []string{"v", "a", "b", "bh", "c", "d", "h", "i", "l", "q", "s", "t", "x", "EVIL"} {
+		h := append(header("DKIM-Signature: "+with(name+"="+evil), "DKIM-Signature: "+with(name+"=EVIL(\"")), plainHeader()...)
+		for _, o := range verify(h, "", zone{"sel._domainkey.example.org": {"k=EVIL"}}, Options{}) {
+			if strings.Contains(o.Reason, "EVIL") || strings.ContainsAny(o.Domain+o.Selector+o.Algorithm+o.B, "\x00\r\n(\"") {
+				t.Errorf("%s: %+v", name, o)
+			}
+		}
+	}
+}
+
+func TestLegacyOptions(t *testing.T) {
+	sha1 := strings.NewReplacer("a=ed25519-sha256", "a=rsa-sha1", "s=ed25519", "s=rsa1024").Replace(crafted)
+	for _, tt := range []struct {
+		name, value string
+		opt         Options
+		want        Result
+	}{
+		{"SHA-1 is allowed", sha1, Options{AllowSHA1: true}, Pass},
+		{"v= may be missing", strings.Replace(crafted, "v=1; ", "", 1), Options{AllowMissingV: true}, Pass},
+		{"v= may be that of a draft", strings.Replace(crafted, "v=1; ", "v=0.5; ", 1), Options{AllowMissingV: true}, Pass},
+		{"VER-002 by default it may not", strings.Replace(crafted, "v=1; ", "", 1), Options{}, PermError},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := craft(t, plainHeader(), plainBody, tt.value, map[bool]string{true: "rsa1024", false: "ed25519"}[tt.value == sha1])
+			if o := verify(h, plainBody, testZone(t), tt.opt)[0]; o.Result != tt.want {
+				t.Errorf("%+v", o)
+			}
+		})
+	}
+}
