@@ -87,10 +87,8 @@ func (c Config) Validate(bad func(path, problem string)) {
 			bad(path, fmt.Sprintf("%s is listen[%d] already: write each address once", l.Address, first))
 		}
 		seen[l.Address] = i
-		switch l.Role {
-		case "", message.RoleAuto, message.RoleSign, message.RoleVerify:
-		default:
-			bad(path+".role", fmt.Sprintf("%q is not a role: write auto, sign or verify", string(l.Role)))
+		if l.Role != "" {
+			config.OneOf(bad, path+".role", l.Role, message.RoleAuto, message.RoleSign, message.RoleVerify)
 		}
 	}
 	if c.SocketMode.Perm()&0o200 == 0 {
@@ -99,11 +97,7 @@ func (c Config) Validate(bad func(path, problem string)) {
 	if strings.ContainsAny(c.SocketGroup, " :/") {
 		bad("socket_group", fmt.Sprintf("%q is not a group's name or number", c.SocketGroup))
 	}
-	switch c.OnTooBig {
-	case TooBigPass, TooBigReject:
-	default:
-		bad("on_too_big", fmt.Sprintf("%q: write pass or reject", string(c.OnTooBig)))
-	}
+	config.OneOf(bad, "on_too_big", c.OnTooBig, TooBigPass, TooBigReject)
 	c.validateLimits(bad)
 }
 

@@ -2,8 +2,12 @@ package milter
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"signpost/internal/config"
 )
 
 func TestParseAddress(t *testing.T) {
@@ -87,8 +91,8 @@ func TestValidateTellsEveryMistake(t *testing.T) {
 	var got []string
 	c.Validate(func(path, problem string) { got = append(got, path+": "+problem) })
 	for i, word := range []string{
-		"listen[0].address: is missing", "listen[2]: unix:/run/m.sock is listen[1] already", "listen[3].role: \"both\"",
-		"socket_mode: 0444", "socket_group:", "on_too_big: \"drop\": write pass or reject", "max_connections: 0", "max_header_fields: 1",
+		"listen[0].address: is missing", "listen[2]: unix:/run/m.sock is listen[1] already", "listen[3].role: ",
+		"socket_mode: 0444", "socket_group:", "on_too_big: ", "max_connections: 0", "max_header_fields: 1",
 		"max_recipients: -1", "max_message_bytes: 0", "max_header_bytes:", "idle_timeout: 0s: write a time from 5m0s to 24h0m0s", "message_timeout: 10m0s",
 	} {
 		if i >= len(got) || !strings.HasPrefix(got[i], word) {
@@ -107,5 +111,21 @@ func TestListenAsText(t *testing.T) {
 	}
 	if err := l.UnmarshalText([]byte("run/m.sock")); err == nil || fmt.Sprint(l.Address) != "unix:/run/m.sock" {
 		t.Errorf("%+v, %v", l, err)
+	}
+}
+
+// A listener is written as one word or as keys.
+func TestTheSectionInAFile(t *testing.T) {
+	c := Defaults()
+	text := "listen:\n  - inet:8891@localhost\n  - {address: unix:/run/m.sock, role: sign}\n  - address: /run/n.sock\n" +
+		"socket_mode: \"0666\"\nmax_message_bytes: 1GiB\non_too_big: reject\nidle_timeout: 10m\n"
+	source := config.Decode("test.yaml", []byte(text), &c)
+	c.Validate(source.Bad)
+	if err := source.Err(); err != nil {
+		t.Fatal(err)
+	}
+	want := []Listen{{Address{"tcp", "localhost:8891"}, "auto"}, {Address{"unix", "/run/m.sock"}, "sign"}, {Address{"unix", "/run/n.sock"}, ""}}
+	if !slices.Equal(c.Listen, want) || c.SocketMode != 0o666 || c.MaxMessageBytes != 1<<30 || c.OnTooBig != TooBigReject || c.IdleTimeout != 10*time.Minute {
+		t.Errorf("%+v", c)
 	}
 }

@@ -1,9 +1,14 @@
 package milter
 
 import (
+	"log/slog"
+	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"signpost/internal/message"
 )
 
 // maxLogValue bounds each value of a log line that comes from outside.
@@ -37,4 +42,61 @@ func plain(text string) bool {
 		}
 	}
 	return true
+}
+
+// logMail writes the line of a decided message; waited is how long the MTA did, at
+// its end.
+func (s *session) logMail(o *message.Outcome, waited time.Duration) {
+	m := &s.mail
+	level := slog.LevelInfo
+	if m.problem != "" {
+		level = slog.LevelWarn
+	}
+	log := s.server.log
+	if !log.Enabled(s.server.running, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 12+len(o.Log))
+	attrs = append(attrs, s.mailAttrs()...)
+	attrs = append(attrs, slog.Bool("ours", m.ours), slog.String("rule", clean(m.rule, maxLogValue)))
+	for _, n := range o.Log {
+		attrs = append(attrs, slog.String(n.Key, clean(n.Value, 4*maxLogValue)))
+	}
+	attrs = append(attrs, slog.String("disposition", string(o.Disposition)))
+	if o.Disposition == message.Reject || o.Disposition == message.Tempfail {
+		r := mend(o.Disposition, o.Reply)
+		attrs = append(attrs, slog.String("reply", clean(strconv.Itoa(r.Code)+" "+r.Enhanced+" "+r.Text, maxLogValue)))
+	}
+	if m.problem != "" {
+		attrs = append(attrs, slog.String("problem", clean(m.problem, maxLogValue)))
+	}
+	attrs = append(attrs, slog.Int64("ms", waited.Milliseconds()))
+	log.LogAttrs(s.server.running, level, "message", attrs...)
+}
+
+// mailAttrs are the facts that name a message.
+func (s *session) mailAttrs() []slog.Attr {
+	m := &s.mail
+	where := m.env.ClientName
+	if m.env.ClientAddr.IsValid() {
+		where = m.env.ClientAddr.String()
+	}
+	return []slog.Attr{
+		slog.String("queue", clean(m.env.QueueID, maxLogValue)),
+		slog.String("client", clean(where, maxLogValue)),
+		slog.String("helo", clean(m.env.Helo, maxLogValue)),
+		slog.String("from", clean(m.env.Sender, maxLogValue)),
+		slog.Int("rcpts", m.rcpts),
+	}
+}
+
+// dropMail gives an undecided message up.
+func (s *session) dropMail(why string) {
+	if !s.mail.open {
+		return
+	}
+	if log := s.server.log; log.Enabled(s.server.running, slog.LevelDebug) {
+		log.LogAttrs(s.server.running, slog.LevelDebug, "message given up", append(s.mailAttrs(), slog.String("why", why))...)
+	}
+	s.endMail()
 }

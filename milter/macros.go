@@ -47,14 +47,18 @@ const maxMacroBytes = 16 << 10
 // set takes a macro packet, whose first octet is the command it belongs to. It
 // replaces what that stage had.
 func (m *macros) set(packet []byte) {
-	if len(packet) == 0 || len(packet) > maxMacroBytes {
+	if len(packet) == 0 {
 		return
 	}
 	at, ok := stageOf(gomilter.Code(packet[0]))
 	if !ok {
 		return
 	}
-	m[at] = append(m[at][:0], packet[1:]...)
+	// What is too large empties the stage: what stood there is of another message.
+	m[at] = m[at][:0]
+	if len(packet) <= maxMacroBytes {
+		m[at] = append(m[at], packet[1:]...)
+	}
 }
 
 func stageOf(command gomilter.Code) (stage, bool) {

@@ -42,4 +42,8 @@ func TestMacros(t *testing.T) {
 	if got := m.value("j"); got != "" {
 		t.Errorf("an empty list empties the stage: %q", got)
 	}
+	set(&m, "M{auth_authen}\x00user\x00", "M{auth_authen}\x00"+strings.Repeat("x", maxMacroBytes)+"\x00")
+	if got := m.value("auth_authen"); got != "" {
+		t.Errorf("a list too large to keep empties the stage: %.20q", got)
+	}
 }

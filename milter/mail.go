@@ -2,8 +2,9 @@ package milter
 
 import (
 	"context"
-	"log/slog"
+	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	gomilter "github.com/emersion/go-milter"
@@ -15,7 +16,6 @@ import (
 // memory.
 type mail struct {
 	open   bool
-	began  time.Time
 	env    message.Envelope
 	rcpts  int // those beyond the limit included
 	ours   bool
@@ -23,7 +23,7 @@ type mail struct {
 	tx     Transaction
 	cancel context.CancelCauseFunc
 
-	fields     message.Builder
+	fields     *message.Builder
 	header     message.Header
 	headerDone bool
 	wantBody   bool
@@ -35,13 +35,17 @@ type mail struct {
 	problem string
 }
 
+// builders are for the headers of messages on their way; a connection that waits
+// has none.
+var builders = sync.Pool{New: func() any { return new(message.Builder) }}
+
 // beginMail starts a message at MAIL: chooses signer or verifier by the generation
 // of this moment.
 func (s *session) beginMail(path string, parameters []byte) {
 	s.endMail()
 	s.setOpen(true)
 	m := &s.mail
-	m.began = time.Now()
+	m.fields = builders.Get().(*message.Builder)
 	m.env = message.Envelope{
 		ClientAddr: s.client.addr,
 		ClientName: s.client.name,
@@ -183,6 +187,7 @@ func (s *session) addBody(chunk []byte) {
 // decideMail waits for the outcome and writes it, with the message's log line.
 func (s *session) decideMail() error {
 	m := &s.mail
+	began := time.Now()
 	s.endHeader()
 	if id := s.macros.value("i"); id != "" {
 		m.env.QueueID = id
@@ -196,13 +201,18 @@ func (s *session) decideMail() error {
 	out, err := appendOutcome(s.writer.out, s.agreed, m.header, &outcome)
 	if err != nil {
 		m.fail(err.Error())
+		m.instead.Log = outcome.Log
 		outcome = *m.instead
 		out = appendReply(s.writer.out, outcome.Disposition, outcome.Reply)
 	}
 	s.writer.out = out
-	s.logMail(&outcome)
+	s.logMail(&outcome, time.Since(began))
+	queue := m.env.QueueID
 	s.endMail()
-	return s.writer.flush()
+	if err := s.writer.flush(); err != nil {
+		return fmt.Errorf("message %s: %w", clean(queue, maxLogValue), err)
+	}
+	return nil
 }
 
 // endMail forgets the message, decided or not. What it began ends with its context.
@@ -213,62 +223,7 @@ func (s *session) endMail() {
 	}
 	m.cancel(context.Canceled)
 	m.fields.Reset()
-	*m = mail{fields: m.fields}
+	builders.Put(m.fields)
+	*m = mail{}
 	s.setOpen(false)
-}
-
-// logMail writes the line of a decided message.
-func (s *session) logMail(o *message.Outcome) {
-	m := &s.mail
-	level := slog.LevelInfo
-	if m.problem != "" {
-		level = slog.LevelWarn
-	}
-	log := s.server.log
-	if !log.Enabled(s.server.running, level) {
-		return
-	}
-	attrs := make([]slog.Attr, 0, 12+len(o.Log))
-	attrs = append(attrs, s.mailAttrs()...)
-	attrs = append(attrs, slog.Bool("ours", m.ours), slog.String("rule", clean(m.rule, maxLogValue)))
-	for _, n := range o.Log {
-		attrs = append(attrs, slog.String(n.Key, clean(n.Value, 4*maxLogValue)))
-	}
-	attrs = append(attrs, slog.String("disposition", string(o.Disposition)))
-	if o.Disposition == message.Reject || o.Disposition == message.Tempfail {
-		r := mend(o.Disposition, o.Reply)
-		attrs = append(attrs, slog.String("reply", clean(strconv.Itoa(r.Code)+" "+r.Enhanced+" "+r.Text, maxLogValue)))
-	}
-	if m.problem != "" {
-		attrs = append(attrs, slog.String("problem", clean(m.problem, maxLogValue)))
-	}
-	attrs = append(attrs, slog.Int64("ms", time.Since(m.began).Milliseconds()))
-	log.LogAttrs(s.server.running, level, "message", attrs...)
-}
-
-// mailAttrs are the facts that name a message.
-func (s *session) mailAttrs() []slog.Attr {
-	m := &s.mail
-	where := m.env.ClientName
-	if m.env.ClientAddr.IsValid() {
-		where = m.env.ClientAddr.String()
-	}
-	return []slog.Attr{
-		slog.String("queue", clean(m.env.QueueID, maxLogValue)),
-		slog.String("client", clean(where, maxLogValue)),
-		slog.String("helo", clean(m.env.Helo, maxLogValue)),
-		slog.String("from", clean(m.env.Sender, maxLogValue)),
-		slog.Int("rcpts", m.rcpts),
-	}
-}
-
-// dropMail gives an undecided message up.
-func (s *session) dropMail(why string) {
-	if !s.mail.open {
-		return
-	}
-	if log := s.server.log; log.Enabled(s.server.running, slog.LevelDebug) {
-		log.LogAttrs(s.server.running, slog.LevelDebug, "message given up", append(s.mailAttrs(), slog.String("why", why))...)
-	}
-	s.endMail()
 }

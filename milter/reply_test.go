@@ -91,32 +91,3 @@ func BenchmarkReplyWorstCase(b *testing.B) {
 		out = appendReply(out[:0], message.Reject, r)
 	}
 }
-
-// LIM-015
-func TestClean(t *testing.T) {
-	for _, c := range []struct{ name, text, want string }{
-		{"plain text", "a@example.com", "a@example.com"},
-		{"LIM-015 controls", "a\r\nb\x1b[2J\x00", "a??b?[2J?"},
-		{"other alphabets", "pelé@例え.jp", "pelé@例え.jp"},
-		{"LIM-015 what turns the writing", "a\u202eb\u2066c", "a?b?c"},
-		{"octets that are not UTF-8", "a\xffb", "a?b"},
-		{"a long text", strings.Repeat("x", 30), strings.Repeat("x", 20) + "..."},
-		{"not cut inside a character", strings.Repeat("é", 30), strings.Repeat("é", 10) + "..."},
-	} {
-		if got := clean(c.text, 20); got != c.want {
-			t.Errorf("%s: %q, want %q", c.name, got, c.want)
-		}
-	}
-}
-
-func FuzzClean(f *testing.F) {
-	f.Add("a\r\nb", 5)
-	f.Add("\xff\u202e", 100)
-	f.Fuzz(func(t *testing.T, text string, limit int) {
-		limit = min(max(limit, 0), 1<<16)
-		got := clean(text, limit)
-		if len(got) > limit+3 || strings.ContainsAny(got, "\r\n\x00\x1b\u202e\u2028") || !strings.HasPrefix(got, clean(got, len(got))) {
-			t.Fatalf("%q became %q", text, got)
-		}
-	})
-}

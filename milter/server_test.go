@@ -3,12 +3,10 @@ package milter
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -262,130 +260,6 @@ func TestThousandSessionsAtOnce(t *testing.T) {
 	all.Wait()
 	if n := h.count(); n != 1000 {
 		t.Errorf("LIM-011 %d messages", n)
-	}
-}
-
-func TestUnixSockets(t *testing.T) {
-	listen := func(path string, change ...func(*Config)) (*Server, error) {
-		cfg := Defaults()
-		cfg.Listen = []Listen{{Address: Address{"unix", path}}}
-		for _, c := range change {
-			c(&cfg)
-		}
-		s := testServer(cfg, &handler{}, &logged{})
-		err := s.Listen()
-		if err == nil {
-			t.Cleanup(s.stopListening)
-		}
-		return s, err
-	}
-	dir := t.TempDir()
-
-	t.Run("mode and group", func(t *testing.T) {
-		path := filepath.Join(dir, "mode.sock")
-		_, err := listen(path, func(c *Config) { c.SocketMode = 0o620; c.SocketGroup = strconv.Itoa(os.Getgid()) })
-		if err != nil {
-			t.Fatal(err)
-		}
-		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o620 {
-			t.Errorf("%v, %v", info.Mode(), err)
-		}
-	})
-	t.Run("a group that does not exist", func(t *testing.T) {
-		path := filepath.Join(dir, "group.sock")
-		if _, err := listen(path, func(c *Config) { c.SocketGroup = "nosuchgroup" }); err == nil || !strings.Contains(err.Error(), "no such group") {
-			t.Error(err)
-		}
-		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-			t.Error("the socket file stays:", err)
-		}
-	})
-	t.Run("the socket of a dead process is replaced", func(t *testing.T) {
-		path := filepath.Join(dir, "stale.sock")
-		old, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		old.SetUnlinkOnClose(false)
-		old.Close()
-		if _, err := listen(path); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Run("the socket of a living process is left alone", func(t *testing.T) {
-		path := filepath.Join(dir, "live.sock")
-		if _, err := listen(path); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := listen(path); err == nil || !strings.Contains(err.Error(), "running already") {
-			t.Error(err)
-		}
-		if conn, err := net.Dial("unix", path); err != nil {
-			t.Error("the first one is gone:", err)
-		} else {
-			conn.Close()
-		}
-	})
-	t.Run("a file that is no socket is left alone", func(t *testing.T) {
-		path := filepath.Join(dir, "file")
-		if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := listen(path); err == nil || !strings.Contains(err.Error(), "no socket") {
-			t.Error(err)
-		}
-		if text, err := os.ReadFile(path); err != nil || string(text) != "precious" {
-			t.Error("the file is gone:", err)
-		}
-	})
-	t.Run("a directory that does not exist is named", func(t *testing.T) {
-		if _, err := listen(filepath.Join(dir, "no", "such", "m.sock")); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "no", "such")+" does not exist") {
-			t.Error(err)
-		}
-	})
-	t.Run("a directory that may not be written is named with its mode", func(t *testing.T) {
-		if os.Getuid() == 0 {
-			if hint := pathHint("/proc/1/m.sock"); !strings.Contains(hint, "/proc/1 has mode 0555") {
-				t.Errorf("hint %q", hint)
-			}
-			return
-		}
-		if _, err := listen("/proc/m.sock"); err == nil || !strings.Contains(err.Error(), "/proc has mode 0555") {
-			t.Error(err)
-		}
-	})
-	t.Run("the file goes with the server", func(t *testing.T) {
-		path := filepath.Join(dir, "gone.sock")
-		s, err := listen(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Shutdown(context.Background())
-		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-			t.Error(err)
-		}
-	})
-}
-
-func TestListenOpensAllOrNone(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	path := filepath.Join(t.TempDir(), "m.sock")
-	cfg := Defaults()
-	cfg.Listen = []Listen{{Address: Address{"unix", path}}, {Address: Address{"tcp", taken.Addr().String()}}}
-	s := testServer(cfg, &handler{}, &logged{})
-	if err := s.Listen(); err == nil || !strings.Contains(err.Error(), "another process has this port") {
-		t.Errorf("Listen: %v", err)
-	}
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Error("the first socket stays:", err)
-	}
-	cfg.Listen = nil
-	if err := testServer(cfg, &handler{}, &logged{}).Listen(); err == nil || !strings.Contains(err.Error(), "milter.listen") {
-		t.Errorf("Listen: %v", err)
 	}
 }
 

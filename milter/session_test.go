@@ -174,6 +174,18 @@ func TestMacrosOfALogin(t *testing.T) {
 	p.log.line(t, "ours=true", `rule="login user"`, "queue=QA")
 }
 
+// MIL-020: a bounce of the MTA's own has the null sender, and may be ours.
+func TestTheNullSenderReachesTheSigner(t *testing.T) {
+	h := &handler{ours: func(env message.Envelope) (bool, string) { return env.ClientAddr.IsLoopback(), "network" }}
+	p := dial(t, h)
+	p.hello()
+	p.send(gomilter.CodeConn, "localhost\x004\x00\x00127.0.0.1\x00")
+	p.message("", "", "From: MAILER-DAEMON@example.com")
+	if l := h.last(t); !l.signed || l.env.Sender != "" || l.env.ClientName != "localhost" {
+		t.Errorf("MIL-020 MIL-019 signed %v, envelope %+v", l.signed, l.env)
+	}
+}
+
 // MIL-010: the queue id may come late.
 func TestQueueIDIsReadAtTheEnd(t *testing.T) {
 	h := &handler{}
@@ -317,130 +329,6 @@ func TestGarbageInsteadOfOptionsClosesTheConnection(t *testing.T) {
 			p.closed()
 			p.log.line(t, "milter connection closed", "problem=")
 		})
-	}
-}
-
-// Every command is answered where the MTA waits, and only there.
-func TestAnswersWithoutAnyNoReplyFlag(t *testing.T) {
-	for _, steps := range []uint32{0, oldSteps, 0x400, 0x1004ff} {
-		h := &handler{}
-		p := dial(t, h)
-		p.send(gomilter.CodeOptNeg, offer(6, allActions, steps))
-		p.receive()
-		for range 2 {
-			for _, one := range []packet{
-				{'C', "client\x004\x10\x00192.0.2.1\x00"}, {'H', "client\x00"}, {'U', "XFOO\x00"}, {'M', "<a@example.com>\x00"},
-				{'R', "<b@example.net>\x00"}, {'T', ""}, {'L', "From\x00a@example.com\x00"}, {'N', ""}, {'B', "text"},
-			} {
-				if one.code == 'L' && steps&0x80 != 0 {
-					p.send(gomilter.Code(one.code), one.data)
-					continue
-				}
-				p.send(gomilter.Code(one.code), one.data)
-				p.want(gomilter.ActContinue)
-			}
-			if got := codes(p.end()); got != "a" {
-				t.Errorf("steps %#x: answers %q", steps, got)
-			}
-		}
-		if string(h.last(t).text) != "text" {
-			t.Errorf("steps %#x: body %q", steps, h.last(t).text)
-		}
-	}
-}
-
-// MIL-025: SKIP is said only where it was offered, and only when no more is wanted.
-func TestSkip(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		steps   uint32
-		wanted  int // pieces of the body that the handler wants
-		answers string
-		pieces  int // that it gets
-	}{
-		{"MIL-025 offered, nothing wanted", 0x400, 0, "sss", 0},
-		{"offered, one piece wanted", 0x400, 1, "sss", 1},
-		{"offered, two pieces wanted", 0x400, 2, "css", 2},
-		{"offered, all wanted", 0x400, 9, "ccc", 3},
-		{"MIL-025 not offered, nothing wanted", 0, 0, "ccc", 0},
-		{"not offered, one piece wanted", 0, 1, "ccc", 1},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			n := 0
-			h := &handler{
-				header: func(message.Envelope, message.Header) bool { return c.wanted > 0 },
-				body:   func([]byte) bool { n++; return n < c.wanted },
-			}
-			p := dial(t, h)
-			p.send(gomilter.CodeOptNeg, offer(6, allActions, c.steps))
-			p.receive()
-			p.envelope("a@example.com")
-			got := ""
-			for range 3 {
-				p.send(gomilter.CodeBody, "piece")
-				got += string(rune(p.receive().code))
-			}
-			if got != c.answers || n != c.pieces {
-				t.Errorf("answers %q, %d pieces", got, n)
-			}
-			if got := codes(p.end()); got != "a" {
-				t.Errorf("at the end %q", got)
-			}
-		})
-	}
-}
-
-// MIL-002, MIL-004: what the handler sees is what the client sent.
-func TestHeaderValues(t *testing.T) {
-	for _, c := range []struct{ sent, raw, stripped string }{
-		// sent by the client; handed over with the leading blank; handed over without
-		{"X: one", " one", "one"},
-		{"X:none", "none", "none"},
-		{"X:  two", "  two", " two"},
-		{"X:\ttab", "\ttab", "\ttab"},
-		{"X: one\r\n two", " one\n two", "one\n two"},
-		{"X:\r\n folded at once", "\n folded at once", "\n folded at once"},
-		{"X:", "", ""},
-		{"X: caf\xe9", " caf\xe9", "caf\xe9"},
-		{"X: crlf\r\n kept", " crlf\r\n kept", "crlf\r\n kept"},
-	} {
-		h := &handler{}
-		p := dial(t, h)
-		p.hello()
-		p.envelope("a@example.com")
-		p.send(gomilter.CodeHeader, "X\x00"+c.raw+"\x00")
-		p.end()
-		if got := strings.TrimSuffix(h.last(t).head.String(), "\r\n"); got != c.sent {
-			t.Errorf("MIL-002 MIL-004 with the leading blank: %q, want %q", got, c.sent)
-		}
-
-		p = dial(t, h)
-		p.send(gomilter.CodeOptNeg, offer(6, allActions, 0x80))
-		p.receive()
-		p.envelope("a@example.com")
-		p.send(gomilter.CodeHeader, "X\x00"+c.stripped+"\x00")
-		p.end()
-		want := c.sent
-		if c.sent == "X:none" {
-			want = "X: none" // the MTA makes no difference between the two
-		}
-		if got := strings.TrimSuffix(h.last(t).head.String(), "\r\n"); got != want {
-			t.Errorf("MIL-002 without the leading blank: %q, want %q", got, want)
-		}
-	}
-}
-
-func TestALongFieldWithoutLeadingBlank(t *testing.T) {
-	h := &handler{}
-	p := dial(t, h)
-	p.send(gomilter.CodeOptNeg, offer(6, allActions, 0x80))
-	p.receive()
-	p.envelope("a@example.com")
-	long := strings.Repeat("x", 200_000)
-	p.send(gomilter.CodeHeader, "X\x00"+long+"\x00")
-	p.end()
-	if got := h.last(t).head[0].Value; got != " "+long {
-		t.Errorf("%d octets", len(got))
 	}
 }
 

@@ -153,8 +153,8 @@ func (r *reader) fill() error {
 	if r.r == r.w {
 		r.r, r.w = 0, 0
 	}
-	idle := !r.armed && r.r == r.w && r.left == 0
-	if idle || !r.armed {
+	if !r.armed {
+		idle := r.r == r.w && r.left == 0
 		if err := r.arm(idle); err != nil {
 			return err
 		}
@@ -191,6 +191,12 @@ func (r *reader) use(size int) {
 	r.moveTo(*lent, lent, pool)
 }
 
+// release forgets what has been read and not taken, and gives a borrowed buffer back.
+func (r *reader) release() {
+	r.r, r.w = 0, 0
+	r.use(waitingBuffer)
+}
+
 // moveTo changes to another buffer and gives a borrowed one back.
 func (r *reader) moveTo(buf []byte, lent *[]byte, pool *sync.Pool) {
 	r.w = copy(buf, r.buf[r.r:r.w])
@@ -209,6 +215,8 @@ type writer struct {
 	out  []byte
 }
 
+var errNotTaken = errors.New("the MTA did not take our answer, and answers its client by its own default")
+
 // writeTimeout is for an MTA that does not read our answer.
 const writeTimeout = 30 * time.Second
 
@@ -223,6 +231,9 @@ func (w *writer) flush() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	err := w.send(w.out)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errNotTaken, err)
+	}
 	const keep = 4 << 10
 	if cap(w.out) > keep {
 		w.out = nil
