@@ -63,6 +63,7 @@ type splitter struct {
 	// name and value are the field that may still be continued.
 	name, value []byte
 	open        bool
+	buf         []byte // the line read last
 }
 
 // header collects the fields. rest is what was read beyond them: the line that
@@ -113,22 +114,23 @@ func (s *splitter) close() error {
 }
 
 // line reads up to and including the next LF, never more than the limit allows.
+// It is good until the next call.
 func (s *splitter) line() ([]byte, error) {
-	var line []byte
+	s.buf = s.buf[:0]
 	for {
 		part, err := s.br.ReadSlice('\n')
 		s.read += len(part)
 		if s.read > s.limits.HeaderBytes {
 			return nil, fmt.Errorf("%w: more than %d bytes before the empty line", ErrHeaderTooLarge, s.limits.HeaderBytes)
 		}
-		line = append(line, part...)
+		s.buf = append(s.buf, part...)
 		if err == bufio.ErrBufferFull {
 			continue
 		}
 		if err != nil && err != io.EOF {
 			return nil, fmt.Errorf("reading the message header: %w", err)
 		}
-		return line, err
+		return s.buf, err
 	}
 }
 
