@@ -119,7 +119,7 @@ func (s *Server) openUnix(path string) (net.Listener, error) {
 		return nil, err
 	}
 	// The file must not be open to more people, not even for a moment.
-	before := syscall.Umask(0o777)
+	before := syscall.Umask(0o077)
 	socket, err := net.Listen("unix", path)
 	syscall.Umask(before)
 	if err != nil {
@@ -148,10 +148,11 @@ func removeStale(path string) error {
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		conn.Close()
+		return fmt.Errorf("listening at unix:%s: another process listens there; is the daemon running already?", path)
 	}
 	// Only this says for certain that nobody listens.
 	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("listening at unix:%s: another process listens there; is the daemon running already?", path)
+		return fmt.Errorf("listening at unix:%s: there is a socket, and trying it says: %w: remove it if no process uses it", path, err)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing the socket that an earlier process left: %w%s", err, pathHint(path))
@@ -187,28 +188,27 @@ func groupID(name string) (int, error) {
 	return strconv.Atoi(group.Gid)
 }
 
-// pathHint names the directory at fault and the command that mends it.
+// pathHint names the directory at fault and what mends it.
 func pathHint(path string) string {
-	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
-		info, err := os.Stat(dir)
+	dir := filepath.Dir(path)
+	for at := dir; ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			if dir != "/" {
-				continue
-			}
-		case err != nil:
-			return ""
-		case dir != filepath.Dir(path):
-			return fmt.Sprintf(": the directory %s does not exist: mkdir -p it, or RuntimeDirectory=signpost in the unit", filepath.Dir(path))
-		}
-		if err != nil {
+			return fmt.Sprintf(": the directory %s does not exist: mkdir -p %s, or RuntimeDirectory=signpost in the unit", at, dir)
+		case err == nil:
+			return fmt.Sprintf(": the directory %s has mode %04o%s, and user %d needs to %s: chown %d %s, or RuntimeDirectory=signpost in the unit",
+				at, info.Mode().Perm(), owner(info), os.Getuid(), map[bool]string{true: "write there", false: "pass through it"}[at == dir], os.Getuid(), dir)
+		case at == "/":
 			return ""
 		}
-		owner := ""
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-			owner = fmt.Sprintf(", owner %d:%d", stat.Uid, stat.Gid)
-		}
-		return fmt.Sprintf(": the directory %s has mode %04o%s; user %d needs to write there: chown %d %s",
-			dir, info.Mode().Perm(), owner, os.Getuid(), os.Getuid(), dir)
 	}
+}
+
+func owner(info fs.FileInfo) string {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf(" and owner %d:%d", stat.Uid, stat.Gid)
 }

@@ -12,25 +12,28 @@ import (
 	"testing"
 )
 
-func TestUnixSockets(t *testing.T) {
-	listen := func(path string, change ...func(*Config)) (*Server, error) {
-		cfg := Defaults()
-		cfg.Listen = []Listen{{Address: Address{"unix", path}}}
-		for _, c := range change {
-			c(&cfg)
-		}
-		s := testServer(cfg, &handler{}, &logged{})
-		err := s.Listen()
-		if err == nil {
-			t.Cleanup(s.stopListening)
-		}
-		return s, err
+// listenUnix listens at one socket, until the test ends.
+func listenUnix(t *testing.T, path string, change ...func(*Config)) (*Server, error) {
+	t.Helper()
+	cfg := Defaults()
+	cfg.Listen = []Listen{{Address: Address{"unix", path}}}
+	for _, c := range change {
+		c(&cfg)
 	}
+	s := testServer(cfg, &handler{}, &logged{})
+	err := s.Listen()
+	if err == nil {
+		t.Cleanup(s.stopListening)
+	}
+	return s, err
+}
+
+func TestUnixSockets(t *testing.T) {
 	dir := t.TempDir()
 
 	t.Run("mode and group", func(t *testing.T) {
 		path := filepath.Join(dir, "mode.sock")
-		_, err := listen(path, func(c *Config) { c.SocketMode = 0o620; c.SocketGroup = strconv.Itoa(os.Getgid()) })
+		_, err := listenUnix(t, path, func(c *Config) { c.SocketMode = 0o620; c.SocketGroup = strconv.Itoa(os.Getgid()) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +43,7 @@ func TestUnixSockets(t *testing.T) {
 	})
 	t.Run("a group that does not exist", func(t *testing.T) {
 		path := filepath.Join(dir, "group.sock")
-		if _, err := listen(path, func(c *Config) { c.SocketGroup = "nosuchgroup" }); err == nil || !strings.Contains(err.Error(), "no such group") {
+		if _, err := listenUnix(t, path, func(c *Config) { c.SocketGroup = "nosuchgroup" }); err == nil || !strings.Contains(err.Error(), "no such group") {
 			t.Error(err)
 		}
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -55,16 +58,16 @@ func TestUnixSockets(t *testing.T) {
 		}
 		old.SetUnlinkOnClose(false)
 		old.Close()
-		if _, err := listen(path); err != nil {
+		if _, err := listenUnix(t, path); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Run("the socket of a living process is left alone", func(t *testing.T) {
 		path := filepath.Join(dir, "live.sock")
-		if _, err := listen(path); err != nil {
+		if _, err := listenUnix(t, path); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := listen(path); err == nil || !strings.Contains(err.Error(), "running already") {
+		if _, err := listenUnix(t, path); err == nil || !strings.Contains(err.Error(), "running already") {
 			t.Error(err)
 		}
 		if conn, err := net.Dial("unix", path); err != nil {
@@ -78,15 +81,19 @@ func TestUnixSockets(t *testing.T) {
 		if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := listen(path); err == nil || !strings.Contains(err.Error(), "no socket") {
+		if _, err := listenUnix(t, path); err == nil || !strings.Contains(err.Error(), "no socket") {
 			t.Error(err)
 		}
 		if text, err := os.ReadFile(path); err != nil || string(text) != "precious" {
 			t.Error("the file is gone:", err)
 		}
 	})
+}
+
+func TestUnixSocketsThatCannotBe(t *testing.T) {
+	dir := t.TempDir()
 	t.Run("a directory that does not exist is named", func(t *testing.T) {
-		if _, err := listen(filepath.Join(dir, "no", "such", "m.sock")); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "no", "such")+" does not exist") {
+		if _, err := listenUnix(t, filepath.Join(dir, "no", "such", "m.sock")); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "no", "such")+" does not exist") {
 			t.Error(err)
 		}
 	})
@@ -97,13 +104,13 @@ func TestUnixSockets(t *testing.T) {
 			}
 			return
 		}
-		if _, err := listen("/proc/m.sock"); err == nil || !strings.Contains(err.Error(), "/proc has mode 0555") {
+		if _, err := listenUnix(t, "/proc/m.sock"); err == nil || !strings.Contains(err.Error(), "/proc has mode 0555") {
 			t.Error(err)
 		}
 	})
 	t.Run("the file goes with the server", func(t *testing.T) {
 		path := filepath.Join(dir, "gone.sock")
-		s, err := listen(path)
+		s, err := listenUnix(t, path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -105,6 +105,12 @@ func TestWhatIsMissingIsToldOnce(t *testing.T) {
 		p.receive()
 	}
 	log.line(t, "the MTA does not offer", "SMFIF_CHGHDRS", "SMFIF_QUARANTINE")
+	for range 3 {
+		p := join(t, server, h, log)
+		p.send(gomilter.CodeOptNeg, offer(6, 0x10, allSteps))
+		p.closed()
+	}
+	log.line(t, "milter connection closed", "MTA does not let us add header fields")
 }
 
 func TestMessagesBeyondTheLimits(t *testing.T) {

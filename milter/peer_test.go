@@ -171,7 +171,7 @@ func (p *peer) closed() {
 const (
 	allActions = 0x1ff
 	allSteps   = 0x1fffff
-	// noReplies are the steps with an answer to everything, and no other feature.
+	// oldSteps are those of version 2.
 	oldSteps = 0x7f
 )
 

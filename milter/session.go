@@ -51,6 +51,7 @@ func newSession(server *Server, conn net.Conn, role message.Role, where string) 
 var (
 	errDraining = errors.New("the daemon stops")
 	errQuit     = errors.New("the MTA quits")
+	errTold     = errors.New("the same as with an earlier connection")
 )
 
 // run serves the connection to its end and closes it.
@@ -93,7 +94,7 @@ func (s *session) unexpected(err error) error {
 	switch {
 	case errors.Is(err, errNotTaken):
 		return err
-	case errors.Is(err, errQuit), errors.Is(err, errDraining), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed),
+	case errors.Is(err, errQuit), errors.Is(err, errTold), errors.Is(err, errDraining), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed),
 		errors.Is(err, syscall.ECONNRESET):
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded) && s.isDraining():
@@ -186,6 +187,9 @@ func (s *session) takeOptions(offer []byte) error {
 		return errors.New("options offered twice: this is no milter client")
 	}
 	agreed, err := negotiate(offer)
+	if err != nil && !s.server.once("options") {
+		return errTold
+	}
 	if err != nil {
 		return err
 	}

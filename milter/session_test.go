@@ -198,98 +198,101 @@ func TestQueueIDIsReadAtTheEnd(t *testing.T) {
 	p.log.line(t, "msg=message", "queue=LATE1")
 }
 
+// oddConversations are what no MTA should do, and some do.
+var oddConversations = []struct {
+	name    string
+	talk    func(p *peer)
+	answers string // to the end of message; "" if the connection closes
+	check   func(t *testing.T, h *handler)
+}{
+	{"no end of header", func(p *peer) {
+		p.envelope("a@example.com", "b@example.net")
+		p.send(gomilter.CodeHeader, "From\x00 a@example.com\x00")
+		p.send(gomilter.CodeBody, "text")
+		p.send(gomilter.CodeEOB)
+	}, "a", func(t *testing.T, h *handler) {
+		if l := h.last(t); l.head.Count("From") != 1 || string(l.text) != "text" {
+			t.Errorf("header %q body %q", l.head, l.text)
+		}
+	}},
+	{"nothing but an envelope", func(p *peer) {
+		p.envelope("", "b@example.net")
+		p.send(gomilter.CodeEOB)
+	}, "a", func(t *testing.T, h *handler) {
+		if l := h.last(t); len(l.head) != 0 || !l.ended || l.env.Sender != "" {
+			t.Errorf("header %q, ended %v", l.head, l.ended)
+		}
+	}},
+	{"a field after the end of header is not part of it", func(p *peer) {
+		p.envelope("", "b@example.net")
+		p.fields("From: a@example.com")
+		p.send(gomilter.CodeHeader, "X-Late\x00 1\x00")
+		p.send(gomilter.CodeEOB)
+	}, "a", func(t *testing.T, h *handler) {
+		if l := h.last(t); len(l.head) != 1 {
+			t.Errorf("header %q", l.head)
+		}
+	}},
+	{"all without MAIL", func(p *peer) {
+		p.send(gomilter.CodeRcpt, "<b@example.net>\x00")
+		p.fields("From: a@example.com")
+		p.send(gomilter.CodeBody, "text")
+		p.send(gomilter.CodeEOB)
+	}, "c", nil},
+	{"unknown and DATA are passed over", func(p *peer) {
+		p.send(codeUnknown, "XFOO bar\x00")
+		p.envelope("", "b@example.net")
+		p.send(gomilter.CodeData)
+		p.send(gomilter.CodeEOB)
+	}, "a", nil},
+	{"MAIL without brackets", func(p *peer) {
+		p.send(gomilter.CodeMail, "a@example.com\x00")
+		p.want(gomilter.ActContinue)
+		p.send(gomilter.CodeEOB)
+	}, "a", func(t *testing.T, h *handler) {
+		if l := h.last(t); l.env.Sender != "a@example.com" {
+			t.Errorf("sender %q", l.env.Sender)
+		}
+	}},
+	{"MIL-024 bare CR, bare LF and NUL in the body are left as they are", func(p *peer) {
+		p.envelope("", "b@example.net")
+		p.fields("From: a@example.com")
+		p.send(gomilter.CodeBody, "a\rb\nc\x00d\r\n")
+		p.send(gomilter.CodeEOB)
+	}, "a", func(t *testing.T, h *handler) {
+		if l := h.last(t); string(l.text) != "a\rb\nc\x00d\r\n" {
+			t.Errorf("body %q", l.text)
+		}
+	}},
+	{"a field without the second NUL", func(p *peer) {
+		p.envelope("", "b@example.net")
+		p.send(gomilter.CodeHeader, "From\x00 a@example.com")
+		p.send(gomilter.CodeHeader, "Alone")
+		p.send(gomilter.CodeHeader)
+		p.send(gomilter.CodeEOB)
+	}, "a", func(t *testing.T, h *handler) {
+		if l := h.last(t); l.head.String() != "From: a@example.com\r\nAlone:\r\n:\r\n" {
+			t.Errorf("header %q", l.head)
+		}
+	}},
+	{"a macro without value", func(p *peer) {
+		p.send(gomilter.CodeMacro, "Cj\x00")
+		p.send(gomilter.CodeMacro)
+		p.send(gomilter.CodeMacro, "C")
+		p.send(gomilter.CodeMacro, "zz\x00z\x00")
+		p.envelope("", "b@example.net")
+		p.send(gomilter.CodeEOB)
+	}, "a", nil},
+	{"an unknown packet", func(p *peer) { p.send('z', "?") }, "", nil},
+	{"options twice", func(p *peer) { p.send(gomilter.CodeOptNeg, offer(6, allActions, allSteps)) }, "", nil},
+	{"CONNECT cut short", func(p *peer) { p.send(gomilter.CodeConn, "client") }, "", nil},
+	{"CONNECT cut in the port", func(p *peer) { p.send(gomilter.CodeConn, "client\x004\x00") }, "", nil},
+	{"a packet of no length", func(p *peer) { p.raw([]byte{0, 0, 0, 0}) }, "", nil},
+	{"MIL-029 a packet of absurd length", func(p *peer) { p.raw([]byte{0xff, 0xff, 0xff, 0xff}) }, "", nil},
+}
+
 func TestOddConversations(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		talk    func(p *peer)
-		answers string // to the end of message; "" if the connection closes
-		check   func(t *testing.T, h *handler)
-	}{
-		{"no end of header", func(p *peer) {
-			p.envelope("a@example.com", "b@example.net")
-			p.send(gomilter.CodeHeader, "From\x00 a@example.com\x00")
-			p.send(gomilter.CodeBody, "text")
-			p.send(gomilter.CodeEOB)
-		}, "a", func(t *testing.T, h *handler) {
-			if l := h.last(t); l.head.Count("From") != 1 || string(l.text) != "text" {
-				t.Errorf("header %q body %q", l.head, l.text)
-			}
-		}},
-		{"nothing but an envelope", func(p *peer) {
-			p.envelope("", "b@example.net")
-			p.send(gomilter.CodeEOB)
-		}, "a", func(t *testing.T, h *handler) {
-			if l := h.last(t); len(l.head) != 0 || !l.ended || l.env.Sender != "" {
-				t.Errorf("header %q, ended %v", l.head, l.ended)
-			}
-		}},
-		{"a field after the end of header is not part of it", func(p *peer) {
-			p.envelope("", "b@example.net")
-			p.fields("From: a@example.com")
-			p.send(gomilter.CodeHeader, "X-Late\x00 1\x00")
-			p.send(gomilter.CodeEOB)
-		}, "a", func(t *testing.T, h *handler) {
-			if l := h.last(t); len(l.head) != 1 {
-				t.Errorf("header %q", l.head)
-			}
-		}},
-		{"all without MAIL", func(p *peer) {
-			p.send(gomilter.CodeRcpt, "<b@example.net>\x00")
-			p.fields("From: a@example.com")
-			p.send(gomilter.CodeBody, "text")
-			p.send(gomilter.CodeEOB)
-		}, "c", nil},
-		{"unknown and DATA are passed over", func(p *peer) {
-			p.send(codeUnknown, "XFOO bar\x00")
-			p.envelope("", "b@example.net")
-			p.send(gomilter.CodeData)
-			p.send(gomilter.CodeEOB)
-		}, "a", nil},
-		{"MAIL without brackets", func(p *peer) {
-			p.send(gomilter.CodeMail, "a@example.com\x00")
-			p.want(gomilter.ActContinue)
-			p.send(gomilter.CodeEOB)
-		}, "a", func(t *testing.T, h *handler) {
-			if l := h.last(t); l.env.Sender != "a@example.com" {
-				t.Errorf("sender %q", l.env.Sender)
-			}
-		}},
-		{"MIL-024 bare CR, bare LF and NUL in the body are left as they are", func(p *peer) {
-			p.envelope("", "b@example.net")
-			p.fields("From: a@example.com")
-			p.send(gomilter.CodeBody, "a\rb\nc\x00d\r\n")
-			p.send(gomilter.CodeEOB)
-		}, "a", func(t *testing.T, h *handler) {
-			if l := h.last(t); string(l.text) != "a\rb\nc\x00d\r\n" {
-				t.Errorf("body %q", l.text)
-			}
-		}},
-		{"a field without the second NUL", func(p *peer) {
-			p.envelope("", "b@example.net")
-			p.send(gomilter.CodeHeader, "From\x00 a@example.com")
-			p.send(gomilter.CodeHeader, "Alone")
-			p.send(gomilter.CodeHeader)
-			p.send(gomilter.CodeEOB)
-		}, "a", func(t *testing.T, h *handler) {
-			if l := h.last(t); l.head.String() != "From: a@example.com\r\nAlone:\r\n:\r\n" {
-				t.Errorf("header %q", l.head)
-			}
-		}},
-		{"a macro without value", func(p *peer) {
-			p.send(gomilter.CodeMacro, "Cj\x00")
-			p.send(gomilter.CodeMacro)
-			p.send(gomilter.CodeMacro, "C")
-			p.send(gomilter.CodeMacro, "zz\x00z\x00")
-			p.envelope("", "b@example.net")
-			p.send(gomilter.CodeEOB)
-		}, "a", nil},
-		{"an unknown packet", func(p *peer) { p.send('z', "?") }, "", nil},
-		{"options twice", func(p *peer) { p.send(gomilter.CodeOptNeg, offer(6, allActions, allSteps)) }, "", nil},
-		{"CONNECT cut short", func(p *peer) { p.send(gomilter.CodeConn, "client") }, "", nil},
-		{"CONNECT cut in the port", func(p *peer) { p.send(gomilter.CodeConn, "client\x004\x00") }, "", nil},
-		{"a packet of no length", func(p *peer) { p.raw([]byte{0, 0, 0, 0}) }, "", nil},
-		{"MIL-029 a packet of absurd length", func(p *peer) { p.raw([]byte{0xff, 0xff, 0xff, 0xff}) }, "", nil},
-	} {
+	for _, c := range oddConversations {
 		t.Run(c.name, func(t *testing.T) {
 			h := &handler{}
 			p := dial(t, h)
