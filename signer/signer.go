@@ -68,7 +68,7 @@ func (s *Signer) Sign(_ context.Context, env message.Envelope) *Signing {
 func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool) {
 	t.env = env
 	author := h.Author()
-	if author.Problem != "" || len(author.Domains) == 0 {
+	if (author.Problem != "" && !author.Lax) || len(author.Domains) == 0 {
 		t.unsigned = unsignable(author)
 		return false
 	}
@@ -86,7 +86,7 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 
 func unsignable(a message.Author) string {
 	if a.Problem == "" {
-		return "the From field names no author domain; a message needs one to be signed"
+		return "the From field names no domain of two labels or more; have the sending program write one"
 	}
 	return "the author domain is not certain: " + a.Problem + "; have the sending program write one well-formed From field"
 }

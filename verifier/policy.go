@@ -54,7 +54,7 @@ func (c Config) decide(v Verdict) Decision {
 // wants exactly one From field). A bounce may come without an author (RFC 6854).
 func byAuthor(_ Config, v Verdict) (Decision, bool) {
 	nullSender := v.SPF.Identity == spf.IdentityHelo
-	if v.Author.Problem == "" || (nullSender && v.Author.Fields == 1 && len(v.Author.Domains) == 0) {
+	if certain(v.Author) || (nullSender && v.Author.Fields == 1 && len(v.Author.Domains) == 0) {
 		return Decision{}, false
 	}
 	return Decision{
@@ -63,6 +63,10 @@ func byAuthor(_ Config, v Verdict) (Decision, bool) {
 			Text: "the From header field does not name one author: " + v.Author.Problem + "; send it again with one well-formed From field (RFC 5322 section 3.6.2)"},
 	}, true
 }
+
+// certain says that every reader of the message is shown the same author domain,
+// or none.
+func certain(a message.Author) bool { return a.Problem == "" || a.Lax }
 
 // byDMARC does what the administrator wants for a failing message of a domain
 // with this policy.

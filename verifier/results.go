@@ -46,7 +46,7 @@ func (t *Verification) forged(authservID string) []int {
 	ids := append([]string{authservID}, t.verifier.cfg.Trusted.AuthservIDs...)
 	var found []int
 	for i, f := range t.header {
-		if (f.Is(fieldName) && authres.Claims(f.Value, ids)) || f.Is(tagName) {
+		if (authres.IsFieldName(f.Name) && authres.Claims(f.Value, ids)) || f.Is(tagName) {
 			found = append(found, i)
 		}
 	}

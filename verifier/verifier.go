@@ -204,7 +204,12 @@ func (t *Verification) evaluate(v Verdict) dmarc.Evaluation {
 	for i, d := range t.discoveries {
 		all[i] = dmarc.Evaluate(t.ctx, t.verifier.resolver, d, fromSPF, fromDKIM)
 	}
-	return dmarc.Strictest(all)
+	e := dmarc.Strictest(all)
+	if e.Result == dmarc.Pass && !certain(t.author) {
+		// All that could be shown passes, and still it is not certain what is shown.
+		e.Result, e.Reason = dmarc.PermError, t.author.Problem
+	}
+	return e
 }
 
 // spfIdentifiers are the domains that SPF authenticated: that of MAIL FROM, and

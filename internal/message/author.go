@@ -28,13 +28,18 @@ type Author struct {
 	// at most MaxAuthors.
 	Addresses []Address
 	// Domains are the distinct author domains, in order, at most
-	// MaxAuthorDomains. With a Problem they are all that some reader of mail
+	// MaxAuthorDomains; none where the only domain is of one label. With a Problem they are all that some reader of mail
 	// could take for one, to be evaluated each, the strictest outcome counting.
 	Domains []string
-	// Problem is "" when there is exactly one well-formed From field and every
-	// address in it has a domain. Else it says what is wrong, for a person; no
-	// domain may get a pass then. It quotes at most a few octets of the message.
+	// Problem is "" when there is exactly one well-formed From field with an
+	// address. Else it says what is wrong, for a person; no domain may get a pass
+	// then, unless Lax. It quotes at most a few octets of the message.
 	Problem string
+	// Lax says that the Problem is one of grammar alone and hides nothing: there is
+	// one From field, and however it is read, the only domain in it is Domains[0].
+	// Real mail has such fields ("Foo, Inc. <a@x.example>"), so that they may be
+	// judged and signed by this domain like well-formed ones.
+	Lax bool
 	// Fields counts the From fields, with those that have white space before the
 	// colon, which Postfix hands on as From.
 	Fields int
@@ -54,18 +59,22 @@ func (h Header) Author() Author {
 	case c.author.Fields > 1:
 		// RFC 5322 §3.6
 		c.front(fmt.Sprintf("there are %d From fields, one is allowed", c.author.Fields))
-	case len(c.author.Addresses) == 0:
+	case c.author.Problem == "" && len(c.author.Addresses) == 0:
 		c.problem("the From field has no address")
-	case len(c.author.Domains) == 0:
-		c.problem("the From field names no author domain")
 	}
+	c.author.Lax = c.lax && c.problems == 1 && len(c.author.Domains) == 1
 	return c.author
 }
 
 // collector gathers an Author. The first problem met is the one that is told.
-type collector struct{ author Author }
+type collector struct {
+	author   Author
+	problems int
+	lax      bool // a From field that is malformed and hides nothing
+}
 
 func (c *collector) problem(text string) {
+	c.problems++
 	if c.author.Problem == "" {
 		c.author.Problem = text
 	}
@@ -73,6 +82,7 @@ func (c *collector) problem(text string) {
 
 // front puts a problem before what was found within the fields.
 func (c *collector) front(text string) {
+	c.problems++
 	if c.author.Problem != "" {
 		text += "; " + c.author.Problem
 	}
@@ -111,6 +121,7 @@ func (c *collector) from(value string) {
 	p := addressList{scanner: scanner{s: value}, emit: c.mailbox}
 	if !p.parse() {
 		c.problem("the From field is malformed: " + p.problem)
+		c.lax = hidesNothing(value)
 		c.glean(value)
 		return
 	}
@@ -137,9 +148,11 @@ func (c *collector) mailbox(m mailbox) {
 		switch {
 		case !ok:
 			c.problem("the From field has a domain that is no domain name: " + excerpt(m.domain))
+		case strings.IndexByte(domain, '.') < 0:
+			a.Domain = domain // "root@localhost": a name of nobody's, without a policy
 		case !isFQDN(domain):
 			a.Domain = domain
-			c.problem("the From field has a domain without policy, " + excerpt(domain) + ": a public domain has two labels or more")
+			c.problem("the From field has an address without brackets instead of a domain, " + excerpt(domain))
 		default:
 			a.Domain = domain
 			c.domain(domain)
@@ -201,6 +214,31 @@ func (c *collector) gleaned(name string) bool {
 
 // isNameOctet: what an ASCII domain name is made of.
 func isNameOctet(c byte) bool { return isLDH(c) || c == '.' || c == '_' }
+
+// hidesNothing says of a malformed field that every reading of it, however lax,
+// meets the same domains: each "@" is followed by a domain name, and there is no
+// comment, escape, encoded word, route or group in which another could stand.
+func hidesNothing(value string) bool {
+	if strings.ContainsAny(value, "()\\:;[]") || strings.Contains(value, "=?") {
+		return false
+	}
+	for {
+		at := strings.IndexByte(value, '@')
+		if at < 0 {
+			return true
+		}
+		value = value[at+1:]
+		n := 0
+		for n < len(value) && isNameOctet(value[n]) {
+			n++
+		}
+		d, ok := DomainToASCII(value[:n])
+		if !ok || !isFQDN(d) || n < len(value) && value[n] >= utf8.RuneSelf {
+			return false
+		}
+		value = value[n:]
+	}
+}
 
 // badText says what a From field must not contain anywhere, "" if it does not:
 // RFC 5322 §2.2, RFC 6532 §3.1.

@@ -94,8 +94,8 @@ var authorTests = []struct {
 	{"an address inside a quoted local part", from(`"admin@bank.example> "@evil.example`), []string{"evil.example", "bank.example"}, "inside the local part"},
 	{"DMA-053 an address literal", from("a@[192.0.2.1]"), nil, "literal"},
 	{"DMA-053 an address literal beside an address", from("a@[IPv6:2001:db8::1], b@x.example"), []string{"x.example"}, "literal"},
-	{"DMA-053 a single label", from("root@localhost"), nil, "two labels"},
-	{"DMA-053 an address without brackets", from("a@192.0.2.1"), nil, "two labels"},
+	{"DMA-053 a single label has no policy and is no mistake", from("root@localhost"), nil, ""},
+	{"DMA-053 an address without brackets", from("a@192.0.2.1"), nil, "without brackets"},
 	{"LIM-008 ATK-067 deep comments", from(strings.Repeat("(", 11) + strings.Repeat(")", 11) + "a@x.example"), []string{"x.example"}, "nested"},
 	{"LIM-008 ten deep is allowed", from(strings.Repeat("(", 10) + strings.Repeat(")", 10) + "a@x.example"), []string{"x.example"}, ""},
 	{"a group in a group", from("a:b:c@x.example;;"), []string{"x.example"}, "malformed"},
@@ -119,5 +119,41 @@ func TestAuthor(t *testing.T) {
 				t.Errorf("problem %q, want %q", a.Problem, tt.problem)
 			}
 		})
+	}
+}
+
+// A malformed field is lax only if no reader can be shown another domain.
+func TestLaxAuthor(t *testing.T) {
+	for value, want := range map[string]bool{
+		"Foo, Inc. <a@x.example>":                         true,
+		"a@x.example <a@x.example>":                       true,
+		"a@X.example <b@x.example>":                       true,
+		"<a@x.example":                                    true,
+		"a..b@x.example":                                  true,
+		"Jürgen, Inc. <a@x.example>":                      true,
+		"a@x.example":                                     false, // well-formed
+		"a@y.example <a@x.example>":                       false,
+		"<a@good.example>b@evil.example":                  false,
+		"<@good.example:u@evil.example>":                  false,
+		"Foo, Inc. (a@bank.example) <a@x.example>":        false,
+		"Foo, =?utf-8?Q?a=40bank.example?= <a@x.example>": false,
+		`Foo\, Inc. <a@x.example>`:                        false,
+		"a@ <a@x.example>":                                false,
+		"a@x.exampleü <a@x.example>":                      false,
+		"a@localhost, Foo, Inc. <a@x.example>":            false,
+		"a@x.example, , Foo: Inc. <a@x.example>":          false,
+		"a@x.example\x00 <a@x.example>":                   false,
+	} {
+		if got := from(value).Author(); got.Lax != want {
+			t.Errorf("%q: lax is %v, want %v: %+v", value, got.Lax, want, got)
+		}
+	}
+	two := Header{{"From", " Foo, Inc. <a@x.example>"}, {"From", " Foo, Inc. <a@x.example>"}}
+	if two.Author().Lax {
+		t.Error("two fields are lax")
+	}
+	odd := Header{{"From", " Foo, Inc. <a@x.example>"}, {"From\xff", " b@x.example"}}
+	if odd.Author().Lax {
+		t.Error("a field beside a look-alike is lax")
 	}
 }
