@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"math/big"
 	"strings"
 	"testing"
 
@@ -167,6 +168,15 @@ func BenchmarkHostile(b *testing.B) {
 	huge := zone{"rsa2048._domainkey.example.org": {"v=DKIM1; p=" + strings.Repeat("MIIA", 65536/8/3)}}
 	hostile("a key of 65,536 bits", sign(b, plainHeader(), "", params("rsa2048")), nil, huge, PermError)
 	ordinary("a key of 65,536 bits", 0, 0)
+
+	costly := zone{"rsa2048._domainkey.example.org": {"p=" + rsaOf(8192, big.NewInt(65537)), "p=" + rsaOf(8192, big.NewInt(65537))}}
+	signed = plainHeader()
+	for i := range 8 {
+		forged := with(fmt.Sprintf("b=%s", strings.Repeat("AAAA", 341)+"A"+string(rune('A'+i))))
+		signed = append(header("DKIM-Signature:"+strings.Replace(forged, "s=sel", "s=rsa2048", 1)), signed...)
+	}
+	hostile("8 signatures under 2 keys of 8,192 bits", signed, nil, costly, Fail)
+	ordinary("8 signatures under 2 keys of 8,192 bits", len(signed.String()), 0)
 
 	for name, tags := range map[string]string{"1 MB of tags": strings.Repeat("a=b;", 1<<18), "64 KB of tags": strings.Repeat("x=1;", 1<<14)} {
 		hostile(name, append(header("DKIM-Signature:"+tags), plainHeader()...), nil, z, PermError)

@@ -113,7 +113,11 @@ func newRSA(n, e []byte, minBits int) (*rsa.PublicKey, error) {
 	for _, c := range e[:min(len(e), 5)] {
 		exponent = exponent<<8 | uint64(c)
 	}
-	if exponent < 3 || exponent > maxExponent || exponent&1 == 0 {
+	limit := uint64(maxExponent)
+	if len(n) > usualRSABits/8 {
+		limit = maxLongExponent
+	}
+	if exponent < 3 || exponent > limit || exponent&1 == 0 {
 		return nil, errExponent
 	}
 	modulus := new(big.Int).SetBytes(n)

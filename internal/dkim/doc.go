@@ -22,7 +22,7 @@
 //     with the author's domain are evaluated first, so that others on top of them
 //     hide nothing, and those with mistakes do not count.
 //   - Several TXT records at a selector (§3.6.2.2 "undefined"): those that are no
-//     usable keys are passed over, and up to three that are get tried.
+//     usable keys are passed over, and up to two that are get tried.
 //
 // # Known deviations
 //
@@ -34,6 +34,6 @@
 //   - "=" without two hexadecimal digits in i= stands for itself, since addresses
 //     like prvs=0123=user@example.org are written so.
 //   - A DKIM-Signature field over 64 KiB, or one with over 64 tags, is a
-//     permerror; so are RSA keys over 8,192 bits, exponents over 31 bits and even
-//     ones.
+//     permerror; so are RSA keys over 8,192 bits, even exponents, and those over
+//     31 bits, or over 65,537 with keys longer than 2,048 bits.
 package dkim

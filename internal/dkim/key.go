@@ -18,8 +18,14 @@ const (
 	maxKeyOctets = maxRSABits/8 + 128
 	// maxRSABits bounds the modulus. RFC 8301 §3.2 asks for 4,096.
 	maxRSABits = 8192
-	// maxExponent bounds e, the cost of a verification (§8.13).
-	maxExponent = 1<<31 - 1
+	// maxExponent bounds e, and with it the cost of a verification (§8.13). Longer
+	// keys than the usual ones get the usual e and no more.
+	maxExponent     = 1<<31 - 1
+	maxLongExponent = 65537
+	// longRSABits is the length up to which everybody has to accept keys (RFC 8301
+	// §3.2), usualRSABits that of most.
+	longRSABits  = 4096
+	usualRSABits = 2048
 )
 
 const (

@@ -106,6 +106,8 @@ func TestParseKey(t *testing.T) {
 		{"VER-027 e of 31 bits", "p=" + rsaOf(2048, big.NewInt(1<<31-1)), nil},
 		{"VER-027 e of 32 bits", "p=" + rsaOf(2048, big.NewInt(1<<31+1)), errExponent},
 		{"VER-027 ATK-027 e of 512 bits", "p=" + rsaOf(2048, new(big.Int).Add(new(big.Int).Lsh(good, 512), big.NewInt(1))), errExponent},
+		{"VER-027 a longer key has no larger e", "p=" + rsaOf(2056, big.NewInt(65539)), errExponent},
+		{"VER-027 a longer key with e=65537", "p=" + rsaOf(2056, good), nil},
 		{"e below zero", "p=" + rsaOf(2048, big.NewInt(-3)), errNotRSA},
 		{"an even modulus", "p=" + base64.StdEncoding.EncodeToString([]byte("\x30\x06\x02\x01\x10\x02\x01\x03")), errNotRSA},
 	} {
@@ -206,7 +208,7 @@ func TestSeveralRecordsAtOneName(t *testing.T) {
 		want    Result
 		reason  string
 	}{
-		{"VER-028 none", nil, PermError, reasonNoRecord},
+		{"VER-028 VER-038 none", nil, PermError, reasonNoRecord},
 		{"KEY-014 one", []string{right}, Pass, ""},
 		{"KEY-014 ATK-073 an SPF record first", []string{"v=spf1 -all", right}, Pass, ""},
 		{"KEY-014 a revoked one first", []string{"p=", right}, Pass, ""},
@@ -214,7 +216,9 @@ func TestSeveralRecordsAtOneName(t *testing.T) {
 		{"KEY-014 the wrong one last", []string{right, wrong}, Pass, ""},
 		{"KEY-014 only wrong ones", []string{wrong, wrong}, Fail, reasonHeader},
 		{"KEY-014 a wrong one and one of another type", []string{"k=ed25519; p=" + strings.Repeat("A", 43), wrong}, Fail, reasonHeader},
-		{"KEY-014 no more than three are tried", []string{wrong, wrong, wrong, right}, Fail, reasonHeader},
+		{"KEY-014 no more than two are tried", []string{wrong, wrong, right}, Fail, reasonHeader},
+		{"KEY-014 VER-027 a long key is tried alone", []string{"p=" + rsaOf(4104, big.NewInt(3)), right}, Fail, reasonHeader},
+		{"KEY-014 VER-027 a long key is not tried second", []string{wrong, "p=" + rsaOf(4104, big.NewInt(3)), right}, Pass, ""},
 		{"KEY-014 no more than sixteen are read", append(strings.Split(strings.Repeat("x;", 15)+"x", ";"), right), PermError, "key record: " + errNoEquals.Error()},
 		{"KEY-004 revoked", []string{"p="}, PermError, "key record: " + ErrKeyRevoked.Error()},
 		{"KEY-015 text", []string{"hello"}, PermError, "key record: " + errNoEquals.Error()},

@@ -6,7 +6,7 @@ const (
 	// maxRecords bounds how many TXT records at one name are read.
 	maxRecords = 16
 	// maxKeysTried bounds how many keys at one name are tried.
-	maxKeysTried = 3
+	maxKeysTried = 2
 )
 
 // keysFound are the usable keys at one name or, if there are none, why.
@@ -23,7 +23,7 @@ func parseKeys(records []string, minBits int) keysFound {
 	for i, record := range records[:min(len(records), maxRecords)] {
 		key, err := parseKey(record, minBits)
 		switch {
-		case err == nil && found.n < maxKeysTried:
+		case err == nil && found.room(key):
 			found.keys[found.n] = key
 			found.n++
 		case err != nil && i == 0:
@@ -31,6 +31,12 @@ func parseKeys(records []string, minBits int) keysFound {
 		}
 	}
 	return found
+}
+
+// room reports whether a key is to be tried, too. A verification under a long key
+// costs as much as thirty others, so there is only one of those.
+func (found *keysFound) room(key *Key) bool {
+	return found.n == 0 || found.n < maxKeysTried && key.Bits <= longRSABits && found.keys[0].Bits <= longRSABits
 }
 
 // verify tries the keys on the header hash. What it decides is final only with the

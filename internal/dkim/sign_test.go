@@ -121,7 +121,7 @@ func TestWhatWeSignWeVerify(t *testing.T) {
 	for name := range testKeys() {
 		for _, hc := range []Canonicalization{Simple, Relaxed} {
 			for _, bc := range []Canonicalization{Simple, Relaxed} {
-				t.Run("SIG-013 "+name+" "+string(hc)+"/"+string(bc), func(t *testing.T) {
+				t.Run("SIG-004 SIG-013 SIG-020 "+name+" "+string(hc)+"/"+string(bc), func(t *testing.T) {
 					p := params(name)
 					p.HeaderCanon, p.BodyCanon = hc, bc
 					h := sign(t, plainHeader(), plainBody, p)

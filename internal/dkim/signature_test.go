@@ -33,6 +33,15 @@ func with(tag string) string {
 	return strings.Join(specs, "; ")
 }
 
+// tagsOf makes so many different tags.
+func tagsOf(n int) string {
+	var b strings.Builder
+	for i := range n - 1 {
+		fmt.Fprintf(&b, "t%d=;", i)
+	}
+	return b.String() + "v=1"
+}
+
 func TestParseSignature(t *testing.T) {
 	digits := func(n int) string { return strings.Repeat("9", n) }
 	for _, tt := range []struct {
@@ -61,6 +70,8 @@ func TestParseSignature(t *testing.T) {
 		{"VER-006 a semicolon at the beginning", ";" + goodTags, errEmptyTag},
 		{"VER-006 nothing", "", errEmptyList},
 		{"VER-006 only white space", " \r\n ", errEmptyList},
+		{"64 tags", tagsOf(64), errNoAlgorithm},
+		{"65 tags", tagsOf(65), errManyTags},
 		{"a tag without =", goodTags + "; tag", errNoEquals},
 		{"a tag name that begins with a digit", goodTags + "; 1a=x", errTagName},
 		{"a tag name with white space inside", goodTags + "; a b=x", errTagName},

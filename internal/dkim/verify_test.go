@@ -84,6 +84,7 @@ func TestVerify(t *testing.T) {
 		{name: "VER-012 t= long ago", value: crafted + "t=0; ", want: Pass},
 		{name: "VER-014 ATK-071 l= is longer than the body", value: length(canonical + 1), want: PermError, reason: reasonShortBody},
 		{name: "VER-013 ATK-071 l= is 10^75", value: crafted + "l=1" + strings.Repeat("0", 75) + "; ", want: PermError, reason: reasonShortBody},
+		{name: "l= and a body that was changed", value: strings.Replace(length(canonical), "bh=?", "bh="+goodHash, 1), want: Fail, reason: reasonBody},
 		{name: "l= is the body's length", value: length(canonical), want: Pass},
 		{name: "VER-015 ATK-022 l= is shorter than the body", value: length(canonical - 1), want: Policy, reason: reasonUnsigned},
 		{name: "VER-015 ATK-071 l=0", value: length(0), want: Policy, reason: reasonUnsigned},
@@ -313,7 +314,11 @@ func TestVER_032_SignaturesOfDifferentLengthShareNoHash(t *testing.T) {
 	if len(v.bodies) != 2 || v.Keys() != 1 {
 		t.Errorf("%d passes over the body and %d keys, want 2 and 1", len(v.bodies), v.Keys())
 	}
+	if got := v.KeyName(0); got != "ed25519._domainkey.example.org" {
+		t.Error(got)
+	}
 	v.LookupKey(context.Background(), 0, testZone(t))
+	v.LookupKey(context.Background(), 0, zone{}) // a second time changes nothing
 	v.Write([]byte(plainBody))
 	var got []string
 	for _, o := range v.Finish() {
