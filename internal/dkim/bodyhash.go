@@ -51,8 +51,12 @@ func NewBodyHash(c Canonicalization, h hash.Hash) *BodyHash {
 }
 
 // Mark asks for the hash of only so many octets of the canonical body, the l= of a
-// signature. It must be called before the first Write.
+// signature. It must be called before the first Write. A limit below 0 is never
+// reached.
 func (b *BodyHash) Mark(limit int64) {
+	if limit < 0 {
+		return
+	}
 	i := 0
 	for i < len(b.marks) && b.marks[i].limit < limit {
 		i++
