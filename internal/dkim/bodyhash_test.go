@@ -3,6 +3,7 @@ package dkim
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"hash"
 	"math/rand/v2"
 	"strings"
@@ -111,10 +112,25 @@ func randomBody(r *rand.Rand, n int) string {
 	return b.String()
 }
 
+// denseRandomBody is white space and line ends, for the most part.
+func denseRandomBody(r *rand.Rand, n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = "  \t\r\n\na"[r.IntN(7)]
+	}
+	return string(b)
+}
+
 func TestBodyCanonicalizationIsWhatTheReferenceSays(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 3000 {
+	for i := range 3000 {
 		body := randomBody(r, r.IntN(400))
+		if i%30 == 0 { // long enough for the buffers to be passed through
+			body = randomBody(r, 20000)
+		}
+		if i%60 == 0 {
+			body = denseRandomBody(r, 20000)
+		}
 		for _, c := range []Canonicalization{Simple, Relaxed} {
 			want := referenceBody(body, c)
 			if got := canonicalBody(body, c, whole); got != want {
@@ -123,6 +139,32 @@ func TestBodyCanonicalizationIsWhatTheReferenceSays(t *testing.T) {
 			// MIL-015
 			if got := canonicalBody(body, c, func(rest int) int { return 1 + r.IntN(rest) }); got != want {
 				t.Fatalf("%s of %q in pieces:\n got %q\nwant %q", c, body, got, want)
+			}
+		}
+	}
+}
+
+func TestSIG_014_TheHashesOfAnEmptyBody(t *testing.T) {
+	for c, want := range map[Canonicalization]string{
+		Simple:  "frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY=",
+		Relaxed: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+	} {
+		b := NewBodyHash(c, sha256.New())
+		b.Close()
+		b.Close()
+		b.Write([]byte("too late"))
+		if got := base64.StdEncoding.EncodeToString(b.Sum()); got != want {
+			t.Errorf("%s: %s, want %s", c, got, want)
+		}
+	}
+}
+
+func TestWritingABodyAllocatesNothing(t *testing.T) {
+	for _, body := range [][]byte{textBody(100000), htmlBody(100000), blankBody(100000), denseBody(100000)} {
+		for _, c := range []Canonicalization{Simple, Relaxed} {
+			b := NewBodyHash(c, sha256.New())
+			if n := testing.AllocsPerRun(10, func() { b.Write(body) }); n != 0 {
+				t.Errorf("%s: %v allocations for %.20q…", c, n, body)
 			}
 		}
 	}

@@ -127,42 +127,6 @@ func (v *Verification) read(c *check, f message.Field) {
 	}
 }
 
-// choose decides which signatures are evaluated, when there are too many: those
-// whose domain could align with an author's first, and then from the top. The
-// cost of one that is not is that of reading it.
-func (v *Verification) choose() {
-	left := v.opt.MaxSignatures
-	pick := func(want bool) {
-		for i := range v.checks {
-			c := &v.checks[i]
-			if c.verdict.result != "" || v.couldAlign(c.sig.Domain) != want {
-				continue
-			}
-			if left == 0 {
-				c.verdict = verdict{Neutral, reasonTooMany}
-				continue
-			}
-			left--
-		}
-	}
-	if len(v.checks) <= left {
-		return
-	}
-	pick(true)
-	pick(false)
-}
-
-// couldAlign reports whether a domain is an author domain, or its parent or child.
-// Two children of one organizational domain are not recognized: that needs DNS.
-func (v *Verification) couldAlign(domain string) bool {
-	for _, author := range v.opt.AuthorDomains {
-		if within(author, domain) || within(domain, author) {
-			return true
-		}
-	}
-	return false
-}
-
 // prepare hashes the header for each signature that is evaluated, and makes the
 // lists of keys and of passes over the body, each wanted once.
 func (v *Verification) prepare(h message.Header) {

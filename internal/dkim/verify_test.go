@@ -267,6 +267,8 @@ func TestTooManySignatures(t *testing.T) {
 		{"VER-030 ATK-033 the author's domain goes first", junk(300, "j%d.example.com"), author, Pass, 8},
 		{"VER-030 so does its parent", junk(300, "j%d.example.com"), []string{"mail.example.org"}, Pass, 8},
 		{"VER-030 and its child", junk(300, "j%d.example.com"), []string{"org"}, Pass, 8},
+		{"VER-030 and its sibling", junk(300, "j%d.example.com"), []string{"mail.example.net", "example.org.example", "b.example.org"}, Pass, 8},
+		{"VER-030 the author's domain goes before its siblings", junk(300, "j%d.example.org"), []string{"mail.example.org"}, Pass, 8},
 		{"VER-030 ATK-052 but not a name that only looks like it", junk(300, "j%d.example.com"), []string{"evilexample.org", "example.org.evil.example"}, Neutral, 8},
 		{"VER-001 VER-030 ATK-033 signatures with mistakes do not count", broken, nil, Pass, 1},
 		{"VER-031 a key is looked up once for all its signatures", junk(7, "example.com"), nil, Pass, 2},
