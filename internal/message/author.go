@@ -233,11 +233,18 @@ func hidesNothing(value string) bool {
 			n++
 		}
 		d, ok := DomainToASCII(value[:n])
-		if !ok || !isFQDN(d) || n < len(value) && value[n] >= utf8.RuneSelf {
+		if !ok || !isFQDN(d) || !endsDomain(value[n-1], value[n:]) {
 			return false
 		}
 		value = value[n:]
 	}
+}
+
+// endsDomain says that a domain with this last octet cannot go on in what follows,
+// not even for a reader that drops white space and quotes.
+func endsDomain(last byte, rest string) bool {
+	after := strings.TrimLeft(rest, " \t\r\n")
+	return last != '.' && (after == "" || after[0] == ',' || after[0] == '<' || (after[0] == '>' && len(after) == len(rest)))
 }
 
 // badText says what a From field must not contain anywhere, "" if it does not:
