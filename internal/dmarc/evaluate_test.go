@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"signpost/internal/dns"
 )
 
 func TestStrictest(t *testing.T) {
@@ -52,6 +54,45 @@ func TestStrictest(t *testing.T) {
 			t.Errorf("it is %s", word(got))
 		}
 	})
+}
+
+// DMA-049: these words go into Authentication-Results and into reports.
+func TestTheWordsAreTheRegisteredOnes(t *testing.T) {
+	results := []Result{None, Pass, Fail, TempError, PermError}
+	if got := fmt.Sprint(results); got != "[none pass fail temperror permerror]" {
+		t.Errorf("RFC 9989 §9.2: results are %s", got)
+	}
+	policies := []Policy{None, Quarantine, Reject}
+	if got := fmt.Sprint(policies); got != "[none quarantine reject]" {
+		t.Errorf("RFC 9989 §9.1: policies are %s", got)
+	}
+	if got := fmt.Sprint([]Method{TreeWalk, PSL}); got != "[treewalk psl]" {
+		t.Errorf("RFC 9990 §3.1.1.5: methods are %s", got)
+	}
+}
+
+// DMA-055: within one message; beyond it the resolver's cache serves.
+func TestNoNameIsAskedForTwice(t *testing.T) {
+	zone := &counting{Resolver: records{"_dmarc.d.example": {"v=DMARC1; p=reject; np=none"}}}
+	d := Discover(context.Background(), zone, "a.d.example", TreeWalk)
+	ids := []Identifier{{Domain: "b.d.example", Pass: true}, {Domain: "d.example", TempError: true}, {Domain: "B.D.example.", Pass: true}}
+	for range 2 {
+		Evaluate(context.Background(), zone, d, ids, ids)
+	}
+	checkPromises(t, zone, len(ids))
+	if want := []string{"_dmarc.a.d.example", "_dmarc.d.example", "_dmarc.example", "_dmarc.b.d.example"}; !slices.Equal(zone.names, want) {
+		t.Errorf("asked for %q, want %q", zone.names, want)
+	}
+}
+
+// DMA-010: the strings of one TXT record are one text.
+func TestARecordInSeveralStrings(t *testing.T) {
+	zone := dns.NewZone()
+	zone.AddTXT("_dmarc.example.com", "v=DMARC1; p=re", "ject; s", "p=none")
+	d := Discover(context.Background(), zone, "example.com", TreeWalk)
+	if d.Record == nil || d.Record.P != Reject || d.Record.SP != None {
+		t.Errorf("record %+v, %s", d.Record, d.Reason)
+	}
 }
 
 func TestDiscoverySteps(t *testing.T) {
