@@ -177,6 +177,13 @@ func write(t *testing.T, path, text string) {
 // until waits for something outside this process that gives no other sign.
 func until(t testing.TB, what string, done func() bool) {
 	t.Helper()
+	if !comes(done) {
+		t.Fatalf("waited %v in vain: %s", patience, what)
+	}
+}
+
+// comes reports whether something comes about before patience ends.
+func comes(done func() bool) bool {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	late := time.After(patience)
@@ -184,9 +191,10 @@ func until(t testing.TB, what string, done func() bool) {
 		select {
 		case <-tick.C:
 		case <-late:
-			t.Fatalf("waited %v in vain: %s", patience, what)
+			return false
 		}
 	}
+	return true
 }
 
 // listening waits until somebody accepts connections there.
