@@ -8,6 +8,7 @@ import (
 	"encoding/asn1"
 	"encoding/base64"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -180,6 +181,36 @@ func TestParseRSAAgreesWithTheStandardLibrary(t *testing.T) {
 	}
 }
 
+func TestParseRSAIsStrictAboutTheEncoding(t *testing.T) {
+	key := testKeys()["rsa1024"].Public().(*rsa.PublicKey)
+	inner := x509.MarshalPKCS1PublicKey(key)
+	info := func(unused byte, inner []byte, after ...byte) []byte {
+		algorithm := append(appendDER(nil, derOID, []byte(rsaEncryption)), 0x05, 0x00)
+		text := append(appendDER(nil, derSequence, algorithm), appendDER(nil, derBitString, append([]byte{unused}, inner...))...)
+		return appendDER(nil, derSequence, append(text, after...))
+	}
+	for _, tt := range []struct {
+		name string
+		der  []byte
+		want error
+	}{
+		{"as it should be", info(0, inner), nil},
+		{"bits that are not used", info(1, inner), errNotRSA},
+		{"an octet after the key", info(0, append(slices.Clone(inner), 0)), errNotRSA},
+		{"an octet after the bit string", info(0, inner, 0), errNotRSA},
+		{"no key", info(0, nil), errNotRSA},
+		{"an indefinite length", append([]byte{derSequence, 0x80}, inner[2:]...), errNotRSA},
+		{"a length of three octets", append([]byte{derSequence, 0x83, 0}, inner[2:]...), errNotRSA},
+		{"a set", append([]byte{0x31}, inner[1:]...), errNotRSA},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := parseRSA(tt.der, 0); err != tt.want {
+				t.Errorf("%v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
 func TestKeyRecord(t *testing.T) {
 	for name, key := range testKeys() {
 		record, err := KeyRecord(key.Public())
@@ -247,7 +278,7 @@ func TestBase64(t *testing.T) {
 			}
 		}
 	}
-	for _, bad := range []string{"A", "AAAAA", "=", "==", "A===", "AA=", "AA===", "AAA==", "AAAA=", "AA==AA", "A*AA", "AA-_", "ÄÄ"} {
+	for _, bad := range []string{"A", "AAAAA", "=", "==", "A===", "AA=", "AA===", "AAA==", "AAAA=", "AAAA====", "AA==AA", "A*AA", "AA-_", "ÄÄ"} {
 		if got, ok := appendBase64(nil, bad, 100); ok {
 			t.Errorf("%q: %x", bad, got)
 		}

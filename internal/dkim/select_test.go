@@ -1,9 +1,9 @@
 package dkim
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,7 +30,7 @@ func referenceSelect(h message.Header, names []string, own int) []int {
 func numbered(names ...string) message.Header {
 	h := make(message.Header, len(names))
 	for i, name := range names {
-		h[i] = message.Field{Name: name, Value: fmt.Sprint(i)}
+		h[i] = message.Field{Name: name, Value: strconv.Itoa(i)}
 	}
 	return h
 }
@@ -44,8 +44,7 @@ func selected(h message.Header, names []string, own int) []int {
 		out = nil
 		for _, name := range names {
 			if f, ok := x.take(name, own); ok {
-				var i int
-				fmt.Sscan(f.Value, &i)
+				i, _ := strconv.Atoi(f.Value)
 				out = append(out, i)
 			}
 		}

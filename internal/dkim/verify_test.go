@@ -417,3 +417,33 @@ func TestLegacyOptions(t *testing.T) {
 type anywhere []string
 
 func (a anywhere) LookupTXT(context.Context, string) ([]string, error) { return a, nil }
+
+func TestAlignmentIsByLabels(t *testing.T) {
+	for _, tt := range []struct {
+		author, domain string
+		want           alignment
+	}{
+		{"example.org", "example.org", sameBranch},
+		{"example.org", "a.example.org", sameBranch},
+		{"a.example.org", "example.org", sameBranch},
+		{"a.example.org", "b.example.org", sameTree},
+		{"a.b.example.org", "c.d.example.org", sameTree},
+		{"example.org", "example.net", unrelated},
+		{"example.org", "sample.org", unrelated},
+		{"example.org", "evilexample.org", unrelated},
+		{"a.example.org", "b.evilexample.org", unrelated},
+	} {
+		v := Verification{opt: Options{AuthorDomains: []string{"another.example", tt.author}}}
+		if got := v.alignment(tt.domain); got != tt.want {
+			t.Errorf("%s and %s: %d, want %d", tt.author, tt.domain, got, tt.want)
+		}
+	}
+}
+
+func TestAChangedBodyIsToldBeforeAChangedHeader(t *testing.T) {
+	h := sign(t, plainHeader(), plainBody, params("ed25519"))
+	h[2].Value += "x"
+	if o := verify(h, "x", testZone(t), Options{})[0]; o.Result != Fail || o.Reason != reasonBody {
+		t.Errorf("%+v", o)
+	}
+}
