@@ -31,7 +31,8 @@ type records map[string][]string
 var errDNS = errors.New("SERVFAIL")
 
 func (r records) LookupTXT(_ context.Context, name string) ([]string, error) {
-	if len(r[name]) == 1 && r[name][0] == "!" {
+	// as a DNS library does with a name that does not fit
+	if len(name) > maxName || len(r[name]) == 1 && r[name][0] == "!" {
 		return nil, errDNS
 	}
 	return r[name], nil
