@@ -157,7 +157,33 @@ func FuzzEvaluate(f *testing.F) {
 		ev := Evaluate(context.Background(), r, discovery, ids[0], ids[1])
 		checkPromises(t, r, len(ids[0])+len(ids[1]))
 		checkEvaluationPromises(t, ev, ids)
+		if ev.Record != nil {
+			checkPlainly(t, finder, zone, ev, ids)
+		}
 	})
+}
+
+// checkPlainly compares the outcome with that of the rules without any shortcut: every
+// organizational domain is found, and compared (§4.10.2). It is silent where that fails.
+func checkPlainly(t *testing.T, f Finder, zone records, ev Evaluation, ids [2][]Identifier) {
+	org := func(domain string) string {
+		found, err := f.OrganizationalDomain(context.Background(), zone, domain)
+		if err != nil {
+			return "?" + domain
+		}
+		return found
+	}
+	pass := false
+	for i, mode := range []Mode{ev.Record.ASPF, ev.Record.ADKIM} {
+		for _, id := range ids[i] {
+			domain, ok := message.DomainToASCII(id.Domain)
+			same := domain == ev.AuthorDomain || mode == Relaxed && org(domain) == org(ev.AuthorDomain)
+			pass = pass || ok && id.Pass && same
+		}
+	}
+	if pass != (ev.Result == Pass) {
+		t.Errorf("%s for %s with %v and %v, by the plain rules pass is %v", ev.Result, ev.AuthorDomain, ids, zone, pass)
+	}
 }
 
 // checkEvaluationPromises holds what is true of every evaluation.
