@@ -26,6 +26,7 @@ type config struct {
 	Mode         string
 	OnQuarantine string
 	OnTemperror  string
+	AuthservID   string // default: what the MTA calls itself
 }
 
 var configText = template.Must(template.New("").Parse(`
@@ -53,7 +54,9 @@ signer:
       subdomains: true
   canonicalization: {{or .Canon "relaxed/relaxed"}}
 verifier:
-  authserv_id: ` + authservID + `
+{{- with .AuthservID}}
+  authserv_id: {{.}}
+{{- end}}
   mode: {{or .Mode "monitor"}}
   dmarc:
     on_quarantine: {{or .OnQuarantine "tag"}}
@@ -61,7 +64,8 @@ verifier:
 log: {format: text, level: debug}
 `))
 
-// authservID is the name of our verifier in Authentication-Results.
+// authservID is the name of our verifier in Authentication-Results: Postfix's
+// myhostname, by the macro j.
 const authservID = "mx.example.com"
 
 // A daemon is one running signpost serve.

@@ -106,31 +106,42 @@ const foreign = "Authentication-Results: elsewhere.example; spf=pass smtp.mailfr
 
 func TestForgedResultsDoNotSurvive(t *testing.T) {
 	want(t)
-	d := startDaemon(t, config{Listen: []string{"inet:" + freeAddr(t)}, Zone: strangersZone()})
-	p := startPostfix(t, d.milter())
-	for _, c := range []struct {
-		name  string
-		extra []string
-		kept  int
-	}{
-		{"three in a row", forgeries, 0},
-		{"three with foreign ones between", []string{foreign, forgeries[0], foreign, forgeries[1], forgeries[2], foreign}, 3},
-	} {
-		t.Run("MIL-008 ATK-036 "+c.name, func(t *testing.T) {
-			rcpt := strings.ReplaceAll(c.name, " ", "-") + "@" + destDomain
-			l := letter{from: "a@strict.example", signed: true, extra: c.extra}
-			accepted(t, dial(t, p.mx, other).send(l.from, []string{rcpt}, l.text(t, rcpt)))
-			got := p.sink.wait(t, rcpt).Data
-			verdictsOf(t, got)
-			if n := len(named(got, "Authentication-Results")); n != 1+c.kept {
-				t.Errorf("%d fields, want ours and %d foreign ones\n%s", n, c.kept, head(got))
-			}
-			for _, value := range named(got, "Authentication-Results") {
-				if strings.Contains(value, "bank.example") && !strings.Contains(value, "elsewhere.example") {
-					t.Errorf("a forged field survived:%s", value)
-				}
-			}
-		})
+	for _, id := range []string{"", authservID} {
+		d := startDaemon(t, config{Listen: []string{"inet:" + freeAddr(t)}, Zone: strangersZone(), AuthservID: id})
+		p := startPostfix(t, d.milter())
+		for _, c := range []struct {
+			name  string
+			extra []string
+			kept  int
+		}{
+			{"three in a row", forgeries, 0},
+			{"three with foreign ones between", []string{foreign, forgeries[0], foreign, forgeries[1], forgeries[2], foreign}, 3},
+			{"three with blanks before the colon", []string{
+				strings.Replace(forgeries[0], ":", " :", 1), strings.Replace(forgeries[1], ":", "\t:", 1), strings.Replace(forgeries[2], ":", "  :", 1),
+			}, 0},
+		} {
+			t.Run("MIL-008 ATK-036 "+c.name+", authserv_id "+id, func(t *testing.T) {
+				rcpt := strings.ReplaceAll(c.name, " ", "-") + id + "@" + destDomain
+				l := letter{from: "a@strict.example", signed: true, extra: c.extra}
+				accepted(t, dial(t, p.mx, other).send(l.from, []string{rcpt}, l.text(t, rcpt)))
+				survivors(t, p.sink.wait(t, rcpt).Data, c.kept)
+			})
+		}
+	}
+}
+
+// survivors checks that there are our field and this many foreign ones, and no
+// other.
+func survivors(t *testing.T, msg []byte, foreign int) {
+	t.Helper()
+	verdictsOf(t, msg)
+	if n := len(named(msg, "Authentication-Results")); n != 1+foreign {
+		t.Errorf("%d fields, want ours and %d foreign ones\n%s", n, foreign, head(msg))
+	}
+	for _, value := range named(msg, "Authentication-Results") {
+		if strings.Contains(value, "bank.example") && !strings.Contains(value, "elsewhere.example") {
+			t.Errorf("a forged field survived:%s", value)
+		}
 	}
 }
 
@@ -159,6 +170,18 @@ func TestEnforceRefusesAndQuarantineHolds(t *testing.T) {
 			}
 		})
 	}
+	for _, c := range []struct{ name, header string }{
+		{"MIL-023 two From fields", "From: a@good.example\r\nFrom: a@strict.example\r\n"},
+		{"a From field without an address", "From: \r\n"},
+		{"two authors of two domains", "From: a@good.example, b@strict.example\r\n"},
+	} {
+		t.Run(c.name+" are refused", func(t *testing.T) {
+			r := dial(t, p.mx, stranger).send("a@good.example", []string{"author@" + destDomain}, c.header+"Subject: x\r\n\r\nHello.\r\n")
+			if r.code != 550 || !strings.HasPrefix(r.text, "5.7.") {
+				t.Errorf("answered %v, want 550 5.7.x", r)
+			}
+		})
+	}
 	t.Run("a refused message leaves the connection fit for the next", func(t *testing.T) {
 		const bad, good = "refused@" + destDomain, "after@" + destDomain
 		c := dial(t, p.mx, other)
@@ -175,6 +198,26 @@ func TestEnforceRefusesAndQuarantineHolds(t *testing.T) {
 			t.Error("the refused message was delivered")
 		}
 	})
+}
+
+func TestOnTemperrorTempfail(t *testing.T) {
+	want(t)
+	d := startDaemon(t, config{
+		Listen: []string{"inet:" + freeAddr(t)}, Zone: strangersZone(), Mode: "enforce", OnTemperror: "tempfail",
+	})
+	p := startPostfix(t, d.milter())
+	for _, c := range inbound {
+		if c.dmarc != "temperror" {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			rcpt := "again@" + destDomain
+			r := dial(t, p.mx, c.client).send(c.letter.reversePath(), []string{rcpt}, c.letter.text(t, rcpt))
+			if r.code/100 != 4 || !strings.HasPrefix(r.text, "4.") {
+				t.Errorf("answered %v, want 4xx 4.x.x", r)
+			}
+		})
+	}
 }
 
 // releases checks that the message stands in the hold queue, undelivered, and

@@ -140,6 +140,26 @@ func TestDaemonAwayAndBack(t *testing.T) {
 	signedFor(t, p.sink.wait(t, rcpt).Data, 1)
 }
 
+// A daemon that is killed leaves its socket file behind.
+func TestASocketFileLeftBehindIsTakenOver(t *testing.T) {
+	want(t)
+	sockets := folder(t)
+	uid, gid := ids(t, "nobody", "postfix")
+	check(t, os.Chown(sockets, uid, gid))
+	c := config{Listen: []string{"unix:" + sockets + "/signpost.sock"}, Zone: ourZone()}
+	d := startDaemon(t, c)
+	p := startPostfix(t, d.milter())
+	check(t, d.cmd.Process.Kill())
+	d.ended(t)
+	if _, err := os.Stat(sockets + "/signpost.sock"); err != nil {
+		t.Fatalf("no socket file is left: %v", err)
+	}
+	startDaemon(t, c)
+	const rcpt = "taken-over@" + destDomain
+	accepted(t, dial(t, p.mx, colleague).send("alice@"+ourDomain, []string{rcpt}, ourMail(rcpt, "taken over")))
+	signedFor(t, p.sink.wait(t, rcpt).Data, 1)
+}
+
 func TestListeners(t *testing.T) {
 	want(t)
 	sockets := folder(t)

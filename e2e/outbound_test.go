@@ -150,6 +150,12 @@ var shapes = []shape{
 	{name: "a body of empty lines only", body: "\r\n\r\n\r\n"},
 	{name: "lines that begin with dots", body: ".\r\n..\r\n.a\r\n"},
 	{name: "an empty body", body: "-"},
+	{name: "bare CR and NUL in the body", body: "a\rb\r\nc\r\r\n\rd\x00e\r\n"},
+	{name: "control characters and bytes of no character set in the header", header: "Subject: a\x00b\rc \xff\xfe\r\n"},
+	{name: "a blank before the colon", header: "Subject : blank\r\nCc\t: carol@dest.example\r\n"},
+	{name: "MIL-021 fields that Postfix takes out", header: "Subject: x\r\nBcc: dave@dest.example\r\nReturn-Path: <x@y.example>\r\n"},
+	{name: "a header of 60 KB", header: "Subject: x\r\nReferences:" + strings.Repeat("\r\n <0123456789@example.com>", 2400) + "\r\n"},
+	{name: "900 fields", header: "Subject: x\r\n" + strings.Repeat("X-Trace: a\r\n", 900)},
 }
 
 func (s shape) message(rcpt string) string {
