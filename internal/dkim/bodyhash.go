@@ -44,8 +44,8 @@ type mark struct {
 	sum     [maxHashOctets]byte
 }
 
-// NewBodyHash begins a body. The hash is used from its beginning, and must not be
-// used elsewhere.
+// NewBodyHash begins a body. The hash must be new, of no more than 32 octets, and
+// not be used elsewhere.
 func NewBodyHash(c Canonicalization, h hash.Hash) *BodyHash {
 	return &BodyHash{relaxed: c == Relaxed, hash: h}
 }

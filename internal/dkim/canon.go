@@ -7,7 +7,7 @@ import (
 )
 
 // AppendField appends a header field in canonical form, with its CRLF, and returns
-// the extended slice.
+// the extended slice. Whatever is not Relaxed is Simple.
 func AppendField(dst []byte, f message.Field, c Canonicalization) []byte {
 	dst = appendName(dst, f.Name, c)
 	if c == Relaxed {

@@ -173,8 +173,14 @@ func (v *Verification) wantBody(s *Signature) int {
 // Keys returns how many keys are to be looked up.
 func (v *Verification) Keys() int { return len(v.keys) }
 
-// KeyName returns the name at which key i is looked up.
-func (v *Verification) KeyName(i int) string { return v.keys[i].name }
+// KeyName returns the name at which key i is looked up, for a log or a trace; ""
+// if there is no such key.
+func (v *Verification) KeyName(i int) string {
+	if i < 0 || i >= len(v.keys) {
+		return ""
+	}
+	return v.keys[i].name
+}
 
 // NeedsBody reports whether Write is of any use.
 func (v *Verification) NeedsBody() bool { return len(v.bodies) > 0 }
