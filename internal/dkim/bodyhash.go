@@ -37,36 +37,10 @@ type BodyHash struct {
 	block [maxBlock]byte
 }
 
-// mark is a place in the canonical body up to which somebody wants the hash.
-type mark struct {
-	limit   int64
-	reached bool
-	sum     [maxHashOctets]byte
-}
-
 // NewBodyHash begins a body. The hash must be new, of no more than 32 octets, and
 // not be used elsewhere.
 func NewBodyHash(c Canonicalization, h hash.Hash) *BodyHash {
 	return &BodyHash{relaxed: c == Relaxed, hash: h}
-}
-
-// Mark asks for the hash of only so many octets of the canonical body, the l= of a
-// signature. It must be called before the first Write. A limit below 0 is never
-// reached.
-func (b *BodyHash) Mark(limit int64) {
-	if limit < 0 {
-		return
-	}
-	i := 0
-	for i < len(b.marks) && b.marks[i].limit < limit {
-		i++
-	}
-	if i < len(b.marks) && b.marks[i].limit == limit {
-		return
-	}
-	b.marks = append(b.marks, mark{})
-	copy(b.marks[i+1:], b.marks[i:])
-	b.marks[i] = mark{limit: limit}
 }
 
 // Write takes the next piece of the body, with CRLF line ends. It does not keep
@@ -107,17 +81,6 @@ func (b *BodyHash) Sum() []byte { return b.sum[:b.hash.Size()] }
 
 // Len returns the length of the canonical body, in octets.
 func (b *BodyHash) Len() int64 { return b.n }
-
-// At returns the hash of the first limit octets, and false if there are fewer or
-// nobody marked that place.
-func (b *BodyHash) At(limit int64) ([]byte, bool) {
-	for i := range b.marks {
-		if m := &b.marks[i]; m.limit == limit && m.reached {
-			return m.sum[:b.hash.Size()], true
-		}
-	}
-	return nil, false
-}
 
 // writeSimple is §3.4.3: only the empty lines at the end matter, and so only the
 // end of a piece has to be looked at.
@@ -302,27 +265,4 @@ func (b *BodyHash) emit(p []byte) {
 func (b *BodyHash) flush() {
 	b.write(b.buf[:b.used])
 	b.used = 0
-}
-
-// write hashes, and notes the hash at each mark on the way.
-func (b *BodyHash) write(p []byte) {
-	for b.next < len(b.marks) && b.marks[b.next].limit-b.n < int64(len(p)) {
-		n := b.marks[b.next].limit - b.n
-		b.hash.Write(p[:n])
-		b.n += n
-		p = p[n:]
-		b.mark()
-	}
-	b.hash.Write(p)
-	b.n += int64(len(p))
-}
-
-// mark notes the hash for a mark that lies here.
-func (b *BodyHash) mark() {
-	if b.next < len(b.marks) && b.marks[b.next].limit == b.n {
-		m := &b.marks[b.next]
-		b.hash.Sum(m.sum[:0])
-		m.reached = true
-		b.next++
-	}
 }
