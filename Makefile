@@ -5,11 +5,22 @@ GO ?= go
 FUZZ_SECONDS ?= 10
 FUZZ_TOTAL ?= 600
 
-.PHONY: build run test test-unit e2e conformance fuzz bench lint clean
+.PHONY: build install run test test-unit e2e conformance fuzz bench lint clean
 
 # build: the program, one static file: bin/signpost
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/signpost ./cmd/signpost
+
+# install: the program and what systemd needs of it, below DESTDIR
+PREFIX ?= /usr
+install: build
+	install -D -m 755 bin/signpost $(DESTDIR)$(PREFIX)/bin/signpost
+	install -D -m 644 deploy/systemd/signpost.service $(DESTDIR)$(PREFIX)/lib/systemd/system/signpost.service
+	install -D -m 644 deploy/sysusers.d/signpost.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/signpost.conf
+	install -D -m 644 deploy/tmpfiles.d/signpost.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/signpost.conf
+	install -D -m 644 deploy/man/signpost.8 $(DESTDIR)$(PREFIX)/share/man/man8/signpost.8
+	install -D -m 644 config.example.yaml $(DESTDIR)$(PREFIX)/share/doc/signpost/config.example.yaml
+	install -d -m 755 $(DESTDIR)/etc/signpost
 
 # run: a demonstration on loopback that needs no mail server and no DNS
 run: build
