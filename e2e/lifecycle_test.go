@@ -224,7 +224,7 @@ func TestDNSOverTheNetwork(t *testing.T) {
 			}
 		})
 	}
-	t.Run("our key is found published", func(t *testing.T) {
+	t.Run("our mail is signed", func(t *testing.T) {
 		const rcpt = "dns-ours@" + destDomain
 		accepted(t, dial(t, p.mx, colleague).send("alice@"+ourDomain, []string{rcpt}, ourMail(rcpt, "ours")))
 		signedFor(t, p.sink.wait(t, rcpt).Data, 1)
