@@ -48,8 +48,8 @@ func run(m *testing.M) int {
 // in parallel, so nothing guards it.
 var atEnd []func()
 
-// needs lists the programs that the tests drive, and where to look for them when
-// PATH, as an unprivileged user has it, does not know.
+// needs lists the programs that the tests drive. They are looked for in PATH and in
+// /usr/sbin, which an unprivileged user's PATH leaves out.
 var needs = []string{"postfix", "postconf", "sendmail", "postsuper", "opendkim"}
 
 // want skips the test where it cannot run, or fails it where it must.
