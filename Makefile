@@ -15,7 +15,8 @@ build:
 PREFIX ?= /usr
 install: build
 	install -D -m 755 bin/signpost $(DESTDIR)$(PREFIX)/bin/signpost
-	install -D -m 644 deploy/systemd/signpost.service $(DESTDIR)$(PREFIX)/lib/systemd/system/signpost.service
+	install -d -m 755 $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/bin/signpost|$(PREFIX)/bin/signpost|' deploy/systemd/signpost.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/signpost.service
 	install -D -m 644 deploy/sysusers.d/signpost.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/signpost.conf
 	install -D -m 644 deploy/tmpfiles.d/signpost.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/signpost.conf
 	install -D -m 644 deploy/man/signpost.8 $(DESTDIR)$(PREFIX)/share/man/man8/signpost.8

@@ -47,7 +47,7 @@ func (m *missing) Error() string {
 	if m.dir != Defaults().Dir {
 		command += " --dir " + shellQuote(m.dir)
 	}
-	return fmt.Sprintf("the key %s: there is no file %s; make it with: %s %s %s",
+	return fmt.Sprintf("the key %s: there is no file %s; make it with: %s %s %s; if DNS has a key of this name already, put its file back instead",
 		m.ref, m.path, command, shellQuote(m.ref.Domain), m.ref.Selector)
 }
 

@@ -20,6 +20,7 @@ func (n null) Ours(message.Envelope) (bool, string)                    { return 
 func (n null) Sign(context.Context, message.Envelope) Transaction      { return n }
 func (n null) Verify(context.Context, message.Envelope) Transaction    { return n }
 func (n null) Header(message.Envelope, message.Header) (wantBody bool) { return true }
+func (n null) Cut()                                                    {}
 func (n null) Body([]byte) (more bool)                                 { return true }
 func (n null) End() message.Outcome                                    { return n.outcome }
 

@@ -21,7 +21,8 @@ type Config struct {
 	// MaxConnections bounds the connections of all listeners together. Further
 	// ones wait in the kernel's queue, for as long as the MTA has patience.
 	MaxConnections int `yaml:"max_connections"`
-	// MaxMessageBytes is header and body together, as the MTA hands them over.
+	// MaxMessageBytes is header and body together, as the MTA hands them over. It is
+	// for mail that is not ours; ours is signed whatever its size.
 	MaxMessageBytes config.Size `yaml:"max_message_bytes"`
 	OnTooBig        TooBig      `yaml:"on_too_big"`
 	// A header beyond MaxHeaderBytes or MaxHeaderFields is refused: passing it on
@@ -55,7 +56,7 @@ func (l *Listen) UnmarshalText(text []byte) error {
 type TooBig string
 
 const (
-	TooBigPass   TooBig = "pass"   // accepted as it is, with a line in the log
+	TooBigPass   TooBig = "pass"   // judged without its signatures, which are then temperror
 	TooBigReject TooBig = "reject" // refused with 552 5.3.4
 )
 

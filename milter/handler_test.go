@@ -31,6 +31,7 @@ type letter struct {
 	text    []byte
 	chunks  int
 	ended   bool
+	cut     bool
 }
 
 func (h *handler) Ours(env message.Envelope) (bool, string) {
@@ -75,6 +76,8 @@ func (l *letter) Body(chunk []byte) bool {
 	}
 	return true
 }
+
+func (l *letter) Cut() { l.cut = true }
 
 func (l *letter) End() message.Outcome {
 	l.ended = true

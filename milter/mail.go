@@ -27,6 +27,7 @@ type mail struct {
 	header     message.Header
 	headerDone bool
 	wantBody   bool
+	cut        bool // beyond the limit, the body is not handed over any more
 	bytes      int64
 
 	// instead is the outcome of a message that is not for the handler to decide,
@@ -89,15 +90,13 @@ func (s *session) addField(name, value []byte) {
 	size := len(name) + len(value) + len(":\r\n")
 	switch {
 	case m.fields.Len() >= config.MaxHeaderFields:
-		m.refuse("header of more than " + strconv.Itoa(config.MaxHeaderFields) + " fields: max_header_fields")
+		m.refuse("header of more than "+strconv.Itoa(config.MaxHeaderFields)+" fields", "max_header_fields")
 		return
 	case m.fields.Size()+size > int(config.MaxHeaderBytes):
-		m.refuse("header of more than " + config.MaxHeaderBytes.String() + ": max_header_bytes")
+		m.refuse("header of more than "+config.MaxHeaderBytes.String(), "max_header_bytes")
 		return
 	}
-	if !s.count(size) {
-		return
-	}
+	m.bytes += int64(size)
 	if s.agreed.has(gomilter.OptHeaderLeadingSpace) || !strippedBlank(value) {
 		m.fields.Add(name, value)
 		return
@@ -116,23 +115,27 @@ func strippedBlank(value []byte) bool {
 	return value[0] != '\n' && value[0] != '\r' && value[0] != '\t'
 }
 
-// count adds to the message's size and reports whether it is still to be judged.
+// count adds a piece of the body to the message's size, and reports whether it is
+// still to be read. The limit is on the work that strangers can cause: what is ours
+// is signed whatever its size, since it must not leave unsigned.
 func (s *session) count(n int) bool {
 	m := &s.mail
 	m.bytes += int64(n)
-	if m.instead != nil {
+	if m.instead != nil || m.cut {
 		return false
 	}
 	limit := s.server.config.MaxMessageBytes
-	if m.bytes <= int64(limit) {
+	if m.ours || m.bytes <= int64(limit) {
 		return true
 	}
-	const key = ": max_message_bytes"
+	what := "message of more than " + limit.String()
 	if s.server.config.OnTooBig == TooBigReject {
-		m.refuse("message of more than " + limit.String() + key)
-	} else {
-		m.decide("message of more than "+limit.String()+", passed on unjudged"+key, message.Outcome{Disposition: message.Accept})
+		m.refuse(what, "max_message_bytes")
+		return false
 	}
+	m.cut, m.wantBody = true, false
+	m.problem = what + ", its body is not checked: max_message_bytes"
+	m.tx.Cut()
 	return false
 }
 
@@ -143,10 +146,10 @@ func (m *mail) decide(problem string, outcome message.Outcome) {
 	m.tx, m.wantBody = nil, false
 }
 
-func (m *mail) refuse(problem string) {
-	m.decide(problem, message.Outcome{
+func (m *mail) refuse(what, key string) {
+	m.decide(what+": "+key, message.Outcome{
 		Disposition: message.Reject,
-		Reply:       message.Reply{Code: 552, Enhanced: "5.3.4", Text: "message too large to be checked"},
+		Reply:       message.Reply{Code: 552, Enhanced: "5.3.4", Text: "cannot be checked: " + what},
 	})
 }
 

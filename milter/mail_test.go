@@ -113,6 +113,37 @@ func TestWhatIsMissingIsToldOnce(t *testing.T) {
 	log.line(t, "milter connection closed", "MTA does not let us add header fields")
 }
 
+// A message beyond the limit is still decided, without the rest of its body: else
+// whoever sends much would not be judged at all.
+func TestABigMessageIsCutAndDecided(t *testing.T) {
+	body := strings.Repeat("0123456789abcdef", 1024)
+	send := func(p *peer) []packet {
+		p.hello()
+		p.envelope("a@example.com", "b@example.net")
+		p.fields("From: a@example.com")
+		for range 5 {
+			p.send(gomilter.CodeBody, body)
+		}
+		return p.end()
+	}
+	limit := func(c *Config) { c.MaxMessageBytes = 64 << 10 }
+	h := &handler{}
+	p := dial(t, h, limit)
+	if got := codes(send(p)); got != "a" {
+		t.Errorf("answers %q", got)
+	}
+	if l := h.last(t); !l.cut || !l.ended || len(l.text) > 64<<10 {
+		t.Errorf("cut %v, ended %v, %d octets of the body handed over", l.cut, l.ended, len(l.text))
+	}
+	p.log.line(t, "msg=message", "max_message_bytes", "level=WARN")
+
+	ours := &handler{ours: func(message.Envelope) (bool, string) { return true, "" }}
+	send(dial(t, ours, limit))
+	if l := ours.last(t); l.cut || !l.ended || len(l.text) != 5*len(body) {
+		t.Errorf("ours: cut %v, ended %v, %d octets of the body handed over", l.cut, l.ended, len(l.text))
+	}
+}
+
 func TestMessagesBeyondTheLimits(t *testing.T) {
 	limits := func(c *Config) {
 		c.MaxMessageBytes = 64 << 10
@@ -136,7 +167,6 @@ func TestMessagesBeyondTheLimits(t *testing.T) {
 		want   string
 		log    []string
 	}{
-		{"a big message passes unjudged, with a line in the log", limits, big, "a", []string{"passed on unjudged", "max_message_bytes", "level=WARN"}},
 		{"a big message is refused if so configured", reject, big, "552 5.3.4 ", []string{"max_message_bytes", "disposition=reject"}},
 		{"LIM-002 ATK-067 ERR-015 too many fields are refused", limits, func(p *peer) []packet {
 			return p.message("a@example.com", "", strings.Split(strings.Repeat("X: y,", 51), ",")...)

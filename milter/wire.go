@@ -47,6 +47,7 @@ func bufferPool(size int) *sync.Pool {
 // data that has really arrived calls for, whatever length a packet claims.
 type reader struct {
 	conn net.Conn
+	ack  quickAck
 	// arm sets the read deadline before a read that may block; idle says that
 	// nothing of a packet has come yet.
 	arm func(idle bool) error
@@ -164,6 +165,7 @@ func (r *reader) fill() error {
 		n, err := r.conn.Read(r.buf[r.w:])
 		if n > 0 {
 			r.w += n
+			r.ack.ask()
 			return nil
 		}
 		if err != nil {

@@ -148,6 +148,7 @@ type counter struct{ n *int }
 
 func (c counter) Verify(context.Context, message.Envelope) Transaction  { return c }
 func (c counter) Header(message.Envelope, message.Header) (wanted bool) { return true }
+func (c counter) Cut()                                                  {}
 func (c counter) Body(chunk []byte) (more bool)                         { *c.n += len(chunk); return true }
 func (c counter) End() message.Outcome                                  { return message.Outcome{Disposition: message.Accept} }
 

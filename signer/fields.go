@@ -7,13 +7,13 @@ import "signpost/internal/message"
 // among them, because hops on the way change or remove them: Return-Path,
 // Received, Bcc, Comments, Keywords, other signatures and anybody's results.
 //
-// absent says that one occurrence more than present is listed: such a field
+// oversigned says that one occurrence more than present is listed: such a field
 // cannot be added afterwards without breaking the signature (§5.4.2, §8.15).
 // They are the ones that a reader is shown or that decide how the body is read,
 // and that nobody adds to honest mail on the way.
 var covered = []struct {
-	name   string
-	absent bool
+	name       string
+	oversigned bool
 }{
 	{"From", true}, {"To", true}, {"Cc", true}, {"Subject", true}, {"Date", true},
 	{"Reply-To", true}, {"Sender", true}, {"Message-ID", false},
@@ -42,7 +42,7 @@ func signedNames(h message.Header) []string {
 	names := make([]string, 0, len(covered))
 	for i, c := range covered {
 		n := counts[i]
-		if c.absent {
+		if c.oversigned {
 			n++
 		}
 		for range n {

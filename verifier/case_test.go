@@ -211,3 +211,33 @@ func checkCase(t *testing.T, c testCase, out message.Outcome, header message.Hea
 		t.Logf("outcome: %+v", out)
 	}
 }
+
+// A message that is too big to be read to its end is judged by what is known, and
+// what claims to be ours is removed from it all the same.
+func TestAMessageThatWasCutIsJudgedWithoutItsSignatures(t *testing.T) {
+	c := readCase(t, "testdata/cases/DMA-030 DKIM alone carries DMARC.txt")
+	for _, yaml := range []string{"mode: enforce\n", "mode: enforce\non_temperror: tempfail\n"} {
+		cfg := Defaults()
+		if err := config.Decode("test", []byte(yaml), &cfg).Err(); err != nil {
+			t.Fatal(err)
+		}
+		v := New(cfg, c.zone(t), "mx.receiver.example", func() time.Time { return caseTime })
+		env := message.Envelope{ClientAddr: netip.MustParseAddr("203.0.113.66"), Sender: "alice@example.com"}
+		header, body := c.message(t)
+		header = append(message.Header{{Name: "Authentication-Results", Value: " mx.receiver.example; dmarc=pass"}}, header...)
+		tx := v.Verify(context.Background(), env)
+		tx.Header(env, header)
+		tx.Body(body)
+		tx.Cut()
+		out := tx.End()
+		field := unfolded(out.Insert[0].Value)
+		if out.Disposition != message.Accept || len(out.Remove) != 1 || out.Remove[0] != 0 {
+			t.Errorf("outcome %+v", out)
+		}
+		for _, want := range []string{`dkim=temperror (256-bit key) reason="the message is too large to be checked"`, "spf=fail", `dmarc=temperror reason="the message is too large`} {
+			if !strings.Contains(field, want) {
+				t.Errorf("the field lacks %q: %s", want, field)
+			}
+		}
+	}
+}

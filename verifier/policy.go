@@ -54,7 +54,7 @@ func (c Config) decide(v Verdict) Decision {
 // wants exactly one From field). A bounce may come without an author (RFC 6854).
 func byAuthor(_ Config, v Verdict) (Decision, bool) {
 	nullSender := v.SPF.Identity == spf.IdentityHelo
-	if certain(v.Author) || (nullSender && v.Author.Fields == 1 && len(v.Author.Domains) == 0) {
+	if certain(v.Author) || (nullSender && v.Author.Empty) {
 		return Decision{}, false
 	}
 	return Decision{
@@ -98,6 +98,8 @@ func byTempError(c Config, v Verdict) (Decision, bool) {
 		return message.Reply{Code: 451, Enhanced: enhanced, Text: what + " could not be checked just now because DNS did not answer, try again later"}
 	}
 	switch {
+	case v.Cut: // coming again would not make it smaller
+		return Decision{}, false
 	case v.DMARC.Result == dmarc.TempError && anyResult(v.DKIM, dkim.TempError):
 		d.Rule, d.Reply = "dmarc: temperror, a DKIM key did not come", again("4.7.5", "the DKIM signature")
 	case v.DMARC.Result == dmarc.TempError && v.SPF.Result == spf.TempError:

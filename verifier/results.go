@@ -30,9 +30,9 @@ func (t *Verification) outcome(j Judgement) message.Outcome {
 	case message.Quarantine:
 		out.QuarantineReason = d.Rule
 	}
-	out.Remove = t.forged(v.AuthservID)
+	out.Remove = t.verifier.Forged(t.env, t.header)
 	if n := len(out.Remove); n > 0 {
-		out.Log = append(out.Log, message.Note{Key: "removed", Value: strconv.Itoa(n) + " fields that claim to be ours"})
+		out.Log = append(out.Log, Removed(n))
 	}
 	out.Insert = []message.Field{j.Field()}
 	if d.Enforced && d.Action == ActTag {
@@ -41,11 +41,16 @@ func (t *Verification) outcome(j Judgement) message.Outcome {
 	return out
 }
 
-// forged returns the indexes of the fields that claim to be ours (RFC 8601 §5).
-func (t *Verification) forged(authservID string) []int {
-	ids := append([]string{authservID}, t.verifier.cfg.Trusted.AuthservIDs...)
+// Forged returns the indexes of the fields that claim to be ours (RFC 8601 §5), in
+// mail that we judge and in mail that we sign: a login makes nobody's results ours.
+// Only trusted.networks may bring them.
+func (v *Verifier) Forged(env message.Envelope, h message.Header) []int {
+	if _, ok := v.trusted(env); ok {
+		return nil
+	}
+	ids := append([]string{v.authservID(env)}, v.cfg.Trusted.AuthservIDs...)
 	var found []int
-	for i, f := range t.header {
+	for i, f := range h {
 		if (authres.IsFieldName(f.Name) && authres.Claims(f.Value, ids)) || f.Is(tagName) {
 			found = append(found, i)
 		}
@@ -53,12 +58,17 @@ func (t *Verification) forged(authservID string) []int {
 	return found
 }
 
+// Removed is the log's note of n forged fields.
+func Removed(n int) message.Note {
+	return message.Note{Key: "removed", Value: strconv.Itoa(n) + " fields that claim to be ours"}
+}
+
 // Field is the Authentication-Results field of a judgement. Text from strangers
 // stands only in property values and reasons, which authres quotes.
 func (j Judgement) Field() message.Field {
 	v, d := j.Verdict, j.Decision
 	f := authres.Field{AuthservID: v.AuthservID, Results: dkimResults(v.DKIM)}
-	f.Results = append(f.Results, spfResult(v), dmarcResult(v.DMARC, d))
+	f.Results = append(f.Results, spfResult(v), dmarcResult(v, d))
 	return message.Field{Name: fieldName, Value: f.Value()}
 }
 
@@ -162,9 +172,20 @@ func uniquePrefix(outcomes []dkim.Outcome) int {
 	return most
 }
 
+// The reasons of a temporary error in the field. What is known of one names our
+// resolvers and is for the log only.
+const (
+	unanswered = "DNS did not answer"
+	tooLarge   = "the message is too large to be checked"
+)
+
 func spfResult(v Verdict) authres.Result {
 	r := authres.Result{Method: "spf", Value: string(v.SPF.Result)}
-	if v.SPF.Result != spf.Pass && v.SPF.Result != spf.None {
+	switch v.SPF.Result {
+	case spf.Pass, spf.None:
+	case spf.TempError:
+		r.Reason = unanswered
+	default:
 		r.Reason = v.SPF.Reason
 	}
 	add := func(name, value string) {
@@ -181,9 +202,17 @@ func spfResult(v Verdict) authres.Result {
 	return r
 }
 
-func dmarcResult(e dmarc.Evaluation, d Decision) authres.Result {
+func dmarcResult(v Verdict, d Decision) authres.Result {
+	e := v.DMARC
 	r := authres.Result{Method: "dmarc", Value: string(e.Result)}
-	if e.Result != dmarc.Pass {
+	switch e.Result {
+	case dmarc.Pass:
+	case dmarc.TempError:
+		r.Reason = unanswered
+		if v.Cut {
+			r.Reason = tooLarge
+		}
+	default:
 		r.Reason = e.Reason
 	}
 	if e.AuthorDomain != "" {
@@ -219,6 +248,12 @@ func notes(v Verdict, d Decision) []message.Note {
 	}
 	if v.DMARC.Result == dmarc.Fail {
 		n = append(n, message.Note{Key: "policy", Value: string(v.DMARC.Policy)})
+	}
+	if v.SPF.Result == spf.TempError || v.SPF.Result == spf.PermError {
+		n = append(n, message.Note{Key: "spf_reason", Value: v.SPF.Reason})
+	}
+	if v.DMARC.Result == dmarc.TempError || v.DMARC.Result == dmarc.PermError {
+		n = append(n, message.Note{Key: "dmarc_reason", Value: v.DMARC.Reason})
 	}
 	if d.Action != ActAccept {
 		n = append(n, message.Note{Key: "decided", Value: d.Rule})

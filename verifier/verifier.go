@@ -13,6 +13,7 @@ package verifier
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -54,6 +55,8 @@ type Verdict struct {
 	SPF  spf.Outcome
 	// DKIM has one outcome for each DKIM-Signature field, the top one first.
 	DKIM []dkim.Outcome
+	// Cut says that the body went on and was not read, so that no signature counts.
+	Cut bool
 	// Author is who the message says it is from.
 	Author message.Author
 	// DMARC is the evaluation that counts: of the author domain, or of the one
@@ -68,6 +71,7 @@ type Verification struct {
 	ctx      context.Context
 	env      message.Envelope
 	header   message.Header
+	cut      bool   // the body went on and was not read
 	trusted  string // why the message is passed unjudged; "" when it is judged
 
 	pending     sync.WaitGroup // the look-ups under way
@@ -83,14 +87,22 @@ type Verification struct {
 // Verify begins on one message at MAIL FROM. What it starts ends with ctx.
 func (v *Verifier) Verify(ctx context.Context, env message.Envelope) *Verification {
 	t := &Verification{verifier: v, ctx: ctx, env: env}
-	for _, n := range v.cfg.Trusted.Networks {
-		if n.Contains(env.ClientAddr) {
-			t.trusted = "client " + env.ClientAddr.String() + " in verifier.trusted.networks " + n.String()
-			return t
-		}
+	if network, ok := v.trusted(env); ok {
+		t.trusted = "client " + env.ClientAddr.String() + " in verifier.trusted.networks " + network.String()
+		return t
 	}
 	t.start(func() { t.spf = spf.CheckHost(ctx, v.resolver, t.spfQuery(env)) })
 	return t
+}
+
+// trusted returns the network of relays that the client belongs to.
+func (v *Verifier) trusted(env message.Envelope) (network netip.Prefix, ok bool) {
+	for _, n := range v.cfg.Trusted.Networks {
+		if n.Contains(env.ClientAddr) {
+			return n, true
+		}
+	}
+	return netip.Prefix{}, false
 }
 
 func (t *Verification) spfQuery(env message.Envelope) spf.Query {
@@ -155,6 +167,9 @@ func (t *Verification) Body(chunk []byte) (more bool) {
 	return err == nil && t.dkim.NeedsBody()
 }
 
+// Cut leaves the signatures unverified: nobody can know what they say.
+func (t *Verification) Cut() { t.cut = true }
+
 // End waits for the answers that are still missing and says what is to be done.
 func (t *Verification) End() message.Outcome {
 	j, err := t.Judge()
@@ -188,10 +203,25 @@ func (t *Verification) Judge() (Judgement, error) {
 	}
 	v := Verdict{
 		AuthservID: t.verifier.authservID(t.env), Helo: writableHelo(t.env.Helo),
-		SPF: t.spf, DKIM: t.dkim.Finish(), Author: t.author,
+		SPF: t.spf, DKIM: t.signatures(), Cut: t.cut, Author: t.author,
 	}
 	v.DMARC = t.evaluate(v)
 	return Judgement{Verdict: v, Decision: t.verifier.cfg.decide(v)}, nil
+}
+
+// signatures are the outcomes as they count: under a key that is marked as a test,
+// what does not pass is as if it were not there (RFC 6376 §3.6.1); of a message
+// that was cut off, nothing could be verified.
+func (t *Verification) signatures() []dkim.Outcome {
+	outcomes := t.dkim.Finish()
+	for i := range outcomes {
+		o := &outcomes[i]
+		o.Result = o.Effective()
+		if t.cut && o.Result != dkim.PermError {
+			o.Result, o.Reason = dkim.TempError, tooLarge
+		}
+	}
+	return outcomes
 }
 
 // evaluate is DMARC for each author domain; the one that fares worst counts.
@@ -260,7 +290,7 @@ func (t *Verification) failed(err error) message.Outcome {
 		return out
 	}
 	id := t.verifier.authservID(t.env)
-	out.Remove = t.forged(id)
+	out.Remove = t.verifier.Forged(t.env, t.header)
 	out.Insert = []message.Field{{Name: fieldName, Value: brokenField(id)}}
 	return out
 }

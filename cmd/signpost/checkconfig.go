@@ -1,9 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/user"
+	"strings"
 	"time"
+
+	"signpost/internal/config"
 )
 
 const checkConfigText = `Read a configuration and its keys as serve would, without starting anything.
@@ -17,13 +23,36 @@ Example:
 `
 
 type checkReport struct {
-	File     string   `json:"file"`
-	Valid    bool     `json:"valid"`
-	Problems string   `json:"problems,omitempty"`
-	Warnings []string `json:"warnings,omitempty"`
-	Domains  int      `json:"domains"`
-	Keys     int      `json:"keys"`
-	Mode     string   `json:"mode,omitempty"`
+	File     string         `json:"file"`
+	Valid    bool           `json:"valid"`
+	Problems []checkProblem `json:"problems,omitempty"`
+	Warnings []string       `json:"warnings,omitempty"`
+	Domains  int            `json:"domains"`
+	Keys     int            `json:"keys"`
+	Mode     string         `json:"mode,omitempty"`
+}
+
+// checkProblem is one mistake. Line and path are those of the file; a problem with
+// what the file names (a key, a zone file) has none.
+type checkProblem struct {
+	Line int    `json:"line,omitempty"`
+	Path string `json:"path,omitempty"`
+	Text string `json:"text"`
+}
+
+func problems(err error) []checkProblem {
+	var list []checkProblem
+	var inFile *config.Error
+	if errors.As(err, &inFile) {
+		for _, p := range inFile.Problems {
+			list = append(list, checkProblem{p.Line, p.Path, p.Text})
+		}
+		return list
+	}
+	for line := range strings.Lines(err.Error()) {
+		list = append(list, checkProblem{Text: strings.TrimSuffix(line, "\n")})
+	}
+	return list
 }
 
 func checkConfigCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
@@ -54,6 +83,9 @@ func checkConfigCommand(args []string, _ io.Reader, stdout, stderr io.Writer) in
 	}
 	fmt.Fprintf(stdout, "%s: good: %d domains, %d keys, verifier in %s mode\n",
 		name, len(g.config.Signer.Domains), len(g.store.Keys()), g.config.Verifier.Mode)
+	if _, err := user.Lookup("signpost"); err == nil && os.Getuid() == 0 {
+		fmt.Fprintln(stdout, "note: root may read every key; whether the daemon may: runuser -u signpost -- signpost check-config")
+	}
 	for _, w := range g.warnings() {
 		fmt.Fprintf(stdout, "warning: %s\n", w)
 	}
@@ -62,7 +94,7 @@ func checkConfigCommand(args []string, _ io.Reader, stdout, stderr io.Writer) in
 
 func checkJSON(stdout io.Writer, path string, g *generation, err error) int {
 	if err != nil {
-		printJSON(stdout, checkReport{File: path, Problems: err.Error()})
+		printJSON(stdout, checkReport{File: path, Problems: problems(err)})
 		return exitFailure
 	}
 	return printJSON(stdout, checkReport{

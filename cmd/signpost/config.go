@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"reflect"
+	"slices"
 	"time"
 
 	"signpost/internal/config"
@@ -130,7 +131,8 @@ func build(c Config, path string, now func() time.Time, before *generation) (*ge
 	if g.signer, err = signer.New(c.Signer, store, now); err != nil {
 		return nil, err
 	}
-	if before != nil && c.DNS.ZoneFile == "" && reflect.DeepEqual(before.config.DNS, c.DNS) {
+	// Servers of the system may have changed in resolv.conf: those are read again.
+	if before != nil && c.DNS.ZoneFile == "" && len(c.DNS.Servers) > 0 && reflect.DeepEqual(before.config.DNS, c.DNS) {
 		g.resolver = before.resolver
 	} else if g.resolver, err = dns.Open(c.DNS); err != nil {
 		return nil, err
@@ -149,6 +151,8 @@ func load(path string, now func() time.Time, before *generation) (*generation, e
 	return build(c, from, now, before)
 }
 
+func holdsLoopback(n netip.Prefix) bool { return n.Overlaps(netip.MustParsePrefix("127.0.0.0/8")) }
+
 // warnings are what a person should know about a configuration that works.
 func (g *generation) warnings() []string {
 	var w []string
@@ -157,6 +161,9 @@ func (g *generation) warnings() []string {
 		w = append(w, "no configuration file: every message is judged in monitor mode and nothing is signed; write "+defaultConfig+" or give --config FILE")
 	case len(g.config.Signer.Domains) == 0:
 		w = append(w, "signer.domains is empty: no message is signed; signpost keys generate DOMAIN SELECTOR makes the first key")
+	}
+	if len(g.config.Signer.Domains) > 0 && !slices.ContainsFunc(g.config.Signer.Ours.Networks, holdsLoopback) {
+		w = append(w, "signer.ours.networks has no loopback address: mail from programs on this host and bounces is not signed; add 127.0.0.0/8 and ::1/128")
 	}
 	if g.config.Signer.RequirePublished {
 		w = append(w, "signer.require_published has no effect in this version: every selector listed signs at once, so publish its DNS record first")

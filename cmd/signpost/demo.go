@@ -84,7 +84,7 @@ func runDemo(state string, once bool, stdout, stderr io.Writer) error {
 	}
 	defer logFile.Close()
 	screen := &gate{to: stderr}
-	d, err := newDaemon(g, config, slog.New(slog.NewTextHandler(io.MultiWriter(logFile, screen), nil)))
+	d, err := newService(g, config, slog.New(slog.NewTextHandler(io.MultiWriter(logFile, screen), nil)))
 	if err != nil {
 		return err
 	}

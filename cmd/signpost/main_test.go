@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
+
+	"signpost/internal/message"
 )
 
 // result is what a command did.
@@ -260,6 +264,39 @@ func TestVerifyOfATrustedRelayIsUnjudged(t *testing.T) {
 	r := execute(t, "From: a@example.com\n\nhello\n", "verify", "-", "--config", path, "--ip", "192.0.2.1")
 	if r.code != exitOK || !strings.HasPrefix(r.stdout, "unjudged: client 192.0.2.1") {
 		t.Errorf("exit %d, %q, %q", r.code, r.stdout, r.stderr)
+	}
+}
+
+func TestCheckConfigJSONListsTheProblems(t *testing.T) {
+	r := execute(t, "", "check-config", "--json", writeFile(t, "bad.yaml", "verifier:\n  mode: strict\n  nonsense: 1\n"))
+	var report checkReport
+	if err := json.Unmarshal([]byte(r.stdout), &report); err != nil || len(report.Problems) != 2 {
+		t.Fatalf("%v in %s", err, r.stdout)
+	}
+	if p := report.Problems[0]; p.Line != 2 || p.Path != "verifier.mode" || p.Text == "" {
+		t.Errorf("the first problem is %+v", p)
+	}
+}
+
+// ATK-035: no login may write results in our name either.
+func TestForgedResultsAreRemovedFromMailThatWeSign(t *testing.T) {
+	path, _ := setUp(t)
+	g, err := load(path, time.Now, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := message.Envelope{AuthAuthen: "alice", MTAName: "mx.example.net"}
+	h := message.Header{
+		{Name: "Authentication-Results", Value: " other.example; dkim=pass"},
+		{Name: "Authentication-Results", Value: " mx.example.net; dmarc=pass"},
+		{Name: "From", Value: " a@example.com"},
+	}
+	tx := g.handlers().Signer.Sign(context.Background(), env)
+	if err := feed(tx, env, h, strings.NewReader("hello\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if out := tx.End(); len(out.Insert) != 1 || len(out.Remove) != 1 || out.Remove[0] != 1 {
+		t.Errorf("outcome %+v, want one signature and field 1 removed", out)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"signpost/internal/message"
+	"signpost/keys"
 	"signpost/milter"
 	"signpost/signer"
 	"signpost/verifier"
@@ -51,7 +53,7 @@ func serveCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	if err != nil {
 		return failure(stderr, "serve", err)
 	}
-	d, err := newDaemon(g, *path, g.config.Log.logger(stderr))
+	d, err := newService(g, *path, g.config.Log.logger(stderr))
 	if err != nil {
 		return failure(stderr, "serve", err)
 	}
@@ -63,10 +65,35 @@ func serveCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 
 // signs and judges give the milter what it knows of signer and verifier: these
 // return their own types, which are the milter's Transaction.
-type signs struct{ *signer.Signer }
+type signs struct {
+	*signer.Signer
+	verifier *verifier.Verifier
+}
 
 func (s signs) Sign(ctx context.Context, env message.Envelope) milter.Transaction {
-	return s.Signer.Sign(ctx, env)
+	return &outbound{Signing: s.Signer.Sign(ctx, env), verifier: s.verifier}
+}
+
+// outbound is the signing of a message from which results that claim to be ours are
+// removed, as from one that arrives: no login may write them either.
+type outbound struct {
+	*signer.Signing
+	verifier *verifier.Verifier
+	forged   []int
+}
+
+func (o *outbound) Header(env message.Envelope, h message.Header) (wantBody bool) {
+	o.forged = o.verifier.Forged(env, h)
+	return o.Signing.Header(env, h)
+}
+
+func (o *outbound) End() message.Outcome {
+	out := o.Signing.End()
+	if n := len(o.forged); n > 0 && out.Disposition == message.Accept {
+		out.Remove = o.forged
+		out.Log = append(out.Log, verifier.Removed(n))
+	}
+	return out
 }
 
 type judges struct{ *verifier.Verifier }
@@ -77,21 +104,22 @@ func (v judges) Verify(ctx context.Context, env message.Envelope) milter.Transac
 
 // handlers is the generation as the milter sees it.
 func (g *generation) handlers() *milter.Generation {
-	return &milter.Generation{Signer: signs{g.signer}, Verifier: judges{g.verifier}}
+	return &milter.Generation{Signer: signs{g.signer, g.verifier}, Verifier: judges{g.verifier}}
 }
 
 // service is the running milter with the generation in force.
 type service struct {
-	path   string // as given on the command line
-	log    *slog.Logger
-	server *milter.Server
-	now    *generation
+	path    string // as given on the command line
+	log     *slog.Logger
+	server  *milter.Server
+	started Config // what listeners and log were made of
+	current *generation
 }
 
-// newDaemon opens the listeners, so that a fault with them is known before
+// newService opens the listeners, so that a fault with them is known before
 // anything is called ready.
-func newDaemon(g *generation, path string, log *slog.Logger) (*service, error) {
-	s := &service{path: path, log: log, now: g, server: milter.NewServer(g.config.Milter, g.handlers(), log)}
+func newService(g *generation, path string, log *slog.Logger) (*service, error) {
+	s := &service{path: path, log: log, started: g.config, current: g, server: milter.NewServer(g.config.Milter, g.handlers(), log)}
 	if err := s.server.Listen(); err != nil {
 		return nil, err
 	}
@@ -100,9 +128,12 @@ func newDaemon(g *generation, path string, log *slog.Logger) (*service, error) {
 
 // run serves until a signal ends it.
 func (s *service) run(grace time.Duration) error {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
-	defer signal.Stop(signals)
+	// A channel for each, so that no flood of one displaces the other.
+	reload, stop := make(chan os.Signal, 1), make(chan os.Signal, 2)
+	signal.Notify(reload, syscall.SIGHUP)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(reload)
+	defer signal.Stop(stop)
 
 	served := make(chan error, 1)
 	go func() { served <- s.server.Serve(context.Background()) }()
@@ -112,28 +143,26 @@ func (s *service) run(grace time.Duration) error {
 		select {
 		case err := <-served:
 			return err
-		case sig := <-signals:
-			if sig == syscall.SIGHUP {
-				s.reload()
-				continue
-			}
-			return s.drain(sig, signals, grace)
+		case <-reload:
+			s.reload()
+		case sig := <-stop:
+			return s.drain(sig, stop, grace)
 		}
 	}
 }
 
 // drain ends the service: no new connections, running messages may finish. A
 // second signal ends it at once.
-func (s *service) drain(sig os.Signal, signals <-chan os.Signal, grace time.Duration) error {
+func (s *service) drain(sig os.Signal, again <-chan os.Signal, grace time.Duration) error {
 	notify(daemon.SdNotifyStopping)
 	s.log.Info("stopping: running messages may finish", "signal", sig.String(), "grace", grace.String())
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	begun := time.Now()
 	go func() {
-		for sig := range signals {
+		for range again {
 			// One request to stop may come twice at once, to the process and to its group.
-			if sig != syscall.SIGHUP && time.Since(begun) > time.Second {
+			if time.Since(begun) > time.Second {
 				cancel()
 			}
 		}
@@ -151,22 +180,41 @@ func (s *service) drain(sig os.Signal, signals <-chan os.Signal, grace time.Dura
 func (s *service) reload() {
 	notify(daemon.SdNotifyReloading + "\n" + monotonic())
 	defer notify(daemon.SdNotifyReady)
-	next, err := load(s.path, time.Now, s.now)
+	next, err := load(s.path, time.Now, s.current)
 	if err != nil {
 		for _, line := range strings.Split(err.Error(), "\n") {
 			s.log.Error("reload refused, the old configuration stays in force", "problem", line)
 		}
 		return
 	}
-	if !reflect.DeepEqual(next.config.Milter, s.now.config.Milter) {
-		s.log.Warn("changes in section milter take effect with a restart only: systemctl restart signpost")
+	if !reflect.DeepEqual(next.config.Milter, s.started.Milter) {
+		s.log.Warn("what section milter says is not what is in force: it takes effect with a restart only, systemctl restart signpost")
 	}
-	if next.config.Log != s.now.config.Log {
-		s.log.Warn("changes in section log take effect with a restart only: systemctl restart signpost")
+	if next.config.Log != s.started.Log {
+		s.log.Warn("what section log says is not what is in force: it takes effect with a restart only, systemctl restart signpost")
+	}
+	for _, k := range replaced(s.current.store, next.store) {
+		s.log.Warn("another key under the same selector: receivers that remember the old record cannot verify; a new key wants a new selector",
+			"domain", k.Domain, "selector", k.Selector, "file", k.Path)
 	}
 	s.server.Swap(next.handlers())
-	s.now = next
+	s.current = next
 	s.logGeneration("reloaded")
+}
+
+// replaced returns the keys of the next store whose selector had another key before.
+func replaced(before, next *keys.Store) []*keys.Key {
+	var found []*keys.Key
+	for _, k := range next.Keys() {
+		old, ok := before.Lookup(k.Domain, k.Selector)
+		if !ok {
+			continue
+		}
+		if p, ok := old.Signer.Public().(interface{ Equal(crypto.PublicKey) bool }); ok && !p.Equal(k.Signer.Public()) {
+			found = append(found, k)
+		}
+	}
+	return found
 }
 
 func (s *service) logStart() {
@@ -179,7 +227,7 @@ func (s *service) logStart() {
 }
 
 func (s *service) logGeneration(what string) {
-	g := s.now
+	g := s.current
 	from := g.path
 	if from == "" {
 		from = "none"

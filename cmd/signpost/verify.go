@@ -73,6 +73,9 @@ func verifyCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int
 	if err != nil {
 		return wrongUsage(stderr, "verify", err.Error())
 	}
+	if o.from == "" {
+		fmt.Fprintln(stderr, "signpost verify: no --from: judged as the null sender; --from '<>' says so on purpose")
+	}
 	j, err := o.judge(env, now, stdin)
 	if err != nil {
 		return failure(stderr, "verify", err)
@@ -136,7 +139,7 @@ func (o verifyOptions) judge(env message.Envelope, now func() time.Time, stdin i
 	if err != nil {
 		return judged{}, fmt.Errorf("reading %s: %w", o.file, err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), c.Milter.MessageTimeout)
 	defer cancel()
 	host, _ := os.Hostname() // the last resort only, where neither --mta nor the configuration says more
 	t := verifier.New(c.Verifier, resolver, host, now).Verify(ctx, env)
@@ -201,6 +204,9 @@ func printJudgement(w io.Writer, j judged) {
 	printOpinions(out, j.opinions)
 	line("dmarc", string(v.DMARC.Result), v.DMARC.AuthorDomain, v.DMARC.Reason)
 	line("policy", string(j.Decision.Action), "", j.Decision.Rule)
+	if d := j.Decision; d.Disposition() == message.Reject || d.Disposition() == message.Tempfail {
+		fmt.Fprintf(out, "reply  %d %s %s\n", d.Reply.Code, d.Reply.Enhanced, printable(d.Reply.Text))
+	}
 	fmt.Fprintln(out)
 	writeField(out, j.Field())
 }

@@ -14,6 +14,10 @@ var version = ""
 const versionText = `Print the version, the Go release that built it, and who does the RSA arithmetic.
 
     signpost version [--json]
+
+Example:
+
+    signpost version --json
 `
 
 type versionInfo struct {
@@ -26,8 +30,12 @@ type versionInfo struct {
 func versionCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	f := flags("version", versionText, stderr)
 	asJSON := f.Bool("json", false, "print one JSON object")
-	if _, code, stop := parse(f, args, stdout); stop {
+	rest, code, stop := parse(f, args, stdout)
+	if stop {
 		return code
+	}
+	if len(rest) > 0 {
+		return wrongUsage(stderr, "version", fmt.Sprintf("unexpected argument %q", rest[0]))
 	}
 	v := currentVersion()
 	if *asJSON {

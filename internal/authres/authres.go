@@ -74,10 +74,8 @@ type Field struct {
 // IsFieldName reports whether a header field's name is ours or could be taken for
 // it by a lax reader: white space or odd octets before, in or behind it.
 func IsFieldName(name string) bool {
-	if len(name) == len(Name) {
-		return strings.EqualFold(name, Name)
-	}
 	const odd = 16
+	name = strings.TrimRight(name, " \t\r\n") // MTAs drop it before the colon, however much it is
 	if len(name) < len(Name) || len(name) > len(Name)+odd {
 		return false
 	}

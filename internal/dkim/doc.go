@@ -34,6 +34,6 @@
 //   - "=" without two hexadecimal digits in i= stands for itself, since addresses
 //     like prvs=0123=user@example.org are written so.
 //   - A DKIM-Signature field over 64 KiB, or one with over 64 tags, is a
-//     permerror; so are RSA keys over 8,192 bits, even exponents, and those over
+//     permerror; so are RSA keys over 4,096 bits, even exponents, and those over
 //     31 bits, or over 65,537 with keys longer than 2,048 bits.
 package dkim

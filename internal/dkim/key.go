@@ -16,15 +16,14 @@ const (
 	// maxKeyOctets bounds a key in DER: the modulus, the exponent and 64 octets
 	// around them. What is longer is not even decoded.
 	maxKeyOctets = maxRSABits/8 + 128
-	// maxRSABits bounds the modulus. RFC 8301 §3.2 asks for 4,096.
-	maxRSABits = 8192
+	// maxRSABits bounds the modulus: what everybody has to accept (RFC 8301 §3.2). One
+	// verification under 8,192 bits costs as much as a hundred usual ones.
+	maxRSABits = 4096
 	// maxExponent bounds e, and with it the cost of a verification (§8.13). Longer
 	// keys than the usual ones get the usual e and no more.
 	maxExponent     = 1<<31 - 1
 	maxLongExponent = 65537
-	// longRSABits is the length up to which everybody has to accept keys (RFC 8301
-	// §3.2), usualRSABits that of most.
-	longRSABits  = 4096
+	// usualRSABits is the length of most keys.
 	usualRSABits = 2048
 )
 
@@ -39,7 +38,7 @@ const (
 	errNotRSA        problem = "p= is not an RSA public key"
 	errNotEd25519    problem = "p= is not an Ed25519 public key of 32 octets"
 	errKeyTooShort   problem = "the RSA key is too short (RFC 8301)"
-	errKeyTooLong    problem = "the RSA key is longer than 8,192 bits"
+	errKeyTooLong    problem = "the RSA key is longer than 4,096 bits"
 	errExponent      problem = "the RSA key's exponent is not usable"
 )
 

@@ -23,7 +23,7 @@ func parseKeys(records []string, minBits int) keysFound {
 	for i, record := range records[:min(len(records), maxRecords)] {
 		key, err := parseKey(record, minBits)
 		switch {
-		case err == nil && found.room(key):
+		case err == nil && found.n < maxKeysTried:
 			found.keys[found.n] = key
 			found.n++
 		case err != nil && i == 0:
@@ -31,12 +31,6 @@ func parseKeys(records []string, minBits int) keysFound {
 		}
 	}
 	return found
-}
-
-// room reports whether a key is to be tried, too. A verification under a long key
-// costs as much as thirty others, so there is only one of those.
-func (found *keysFound) room(key *Key) bool {
-	return found.n == 0 || found.n < maxKeysTried && key.Bits <= longRSABits && found.keys[0].Bits <= longRSABits
 }
 
 // verify tries the keys on the header hash. What it decides is final only with the

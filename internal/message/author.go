@@ -40,6 +40,9 @@ type Author struct {
 	// Real mail has such fields ("Foo, Inc. <a@x.example>"), so that they may be
 	// judged and signed by this domain like well-formed ones.
 	Lax bool
+	// Empty says that the one From field is well-formed and has no mailbox: a group
+	// without members, as a bounce may have (RFC 6854).
+	Empty bool
 	// Fields counts the From fields, with those that have white space before the
 	// colon, which Postfix hands on as From.
 	Fields int
@@ -60,6 +63,7 @@ func (h Header) Author() Author {
 		// RFC 5322 §3.6
 		c.front(fmt.Sprintf("there are %d From fields, one is allowed", c.author.Fields))
 	case c.author.Problem == "" && len(c.author.Addresses) == 0:
+		c.author.Empty = true
 		c.problem("the From field has no address")
 	}
 	c.author.Lax = c.lax && c.problems == 1 && len(c.author.Domains) == 1
