@@ -75,9 +75,13 @@ func lastAt(path string) (at int, ok bool) {
 }
 
 // plainDomain reports that nothing follows the "@" that could begin another
-// local part or hide part of the name; colons stand in address literals only.
+// local part or hide part of the name; colons stand in address literals only, and
+// nothing behind those.
 func plainDomain(s string) bool {
-	return !strings.ContainsAny(s, "\"\\ ") && (strings.HasPrefix(s, "[") || !strings.Contains(s, ":"))
+	if strings.HasPrefix(s, "[") {
+		return strings.IndexByte(s, ']') == len(s)-1 && !strings.ContainsAny(s, "\"\\ ")
+	}
+	return !strings.ContainsAny(s, "\"\\ :")
 }
 
 // isControl says of an octet that no text of a mail header has it (RFC 5322

@@ -50,7 +50,7 @@ func TestSplitPath(t *testing.T) {
 }
 
 func FuzzSplitPath(f *testing.F) {
-	for _, s := range []string{"", "<a@b>", `"a@b"@c`, "@a,@b:c@d", "@[IPv6::1]:a@[::1]", `a\`, "(a@b", "\"a"} {
+	for _, s := range []string{"", "<a@b>", `"a@b"@c`, "@a,@b:c@d", "@[IPv6::1]:a@[::1]", "@[Pv6::1]:@[6::1]:", `a\`, "(a@b", "\"a"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
