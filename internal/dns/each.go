@@ -1,0 +1,68 @@
+package dns
+
+import (
+	"context"
+	"time"
+
+	wire "github.com/miekg/dns"
+)
+
+// Server is one of the servers behind a Source, asked for itself: nothing it says
+// is remembered, and no other server answers in its place. Its methods may be used
+// concurrently.
+type Server interface {
+	LookupTXT(ctx context.Context, name string) ([]string, error)
+	// String is the server's address, or what stands for it in messages.
+	String() string
+}
+
+// Each returns the servers behind a source, in the configured order: those of the
+// network, or the one zone. They fail when the source is closed.
+func Each(s Source) []Server {
+	switch s := s.(type) {
+	case *Resolver:
+		return s.each()
+	case *Zone:
+		return []Server{zoneServer{s}}
+	}
+	return nil
+}
+
+type zoneServer struct{ *Zone }
+
+func (zoneServer) String() string { return "the zone file" }
+
+// direct is a resolver of one server whose cache is not used.
+type direct struct{ *Resolver }
+
+// maxDirect bounds the sockets that are open at once for one server.
+const maxDirect = 64
+
+func (r *Resolver) each() []Server {
+	var out []Server
+	for _, s := range r.servers {
+		out = append(out, direct{&Resolver{
+			servers: []*server{{addr: s.addr}}, timeout: r.timeout, tries: r.tries, now: r.now,
+			slots: make(chan struct{}, maxDirect), life: r.life,
+		}})
+	}
+	return out
+}
+
+func (d direct) String() string { return d.servers[0].addr.String() }
+
+// LookupTXT asks this server, and the server alone.
+func (d direct) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	name, ok := canonical(name)
+	if !ok {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(d.tries+1)*d.timeout)
+	defer cancel()
+	defer context.AfterFunc(d.life, cancel)()
+	if err := d.closed(); err != nil {
+		return nil, lookupError(name, wire.TypeTXT, err)
+	}
+	a := d.fly(ctx, key{name, wire.TypeTXT})
+	return a.texts, a.err
+}
