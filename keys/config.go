@@ -1,6 +1,12 @@
 package keys
 
-import "signpost/internal/config"
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"signpost/internal/config"
+)
 
 // Config is the section `keys` of the configuration.
 type Config struct {
@@ -10,7 +16,29 @@ type Config struct {
 	Backend Backend `yaml:"backend"`
 	// InsecureMode is what happens to a key that everybody may read or replace.
 	InsecureMode InsecureMode `yaml:"insecure_mode"`
+	// State is the file with what is known of the keys' life; "" is
+	// state/keys.json beside Dir.
+	State string `yaml:"state"`
+	// CheckEvery is how often DNS is asked for each key that is as it should be.
+	CheckEvery time.Duration `yaml:"check_every"`
+	// QueueTime is how long mail that is signed may be on its way, here and
+	// elsewhere: a key's record is needed that long after its last use.
+	QueueTime time.Duration `yaml:"queue_time"`
 }
+
+// StateFile is where the section keeps what is known of the keys' life.
+func (c Config) StateFile() string {
+	if c.State != "" {
+		return c.State
+	}
+	return filepath.Join(filepath.Dir(filepath.Clean(c.Dir)), "state", "keys.json")
+}
+
+// The bounds of the times in the section.
+const (
+	minCheck, maxCheck         = time.Second, 24 * time.Hour
+	minQueueTime, maxQueueTime = time.Minute, 90 * 24 * time.Hour
+)
 
 // Backend is who does the RSA arithmetic. The key stays in the process either way.
 type Backend string
@@ -32,7 +60,12 @@ const (
 
 // Defaults returns the section as it is when the file says nothing.
 func Defaults() Config {
-	return Config{Dir: "/var/lib/signpost/keys", Backend: BackendAuto, InsecureMode: InsecureRefuse}
+	return Config{
+		Dir: "/var/lib/signpost/keys", Backend: BackendAuto, InsecureMode: InsecureRefuse,
+		// Queues give mail up after five days as a rule (RFC 5321 §4.5.4.1); two more
+		// for readers that verify late.
+		CheckEvery: 10 * time.Minute, QueueTime: 7 * 24 * time.Hour,
+	}
 }
 
 // Validate reports every mistake with its path within the section. It looks at
@@ -46,4 +79,10 @@ func (c Config) Validate(bad func(path, problem string)) {
 		bad("backend", "this build has no libcrypto backend: write auto or go")
 	}
 	config.OneOf(bad, "insecure_mode", c.InsecureMode, InsecureRefuse, InsecureWarn)
+	if c.CheckEvery < minCheck || c.CheckEvery > maxCheck {
+		bad("check_every", fmt.Sprintf("%s is out of range: write a time from %s to %s, as 10m", c.CheckEvery, minCheck, maxCheck))
+	}
+	if c.QueueTime < minQueueTime || c.QueueTime > maxQueueTime {
+		bad("queue_time", fmt.Sprintf("%s is out of range: write a time from %s to %s, as 168h", c.QueueTime, minQueueTime, maxQueueTime))
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"signpost/internal/message"
 )
@@ -27,8 +29,8 @@ const (
 	maxRSABits  = 8192 // beyond, one signature takes a good part of a second
 )
 
-// A Key is one private key with the name under which it is published. It never
-// changes and may be used by any number of goroutines.
+// A Key is one private key with the name under which it is published. But for when
+// it was last used it never changes, and any number of goroutines may use it.
 type Key struct {
 	// Domain is the SDID in A-labels, lower case; "*" for a key of every domain.
 	Domain string
@@ -43,6 +45,24 @@ type Key struct {
 	Path string
 	// Warnings say what a person should mend, although the key signs.
 	Warnings []string
+
+	print string       // see Fingerprint
+	used  atomic.Int64 // Unix seconds
+}
+
+// Used notes that the key has signed a message.
+func (k *Key) Used(now time.Time) {
+	if second := now.Unix(); k.used.Load() < second {
+		k.used.Store(second)
+	}
+}
+
+// lastUsed is when the key last signed in this process; zero: never.
+func (k *Key) lastUsed() time.Time {
+	if second := k.used.Load(); second != 0 {
+		return time.Unix(second, 0).UTC()
+	}
+	return time.Time{}
 }
 
 // A Ref names a key.
@@ -81,7 +101,7 @@ func (r Ref) String() string { return r.Selector + " of " + r.Domain }
 
 // newKey judges the strength of a parsed key.
 func newKey(ref Ref, signer crypto.Signer) (*Key, error) {
-	k := &Key{Domain: ref.Domain, Selector: ref.Selector, Signer: signer}
+	k := &Key{Domain: ref.Domain, Selector: ref.Selector, Signer: signer, print: fingerprint(signer.Public())}
 	switch pub := signer.Public().(type) {
 	case ed25519.PublicKey:
 		k.Algorithm, k.Bits = Ed25519, 256

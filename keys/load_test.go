@@ -196,17 +196,24 @@ func TestSIG_027_ALinkLeadsToAFolderThatIsJudgedToo(t *testing.T) {
 }
 
 func TestConfigValidate(t *testing.T) {
+	with := func(change func(*Config)) Config {
+		c := Defaults()
+		change(&c)
+		return c
+	}
 	for _, c := range []struct {
 		name string
 		cfg  Config
 		want string
 	}{
 		{"the defaults are good", Defaults(), ""},
-		{"backend go", Config{Dir: "k", Backend: BackendGo, InsecureMode: InsecureWarn}, ""},
-		{"no folder", Config{Backend: BackendGo, InsecureMode: InsecureWarn}, "dir: a folder is needed: write /var/lib/signpost/keys, or take the key out to have it"},
-		{"a backend that this build lacks", Config{Dir: "k", Backend: BackendOpenSSL, InsecureMode: InsecureWarn}, "backend: this build has no libcrypto backend: write auto or go"},
-		{"no backend at all", Config{Dir: "k", Backend: "opensl", InsecureMode: InsecureWarn}, `backend: "opensl" is not one of auto, go, openssl: did you mean openssl?`},
-		{"a strange insecure_mode", Config{Dir: "k", Backend: BackendGo, InsecureMode: "ignore"}, `insecure_mode: "ignore" is not one of refuse, warn`},
+		{"a check each millisecond", with(func(c *Config) { c.CheckEvery = time.Millisecond }), "check_every: 1ms is out of range: write a time from 1s to 24h0m0s, as 10m"},
+		{"no queue time", with(func(c *Config) { c.QueueTime = 0 }), "queue_time: 0s is out of range: write a time from 1m0s to 2160h0m0s, as 168h"},
+		{"backend go", with(func(c *Config) { c.Backend, c.InsecureMode = BackendGo, InsecureWarn }), ""},
+		{"no folder", with(func(c *Config) { c.Dir = "" }), "dir: a folder is needed: write /var/lib/signpost/keys, or take the key out to have it"},
+		{"a backend that this build lacks", with(func(c *Config) { c.Backend = BackendOpenSSL }), "backend: this build has no libcrypto backend: write auto or go"},
+		{"no backend at all", with(func(c *Config) { c.Backend = "opensl" }), `backend: "opensl" is not one of auto, go, openssl: did you mean openssl?`},
+		{"a strange insecure_mode", with(func(c *Config) { c.InsecureMode = "ignore" }), `insecure_mode: "ignore" is not one of refuse, warn`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string

@@ -1,25 +1,32 @@
 package keys
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 )
 
 // A Store holds the keys of one generation of the configuration. It never changes
 // and may be used by any number of goroutines.
 type Store struct {
-	keys  map[Ref]*Key
-	order []*Key
+	keys   map[Ref]*Key
+	order  []*Key
+	spares map[Ref]*Key
+	// troubles are about spares that could not be loaded.
+	troubles []string
 }
 
 // Open loads the keys that wanted names. One that is missing or refused is an
-// error; the error lists every fault, one a line.
-func Open(cfg Config, wanted []Ref) (*Store, error) {
-	s := &Store{keys: make(map[Ref]*Key, len(wanted))}
+// error; the error lists every fault, one a line. The spares are keys that the
+// configuration no longer lists and that may have to go on signing for a while;
+// to lack one of them is a warning.
+func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
+	s := &Store{keys: make(map[Ref]*Key, len(wanted)), spares: make(map[Ref]*Key, len(spares))}
 	if len(wanted) == 0 {
 		return s, nil
 	}
@@ -37,7 +44,24 @@ func Open(cfg Config, wanted []Ref) (*Store, error) {
 	if len(faults.errs) > 0 {
 		return nil, faults.join()
 	}
+	for _, ref := range spares {
+		k, err := cfg.load(ref)
+		if err != nil {
+			s.troubles = append(s.troubles, fmt.Sprintf("a key that is retiring cannot stand in for its successor any more: %v", err))
+			continue
+		}
+		s.spares[ref] = k
+	}
 	return s, nil
+}
+
+// spare returns a loaded key that the configuration does not list, or nil. One of
+// a former list may have been loaded for "*" as well.
+func (s *Store) spare(ref Ref) *Key {
+	if k := s.spares[ref]; k != nil {
+		return k
+	}
+	return s.keys[ref]
 }
 
 // reachable tells of a key folder that is not there or shut once, instead of for
@@ -119,15 +143,30 @@ func (s *Store) Lookup(domain, selector string) (*Key, bool) {
 // Keys returns the keys in the order in which they were wanted.
 func (s *Store) Keys() []*Key { return slices.Clone(s.order) }
 
+// Domains returns the domains that have keys here, in order; AnyDomain is one.
+func (s *Store) Domains() []string {
+	var domains []string
+	for _, k := range s.order {
+		domains = append(domains, k.Domain)
+	}
+	slices.Sort(domains)
+	return slices.Compact(domains)
+}
+
 // Warnings are those of all keys, one line each, with the key they concern.
 func (s *Store) Warnings() []string {
-	var lines []string
+	lines := slices.Clone(s.troubles)
 	for _, k := range s.order {
 		for _, w := range k.Warnings {
 			lines = append(lines, fmt.Sprintf("the key %s, %s: %s", Ref{k.Domain, k.Selector}, k.Path, w))
 		}
 	}
 	return lines
+}
+
+// compareRefs orders keys by domain and selector.
+func compareRefs(a, b Ref) int {
+	return cmp.Or(strings.Compare(a.Domain, b.Domain), strings.Compare(a.Selector, b.Selector))
 }
 
 // faults collects errors for people: many of one kind are told in few.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"signpost/internal/config"
 	"signpost/internal/dkim"
@@ -21,8 +22,8 @@ type Config struct {
 	OnError OnError `yaml:"on_error"`
 	// Canonicalization is header/body, each relaxed or simple.
 	Canonicalization Canonicalization `yaml:"canonicalization"`
-	// RequirePublished is accepted for configurations written ahead of it: keys
-	// are not yet compared with DNS, and whoever switches it on is told so.
+	// RequirePublished lets only keys sign that DNS is known to have; see
+	// keys.Watch. Otherwise every listed key signs.
 	RequirePublished bool `yaml:"require_published"`
 }
 
@@ -39,10 +40,39 @@ type Domain struct {
 	// Domain is an author domain, or "*" for every domain that has no entry.
 	Domain string `yaml:"domain"`
 	// Selectors all sign, each with the key <keys.dir>/<domain>/<selector>.pem.
-	Selectors []string `yaml:"selectors"`
+	Selectors []Selector `yaml:"selectors"`
 	// Subdomains lets the entry sign for the names below the domain too; the
 	// signature still says d=domain, which is aligned in relaxed mode.
 	Subdomains bool `yaml:"subdomains"`
+}
+
+// Selector is one key of a domain. In the file it is the name alone, or both.
+type Selector struct {
+	Selector string `yaml:"selector"`
+	// ActiveFrom is when the key begins to sign, in the place of the other keys of
+	// its algorithm; zero: as soon as it may.
+	ActiveFrom Moment `yaml:"active_from"`
+}
+
+// UnmarshalText takes the name alone.
+func (s *Selector) UnmarshalText(text []byte) error {
+	*s = Selector{Selector: string(text)}
+	return nil
+}
+
+// Moment is a point in time. In the file it is a day, which begins at 00:00 UTC, or
+// in the form of RFC 3339.
+type Moment struct{ time.Time }
+
+// UnmarshalText reads either form.
+func (m *Moment) UnmarshalText(text []byte) error {
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(layout, string(text)); err == nil {
+			m.Time = t
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not a moment: write a day, 2027-01-31, or a time, 2027-01-31T08:00:00Z", text)
 }
 
 // AnyDomain is the Domain that stands for every author domain without an entry.
@@ -85,6 +115,7 @@ func Defaults() Config {
 			Authenticated: true,
 		},
 		OnError:          OnErrorTempfail,
+		RequirePublished: true,
 		Canonicalization: Canonicalization{dkim.Relaxed, dkim.Relaxed},
 	}
 }
@@ -120,12 +151,14 @@ func (d Domain) validate(path string, bad func(path, problem string)) {
 	seen := map[string]bool{}
 	for j, s := range d.Selectors {
 		at := fmt.Sprintf("%s.selectors[%d]", path, j)
-		name, ok := message.DomainToASCII(s)
-		if !ok {
-			bad(at, fmt.Sprintf("%q is not a selector: letters, digits, hyphens and dots, such as s2026", s))
-		}
-		if seen[name] {
-			bad(at, fmt.Sprintf("%q is listed twice", s))
+		name, ok := message.DomainToASCII(s.Selector)
+		switch {
+		case s.Selector == "":
+			bad(at, "an entry needs a selector: write its name alone, or {selector: NAME, active_from: 2027-01-31}")
+		case !ok:
+			bad(at, fmt.Sprintf("%q is not a selector: letters, digits, hyphens and dots, such as s2026", s.Selector))
+		case seen[name]:
+			bad(at, fmt.Sprintf("%q is listed twice", s.Selector))
 		}
 		seen[name] = true
 	}

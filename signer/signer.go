@@ -26,14 +26,10 @@ type Signer struct {
 	now   func() time.Time
 }
 
-// New returns the signer of a validated configuration. store must hold every key
-// that Refs names; now is the clock for t=.
-func New(cfg Config, store *keys.Store, now func() time.Time) (*Signer, error) {
-	t, err := newTable(cfg.Domains, store)
-	if err != nil {
-		return nil, err
-	}
-	return &Signer{cfg: cfg, table: t, now: now}, nil
+// New returns the signer of a validated configuration. The roster says which of the
+// keys that Listed names sign; now is the clock for t=.
+func New(cfg Config, roster *keys.Roster, now func() time.Time) *Signer {
+	return &Signer{cfg: cfg, table: newTable(cfg.Domains, roster), now: now}
 }
 
 // Refs returns the keys that a configuration signs with, for keys.Open.
@@ -42,10 +38,45 @@ func (c Config) Refs() []keys.Ref {
 	for _, d := range c.Domains {
 		name, _ := entryName(d.Domain)
 		for _, s := range d.Selectors {
-			refs = append(refs, keys.Ref{Domain: name, Selector: s})
+			refs = append(refs, keys.Ref{Domain: name, Selector: s.Selector})
 		}
 	}
 	return refs
+}
+
+// Listed returns the keys that may sign, for keys.Plan: those of the entries, and
+// for "*" those that the store has of domains without an entry of their own.
+func (c Config) Listed(store *keys.Store) []keys.Listed {
+	var listed []keys.Listed
+	own := map[string]bool{}
+	var any []Selector
+	for _, d := range c.Domains {
+		name, _ := entryName(d.Domain)
+		if name == AnyDomain {
+			any = d.Selectors
+			continue
+		}
+		own[name] = true
+		for _, s := range d.Selectors {
+			listed = append(listed, s.listed(name))
+		}
+	}
+	if any == nil {
+		return listed
+	}
+	for _, domain := range store.Domains() {
+		for _, s := range any {
+			if _, ok := store.Lookup(domain, s.Selector); ok && !own[domain] {
+				listed = append(listed, s.listed(domain))
+			}
+		}
+	}
+	return listed
+}
+
+func (s Selector) listed(domain string) keys.Listed {
+	selector, _ := message.DomainToASCII(s.Selector)
+	return keys.Listed{Ref: keys.Ref{Domain: domain, Selector: selector}, ActiveFrom: s.ActiveFrom.Time}
 }
 
 // Signing is the work on one message of ours. It implements the milter's
@@ -109,6 +140,10 @@ func (t *Signing) End() message.Outcome {
 	if t.unsigned == "" && t.err == nil {
 		fields, err := t.job.Fields()
 		if err == nil {
+			now := t.signer.now()
+			for _, k := range t.choice.keys {
+				k.Used(now)
+			}
 			return message.Outcome{Disposition: message.Accept, Insert: fields, Log: t.signedNotes()}
 		}
 		t.err = err
@@ -142,11 +177,15 @@ func (t *Signing) signedNotes() []message.Note {
 		}
 		b.WriteString(k.Selector)
 	}
-	return []message.Note{
+	notes := []message.Note{
 		{Key: "signed", Value: t.choice.sdid},
 		{Key: "selectors", Value: b.String()},
 		{Key: "entry", Value: t.choice.rule},
 	}
+	if t.choice.instead != "" {
+		notes = append(notes, message.Note{Key: "not_as_listed", Value: t.choice.instead})
+	}
+	return notes
 }
 
 // params are the signatures of one message: one for each key, all over the same

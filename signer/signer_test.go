@@ -47,11 +47,9 @@ func newSigner(t *testing.T, yaml string, extra ...keys.Ref) (*Signer, *keys.Sto
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(cfg, store, func() time.Time { return testTime })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s, store
+	plan := &keys.Plan{Config: kc, Store: store, Listed: cfg.Listed(store)}
+	keys.NewWatch(kc.StateFile(), func() time.Time { return testTime }).Preview(plan)
+	return New(cfg, &plan.Roster, func() time.Time { return testTime }), store
 }
 
 func header(t *testing.T, text string) message.Header {
@@ -282,6 +280,8 @@ func TestTheConfigurationIsHeldToItsRules(t *testing.T) {
 		{"a domain twice", "domains:\n  - {domain: example.com, selectors: [a]}\n  - {domain: EXAMPLE.com, selectors: [b]}\n", "stands already in domains[0]"},
 		{"a selector twice", "domains:\n  - {domain: example.com, selectors: [a, A]}\n", `"A" is listed twice`},
 		{"a bad selector", "domains:\n  - {domain: example.com, selectors: [\"a b\"]}\n", `"a b" is not a selector`},
+		{"an entry without a selector", "domains:\n  - {domain: example.com, selectors: [{active_from: 2027-01-01}]}\n", "an entry needs a selector"},
+		{"a bad moment", "domains:\n  - {domain: example.com, selectors: [{selector: a, active_from: soon}]}\n", `"soon" is not a moment: write a day, 2027-01-31`},
 		{"a bad canonicalization", "canonicalization: relaxed\n", "write relaxed/relaxed"},
 		{"a bad choice", "on_error: ignore\n", "tempfail"},
 		{"subdomains of any", "domains:\n  - {domain: \"*\", selectors: [a], subdomains: true}\n", `"*" matches every domain already`},

@@ -114,6 +114,8 @@ type generation struct {
 	path     string // the file it came from, or ""
 	resolver dns.Source
 	store    *keys.Store
+	watch    *keys.Watch // handed on from generation to generation
+	plan     *keys.Plan
 	signer   *signer.Signer
 	verifier *verifier.Verifier
 }
@@ -123,12 +125,13 @@ type generation struct {
 // handed on from the generation before, with its cache.
 func build(c Config, path string, now func() time.Time, before *generation) (*generation, error) {
 	g := &generation{config: c, path: path}
-	store, err := keys.Open(c.Keys, c.Signer.Refs())
-	if err != nil {
-		return nil, err
+	if before != nil {
+		g.watch = before.watch
+	} else {
+		g.watch = keys.NewWatch(c.Keys.StateFile(), time.Now)
 	}
-	g.store = store
-	if g.signer, err = signer.New(c.Signer, store, now); err != nil {
+	var err error
+	if g.store, err = openKeys(c, g.watch); err != nil {
 		return nil, err
 	}
 	// Servers of the system may have changed in resolv.conf: those are read again.
@@ -137,9 +140,26 @@ func build(c Config, path string, now func() time.Time, before *generation) (*ge
 	} else if g.resolver, err = dns.Open(c.DNS); err != nil {
 		return nil, err
 	}
+	g.plan = &keys.Plan{Config: c.Keys, Store: g.store, Listed: c.Signer.Listed(g.store), Require: c.Signer.RequirePublished}
+	for _, s := range dns.Each(g.resolver) {
+		g.plan.Servers = append(g.plan.Servers, s)
+	}
+	g.watch.Preview(g.plan)
+	g.signer = signer.New(c.Signer, &g.plan.Roster, now)
 	host, _ := os.Hostname() // the last resort only: an MTA says its name in macro j
 	g.verifier = verifier.New(c.Verifier, g.resolver, host, now)
 	return g, nil
+}
+
+// openKeys loads the keys that the configuration lists, and those that may have to
+// stand in for them.
+func openKeys(c Config, w *keys.Watch) (*keys.Store, error) {
+	refs := c.Signer.Refs()
+	var listed []keys.Listed
+	for _, r := range refs {
+		listed = append(listed, keys.Listed{Ref: r})
+	}
+	return keys.Open(c.Keys, refs, w.Spares(listed)...)
 }
 
 // load reads, checks and builds in one go.
@@ -165,8 +185,11 @@ func (g *generation) warnings() []string {
 	if len(g.config.Signer.Domains) > 0 && !slices.ContainsFunc(g.config.Signer.Ours.Networks, holdsLoopback) {
 		w = append(w, "signer.ours.networks has no loopback address: mail from programs on this host and bounces is not signed; add 127.0.0.0/8 and ::1/128")
 	}
-	if g.config.Signer.RequirePublished {
-		w = append(w, "signer.require_published has no effect in this version: every selector listed signs at once, so publish its DNS record first")
+	if !g.config.Signer.RequirePublished && len(g.config.Signer.Domains) > 0 {
+		w = append(w, "signer.require_published is false: every selector listed signs at once, whether DNS has its record or not")
+	}
+	if trouble := g.watch.Trouble(); trouble != "" {
+		w = append(w, trouble)
 	}
 	if g.config.Metrics.Listen != "" {
 		w = append(w, "metrics.listen has no effect in this version: nothing listens there")

@@ -116,6 +116,10 @@ type service struct {
 	current *generation
 }
 
+// firstCheck bounds how long DNS is waited for, at the start and at a reload, before
+// keys of which nothing is known sign.
+const firstCheck = 5 * time.Second
+
 // newService opens the listeners, so that a fault with them is known before
 // anything is called ready.
 func newService(g *generation, path string, log *slog.Logger) (*service, error) {
@@ -123,7 +127,30 @@ func newService(g *generation, path string, log *slog.Logger) (*service, error) 
 	if err := s.server.Listen(); err != nil {
 		return nil, err
 	}
+	s.begin(g)
 	return s, nil
+}
+
+// begin puts the generation's keys in force.
+func (s *service) begin(g *generation) {
+	ctx, cancel := context.WithTimeout(context.Background(), firstCheck)
+	defer cancel()
+	g.watch.Begin(ctx, g.plan, s.log)
+}
+
+// watchKeys follows the life of the keys in the background. The function it returns
+// ends that, and waits until what is known is saved.
+func (s *service) watchKeys() (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.current.watch.Run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // run serves until a signal ends it.
@@ -137,6 +164,7 @@ func (s *service) run(grace time.Duration) error {
 
 	served := make(chan error, 1)
 	go func() { served <- s.server.Serve(context.Background()) }()
+	defer s.watchKeys()()
 	s.logStart()
 	notify(daemon.SdNotifyReady)
 	for {
@@ -197,6 +225,7 @@ func (s *service) reload() {
 		s.log.Warn("another key under the same selector: receivers that remember the old record cannot verify; a new key wants a new selector",
 			"domain", k.Domain, "selector", k.Selector, "file", k.Path)
 	}
+	s.begin(next)
 	s.server.Swap(next.handlers())
 	s.current = next
 	s.logGeneration("reloaded")

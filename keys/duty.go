@@ -1,0 +1,259 @@
+package keys
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Listed is one selector as the configuration lists it. A domain "*" stands for
+// the keys of the folder "*" only, which nobody looks up in DNS.
+type Listed struct {
+	Ref
+	// ActiveFrom is when the key begins to sign; zero: as soon as it may.
+	ActiveFrom time.Time
+}
+
+// Duty is who signs for one domain at the moment. It never changes.
+type Duty struct {
+	// Keys sign, in the order of the configuration; none: the domain goes unsigned.
+	Keys []*Key
+	// Why says, where not just the listed keys sign, which do not, why, and what
+	// to do about it. Else it is "".
+	Why string
+	// StandIn says that a key signs which the configuration does not list.
+	StandIn bool
+}
+
+// A Roster has the duty of every domain of one generation of the configuration.
+// It may be read by any number of goroutines while a Watch writes it.
+type Roster struct {
+	duties atomic.Pointer[map[string]*Duty]
+}
+
+// Duty returns who signs for a domain, by its A-labels in lower case; nil where no
+// key of the domain is listed. It takes one map access.
+func (r *Roster) Duty(domain string) *Duty {
+	duties := r.duties.Load()
+	if duties == nil {
+		return nil
+	}
+	return (*duties)[domain]
+}
+
+// candidate is one key that may sign for a domain.
+type candidate struct {
+	listed     bool
+	activeFrom time.Time
+	fact       Fact
+	key        *Key // nil: known of, but not loaded
+	// replaced and signs are what assign makes of it.
+	replaced, signs bool
+}
+
+func (c *candidate) place() place {
+	return place{listed: c.listed, activeFrom: c.activeFrom, replaced: c.replaced, signs: c.signs}
+}
+
+// proven reports whether DNS is known to have the key, as far as that is required.
+func (c *candidate) proven(require bool) bool {
+	return !require || c.fact.DNS == Found || c.fact.Domain == AnyDomain
+}
+
+func (c *candidate) due(now time.Time) bool { return !c.activeFrom.After(now) }
+
+// assign decides which of the keys of one domain and algorithm sign:
+//
+//  1. The listed keys that are due and proven; of these, where some have an
+//     active_from, those with the latest.
+//  2. Else the proven key that left the configuration last.
+//  3. Else the listed keys that are due and of which nothing is known.
+func assign(slot []*candidate, require bool, now time.Time) {
+	var latest time.Time
+	any := false
+	for _, c := range slot {
+		c.replaced, c.signs = false, false
+		if c.listed && c.due(now) && c.proven(require) {
+			any = true
+			if c.activeFrom.After(latest) {
+				latest = c.activeFrom
+			}
+		}
+	}
+	if any {
+		for _, c := range slot {
+			ready := c.listed && c.due(now) && c.proven(require)
+			c.signs = ready && c.activeFrom.Equal(latest)
+			c.replaced = ready && !c.signs
+		}
+		return
+	}
+	if last := lastProven(slot, require); last != nil {
+		last.signs = true
+		return
+	}
+	for _, c := range slot {
+		c.signs = c.listed && c.due(now) && c.fact.DNS == NoAnswer
+	}
+}
+
+// lastProven is the key that goes on signing while no listed one may.
+func lastProven(slot []*candidate, require bool) *candidate {
+	var last *candidate
+	for _, c := range slot {
+		usable := !c.listed && c.key != nil && c.fact.State != Retired && c.fact.State != Forgotten && c.proven(require)
+		if usable && (last == nil || c.neededAfter(last)) {
+			last = c
+		}
+	}
+	return last
+}
+
+// neededAfter compares when two keys were last needed. One without a time was
+// needed until just now.
+func (c *candidate) neededAfter(o *candidate) bool {
+	if c.fact.Unlisted.IsZero() || o.fact.Unlisted.IsZero() {
+		return c.fact.Unlisted.IsZero() && !o.fact.Unlisted.IsZero()
+	}
+	return c.fact.Unlisted.After(o.fact.Unlisted)
+}
+
+// dutyOf puts the slots of one domain together. The candidates are in the order of
+// the configuration, those that it does not list behind.
+func dutyOf(all []*candidate, require bool, now time.Time) *Duty {
+	for _, algorithm := range []Algorithm{RSA, Ed25519} {
+		var slot []*candidate
+		for _, c := range all {
+			if c.fact.Algorithm == algorithm {
+				slot = append(slot, c)
+			}
+		}
+		assign(slot, require, now)
+	}
+	d := &Duty{}
+	var idle, standIns []string
+	for _, c := range all {
+		switch {
+		case c.signs:
+			d.Keys = append(d.Keys, c.key)
+			if !c.listed {
+				standIns = append(standIns, c.fact.Selector)
+			}
+		case c.listed && !c.replaced:
+			idle = append(idle, c.idle(now))
+		}
+	}
+	d.StandIn = len(standIns) > 0
+	d.Why = strings.Join(idle, "; ")
+	if d.StandIn {
+		d.Why += "; until then " + strings.Join(standIns, " and ") + " goes on signing"
+	}
+	return d
+}
+
+// idle says why a listed key does not sign, and what to do about it.
+func (c *candidate) idle(now time.Time) string {
+	f := c.fact
+	name := f.ref().recordName()
+	mend := fmt.Sprintf("publish what signpost keys record %s %s prints", f.Domain, f.Selector)
+	switch {
+	case !c.due(now):
+		return fmt.Sprintf("%s signs from %s on (active_from)", f.Selector, c.activeFrom.UTC().Format(time.RFC3339))
+	case f.DNS == Differs:
+		return fmt.Sprintf("%s does not sign: in DNS, %s %s; %s", f.Selector, name, f.Detail, mend)
+	case f.DNS == Absent && !f.FirstSeen.IsZero():
+		return fmt.Sprintf("%s no longer signs: its record %s is gone from DNS; %s", f.Selector, name, mend)
+	case f.DNS == Absent:
+		return fmt.Sprintf("%s does not sign yet: DNS has no key at %s; %s", f.Selector, name, mend)
+	}
+	detail := ""
+	if f.Detail != "" {
+		detail = " (it " + f.Detail + ")"
+	}
+	return fmt.Sprintf("%s does not sign yet: not every DNS server has shown %s%s; look with signpost keys check %s %s",
+		f.Selector, name, detail, f.Domain, f.Selector)
+}
+
+// Plan is what one generation of the configuration wants of the keys' life.
+type Plan struct {
+	Config Config
+	Store  *Store
+	Listed []Listed
+	// Require says that only keys seen in DNS sign. Otherwise nobody is asked.
+	Require bool
+	// Servers are asked one by one. None: nothing becomes known.
+	Servers []Server
+	// Roster is filled by Watch.
+	Roster Roster
+}
+
+// ledger is what is known, by key.
+type ledger map[Ref]Fact
+
+// members puts together, by domain, the keys that a plan lists, in its order, and
+// behind them those that are only known of. A listed key whose file holds another
+// key than before begins anew.
+func (p *Plan) members(known ledger) map[string][]*candidate {
+	out := make(map[string][]*candidate)
+	listed := make(map[Ref]bool, len(p.Listed))
+	for _, l := range p.Listed {
+		k, ok := p.Store.Lookup(l.Domain, l.Selector)
+		if !ok {
+			continue
+		}
+		ref := Ref{k.Domain, k.Selector}
+		if listed[ref] {
+			continue
+		}
+		listed[ref] = true
+		fact := known[ref]
+		if print := k.Fingerprint(); fact.Fingerprint != print {
+			fact = Fact{Domain: k.Domain, Selector: k.Selector, Algorithm: k.Algorithm, Bits: k.Bits, Fingerprint: print}
+		}
+		out[k.Domain] = append(out[k.Domain], &candidate{listed: true, activeFrom: l.ActiveFrom, fact: fact, key: k})
+	}
+	for _, ref := range slices.SortedFunc(maps.Keys(known), compareRefs) {
+		if listed[ref] {
+			continue
+		}
+		fact, k := known[ref], p.Store.spare(ref)
+		if k != nil && k.Fingerprint() != fact.Fingerprint {
+			k = nil
+		}
+		out[ref.Domain] = append(out[ref.Domain], &candidate{fact: fact, key: k})
+	}
+	return out
+}
+
+// fill writes the roster from what is known at a moment, and returns what is known
+// of the keys from then on.
+func (p *Plan) fill(known ledger, now time.Time) ledger {
+	duties := make(map[string]*Duty)
+	next := make(ledger, len(known))
+	for domain, all := range p.members(known) {
+		duty := dutyOf(all, p.Require, now)
+		if slices.ContainsFunc(all, func(c *candidate) bool { return c.listed }) {
+			duties[domain] = duty
+		}
+		for _, c := range all {
+			if c.key != nil {
+				c.fact.LastUsed = later(c.fact.LastUsed, c.key.lastUsed())
+			}
+			if f := c.fact.advanced(c.place(), now, p.Config.QueueTime); f.State != Forgotten {
+				next[f.ref()] = f
+			}
+		}
+	}
+	p.Roster.duties.Store(&duties)
+	return next
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,142 @@
+package keys
+
+import (
+	"crypto"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"signpost/internal/dkim"
+)
+
+// Fingerprint tells keys apart: a hash of the public key.
+func (k *Key) Fingerprint() string { return k.print }
+
+func fingerprint(public crypto.PublicKey) string {
+	record, err := dkim.KeyRecord(public)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(record))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// Finding is what one answer of DNS means for a key.
+type Finding struct {
+	Answer Answer
+	// Detail says in words what is wrong, to follow the record's name; "" where
+	// the record is as it should be.
+	Detail string
+	// Warnings are about a record that is Found all the same.
+	Warnings []string
+	// Err is what a server that gave NoAnswer failed with.
+	Err error
+}
+
+// Examine compares the TXT records at a key's name with the key of a fingerprint.
+func Examine(fingerprint string, records []string) Finding {
+	var found, foreign []string
+	for _, r := range records {
+		if looksLikeKey(r) {
+			found = append(found, r)
+			continue
+		}
+		foreign = append(foreign, r)
+	}
+	switch {
+	case len(found) == 0 && len(foreign) == 0:
+		return Finding{Answer: Absent, Detail: "does not exist"}
+	case len(found) == 0:
+		return Finding{Answer: Absent, Detail: fmt.Sprintf("has other text and no key (a wildcard record?): %s", excerpt(foreign[0]))}
+	case len(found) > 1:
+		return severalRecords(fingerprint, found)
+	}
+	f := examineOne(fingerprint, found[0])
+	if f.Answer != Found && len(foreign) > 0 {
+		if whole := examineOne(fingerprint, found[0]+foreign[0]); whole.Answer == Found {
+			f.Detail = "was entered in pieces, as several records: make them several strings of one record"
+		}
+	}
+	if f.Answer == Found && len(foreign) > 0 {
+		f.Warnings = append(f.Warnings, fmt.Sprintf("there is a second TXT record at the name, which some verifiers read instead: delete %s", excerpt(foreign[0])))
+	}
+	return f
+}
+
+// severalRecords: a verifier may take any of them (RFC 6376 §3.6.2.2).
+func severalRecords(fingerprint string, records []string) Finding {
+	ours := 0
+	for _, r := range records {
+		if examineOne(fingerprint, r).Answer == Found {
+			ours++
+		}
+	}
+	switch {
+	case ours == len(records):
+		return Finding{Answer: Found, Warnings: []string{fmt.Sprintf("the same key stands there in %d records: delete all but one", ours)}}
+	case ours > 0:
+		return Finding{Answer: Differs, Detail: fmt.Sprintf("has %d key records, and a verifier may take any: delete the other", len(records))}
+	}
+	return Finding{Answer: Differs, Detail: fmt.Sprintf("has %d key records, none of them with this key", len(records))}
+}
+
+// looksLikeKey tells what is meant as a key record from the answers of wildcards.
+func looksLikeKey(record string) bool {
+	text := strings.ToLower(clean(record))
+	return strings.HasPrefix(text, "v=dkim1") || strings.HasPrefix(text, "p=") || strings.Contains(text, ";p=")
+}
+
+// clean takes out what a careless entry adds: blanks, quotation marks, backslashes.
+func clean(record string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune(" \t\r\n\"'\\", r) {
+			return -1
+		}
+		return r
+	}, record)
+}
+
+func examineOne(fingerprint, record string) Finding {
+	key, err := dkim.ParseKey(record)
+	switch {
+	case errors.Is(err, dkim.ErrKeyRevoked):
+		return Finding{Answer: Differs, Detail: "is revoked (its p= is empty); a revoked key stays so, make a new one"}
+	case err == nil && keyPrint(key) == fingerprint:
+		return Finding{Answer: Found, Warnings: recordWarnings(key)}
+	}
+	if whole, bad := dkim.ParseKey(clean(record)); bad == nil && keyPrint(whole) == fingerprint {
+		return Finding{Answer: Differs, Detail: "has this key, but with quotation marks, backslashes or the like that do not belong there: enter the value without them"}
+	}
+	const oneString = 255
+	switch {
+	case err != nil && len(record) >= oneString-5 && len(record) <= oneString:
+		return Finding{Answer: Differs, Detail: fmt.Sprintf("is cut off after %d octets: a longer value has to be entered as several strings of one record", len(record))}
+	case err != nil:
+		return Finding{Answer: Differs, Detail: fmt.Sprintf("cannot be read by verifiers (%v)", err)}
+	}
+	return Finding{Answer: Differs, Detail: fmt.Sprintf("has another key (%s, %d bits)", key.Type, key.Bits)}
+}
+
+func keyPrint(key *dkim.Key) string { return fingerprint(key.Public) }
+
+func recordWarnings(key *dkim.Key) []string {
+	var w []string
+	if key.Testing {
+		w = append(w, "the record says t=y (testing), which lets verifiers treat the mail as unsigned: take it out")
+	}
+	if key.Type == dkim.RSA && key.Bits < goodRSABits {
+		w = append(w, fmt.Sprintf("an RSA key of %d bits is weak: rotate to one of %d", key.Bits, goodRSABits))
+	}
+	return w
+}
+
+// excerpt is the beginning of a foreign text, safe to print.
+func excerpt(text string) string {
+	const longest = 40
+	if len(text) > longest {
+		return fmt.Sprintf("%q…", text[:longest])
+	}
+	return fmt.Sprintf("%q", text)
+}

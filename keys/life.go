@@ -1,0 +1,158 @@
+package keys
+
+import "time"
+
+// Answer is what DNS says of one key's record: one server at one time, or all of
+// them as far as is known.
+type Answer string
+
+const (
+	// NoAnswer is a time-out, SERVFAIL and the like; as what is known, that nothing is.
+	NoAnswer Answer = ""
+	// Found is a record with this very key.
+	Found Answer = "found"
+	// Absent is no key record.
+	Absent Answer = "absent"
+	// Differs is a record that is no good for this key: another key, a revoked one,
+	// several, or text that cannot be read.
+	Differs Answer = "differs"
+)
+
+// hear is what is known of a key after each server was asked once. Only answers
+// decide, and only when they agree: a key becomes known as published when every
+// server has it, and loses that when none has it any more. In between, and where
+// nobody answers, what was known stays; but "it is not there" is taken back when
+// all that still answer have it.
+func hear(known Answer, answers []Answer) Answer {
+	count := map[Answer]int{}
+	for _, a := range answers {
+		count[a]++
+	}
+	denied := count[Absent] + count[Differs]
+	switch {
+	case count[NoAnswer] == len(answers):
+		return known
+	case count[Found] == len(answers):
+		return Found
+	case known == Found && count[Found] > 0:
+		return Found
+	case denied == 0:
+		return NoAnswer
+	case count[Differs] > 0:
+		return Differs
+	}
+	return Absent
+}
+
+// State is where a key is in its life.
+type State string
+
+const (
+	// Forgotten keys are neither listed nor known to have been in use.
+	Forgotten State = ""
+	// Pending: the configuration lists it, and DNS has not been seen to have it.
+	Pending State = "pending"
+	// Published: DNS has it, and its active_from is still to come.
+	Published State = "published"
+	// Active: it signs.
+	Active State = "active"
+	// Missing: it was published once, and its record is gone.
+	Missing State = "missing"
+	// Differing: its record is there and is no good for this key.
+	Differing State = "differs"
+	// Retiring: it is no longer listed, or replaced; mail signed with it may still
+	// be on its way, or it goes on signing until its successor is published.
+	Retiring State = "retiring"
+	// Retired: no mail signed with it can be on its way any more.
+	Retired State = "retired"
+)
+
+// Fact is what is known about one key. The zero value of a time is "never".
+type Fact struct {
+	Domain    string    `json:"domain"`
+	Selector  string    `json:"selector"`
+	Algorithm Algorithm `json:"algorithm"`
+	Bits      int       `json:"bits"`
+	// Fingerprint tells this key from another that takes its file and name.
+	Fingerprint string `json:"fingerprint"`
+	State       State  `json:"state"`
+	// DNS is what is known of the record, and Detail in words what a server said
+	// last that is not simply Found.
+	DNS    Answer `json:"dns,omitempty"`
+	Detail string `json:"detail,omitempty"`
+	// FirstSeen and LastSeen are when DNS had this key, Asked is when any server
+	// last gave an answer about it.
+	FirstSeen time.Time `json:"first_seen,omitzero"`
+	LastSeen  time.Time `json:"last_seen,omitzero"`
+	Asked     time.Time `json:"asked,omitzero"`
+	LastUsed  time.Time `json:"last_used,omitzero"`
+	// Unlisted is when the key was last needed: listed, or standing in for another.
+	Unlisted time.Time `json:"unlisted,omitzero"`
+}
+
+func (f Fact) ref() Ref { return Ref{f.Domain, f.Selector} }
+
+// heard is the fact after each server was asked once.
+func (f Fact) heard(answers []Answer, detail string, now time.Time) Fact {
+	f.DNS = hear(f.DNS, answers)
+	f.Detail = detail
+	for _, a := range answers {
+		if a == NoAnswer {
+			continue
+		}
+		f.Asked = now
+		if a == Found {
+			f.LastSeen = now
+		}
+	}
+	if f.DNS == Found && f.FirstSeen.IsZero() {
+		f.FirstSeen = now
+	}
+	return f
+}
+
+// place is what the configuration makes of a key.
+type place struct {
+	listed     bool
+	activeFrom time.Time // zero: at once
+	replaced   bool      // another listed key of the domain and algorithm has taken over
+	signs      bool
+}
+
+// advanced is the fact with its state at a moment. queueTime is how long a message
+// may be on its way.
+func (f Fact) advanced(p place, now time.Time, queueTime time.Duration) Fact {
+	if p.listed && !p.replaced {
+		f.Unlisted = time.Time{}
+		f.State = f.listedState(p, now)
+		return f
+	}
+	inUse := !f.FirstSeen.IsZero() || !f.LastUsed.IsZero()
+	switch {
+	case f.Unlisted.IsZero(), p.signs:
+		f.Unlisted = now
+	}
+	switch {
+	case !inUse && !p.listed:
+		f.State = Forgotten
+	case now.Sub(f.Unlisted) >= queueTime:
+		f.State = Retired
+	default:
+		f.State = Retiring
+	}
+	return f
+}
+
+func (f Fact) listedState(p place, now time.Time) State {
+	switch {
+	case p.signs:
+		return Active
+	case f.DNS == Differs:
+		return Differing
+	case f.DNS == Absent && !f.FirstSeen.IsZero():
+		return Missing
+	case f.DNS == Found && p.activeFrom.After(now):
+		return Published
+	}
+	return Pending
+}

@@ -1,0 +1,119 @@
+package keys
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// stateVersion is the form of the state file. A file of another form is not read.
+const stateVersion = 1
+
+// maxStateFile bounds the state file, in bytes: some 300,000 keys.
+const maxStateFile = 256 << 20
+
+// stateFile is what is written.
+type stateFile struct {
+	Version int    `json:"version"`
+	Keys    []Fact `json:"keys"`
+}
+
+// ReadState returns what the daemon has written about its keys, ordered by domain
+// and selector. Without a file nothing is known, which is no error; an error says
+// that there is one and it cannot be used.
+func ReadState(path string) ([]Fact, error) {
+	f, err := os.Open(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("reading the state of the keys, %s: %s", path, whyNot(path, filepath.Dir(path), thisProcess()))
+	case err != nil:
+		return nil, fmt.Errorf("reading the state of the keys: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxStateFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the state of the keys: %w", err)
+	}
+	facts, err := parseState(text)
+	if err != nil {
+		return nil, fmt.Errorf("the state of the keys, %s: %w", path, err)
+	}
+	return facts, nil
+}
+
+// errState is about a file that is there and makes no sense.
+var errState = errors.New("it is damaged: nothing is known of the keys until DNS has been asked again")
+
+func parseState(text []byte) ([]Fact, error) {
+	var s stateFile
+	if len(text) > maxStateFile {
+		return nil, fmt.Errorf("it is larger than %d bytes: %w", maxStateFile, errState)
+	}
+	if err := json.Unmarshal(text, &s); err != nil {
+		return nil, fmt.Errorf("%w (%v)", errState, err)
+	}
+	if s.Version != stateVersion {
+		return nil, fmt.Errorf("it has the form %d, and this version reads %d: %w", s.Version, stateVersion, errState)
+	}
+	known := make(ledger, len(s.Keys))
+	for _, f := range s.Keys {
+		if ref, err := f.ref().canonical(); err != nil || ref != f.ref() || !f.sound() {
+			return nil, fmt.Errorf("%w (%q of %q)", errState, f.Selector, f.Domain)
+		}
+		known[f.ref()] = f
+	}
+	return known.sorted(), nil
+}
+
+// sound reports whether a fact is one that we would write.
+func (f Fact) sound() bool {
+	return slices.Contains([]Algorithm{RSA, Ed25519}, f.Algorithm) && f.Fingerprint != "" &&
+		slices.Contains([]Answer{NoAnswer, Found, Absent, Differs}, f.DNS) &&
+		slices.Contains([]State{Pending, Published, Active, Missing, Differing, Retiring, Retired}, f.State)
+}
+
+func (l ledger) sorted() []Fact {
+	facts := make([]Fact, 0, len(l))
+	for _, f := range l {
+		facts = append(facts, f)
+	}
+	slices.SortFunc(facts, func(a, b Fact) int { return compareRefs(a.ref(), b.ref()) })
+	return facts
+}
+
+// writeState puts what is known into the file, whole or not at all.
+func writeState(path string, facts []Fact) error {
+	text, err := json.MarshalIndent(stateFile{Version: stateVersion, Keys: facts}, "", " ")
+	if err != nil {
+		return err
+	}
+	folder := filepath.Dir(path)
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(folder, ".new-*.json")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	// There is nothing secret in it, and `keys list` may be run by anybody.
+	err = f.Chmod(0o644)
+	if err == nil {
+		_, err = f.Write(append(text, '\n'))
+	}
+	if err := errors.Join(err, f.Sync()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncFolder(folder)
+}

@@ -1,0 +1,90 @@
+package keys
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+)
+
+const (
+	// toldEvery is how often a domain that does not sign as listed is told of.
+	toldEvery = time.Hour
+	// maxTold bounds the lines of one round.
+	maxTold = 50
+)
+
+// told is what was last said of a domain.
+type told struct {
+	why string
+	at  time.Time
+}
+
+// tell logs what has changed, and what is not as it should be.
+func (w *Watch) tell(before ledger, now time.Time) {
+	lines := 0
+	line := func(level slog.Level, text string, args ...any) {
+		if lines++; lines <= maxTold {
+			w.log.Log(context.Background(), level, text, args...)
+		}
+	}
+	for _, f := range w.known.sorted() {
+		if was := before[f.ref()].State; was != f.State {
+			w.changed = true
+			level, text := f.news(was)
+			line(level, text, "domain", f.Domain, "selector", f.Selector, "state", string(f.State), "was", string(was))
+		}
+	}
+	w.changed = w.changed || len(before) != len(w.known)
+	duties := *w.plan.Roster.duties.Load()
+	for _, domain := range slices.Sorted(maps.Keys(duties)) {
+		d, last := duties[domain], w.told[domain]
+		switch {
+		case d.Why == "" && last.why == "", d.Why == last.why && now.Sub(last.at) < toldEvery:
+			continue
+		case d.Why == "":
+			delete(w.told, domain)
+			line(slog.LevelInfo, "all listed keys sign", "domain", domain)
+			continue
+		case len(d.Keys) == 0:
+			line(slog.LevelError, "mail of this domain leaves unsigned: none of its keys may sign", "domain", domain, "why", d.Why)
+		case d.StandIn:
+			line(slog.LevelWarn, "a key that is no longer listed goes on signing", "domain", domain, "why", d.Why)
+		default:
+			line(slog.LevelWarn, "not every listed key signs", "domain", domain, "why", d.Why)
+		}
+		w.told[domain] = told{d.Why, now}
+	}
+	for domain := range w.told {
+		if duties[domain] == nil {
+			delete(w.told, domain)
+		}
+	}
+	if lines > maxTold {
+		w.log.Warn(fmt.Sprintf("%d lines more about keys; signpost keys list has them all", lines-maxTold))
+	}
+}
+
+// news is what a new state means for a person.
+func (f Fact) news(was State) (slog.Level, string) {
+	switch f.State {
+	case Active:
+		if f.DNS == NoAnswer {
+			return slog.LevelInfo, "a key signs, although nothing is known of it in DNS"
+		}
+		return slog.LevelInfo, "a key signs"
+	case Published:
+		return slog.LevelInfo, "a key is published and waits for its active_from"
+	case Missing:
+		return slog.LevelWarn, "a key's record is gone from DNS"
+	case Differing:
+		return slog.LevelWarn, "a key's record " + f.Detail
+	case Retiring:
+		return slog.LevelInfo, "a key is retiring: leave its record in DNS"
+	case Retired:
+		return slog.LevelInfo, fmt.Sprintf("a key is retired: publish what signpost keys record --revoke %s %s prints, and delete its file", f.Domain, f.Selector)
+	}
+	return slog.LevelInfo, "a key waits for its record in DNS"
+}

@@ -1,0 +1,302 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// firstWait is how soon a key that is not as it should be is asked for again;
+	// each time it takes twice as long, up to check_every.
+	firstWait = 5 * time.Second
+	// maxRound bounds how many keys are asked for before what they are decides.
+	maxRound = 512
+	// savedEvery is how long times of use and sight may be in memory only.
+	savedEvery = 5 * time.Minute
+)
+
+// A Watch knows the life of all keys, from one generation of the configuration to
+// the next. In the background it asks DNS for them, decides which ones sign and
+// writes that into the roster of the plan in force, and keeps what it knows in a
+// file. Its methods may be called by any number of goroutines.
+type Watch struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	log     *slog.Logger
+	plan    *Plan
+	known   ledger
+	turns   map[Ref]turn
+	told    map[string]told
+	changed bool // there is more than times to be saved
+	saved   time.Time
+	// trouble is what kept the file from being read, until it is told; unsaved is
+	// what last kept it from being written.
+	trouble, unsaved string
+	damaged          bool
+
+	wake chan struct{}
+}
+
+// turn is when a key is asked for next, and how long it was waited for that.
+type turn struct {
+	at   time.Time
+	wait time.Duration
+}
+
+// NewWatch returns a watch that knows what the state file has. Where that cannot
+// be read, it knows nothing, and Trouble says why.
+func NewWatch(path string, now func() time.Time) *Watch {
+	w := &Watch{
+		now: now, log: slog.New(slog.DiscardHandler), known: ledger{}, turns: map[Ref]turn{}, told: map[string]told{},
+		wake: make(chan struct{}, 1),
+	}
+	facts, err := ReadState(path)
+	if err != nil {
+		w.trouble, w.damaged = err.Error(), errors.Is(err, errState)
+	}
+	for _, f := range facts {
+		w.known[f.ref()] = f
+	}
+	return w
+}
+
+// Trouble is what kept the state file from being read, until Begin has logged it.
+func (w *Watch) Trouble() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.trouble
+}
+
+// Spares are the keys, known from former configurations, that may have to stand in
+// for what is listed now: those of the same domains.
+func (w *Watch) Spares(listed []Listed) []Ref {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	domains := map[string]bool{}
+	now := map[Ref]bool{}
+	for _, l := range listed {
+		domains[l.Domain] = true
+		now[l.Ref] = true
+	}
+	var refs []Ref
+	for _, f := range w.known.sorted() {
+		if (domains[f.Domain] || domains[AnyDomain]) && !now[f.ref()] && f.State != Retired {
+			refs = append(refs, f.ref())
+		}
+	}
+	return refs
+}
+
+// Preview fills the plan's roster from what is known, and asks nobody.
+func (w *Watch) Preview(p *Plan) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p.fill(w.known, w.now())
+}
+
+// Begin puts a plan in force. It first asks for the listed keys of which nothing
+// is known, until ctx ends at the latest: so that what is new is judged before it
+// signs, and DNS that does not answer stops nothing.
+func (w *Watch) Begin(ctx context.Context, p *Plan, log *slog.Logger) {
+	w.mu.Lock()
+	var fresh []target
+	for _, f := range p.fill(w.known, w.now()) {
+		if f.DNS == NoAnswer && p.asks(f) {
+			fresh = append(fresh, target{f.ref(), f.Fingerprint})
+		}
+	}
+	w.mu.Unlock()
+	observed := ask(ctx, p.Servers, fresh)
+
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := w.known // fill makes another
+	w.plan, w.log = p, log
+	if w.trouble != "" {
+		w.log.Warn(w.trouble)
+		w.trouble = ""
+	}
+	w.known = p.fill(w.known, w.now())
+	for ref, t := range w.turns {
+		if t.wait != 0 { // a person may just have mended it
+			delete(w.turns, ref)
+		}
+	}
+	w.apply(before, observed)
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// asks reports whether DNS is asked for a key.
+func (p *Plan) asks(f Fact) bool {
+	return p.Require && len(p.Servers) > 0 && f.Domain != AnyDomain && f.State != Retired
+}
+
+// Run asks for the keys when their time comes, until ctx ends. It then saves what
+// is known. Begin comes first.
+func (w *Watch) Run(ctx context.Context) {
+	for {
+		timer := time.NewTimer(w.pause())
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			w.save(true)
+			return
+		case <-timer.C:
+		case <-w.wake:
+			timer.Stop()
+		}
+		w.round(ctx)
+	}
+}
+
+// round asks for the keys whose turn it is, and decides.
+func (w *Watch) round(ctx context.Context) {
+	servers, due := w.due()
+	observed := ask(ctx, servers, due)
+	w.mu.Lock()
+	before := maps.Clone(w.known)
+	w.forget()
+	w.apply(before, observed)
+	w.mu.Unlock()
+	w.save(false)
+}
+
+func (w *Watch) due() ([]Server, []target) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.now()
+	var due []target
+	for ref, t := range w.turns {
+		if len(due) < maxRound && !t.at.After(now) {
+			due = append(due, target{ref, w.known[ref].Fingerprint})
+		}
+	}
+	return w.plan.Servers, due
+}
+
+// apply makes decisions of what was observed, for the plan in force. before is what
+// was known when it was last told of.
+func (w *Watch) apply(before ledger, observed []observation) {
+	now := w.now()
+	for _, o := range observed {
+		f, ok := w.known[o.ref]
+		if !ok || f.Fingerprint != o.fingerprint {
+			continue
+		}
+		w.known[o.ref] = f.heard(o.answers(), o.detail, now)
+		t, every := turn{}, w.plan.Config.CheckEvery
+		if !o.settled() {
+			t.wait = min(max(firstWait, 2*w.turns[o.ref].wait), every)
+			every = t.wait
+		}
+		t.at = now.Add(jitter(every))
+		w.turns[o.ref] = t
+	}
+	w.known = w.plan.fill(w.known, now)
+	w.queue(now)
+	w.tell(before, now)
+}
+
+// jitter spreads what would otherwise happen at once.
+func jitter(d time.Duration) time.Duration {
+	return d - time.Duration(rand.Int64N(int64(d)/10+1))
+}
+
+// queue gives a turn to each key that wants one, and to no other.
+func (w *Watch) queue(now time.Time) {
+	for ref, f := range w.known {
+		switch _, queued := w.turns[ref]; {
+		case queued && !w.plan.asks(f):
+			delete(w.turns, ref)
+		case !queued && w.plan.asks(f):
+			w.turns[ref] = turn{at: now}
+		}
+	}
+	for ref := range w.turns {
+		if _, ok := w.known[ref]; !ok {
+			delete(w.turns, ref)
+		}
+	}
+}
+
+// pause is how long there is nothing to do: until the next turn, or until a key
+// becomes due by its active_from.
+func (w *Watch) pause() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.now()
+	next := now.Add(min(w.plan.Config.CheckEvery, savedEvery))
+	for _, t := range w.turns {
+		if t.at.Before(next) {
+			next = t.at
+		}
+	}
+	for _, l := range w.plan.Listed {
+		if l.ActiveFrom.After(now) && l.ActiveFrom.Before(next) {
+			next = l.ActiveFrom
+		}
+	}
+	return max(0, next.Sub(now))
+}
+
+// forget drops retired keys whose file is gone: nobody wants to hear of them.
+func (w *Watch) forget() {
+	for ref, f := range w.known {
+		if f.State == Retired && !w.plan.Config.there(ref) {
+			delete(w.known, ref)
+			w.changed = true
+		}
+	}
+}
+
+// there reports whether a key has a file.
+func (c Config) there(ref Ref) bool {
+	return slices.ContainsFunc(c.paths(ref, ref.Selector), func(path string) bool {
+		_, err := os.Lstat(path)
+		return err == nil
+	})
+}
+
+// save writes the state file if there is something to write, and tells of a fault
+// once.
+func (w *Watch) save(last bool) {
+	w.mu.Lock()
+	now := w.now()
+	if !w.changed && !last && now.Sub(w.saved) < savedEvery {
+		w.mu.Unlock()
+		return
+	}
+	if last { // what was used since the last round
+		w.known = w.plan.fill(w.known, now)
+	}
+	path, facts := w.plan.Config.StateFile(), w.known.sorted()
+	damaged := w.damaged
+	w.changed, w.saved, w.damaged = false, now, false
+	w.mu.Unlock()
+
+	if damaged {
+		_ = os.Rename(path, path+".damaged") // for a person to look at
+	}
+	unsaved := ""
+	if err := writeState(path, facts); err != nil {
+		unsaved = "the state of the keys cannot be written, and will be lost with a restart: " + err.Error() +
+			"; give the daemon a folder of its own there, or set keys.state"
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if unsaved != "" && unsaved != w.unsaved {
+		w.log.Warn(unsaved)
+	}
+	w.unsaved = unsaved
+}
