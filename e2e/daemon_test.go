@@ -124,6 +124,8 @@ func (d *daemon) keys(t *testing.T, uid, gid int) {
 	dir := d.path("keys/" + ourDomain)
 	check(t, os.MkdirAll(dir, 0o755))
 	check(t, os.Chown(dir, uid, gid))
+	check(t, os.MkdirAll(d.path("state"), 0o755))
+	check(t, os.Chown(d.path("state"), uid, gid))
 	for _, k := range ourKeys() {
 		file := filepath.Join(dir, k.selector+".pem")
 		check(t, os.WriteFile(file, k.pem, 0o600))

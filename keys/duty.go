@@ -131,7 +131,15 @@ func dutyOf(all []*candidate, require bool, now time.Time) *Duty {
 				slot = append(slot, c)
 			}
 		}
-		assign(slot, require, now)
+		// An algorithm that is no longer listed has been given up.
+		if slices.ContainsFunc(slot, func(c *candidate) bool { return c.listed }) {
+			assign(slot, require, now)
+		}
+	}
+	if !slices.ContainsFunc(all, func(c *candidate) bool { return c.signs }) {
+		if last := lastProven(all, require); last != nil {
+			last.signs = true // of another algorithm, rather than nobody
+		}
 	}
 	d := &Duty{}
 	var idle, standIns []string
@@ -149,7 +157,11 @@ func dutyOf(all []*candidate, require bool, now time.Time) *Duty {
 	d.StandIn = len(standIns) > 0
 	d.Why = strings.Join(idle, "; ")
 	if d.StandIn {
-		d.Why += "; until then " + strings.Join(standIns, " and ") + " goes on signing"
+		goes := " goes on signing"
+		if len(standIns) > 1 {
+			goes = " go on signing"
+		}
+		d.Why += "; until then " + strings.Join(standIns, " and ") + goes
 	}
 	return d
 }

@@ -196,10 +196,27 @@ func TestWhoSignsWhereNothingIsRequired(t *testing.T) {
 }
 
 func TestEachAlgorithmHasItsOwnTurn(t *testing.T) {
-	slot := slotOf("rsa2:absent ed1:found rsa1:gone,found")
-	slot[1].fact.Algorithm = Ed25519
-	d := dutyOf(slot, true, noon)
-	if len(d.Keys) != 2 || d.Keys[0].Selector != "ed1" || d.Keys[1].Selector != "rsa1" || !d.StandIn {
-		t.Errorf("got %+v", d)
+	for _, c := range []struct{ name, keys, want string }{
+		{"one waits, the other signs", "rsa2:absent ed1:found rsa1:gone,found", "ed1 rsa1"},
+		{"both wait", "rsa2:absent ed2:absent rsa1:gone,found ed1:gone,found", "rsa1 ed1"},
+		{"one is given up", "rsa2:found rsa1:gone,found ed1:gone,found", "rsa2"},
+		{"one is given up while the other waits", "rsa2:absent rsa1:gone,found ed1:gone,found", "rsa1"},
+		{"another algorithm rather than nobody", "ed1:absent rsa1:gone,found", "rsa1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			all := slotOf(c.keys)
+			for _, k := range all {
+				if strings.HasPrefix(k.fact.Selector, "ed") {
+					k.fact.Algorithm = Ed25519
+				}
+			}
+			var got []string
+			for _, k := range dutyOf(all, true, noon).Keys {
+				got = append(got, k.Selector)
+			}
+			if strings.Join(got, " ") != c.want {
+				t.Errorf("%q sign, want %q", got, c.want)
+			}
+		})
 	}
 }

@@ -143,14 +143,13 @@ func (s *Store) Lookup(domain, selector string) (*Key, bool) {
 // Keys returns the keys in the order in which they were wanted.
 func (s *Store) Keys() []*Key { return slices.Clone(s.order) }
 
-// Domains returns the domains that have keys here, in order; AnyDomain is one.
-func (s *Store) Domains() []string {
-	var domains []string
+// Refs names the keys in the order in which they were wanted, in A-labels.
+func (s *Store) Refs() []Ref {
+	var refs []Ref
 	for _, k := range s.order {
-		domains = append(domains, k.Domain)
+		refs = append(refs, Ref{k.Domain, k.Selector})
 	}
-	slices.Sort(domains)
-	return slices.Compact(domains)
+	return refs
 }
 
 // Warnings are those of all keys, one line each, with the key they concern.

@@ -45,29 +45,28 @@ func (c Config) Refs() []keys.Ref {
 }
 
 // Listed returns the keys that may sign, for keys.Plan: those of the entries, and
-// for "*" those that the store has of domains without an entry of their own.
-func (c Config) Listed(store *keys.Store) []keys.Listed {
+// for "*" those of its selectors that are there, for domains without an entry.
+func (c Config) Listed(there []keys.Ref) []keys.Listed {
 	var listed []keys.Listed
 	own := map[string]bool{}
-	var any []Selector
 	for _, d := range c.Domains {
 		name, _ := entryName(d.Domain)
-		if name == AnyDomain {
-			any = d.Selectors
+		if own[name] = true; name == AnyDomain {
 			continue
 		}
-		own[name] = true
 		for _, s := range d.Selectors {
 			listed = append(listed, s.listed(name))
 		}
 	}
-	if any == nil {
-		return listed
-	}
-	for _, domain := range store.Domains() {
-		for _, s := range any {
-			if _, ok := store.Lookup(domain, s.Selector); ok && !own[domain] {
-				listed = append(listed, s.listed(domain))
+	for _, d := range c.Domains {
+		if d.Domain != AnyDomain {
+			continue
+		}
+		for _, ref := range there {
+			for _, s := range d.Selectors {
+				if l := s.listed(ref.Domain); l.Ref == ref && (!own[ref.Domain] || ref.Domain == AnyDomain) {
+					listed = append(listed, l)
+				}
 			}
 		}
 	}

@@ -47,7 +47,7 @@ func newSigner(t *testing.T, yaml string, extra ...keys.Ref) (*Signer, *keys.Sto
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &keys.Plan{Config: kc, Store: store, Listed: cfg.Listed(store)}
+	plan := &keys.Plan{Config: kc, Store: store, Listed: cfg.Listed(store.Refs())}
 	keys.NewWatch(kc.StateFile(), func() time.Time { return testTime }).Preview(plan)
 	return New(cfg, &plan.Roster, func() time.Time { return testTime }), store
 }

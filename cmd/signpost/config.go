@@ -140,7 +140,7 @@ func build(c Config, path string, now func() time.Time, before *generation) (*ge
 	} else if g.resolver, err = dns.Open(c.DNS); err != nil {
 		return nil, err
 	}
-	g.plan = &keys.Plan{Config: c.Keys, Store: g.store, Listed: c.Signer.Listed(g.store), Require: c.Signer.RequirePublished}
+	g.plan = &keys.Plan{Config: c.Keys, Store: g.store, Listed: c.Signer.Listed(g.store.Refs()), Require: c.Signer.RequirePublished}
 	for _, s := range dns.Each(g.resolver) {
 		g.plan.Servers = append(g.plan.Servers, s)
 	}

@@ -10,13 +10,16 @@ import (
 	"signpost/keys"
 )
 
-const keysText = `Make keys and show their DNS records.
+const keysText = `Make keys, show their DNS records, and follow their life.
 
-    signpost keys generate [OPTIONS] DOMAIN SELECTOR
-    signpost keys show     [OPTIONS] DOMAIN SELECTOR
+    signpost keys generate DOMAIN SELECTOR      make a key
+    signpost keys record   DOMAIN SELECTOR      the DNS record of a key
+    signpost keys list     [DOMAIN]             every key: state, age, last seen in DNS, last used
+    signpost keys check    [DOMAIN [SELECTOR]]  compare keys with what DNS has now
+    signpost keys rotate   DOMAIN               make the next key and put it into the configuration
+    signpost keys import   OPENDKIM.CONF        take over the keys and tables of opendkim
 
-generate makes a key and prints the DNS record to publish; show prints that of a
-key that is there. signpost keys generate --help shows the options and an example.
+Each has --help with its options and an example, such as signpost keys generate --help.
 `
 
 const generateText = `Make a signing key and print the DNS record that goes with it.
@@ -33,16 +36,6 @@ Example: a new key each year, and an Ed25519 key beside it
     signpost keys generate --type ed25519 example.com e2026
 `
 
-const showText = `Print the DNS record of a key that is there.
-
-    signpost keys show [OPTIONS] DOMAIN SELECTOR
-
-Example: compare it with what DNS has
-
-    signpost keys show example.com s2026
-    dig +short TXT s2026._domainkey.example.com
-`
-
 func keysCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		fmt.Fprint(stderr, keysText)
@@ -51,8 +44,14 @@ func keysCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	switch args[0] {
 	case "generate":
 		return generateCommand(args[1:], stdout, stderr)
-	case "show":
-		return showCommand(args[1:], stdout, stderr)
+	case "record":
+		return recordCommand(args[1:], stdout, stderr)
+	case "list":
+		return listCommand(args[1:], stdout, stderr)
+	case "check":
+		return keysCheckCommand(args[1:], stdout, stderr)
+	case "rotate":
+		return rotateCommand(args[1:], stdout, stderr)
 	case "help", "-h", "-help", "--help":
 		fmt.Fprint(stdout, keysText)
 		return exitOK
@@ -97,45 +96,8 @@ func generateCommand(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "There is no group signpost, so only root may read it; for a daemon without privileges:\nchown -R USER %s\n", filepath.Dir(k.Path))
 	}
 	fmt.Fprintln(stdout)
-	printRecord(stdout, k)
+	printRecord(stdout, k.Domain, k.Selector, k.RecordName(), k.Record())
 	printNext(stdout, k, section.Dir)
-	return exitOK
-}
-
-func showCommand(args []string, stdout, stderr io.Writer) int {
-	const name = "keys show"
-	f := flags(name, showText, stderr)
-	at := placeFlags{
-		dir:    f.String("dir", "", "look under `DIR` (default: keys.dir of the configuration)"),
-		config: f.String("config", "", "take keys.dir from the configuration `FILE` (default: "+defaultConfig+", if it is there)"),
-	}
-	asJSON := f.Bool("json", false, "print one JSON object")
-	names, code, stop := parse(f, args, stdout)
-	if stop {
-		return code
-	}
-	if problem := at.problem(names); problem != "" {
-		return wrongUsage(stderr, name, problem)
-	}
-	section, err := at.section()
-	if err != nil {
-		return failure(stderr, name, err)
-	}
-	store, err := keys.Open(section, []keys.Ref{{Domain: names[0], Selector: names[1]}})
-	if err != nil {
-		return failure(stderr, name, err)
-	}
-	k, ok := store.Lookup(names[0], names[1])
-	if !ok {
-		return failure(stderr, name, fmt.Errorf("no key %s of %s in %s", names[1], names[0], section.Dir))
-	}
-	if *asJSON {
-		return printJSON(stdout, describe(k))
-	}
-	for _, w := range k.Warnings {
-		fmt.Fprintf(stderr, "signpost keys show: %s: %s\n", k.Path, w)
-	}
-	printRecord(stdout, k)
 	return exitOK
 }
 
@@ -190,32 +152,16 @@ type keyInfo struct {
 	Type      string   `json:"record_type"`
 	Value     string   `json:"record_value"`
 	ZoneLine  string   `json:"zone_line"`
+	Quoted    string   `json:"record_quoted"`
 	Warnings  []string `json:"warnings,omitempty"`
 }
 
 func describe(k *keys.Key) keyInfo {
 	return keyInfo{
 		Domain: k.Domain, Selector: k.Selector, Algorithm: string(k.Algorithm), Bits: k.Bits, Path: k.Path, Access: k.Access(),
-		Name: k.RecordName(), Type: "TXT", Value: k.Record(), ZoneLine: k.ZoneLine(), Warnings: k.Warnings,
+		Name: k.RecordName(), Type: "TXT", Value: k.Record(), ZoneLine: k.ZoneLine(),
+		Quoted: keys.Quoted(k.Record()), Warnings: k.Warnings,
 	}
-}
-
-func printRecord(w io.Writer, k *keys.Key) {
-	every := ""
-	if k.Domain == keys.AnyDomain {
-		every = " in each domain that is to sign with this key, its name in place of the *"
-	}
-	fmt.Fprintf(w, `Publish this record%s. In a zone file:
-
-%s
-
-Or in the web form of a DNS provider:
-
-    Name    %s
-            (many forms add the domain themselves and want %s._domainkey)
-    Type    TXT
-    Value   %s
-`, every, k.ZoneLine(), k.RecordName(), k.Selector, k.Record())
 }
 
 // printNext says what is left to do after a key was made.
@@ -228,15 +174,15 @@ func printNext(w io.Writer, k *keys.Key, dir string) {
 	fmt.Fprintf(w, `
 Then:
 
-    1. Wait until DNS has the record:
-
-        dig +short TXT %s
-
-    2. Add the selector to those of the domain in the configuration:
+    1. Add the selector to those of the domain in the configuration, in the place of
+       the one that it replaces, if any:
 
 %s
-    3. Reload: systemctl reload signpost, or send the daemon SIGHUP.
-`, k.RecordName(), section.String())
+    2. Reload: systemctl reload signpost, or send the daemon SIGHUP. It signs with the
+       key as soon as DNS has the record; look with:
+
+        signpost keys check %s %s
+`, section.String(), k.Domain, k.Selector)
 	if k.Algorithm == keys.Ed25519 {
 		fmt.Fprint(w, `
 Not every receiver verifies Ed25519 yet: let an RSA key sign beside it.

@@ -24,7 +24,7 @@ func TestKeysGenerateShowsAllThatIsToBeDone(t *testing.T) {
 		"\ns2026._domainkey.example.com. 3600 IN TXT ( \"v=DKIM1; k=rsa; \"\n\t\"p=",
 		"Name    s2026._domainkey.example.com\n",
 		"Value   v=DKIM1; k=rsa; p=",
-		"dig +short TXT s2026._domainkey.example.com\n",
+		"signpost keys check example.com s2026\n",
 		"systemctl reload signpost",
 	} {
 		if !strings.Contains(r.stdout, part) {
@@ -52,7 +52,7 @@ func TestWhatKeysGeneratePrintsCanBePasted(t *testing.T) {
 			if _, err := dkim.ParseKey(records[0]); err != nil {
 				t.Error(err)
 			}
-			_, section, _ := strings.Cut(text, "configuration:\n\n")
+			_, section, _ := strings.Cut(text, "if any:\n\n")
 			section, _, _ = strings.Cut(section, "\n\n")
 			section += "\n"
 			c := defaults()
@@ -75,7 +75,7 @@ func TestWhatKeysGeneratePrintsCanBePasted(t *testing.T) {
 func TestKeysGenerateAsJSONAndShowAgree(t *testing.T) {
 	dir := t.TempDir()
 	made := execute(t, "", "keys", "generate", "bücher.example", "e1", "--json", "--type=ed25519", "--dir", dir)
-	shown := execute(t, "", "keys", "show", "--dir", dir, "--json", "xn--bcher-kva.example", "E1")
+	shown := execute(t, "", "keys", "record", "--dir", dir, "--json", "xn--bcher-kva.example", "E1")
 	if made.code != exitOK || shown.code != exitOK || made.stdout != shown.stdout {
 		t.Fatalf("made\n%s%s\nshown\n%s%s", made.stdout, made.stderr, shown.stdout, shown.stderr)
 	}
@@ -88,7 +88,7 @@ func TestKeysGenerateAsJSONAndShowAgree(t *testing.T) {
 		!strings.HasPrefix(k.Value, "v=DKIM1; k=ed25519; p=") || k.ZoneLine != fmt.Sprintf("%s. 3600 IN TXT %q", k.Name, k.Value) {
 		t.Errorf("got %+v", k)
 	}
-	text := execute(t, "", "keys", "show", "--dir", dir, "bücher.example", "e1")
+	text := execute(t, "", "keys", "record", "--dir", dir, "bücher.example", "e1")
 	if text.code != exitOK || !strings.Contains(text.stdout, k.ZoneLine) || strings.Contains(text.stdout, "Reload") {
 		t.Errorf("shown as text:\n%s%s", text.stdout, text.stderr)
 	}
@@ -133,12 +133,12 @@ func TestKeysTellsWhatItCannotDo(t *testing.T) {
 		{"a strange kind", "generate a.example s --type dsa", exitUsage, `--type "dsa" is neither rsa nor ed25519`},
 		{"bits for Ed25519", "generate a.example s --type ed25519 --bits 2048", exitUsage, "--bits is for RSA keys only"},
 		{"two places", "generate a.example s --dir x --config y", exitUsage, "--dir and --config exclude each other"},
-		{"a strange option", "show a.example s --colour", exitUsage, "colour"},
+		{"a strange option", "record a.example s --colour", exitUsage, "colour"},
 		{"a weak key", "generate a.example s --bits 1024 --dir " + dir, exitFailure, "1024 bits: make an RSA key of 2048 bits"},
 		{"a name that is none", "generate a.example ../s --dir " + dir, exitFailure, `"../s" is not a selector`},
 		{"a key that is there", "generate example.com there --dir " + dir, exitFailure, "choose a new selector"},
-		{"a key that is not there", "show example.com none --dir " + dir, exitFailure, "make it with: signpost keys generate --dir " + dir + " example.com none"},
-		{"a configuration that is not there", "show example.com none --config " + dir + "/none.yaml", exitFailure, "none.yaml: no such file"},
+		{"a key that is not there", "record example.com none --dir " + dir, exitFailure, "make it with: signpost keys generate --dir " + dir + " example.com none"},
+		{"a configuration that is not there", "record example.com none --config " + dir + "/none.yaml", exitFailure, "none.yaml: no such file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := execute(t, "", append([]string{"keys"}, strings.Fields(c.args)...)...)
@@ -150,9 +150,9 @@ func TestKeysTellsWhatItCannotDo(t *testing.T) {
 }
 
 func TestKeysHelpStandsOnStandardOutput(t *testing.T) {
-	for _, args := range [][]string{{"keys", "--help"}, {"keys", "generate", "--help"}, {"keys", "show", "example.com", "-h"}} {
+	for _, args := range [][]string{{"keys", "--help"}, {"keys", "generate", "--help"}, {"keys", "record", "example.com", "-h"}} {
 		r := execute(t, "", args...)
-		if r.code != exitOK || r.stderr != "" || !strings.Contains(r.stdout, "signpost keys "+map[bool]string{true: "show", false: "generate"}[len(args) == 4]) {
+		if r.code != exitOK || r.stderr != "" || !strings.Contains(r.stdout, "signpost keys "+map[bool]string{true: "record", false: "generate"}[len(args) == 4]) {
 			t.Errorf("%v: exit %d, %q, %q", args, r.code, r.stdout, r.stderr)
 		}
 	}

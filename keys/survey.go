@@ -1,0 +1,135 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Entry is all that there is to say of one key, for people.
+type Entry struct {
+	// Fact is what the daemon has written of the key; without its Domain and
+	// Selector where it has written nothing.
+	Fact Fact
+	Ref  Ref
+	// Key is the private key; nil where it cannot be read, and Err says why.
+	Key *Key
+	Err error
+	// Made is when the file was written; zero without a file.
+	Made time.Time
+	// Listed says that the configuration lists the key, from ActiveFrom on.
+	Listed     bool
+	ActiveFrom time.Time
+}
+
+// Key loads one key; see Load.
+func (c Config) Key(domain, selector string) (*Key, error) { return c.load(Ref{domain, selector}) }
+
+// Files names the keys that have a file, by domain and selector.
+func (c Config) Files() ([]Ref, error) {
+	folders, err := os.ReadDir(c.Dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case errors.Is(err, fs.ErrPermission):
+		return nil, errors.New("the key folder: " + whyNot(c.Dir, c.Dir, thisProcess()))
+	case err != nil:
+		return nil, fmt.Errorf("the key folder %s: %w", c.Dir, bare(err))
+	}
+	var refs []Ref
+	for _, folder := range folders {
+		files, err := os.ReadDir(c.Dir + "/" + folder.Name())
+		if err != nil {
+			continue // no folder, or one of another's
+		}
+		for _, file := range files {
+			selector, pem := strings.CutSuffix(file.Name(), ".pem")
+			if ref, err := (Ref{folder.Name(), selector}).canonical(); pem && err == nil {
+				refs = append(refs, ref)
+			}
+		}
+	}
+	slices.SortFunc(refs, compareRefs)
+	return slices.Compact(refs), nil
+}
+
+// Survey brings together the keys that the configuration lists, those that have a
+// file, and those of which the daemon has written. The error says that its state
+// file cannot be used; the survey is as good as it can be without.
+func Survey(cfg Config, listed []Listed, files []Ref) ([]Entry, error) {
+	entries := map[Ref]*Entry{}
+	at := func(ref Ref) *Entry {
+		if entries[ref] == nil {
+			entries[ref] = &Entry{Ref: ref}
+		}
+		return entries[ref]
+	}
+	for _, l := range listed {
+		e := at(l.Ref)
+		e.Listed, e.ActiveFrom = true, l.ActiveFrom
+	}
+	for _, ref := range files {
+		at(ref)
+	}
+	facts, err := ReadState(cfg.StateFile())
+	for _, f := range facts {
+		at(f.ref()).Fact = f
+	}
+	var all []Entry
+	for _, e := range entries {
+		if e.Key, e.Err = cfg.load(e.Ref); e.Key != nil {
+			if info, err := os.Stat(e.Key.Path); err == nil {
+				e.Made = info.ModTime()
+			}
+		}
+		all = append(all, *e)
+	}
+	slices.SortFunc(all, func(a, b Entry) int { return compareRefs(a.Ref, b.Ref) })
+	return all, err
+}
+
+// Unused is the state, in a survey, of a key that has a file and is neither listed
+// nor known to the daemon.
+const Unused State = "unused"
+
+// State is where the key is in its life, and what to know about that; "" if
+// nothing.
+func (e Entry) State() (State, string) {
+	f := e.Fact
+	known := f.State != Forgotten && (e.Key == nil || e.Key.Fingerprint() == f.Fingerprint)
+	retiring := f.State == Retiring || f.State == Retired
+	switch {
+	case e.Key == nil && e.Listed:
+		return Pending, e.Err.Error()
+	case !known && e.Listed:
+		return Pending, "the daemon knows nothing of it yet: reload"
+	case !known:
+		return Unused, "the configuration does not list it"
+	case e.Listed && f.State == Retired, !e.Listed && !retiring:
+		return f.State, "the configuration has changed since the daemon read it: reload"
+	case f.State == Retiring && e.Key == nil:
+		return f.State, "its file cannot be read, so it cannot stand in any more"
+	}
+	return f.State, f.Detail
+}
+
+// Verdict is what one server has of a key's record.
+type Verdict struct {
+	Server string
+	Finding
+}
+
+// Check asks every server for a key's record, now.
+func Check(ctx context.Context, servers []Server, k *Key) []Verdict {
+	o := askOne(ctx, servers, target{Ref{k.Domain, k.Selector}, k.Fingerprint()})
+	var verdicts []Verdict
+	for i, f := range o.findings {
+		verdicts = append(verdicts, Verdict{servers[i].String(), f})
+	}
+	return verdicts
+}
