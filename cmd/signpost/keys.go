@@ -52,6 +52,8 @@ func keysCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 		return keysCheckCommand(args[1:], stdout, stderr)
 	case "rotate":
 		return rotateCommand(args[1:], stdout, stderr)
+	case "import":
+		return importCommand(args[1:], stdout, stderr)
 	case "help", "-h", "-help", "--help":
 		fmt.Fprint(stdout, keysText)
 		return exitOK

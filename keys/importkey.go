@@ -1,0 +1,61 @@
+package keys
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+)
+
+// Inline makes the text of a key file of a key that opendkim has within a table:
+// the base64 of its DER.
+func Inline(base64 string) []byte {
+	const line = 64
+	var b bytes.Buffer
+	b.WriteString("-----BEGIN RSA PRIVATE KEY-----\n")
+	for base64 != "" {
+		n := min(line, len(base64))
+		b.WriteString(base64[:n] + "\n")
+		base64 = base64[n:]
+	}
+	b.WriteString("-----END RSA PRIVATE KEY-----\n")
+	return b.Bytes()
+}
+
+// Import puts the text of a key file under a name of ours, as Generate would a new
+// key. A key that is there already under this name is not an error, if it is the
+// same. In a dry run nothing is written, and the key's Path is where it would be.
+func (c Config) Import(ref Ref, text []byte, dry bool) (*Key, error) {
+	name, err := ref.canonical()
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxKeyFile {
+		return nil, fmt.Errorf("the key %s: it is larger than %d bytes, so it is not a key file", name, maxKeyFile)
+	}
+	signer, err := parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("the key %s: %w", name, err)
+	}
+	k, err := newKey(name, signer)
+	if err != nil {
+		return nil, fmt.Errorf("the key %s: %w", name, err)
+	}
+	k.Path = c.paths(name, name.Selector)[0]
+	for _, path := range c.paths(name, name.Selector) {
+		if _, err := os.Lstat(path); err != nil {
+			continue
+		}
+		there, err := c.loadFile(name, path)
+		if err == nil && there.Fingerprint() != k.Fingerprint() {
+			err = fmt.Errorf("%s is there already, and is another key", path)
+		}
+		return there, err
+	}
+	if dry {
+		return k, nil
+	}
+	if err := writeNew(k.Path, text, accessFor(daemonGroup)); err != nil {
+		return nil, explainWrite(k.Path, err)
+	}
+	return c.loadFile(name, k.Path)
+}
