@@ -133,7 +133,11 @@ func (c Config) exposures(path string, file fs.FileInfo) []string {
 	if file.Mode().Perm()&(read|write) != 0 {
 		found = append(found, fmt.Sprintf("everybody may read or change it (%s): chmod o-rw %s", described(file), shellQuote(path)))
 	}
-	folders := []string{filepath.Dir(path), c.Dir}
+	folders := []string{filepath.Dir(path)}
+	// A credential of systemd is not within our folder.
+	if abs, err := filepath.Abs(path); err != nil || within(abs, c.Dir) {
+		folders = append(folders, c.Dir)
+	}
 	if real, err := filepath.EvalSymlinks(path); err == nil && filepath.Dir(real) != folders[0] {
 		folders = append(folders, filepath.Dir(real))
 	}

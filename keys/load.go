@@ -27,7 +27,7 @@ func (c Config) load(ref Ref) (*Key, error) {
 		return nil, err
 	}
 	paths := c.paths(name, ref.Selector)
-	for _, path := range paths {
+	for _, path := range append(credentials(name), paths...) {
 		k, err := c.loadFile(name, path)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return k, err

@@ -133,7 +133,7 @@ type migrator struct {
 	Migration
 	multiple bool
 	entries  map[string]int // by domain
-	closed   bool // a pattern for everybody has been read, and the first match decides
+	closed   bool           // a pattern for everybody has been read, and the first match decides
 }
 
 func (m *migrator) note(format string, args ...any) {

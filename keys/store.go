@@ -69,6 +69,8 @@ func (s *Store) spare(ref Ref) *Key {
 func (c Config) reachable() error {
 	_, err := os.ReadDir(c.Dir)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && credentialsFolder() != "":
+		return nil // systemd may have all the keys
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("the key folder %s is not there: set keys.dir, or make the first key with signpost keys generate", c.Dir)
 	case err != nil && !errors.Is(err, fs.ErrPermission):
@@ -97,17 +99,14 @@ func (s *Store) addAny(cfg Config, ref Ref) []error {
 	if _, err := ref.canonical(); err != nil {
 		return []error{err}
 	}
-	folders, err := os.ReadDir(cfg.Dir)
-	if errors.Is(err, fs.ErrPermission) {
-		return []error{errors.New("the key folder: " + whyNot(cfg.Dir, cfg.Dir, thisProcess()))}
-	}
+	domains, err := cfg.domainsOf(ref.Selector)
 	if err != nil {
-		return []error{fmt.Errorf("the key folder %s: %w", cfg.Dir, bare(err))}
+		return []error{err}
 	}
 	var errs []error
 	found := false
-	for _, folder := range folders {
-		wanted := Ref{folder.Name(), ref.Selector}
+	for _, domain := range domains {
+		wanted := Ref{domain, ref.Selector}
 		if _, err := wanted.canonical(); err != nil {
 			continue // lost+found and the like
 		}
@@ -123,6 +122,29 @@ func (s *Store) addAny(cfg Config, ref Ref) []error {
 		return []error{fmt.Errorf(`the selector %s for domain "*": no folder in %s has a file %s.pem; make one with: signpost keys generate DOMAIN %s`, ref.Selector, cfg.Dir, ref.Selector, ref.Selector)}
 	}
 	return errs
+}
+
+// domainsOf are the domains that may have a key of this selector: the folders, and
+// what systemd has loaded.
+func (c Config) domainsOf(selector string) ([]string, error) {
+	folders, err := os.ReadDir(c.Dir)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, errors.New("the key folder: " + whyNot(c.Dir, c.Dir, thisProcess()))
+	case errors.Is(err, fs.ErrNotExist) && credentialsFolder() != "":
+	case err != nil:
+		return nil, fmt.Errorf("the key folder %s: %w", c.Dir, bare(err))
+	}
+	var domains []string
+	for _, folder := range folders {
+		domains = append(domains, folder.Name())
+	}
+	for _, ref := range credentialRefs() {
+		if ref.Selector == lowerASCII(selector) {
+			domains = append(domains, ref.Domain)
+		}
+	}
+	return domains, nil
 }
 
 // Lookup returns the key of a domain and selector, in any spelling of the names.

@@ -35,13 +35,13 @@ func (c Config) Files() ([]Ref, error) {
 	folders, err := os.ReadDir(c.Dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
+		return credentialRefs(), nil
 	case errors.Is(err, fs.ErrPermission):
 		return nil, errors.New("the key folder: " + whyNot(c.Dir, c.Dir, thisProcess()))
 	case err != nil:
 		return nil, fmt.Errorf("the key folder %s: %w", c.Dir, bare(err))
 	}
-	var refs []Ref
+	refs := credentialRefs()
 	for _, folder := range folders {
 		files, err := os.ReadDir(c.Dir + "/" + folder.Name())
 		if err != nil {
