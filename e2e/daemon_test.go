@@ -26,6 +26,7 @@ type config struct {
 	Mode         string
 	OnQuarantine string
 	OnTemperror  string
+	CheckEvery   string
 	AuthservID   string // default: what the MTA calls itself
 }
 
@@ -43,6 +44,7 @@ dns:
 {{- end}}
 keys:
   dir: {{.Dir}}/keys
+  check_every: {{or .CheckEvery "10m"}}
 signer:
   ours:
     networks: [127.0.0.0/8, 10.0.0.0/8]
@@ -72,6 +74,7 @@ const authservID = "mx.example.com"
 type daemon struct {
 	dir     string
 	listen  string
+	socket  string // of its service manager
 	cmd     *exec.Cmd
 	log     ledger[string]
 	states  ledger[string] // what it told its service manager: READY=1, STOPPING=1
@@ -84,24 +87,41 @@ type daemon struct {
 // ourKeys.
 func startDaemon(t *testing.T, c config) *daemon {
 	t.Helper()
-	d := &daemon{dir: folder(t), listen: c.Listen[0], done: make(chan struct{})}
+	d := &daemon{dir: folder(t), listen: c.Listen[0]}
 	uid, gid := ids(t, "nobody", "postfix")
 	d.keys(t, uid, gid)
 	d.configure(t, c)
+	d.socket = d.manage(t)
+	t.Cleanup(func() { d.close(t) })
+	d.start(t)
+	return d
+}
+
+// start starts the process and waits until it calls itself ready.
+func (d *daemon) start(t *testing.T) {
+	t.Helper()
 	d.cmd = signpost(t, "serve", "--config", d.path("signpost.yaml"))
-	d.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+d.manage(t))
+	d.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+d.socket)
 	out, in := io.Pipe()
 	d.cmd.Stdout, d.cmd.Stderr = in, in
 	check(t, d.cmd.Start())
+	cmd, done := d.cmd, make(chan struct{})
+	d.done = done
 	go d.follow(out)
 	go func() {
-		d.cmd.Wait()
+		cmd.Wait()
 		in.Close()
-		close(d.done)
+		close(done)
 	}()
-	t.Cleanup(func() { d.close(t) })
-	d.ready(t, 1)
-	return d
+	d.ready(t, d.readied+1)
+}
+
+// restart ends the process and starts it anew.
+func (d *daemon) restart(t *testing.T) {
+	t.Helper()
+	check(t, d.cmd.Process.Signal(syscall.SIGTERM))
+	d.ended(t)
+	d.start(t)
 }
 
 // signpost is a command of the program, run as the daemon's user.

@@ -3,6 +3,7 @@ package e2e
 import (
 	"net"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -12,7 +13,9 @@ import (
 // text. A name can be held: its questions wait until it is let go.
 type nameserver struct {
 	addr    string
+	mu      sync.RWMutex        // guards records and broken
 	records map[string][]dns.RR // by lower-case name with its final dot
+	broken  bool                // answers SERVFAIL to everything
 	asked   ledger[string]      // "name. TYPE", as questions came
 	held    string              // set before the first question
 	gate    chan struct{}
@@ -50,7 +53,13 @@ func (n *nameserver) ServeDNS(w dns.ResponseWriter, ask *dns.Msg) {
 	if name == n.held {
 		<-n.gate
 	}
+	n.mu.RLock()
+	defer n.mu.RUnlock()
 	answer := new(dns.Msg).SetReply(ask)
+	if n.broken {
+		w.WriteMsg(answer.SetRcode(ask, dns.RcodeServerFailure))
+		return
+	}
 	if !n.exists(name) {
 		answer.Rcode = dns.RcodeNameError
 	}
@@ -67,6 +76,39 @@ func (n *nameserver) ServeDNS(w dns.ResponseWriter, ask *dns.Msg) {
 		answer.Truncate(size)
 	}
 	w.WriteMsg(answer)
+}
+
+// publish makes the text the one TXT record of a name; without one, the name is gone.
+func (n *nameserver) publish(t *testing.T, name string, text ...string) {
+	t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.records, dns.Fqdn(name))
+	for _, record := range text {
+		rr, err := dns.NewRR(strings.TrimSpace(txtLine(name, record)))
+		check(t, err)
+		n.records[dns.Fqdn(name)] = []dns.RR{rr}
+	}
+}
+
+// fail has the server answer SERVFAIL, or takes that back.
+func (n *nameserver) fail(broken bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.broken = broken
+}
+
+// texts are the TXT records of a name at this moment.
+func (n *nameserver) texts(name string) ([]string, error) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	var texts []string
+	for _, rr := range n.records[strings.ToLower(dns.Fqdn(name))] {
+		if txt, ok := rr.(*dns.TXT); ok {
+			texts = append(texts, strings.Join(txt.Txt, ""))
+		}
+	}
+	return texts, nil
 }
 
 // exists reports whether there is anything at or below the name.

@@ -43,7 +43,7 @@ func credentialRefs() []Ref {
 		id := strings.TrimSuffix(file.Name(), ".pem")
 		selector, domain, ok := strings.Cut(id, "._domainkey.")
 		if within, folded := strings.CutPrefix(id, folderCredential); !ok && folded {
-			// Neither a domain nor a selector of ours has an underscore in it.
+			// A selector may have an underscore in it, a mail domain hardly ever.
 			domain, selector, ok = strings.Cut(within, "_")
 		}
 		if ref, err := (Ref{domain, selector}).canonical(); ok && err == nil {
