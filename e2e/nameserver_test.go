@@ -31,16 +31,31 @@ func startNameserver(t *testing.T, zone, held string) *nameserver {
 		n.records[name] = append(n.records[name], rr)
 	}
 	check(t, parser.Err())
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
-	check(t, err)
+	udp, tcp := bothPorts(t)
 	n.addr = udp.LocalAddr().String()
-	tcp, err := net.Listen("tcp", n.addr)
-	check(t, err)
 	for _, s := range []*dns.Server{{PacketConn: udp, Handler: n}, {Listener: tcp, Handler: n}} {
 		go s.ActivateAndServe()
 		t.Cleanup(func() { s.Shutdown() })
 	}
 	return n
+}
+
+// bothPorts finds a port that is free for UDP and for TCP.
+func bothPorts(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	var err error
+	for range 20 {
+		var udp net.PacketConn
+		udp, err = net.ListenPacket("udp", "127.0.0.1:0")
+		check(t, err)
+		var tcp net.Listener
+		if tcp, err = net.Listen("tcp", udp.LocalAddr().String()); err == nil {
+			return udp, tcp
+		}
+		udp.Close()
+	}
+	t.Fatal(err)
+	return nil, nil
 }
 
 // release lets the held questions go.
