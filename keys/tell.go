@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"time"
 )
@@ -30,19 +29,23 @@ func (w *Watch) tell(before ledger, now time.Time) {
 			w.log.Log(context.Background(), level, text, args...)
 		}
 	}
-	for _, f := range w.known.sorted() {
-		if was := before[f.ref()].State; was != f.State {
-			w.changed = true
-			level, text := f.news(was)
-			line(level, text, "domain", f.Domain, "selector", f.Selector, "state", string(f.State), "was", string(was))
+	news := ledger{}
+	for ref, f := range w.known {
+		if before[ref].State != f.State {
+			news[ref] = f
 		}
 	}
-	w.changed = w.changed || len(before) != len(w.known)
+	w.changed = w.changed || len(news) > 0 || len(before) != len(w.known)
+	for _, f := range news.sorted() {
+		was := before[f.ref()].State
+		level, text := f.news()
+		line(level, text, "domain", f.Domain, "selector", f.Selector, "state", string(f.State), "was", string(was))
+	}
 	duties := *w.plan.Roster.duties.Load()
-	for _, domain := range slices.Sorted(maps.Keys(duties)) {
+	for _, domain := range w.troubled(duties) {
 		d, last := duties[domain], w.told[domain]
 		switch {
-		case d.Why == "" && last.why == "", d.Why == last.why && now.Sub(last.at) < toldEvery:
+		case d.Why == last.why && now.Sub(last.at) < toldEvery:
 			continue
 		case d.Why == "":
 			delete(w.told, domain)
@@ -67,8 +70,20 @@ func (w *Watch) tell(before ledger, now time.Time) {
 	}
 }
 
+// troubled are the domains that do not sign as listed, or of which that was told.
+func (w *Watch) troubled(duties map[string]*Duty) []string {
+	var domains []string
+	for domain, d := range duties {
+		if _, known := w.told[domain]; known || d.Why != "" {
+			domains = append(domains, domain)
+		}
+	}
+	slices.Sort(domains)
+	return domains
+}
+
 // news is what a new state means for a person.
-func (f Fact) news(was State) (slog.Level, string) {
+func (f Fact) news() (slog.Level, string) {
 	switch f.State {
 	case Active:
 		if f.DNS == NoAnswer {

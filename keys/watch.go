@@ -16,10 +16,17 @@ const (
 	// firstWait is how soon a key that is not as it should be is asked for again;
 	// each time it takes twice as long, up to check_every.
 	firstWait = 5 * time.Second
-	// maxRound bounds how many keys are asked for before what they are decides.
+	// maxRound bounds how many keys are asked for before what they are decides; or
+	// a twentieth of all, if that is more.
 	maxRound = 512
+	// roundRest is how long, for each key, there is between two decisions: to decide
+	// on a hundred thousand keys takes a quarter of a second.
+	roundRest = 50 * time.Microsecond
 	// savedEvery is how long times of use and sight may be in memory only.
 	savedEvery = 5 * time.Minute
+	// savedRest is how long, for each key, the file is left alone after it was
+	// written: one of a hundred thousand keys takes a second to write.
+	savedRest = time.Millisecond
 )
 
 // A Watch knows the life of all keys, from one generation of the configuration to
@@ -107,6 +114,9 @@ func (w *Watch) Preview(p *Plan) {
 // signs, and DNS that does not answer stops nothing.
 func (w *Watch) Begin(ctx context.Context, p *Plan, log *slog.Logger) {
 	w.mu.Lock()
+	if w.plan != nil { // when its keys were last used
+		w.known = w.plan.fill(w.known, w.now())
+	}
 	var fresh []target
 	for _, f := range p.fill(w.known, w.now()) {
 		if f.DNS == NoAnswer && p.asks(f) {
@@ -119,6 +129,7 @@ func (w *Watch) Begin(ctx context.Context, p *Plan, log *slog.Logger) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	before := w.known // fill makes another
+	elsewhere := w.plan == nil || !slices.Equal(w.plan.Servers, p.Servers)
 	w.plan, w.log = p, log
 	if w.trouble != "" {
 		w.log.Warn(w.trouble)
@@ -126,7 +137,7 @@ func (w *Watch) Begin(ctx context.Context, p *Plan, log *slog.Logger) {
 	}
 	w.known = p.fill(w.known, w.now())
 	for ref, t := range w.turns {
-		if t.wait != 0 { // a person may just have mended it
+		if elsewhere || t.wait != 0 { // a person may just have mended it
 			delete(w.turns, ref)
 		}
 	}
@@ -177,8 +188,9 @@ func (w *Watch) due() ([]Server, []target) {
 	defer w.mu.Unlock()
 	now := w.now()
 	var due []target
+	most := max(maxRound, len(w.turns)/20)
 	for ref, t := range w.turns {
-		if len(due) < maxRound && !t.at.After(now) {
+		if len(due) < most && !t.at.After(now) {
 			due = append(due, target{ref, w.known[ref].Fingerprint})
 		}
 	}
@@ -242,12 +254,15 @@ func (w *Watch) pause() time.Duration {
 			next = t.at
 		}
 	}
+	if unsaved := w.saved.Add(w.rest()); unsaved.After(now) && unsaved.Before(next) {
+		next = unsaved
+	}
 	for _, l := range w.plan.Listed {
 		if l.ActiveFrom.After(now) && l.ActiveFrom.Before(next) {
 			next = l.ActiveFrom
 		}
 	}
-	return max(0, next.Sub(now))
+	return max(roundRest*time.Duration(len(w.known)), next.Sub(now))
 }
 
 // forget drops retired keys whose file is gone: nobody wants to hear of them.
@@ -268,12 +283,20 @@ func (c Config) there(ref Ref) bool {
 	})
 }
 
+// rest is how long after the last time the state file is written again.
+func (w *Watch) rest() time.Duration {
+	if w.changed {
+		return savedRest * time.Duration(len(w.known))
+	}
+	return savedEvery
+}
+
 // save writes the state file if there is something to write, and tells of a fault
 // once.
 func (w *Watch) save(last bool) {
 	w.mu.Lock()
 	now := w.now()
-	if !w.changed && !last && now.Sub(w.saved) < savedEvery {
+	if wait := w.rest(); now.Sub(w.saved) < wait && !last {
 		w.mu.Unlock()
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -422,6 +423,48 @@ func TestWithoutRequirementNobodyIsAsked(t *testing.T) {
 			t.Errorf("%d queries", n)
 		}
 	})
+}
+
+func TestOtherServersAreAskedAtOnce(t *testing.T) {
+	play(t, func(s *scene) {
+		s.publish("s1")
+		s.start("s1")
+		s.dns = []*nameserver{{name: "other", records: map[string][]string{}}}
+		s.reload("s1")
+		s.after(time.Second)
+		s.want("with servers that do not have it", "", "s1 missing")
+	})
+}
+
+func TestAReloadLosesNoUse(t *testing.T) {
+	play(t, func(s *scene) {
+		s.publish("s1")
+		s.start("s1")
+		s.after(time.Minute)
+		used := time.Now().Unix()
+		s.want("before", "s1", "s1 active") // marks it as used
+		s.reload("s1")
+		if f := s.w.known[Ref{"example.com", "s1"}]; f.LastUsed.Unix() != used {
+			t.Errorf("last used at %v", f.LastUsed)
+		}
+	})
+}
+
+// A large provider: one decision about all of its domains.
+func BenchmarkFill100000Domains(b *testing.B) {
+	const domains = 100_000
+	p := &Plan{Config: Defaults(), Store: &Store{keys: map[Ref]*Key{}}, Require: true}
+	known := ledger{}
+	for i := range domains {
+		ref := Ref{fmt.Sprintf("d%d.example", i), "s1"}
+		p.Store.keys[ref] = &Key{Domain: ref.Domain, Selector: "s1", Algorithm: RSA, print: "x"}
+		p.Listed = append(p.Listed, Listed{Ref: ref})
+		known[ref] = Fact{Domain: ref.Domain, Selector: "s1", Algorithm: RSA, Fingerprint: "x", DNS: Found, FirstSeen: noon}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		p.fill(known, noon)
+	}
 }
 
 func BenchmarkDuty(b *testing.B) {

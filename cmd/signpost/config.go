@@ -141,14 +141,25 @@ func build(c Config, path string, now func() time.Time, before *generation) (*ge
 		return nil, err
 	}
 	g.plan = &keys.Plan{Config: c.Keys, Store: g.store, Listed: c.Signer.Listed(g.store.Refs()), Require: c.Signer.RequirePublished}
-	for _, s := range dns.Each(g.resolver) {
-		g.plan.Servers = append(g.plan.Servers, s)
+	if before != nil && before.resolver == g.resolver {
+		g.plan.Servers = before.plan.Servers
+	} else {
+		g.plan.Servers = servers(g.resolver)
 	}
 	g.watch.Preview(g.plan)
 	g.signer = signer.New(c.Signer, &g.plan.Roster, now)
 	host, _ := os.Hostname() // the last resort only: an MTA says its name in macro j
 	g.verifier = verifier.New(c.Verifier, g.resolver, host, now)
 	return g, nil
+}
+
+// servers are those behind a source, as keys.Plan takes them.
+func servers(source dns.Source) []keys.Server {
+	var all []keys.Server
+	for _, s := range dns.Each(source) {
+		all = append(all, s)
+	}
+	return all
 }
 
 // openKeys loads the keys that the configuration lists, and those that may have to

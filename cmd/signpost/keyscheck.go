@@ -116,13 +116,10 @@ func (c Config) checkKeys(ctx context.Context, refs []keys.Ref) ([]checkedKey, e
 		return nil, err
 	}
 	defer source.Close()
-	var servers []keys.Server
-	for _, s := range dns.Each(source) {
-		servers = append(servers, s)
-	}
+	all := servers(source)
 	var checked []checkedKey
 	for _, ref := range refs {
-		checked = append(checked, c.checkKey(ctx, servers, ref))
+		checked = append(checked, c.checkKey(ctx, all, ref))
 	}
 	return checked, nil
 }
