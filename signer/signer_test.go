@@ -2,6 +2,7 @@ package signer
 
 import (
 	"context"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -294,5 +295,72 @@ func TestTheConfigurationIsHeldToItsRules(t *testing.T) {
 				t.Errorf("the error is %v, want it to say %q", err, c.want)
 			}
 		})
+	}
+}
+
+// duty begins with what DNS has, and returns the signer.
+func duty(t *testing.T, zone *dns.Zone, yaml string) *Signer {
+	t.Helper()
+	s, store := newSigner(t, yaml)
+	plan := &keys.Plan{Config: keys.Defaults(), Store: store, Listed: s.cfg.Listed(store.Refs()), Require: s.cfg.RequirePublished}
+	for _, server := range dns.Each(zone) {
+		plan.Servers = append(plan.Servers, server)
+	}
+	keys.NewWatch(filepath.Join(t.TempDir(), "none"), time.Now).Begin(t.Context(), plan, slog.New(slog.DiscardHandler))
+	return New(s.cfg, &plan.Roster, s.now)
+}
+
+func TestOnlyPublishedKeysSign(t *testing.T) {
+	const yaml = "domains:\n  - domain: example.com\n    selectors: [ed1, rsa1]\n"
+	absent := dns.NewZone()
+	broken := dns.NewZone()
+	for _, selector := range []string{"ed1", "rsa1"} {
+		broken.Fail(selector+"._domainkey.example.com", "", dns.ServFail)
+	}
+	half := dns.NewZone()
+	half.Fail("ed1._domainkey.example.com", "", dns.ServFail)
+	for _, c := range []struct {
+		name      string
+		zone      *dns.Zone
+		yaml      string
+		selectors string
+		note, why string
+	}{
+		{"none is published", absent, yaml, "", "unsigned",
+			"signer.domains example.com: ed1 does not sign yet: DNS has no key at ed1._domainkey.example.com; publish what signpost keys record example.com ed1 prints; rsa1"},
+		{"none is published, which is not required", absent, "require_published: false\n" + yaml, "ed1,rsa1", "", ""},
+		{"DNS does not answer", broken, yaml, "ed1,rsa1", "", ""},
+		{"DNS does not answer for one, and the other is not there", half, yaml, "ed1", "not_as_listed", "rsa1 does not sign yet: DNS has no key"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out := sign(duty(t, c.zone, c.yaml), message.Envelope{}, header(t, letter))
+			if out.Disposition != message.Accept || noteOf(out, "selectors") != c.selectors || !strings.Contains(noteOf(out, c.note), c.why) {
+				t.Errorf("outcome %+v, want %q to sign, and %s to say %q", out, c.selectors, c.note, c.why)
+			}
+		})
+	}
+}
+
+func TestAKeyForEverybodyIsNotAskedFor(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := keys.Generate(dir, AnyDomain, "any1", keys.Ed25519, 0); err != nil {
+		t.Fatal(err)
+	}
+	cfg := Defaults()
+	cfg.Domains = []Domain{{Domain: AnyDomain, Selectors: []Selector{{Selector: "any1"}}}}
+	kc := keys.Defaults()
+	kc.Dir = dir
+	store, err := keys.Open(kc, cfg.Refs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := &keys.Plan{Config: kc, Store: store, Listed: cfg.Listed(store.Refs()), Require: true}
+	for _, server := range dns.Each(dns.NewZone()) {
+		plan.Servers = append(plan.Servers, server)
+	}
+	keys.NewWatch(kc.StateFile(), time.Now).Begin(t.Context(), plan, slog.New(slog.DiscardHandler))
+	out := sign(New(cfg, &plan.Roster, time.Now), message.Envelope{}, header(t, letter))
+	if noteOf(out, "signed") != "example.com" || noteOf(out, "selectors") != "any1" {
+		t.Errorf("outcome %+v", out)
 	}
 }

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"signpost/internal/config"
@@ -245,36 +243,6 @@ func (c Config) rotate(path string, todo []rotation, dry bool) error {
 		return fmt.Errorf("the new keys are there, but the configuration is as it was: %w", err)
 	}
 	return nil
-}
-
-// replaceFile writes a file anew, whole or not at all, with its owner and mode. It
-// refuses where the file is no longer what it was when it was read.
-func replaceFile(path string, was, text []byte) error {
-	path, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*.yaml")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	if st, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
-		err = f.Chown(int(st.Uid), int(st.Gid))
-	}
-	_, wrote := f.Write(text)
-	if err := errors.Join(err, f.Chmod(info.Mode().Perm()), wrote, f.Sync()); err != nil {
-		return err
-	}
-	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, was) {
-		return fmt.Errorf("%s was changed by somebody else at the same time: run the command again", path)
-	}
-	return os.Rename(f.Name(), path)
 }
 
 func (c Config) printRotation(w io.Writer, path string, todo []rotation, dry bool) {

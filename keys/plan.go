@@ -1,0 +1,88 @@
+package keys
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// Plan is what one generation of the configuration wants of the keys' life.
+type Plan struct {
+	Config Config
+	Store  *Store
+	Listed []Listed
+	// Require says that only keys seen in DNS sign. Otherwise nobody is asked.
+	Require bool
+	// Servers are asked one by one. None: nothing becomes known.
+	Servers []Server
+	// Roster is filled by Watch.
+	Roster Roster
+}
+
+// ledger is what is known, by key.
+type ledger map[Ref]Fact
+
+// members puts together, by domain, the keys that a plan lists, in its order, and
+// behind them those that are only known of. A listed key whose file holds another
+// key than before begins anew.
+func (p *Plan) members(known ledger) map[string][]*candidate {
+	out := make(map[string][]*candidate)
+	listed := make(map[Ref]bool, len(p.Listed))
+	for _, l := range p.Listed {
+		k, ok := p.Store.Lookup(l.Domain, l.Selector)
+		if !ok {
+			continue
+		}
+		ref := Ref{k.Domain, k.Selector}
+		if listed[ref] {
+			continue
+		}
+		listed[ref] = true
+		fact := known[ref]
+		if print := k.Fingerprint(); fact.Fingerprint != print {
+			fact = Fact{Domain: k.Domain, Selector: k.Selector, Algorithm: k.Algorithm, Bits: k.Bits, Fingerprint: print}
+		}
+		out[k.Domain] = append(out[k.Domain], &candidate{listed: true, activeFrom: l.ActiveFrom, fact: fact, key: k})
+	}
+	for _, ref := range slices.SortedFunc(maps.Keys(known), compareRefs) {
+		if listed[ref] {
+			continue
+		}
+		fact, k := known[ref], p.Store.spare(ref)
+		if k != nil && k.Fingerprint() != fact.Fingerprint {
+			k = nil
+		}
+		out[ref.Domain] = append(out[ref.Domain], &candidate{fact: fact, key: k})
+	}
+	return out
+}
+
+// fill writes the roster from what is known at a moment, and returns what is known
+// of the keys from then on.
+func (p *Plan) fill(known ledger, now time.Time) ledger {
+	duties := make(map[string]*Duty)
+	next := make(ledger, len(known))
+	for domain, all := range p.members(known) {
+		duty := dutyOf(all, p.Require, now)
+		if slices.ContainsFunc(all, func(c *candidate) bool { return c.listed }) {
+			duties[domain] = duty
+		}
+		for _, c := range all {
+			if c.key != nil {
+				c.fact.LastUsed = later(c.fact.LastUsed, c.key.lastUsed())
+			}
+			if f := c.fact.advanced(c.place(), now, p.Config.QueueTime); f.State != Forgotten {
+				next[f.ref()] = f
+			}
+		}
+	}
+	p.Roster.duties.Store(&duties)
+	return next
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
