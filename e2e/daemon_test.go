@@ -44,6 +44,7 @@ dns:
 {{- end}}
 keys:
   dir: {{.Dir}}/keys
+  state: {{.Dir}}/state/keys.json
   check_every: {{or .CheckEvery "10m"}}
 signer:
   ours:

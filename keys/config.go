@@ -2,7 +2,6 @@ package keys
 
 import (
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"signpost/internal/config"
@@ -16,22 +15,14 @@ type Config struct {
 	Backend Backend `yaml:"backend"`
 	// InsecureMode is what happens to a key that everybody may read or replace.
 	InsecureMode InsecureMode `yaml:"insecure_mode"`
-	// State is the file with what is known of the keys' life; "" is
-	// state/keys.json beside Dir.
+	// State is the file with what is known of the keys' life. The daemon writes it,
+	// and makes its folder if need be.
 	State string `yaml:"state"`
 	// CheckEvery is how often DNS is asked for each key that is as it should be.
 	CheckEvery time.Duration `yaml:"check_every"`
 	// QueueTime is how long mail that is signed may be on its way, here and
 	// elsewhere: a key's record is needed that long after its last use.
 	QueueTime time.Duration `yaml:"queue_time"`
-}
-
-// StateFile is where the section keeps what is known of the keys' life.
-func (c Config) StateFile() string {
-	if c.State != "" {
-		return c.State
-	}
-	return filepath.Join(filepath.Dir(filepath.Clean(c.Dir)), "state", "keys.json")
 }
 
 // The bounds of the times in the section.
@@ -62,6 +53,7 @@ const (
 func Defaults() Config {
 	return Config{
 		Dir: "/var/lib/signpost/keys", Backend: BackendAuto, InsecureMode: InsecureRefuse,
+		State: "/var/lib/signpost/state/keys.json",
 		// Queues give mail up after five days as a rule (RFC 5321 §4.5.4.1); two more
 		// for readers that verify late.
 		CheckEvery: 10 * time.Minute, QueueTime: 7 * 24 * time.Hour,
@@ -73,6 +65,9 @@ func Defaults() Config {
 func (c Config) Validate(bad func(path, problem string)) {
 	if c.Dir == "" {
 		bad("dir", "a folder is needed: write "+Defaults().Dir+", or take the key out to have it")
+	}
+	if c.State == "" {
+		bad("state", "a file is needed: write "+Defaults().State+", or take the key out to have it")
 	}
 	config.OneOf(bad, "backend", c.Backend, BackendAuto, BackendGo, BackendOpenSSL)
 	if c.Backend == BackendOpenSSL {

@@ -43,6 +43,25 @@ func (r *Roster) Duty(domain string) *Duty {
 	return (*duties)[domain]
 }
 
+// Irregular has the domains whose mail is not signed with just the listed keys, and
+// why, in order.
+func (r *Roster) Irregular() []string {
+	var lines []string
+	if duties := r.duties.Load(); duties != nil {
+		for domain, d := range *duties {
+			switch {
+			case d.Why == "":
+			case len(d.Keys) == 0:
+				lines = append(lines, domain+" goes unsigned: "+d.Why)
+			default:
+				lines = append(lines, domain+": "+d.Why)
+			}
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
 // candidate is one key that may sign for a domain.
 type candidate struct {
 	listed     bool

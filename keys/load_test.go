@@ -207,6 +207,7 @@ func TestConfigValidate(t *testing.T) {
 		want string
 	}{
 		{"the defaults are good", Defaults(), ""},
+		{"no state file", with(func(c *Config) { c.State = "" }), "state: a file is needed: write /var/lib/signpost/state/keys.json, or take the key out to have it"},
 		{"a check each millisecond", with(func(c *Config) { c.CheckEvery = time.Millisecond }), "check_every: 1ms is out of range: write a time from 1s to 24h0m0s, as 10m"},
 		{"no queue time", with(func(c *Config) { c.QueueTime = 0 }), "queue_time: 0s is out of range: write a time from 1m0s to 2160h0m0s, as 168h"},
 		{"backend go", with(func(c *Config) { c.Backend, c.InsecureMode = BackendGo, InsecureWarn }), ""},

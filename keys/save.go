@@ -44,7 +44,7 @@ func (w *Watch) save(last bool) {
 	if last { // what was used since the last round
 		w.known = w.plan.fill(w.known, now)
 	}
-	path, facts := w.plan.Config.StateFile(), w.known.sorted()
+	path, facts := w.plan.Config.State, w.known.sorted()
 	damaged := w.damaged
 	w.changed, w.saved, w.damaged = false, now, false
 	w.mu.Unlock()

@@ -76,7 +76,7 @@ func Survey(cfg Config, listed []Listed, files []Ref) ([]Entry, error) {
 	for _, ref := range files {
 		at(ref)
 	}
-	facts, err := ReadState(cfg.StateFile())
+	facts, err := ReadState(cfg.State)
 	for _, f := range facts {
 		at(f.ref()).Fact = f
 	}

@@ -82,7 +82,7 @@ func (s *scene) logged() string {
 func newScene(t *testing.T, servers int) *scene {
 	dir := t.TempDir()
 	s := &scene{t: t, cfg: Defaults(), keys: map[string]*Key{}, log: &bytes.Buffer{}, end: func() {}}
-	s.cfg.Dir = filepath.Join(dir, "keys")
+	s.cfg.Dir, s.cfg.State = filepath.Join(dir, "keys"), filepath.Join(dir, "state", "keys.json")
 	s.cfg.QueueTime = 24 * time.Hour
 	for i := range servers {
 		s.dns = append(s.dns, &nameserver{name: "server" + string(rune('1'+i)), records: map[string][]string{}})
@@ -113,7 +113,7 @@ func (s *scene) withdraw(selector string) {
 
 // start begins as a new process does: with what is in the state file.
 func (s *scene) start(listed ...string) {
-	s.w = NewWatch(s.cfg.StateFile(), time.Now)
+	s.w = NewWatch(s.cfg.State, time.Now)
 	s.reload(listed...)
 	ctx, cancel := context.WithCancel(s.t.Context())
 	done := make(chan struct{})
@@ -343,7 +343,7 @@ func TestWhatIsKnownSurvivesARestart(t *testing.T) {
 		s.start("s1")
 		s.want("at first", "s1", "s1 active")
 		s.end()
-		facts, err := ReadState(s.cfg.StateFile())
+		facts, err := ReadState(s.cfg.State)
 		if err != nil || len(facts) != 1 || facts[0].State != Active || facts[0].LastUsed.IsZero() || facts[0].LastSeen.IsZero() {
 			t.Fatalf("the state file has %+v, %v", facts, err)
 		}
@@ -351,15 +351,15 @@ func TestWhatIsKnownSurvivesARestart(t *testing.T) {
 		s.want("restarted with another selector", "s1", "s1 retiring, s2 pending")
 		s.end()
 
-		check(t, os.WriteFile(s.cfg.StateFile(), []byte("{"), 0o600))
+		check(t, os.WriteFile(s.cfg.State, []byte("{"), 0o600))
 		s.start("s1", "s2")
 		s.wantLogged("level=WARN", "keys.json: it is damaged")
 		s.want("with a damaged file", "s1", "s1 active, s2 pending")
 		s.end()
-		if _, err := os.Stat(s.cfg.StateFile() + ".damaged"); err != nil {
+		if _, err := os.Stat(s.cfg.State + ".damaged"); err != nil {
 			t.Error(err)
 		}
-		if facts, err := ReadState(s.cfg.StateFile()); err != nil || len(facts) != 2 {
+		if facts, err := ReadState(s.cfg.State); err != nil || len(facts) != 2 {
 			t.Errorf("written anew: %+v, %v", facts, err)
 		}
 	})
@@ -412,7 +412,7 @@ func TestDNSIsAskedAsSeldomAsMayBe(t *testing.T) {
 
 func TestWithoutRequirementNobodyIsAsked(t *testing.T) {
 	play(t, func(s *scene) {
-		s.w = NewWatch(s.cfg.StateFile(), time.Now)
+		s.w = NewWatch(s.cfg.State, time.Now)
 		listed := []Listed{{Ref: Ref{"example.com", "s1"}}}
 		store, err := Open(s.cfg, []Ref{listed[0].Ref})
 		check(t, err)

@@ -49,7 +49,7 @@ func newSigner(t *testing.T, yaml string, extra ...keys.Ref) (*Signer, *keys.Sto
 		t.Fatal(err)
 	}
 	plan := &keys.Plan{Config: kc, Store: store, Listed: cfg.Listed(store.Refs())}
-	keys.NewWatch(kc.StateFile(), func() time.Time { return testTime }).Preview(plan)
+	keys.NewWatch(filepath.Join(dir, "none"), func() time.Time { return testTime }).Preview(plan)
 	return New(cfg, &plan.Roster, func() time.Time { return testTime }), store
 }
 
@@ -358,7 +358,7 @@ func TestAKeyForEverybodyIsNotAskedFor(t *testing.T) {
 	for _, server := range dns.Each(dns.NewZone()) {
 		plan.Servers = append(plan.Servers, server)
 	}
-	keys.NewWatch(kc.StateFile(), time.Now).Begin(t.Context(), plan, slog.New(slog.DiscardHandler))
+	keys.NewWatch(filepath.Join(dir, "none"), time.Now).Begin(t.Context(), plan, slog.New(slog.DiscardHandler))
 	out := sign(New(cfg, &plan.Roster, time.Now), message.Envelope{}, header(t, letter))
 	if noteOf(out, "signed") != "example.com" || noteOf(out, "selectors") != "any1" {
 		t.Errorf("outcome %+v", out)

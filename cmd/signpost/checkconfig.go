@@ -13,7 +13,8 @@ import (
 )
 
 const checkConfigText = `Read a configuration and its keys as serve would, without starting anything.
-Every mistake is one line: file, line, key, what is wrong and what to write.
+Every mistake is one line: file, line, key, what is wrong and what to write. Where
+the daemon knows that a listed key may not sign yet, that is said; it is no mistake.
 
     signpost check-config [FILE]        (default: ` + defaultConfig + `)
 
@@ -27,6 +28,7 @@ type checkReport struct {
 	Valid    bool           `json:"valid"`
 	Problems []checkProblem `json:"problems,omitempty"`
 	Warnings []string       `json:"warnings,omitempty"`
+	Signing  []string       `json:"signing_otherwise,omitempty"` // which listed keys do not sign yet
 	Domains  int            `json:"domains"`
 	Keys     int            `json:"keys"`
 	Mode     string         `json:"mode,omitempty"`
@@ -89,6 +91,14 @@ func checkConfigCommand(args []string, _ io.Reader, stdout, stderr io.Writer) in
 	for _, w := range g.warnings() {
 		fmt.Fprintf(stdout, "warning: %s\n", w)
 	}
+	const most = 20
+	for i, line := range g.plan.Roster.Irregular() {
+		if i == most {
+			fmt.Fprintln(stdout, "and more; signpost keys list has them all")
+			break
+		}
+		fmt.Fprintf(stdout, "as far as is known, %s\n", line)
+	}
 	return exitOK
 }
 
@@ -98,7 +108,7 @@ func checkJSON(stdout io.Writer, path string, g *generation, err error) int {
 		return exitFailure
 	}
 	return printJSON(stdout, checkReport{
-		File: g.path, Valid: true, Warnings: g.warnings(), Domains: len(g.config.Signer.Domains),
+		File: g.path, Valid: true, Warnings: g.warnings(), Signing: g.plan.Roster.Irregular(), Domains: len(g.config.Signer.Domains),
 		Keys: len(g.store.Keys()), Mode: string(g.config.Verifier.Mode),
 	})
 }

@@ -128,7 +128,7 @@ func build(c Config, path string, now func() time.Time, before *generation) (*ge
 	if before != nil {
 		g.watch = before.watch
 	} else {
-		g.watch = keys.NewWatch(c.Keys.StateFile(), time.Now)
+		g.watch = keys.NewWatch(c.Keys.State, time.Now)
 	}
 	var err error
 	if g.store, err = openKeys(c, g.watch); err != nil {

@@ -159,7 +159,7 @@ func prepareDemo(state string, stdout io.Writer) (string, error) {
 		return "", err
 	}
 	config := filepath.Join(state, "signpost.yaml")
-	text := strings.NewReplacer("@LISTEN@", listen, "@ZONE@", zone, "@KEYS@", keyDir).Replace(demoConfig)
+	text := strings.NewReplacer("@LISTEN@", listen, "@ZONE@", zone, "@KEYS@", keyDir, "@STATE@", filepath.Join(state, "state", "keys.json")).Replace(demoConfig)
 	if err := writeOnce(config, text); err != nil {
 		return "", err
 	}

@@ -24,6 +24,7 @@ type house struct {
 const houseYAML = `# Mail of Example Ltd.
 keys:
   dir: DIR/keys         # made by keys generate
+  state: DIR/state/keys.json
 
 dns: {zone_file: DIR/zone}
 signer:
@@ -124,6 +125,8 @@ func TestKeysRotateEditsTheConfigurationInPlace(t *testing.T) {
 	wantParts(t, "the output", r.stdout, "s2025 of example.com is replaced by s"+month+" (rsa-sha256)", "e"+month+"._domainkey.example.com. 3600 IN TXT",
 		"until DNS has it    s2025 and e2025 go on signing", "for 7 days", "signpost keys record --revoke example.com s2025")
 
+	wantParts(t, "check-config", execute(t, "", "check-config", h.config).stdout,
+		"as far as is known, example.com: s"+month+" does not sign yet", "until then e2025 and s2025 go on signing")
 	h.live() // as after a reload
 	list := h.run(exitOK, "list", "example.com").stdout
 	wantParts(t, "the list", list, "s2025 ", "retiring", "pending")

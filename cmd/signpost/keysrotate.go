@@ -100,7 +100,7 @@ func (c Config) rotations(domain string, o rotateOptions, now time.Time) ([]rota
 	if entry.Domain == keys.AnyDomain {
 		return nil, errors.New(`the entry "*" stands for many domains, whose records all have to be published first: make each domain's new key with signpost keys generate, then change the entry by hand`)
 	}
-	facts, err := keys.ReadState(c.Keys.StateFile())
+	facts, err := keys.ReadState(c.Keys.State)
 	if err != nil {
 		return nil, err
 	}
