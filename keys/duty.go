@@ -142,6 +142,7 @@ func (c *candidate) neededAfter(o *candidate) bool {
 // dutyOf puts the slots of one domain together. The candidates are in the order of
 // the configuration, those that it does not list behind.
 func dutyOf(all []*candidate, require bool, now time.Time) *Duty {
+	listed := func(c *candidate) bool { return c.listed }
 	for _, algorithm := range []Algorithm{RSA, Ed25519} {
 		var slot []*candidate
 		for _, c := range all {
@@ -150,11 +151,11 @@ func dutyOf(all []*candidate, require bool, now time.Time) *Duty {
 			}
 		}
 		// An algorithm that is no longer listed has been given up.
-		if slices.ContainsFunc(slot, func(c *candidate) bool { return c.listed }) {
+		if slices.ContainsFunc(slot, listed) {
 			assign(slot, require, now)
 		}
 	}
-	if !slices.ContainsFunc(all, func(c *candidate) bool { return c.signs }) {
+	if slices.ContainsFunc(all, listed) && !slices.ContainsFunc(all, func(c *candidate) bool { return c.signs }) {
 		if last := lastProven(all, require); last != nil {
 			last.signs = true // of another algorithm, rather than nobody
 		}

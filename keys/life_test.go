@@ -201,6 +201,7 @@ func TestEachAlgorithmHasItsOwnTurn(t *testing.T) {
 		{"both wait", "rsa2:absent ed2:absent rsa1:gone,found ed1:gone,found", "rsa1 ed1"},
 		{"one is given up", "rsa2:found rsa1:gone,found ed1:gone,found", "rsa2"},
 		{"one is given up while the other waits", "rsa2:absent rsa1:gone,found ed1:gone,found", "rsa1"},
+		{"a domain that is given up", "rsa1:gone,found ed1:justgone,found", ""},
 		{"another algorithm rather than nobody", "ed1:absent rsa1:gone,found", "rsa1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

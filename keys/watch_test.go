@@ -83,7 +83,7 @@ func newScene(t *testing.T, servers int) *scene {
 	dir := t.TempDir()
 	s := &scene{t: t, cfg: Defaults(), keys: map[string]*Key{}, log: &bytes.Buffer{}, end: func() {}}
 	s.cfg.Dir, s.cfg.State = filepath.Join(dir, "keys"), filepath.Join(dir, "state", "keys.json")
-	s.cfg.QueueTime = 24 * time.Hour
+	s.cfg.QueueTime = 6 * time.Hour
 	for i := range servers {
 		s.dns = append(s.dns, &nameserver{name: "server" + string(rune('1'+i)), records: map[string][]string{}})
 	}
