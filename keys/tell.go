@@ -11,7 +11,7 @@ import (
 const (
 	// toldEvery is how often a domain that does not sign as listed is told of.
 	toldEvery = time.Hour
-	// maxTold bounds the lines of one round.
+	// maxTold bounds the lines of one round: those of news, and those of troubles.
 	maxTold = 50
 )
 
@@ -23,9 +23,9 @@ type told struct {
 
 // tell logs what has changed, and what is not as it should be.
 func (w *Watch) tell(before ledger, now time.Time) {
-	lines := 0
+	lines, most := 0, maxTold
 	line := func(level slog.Level, text string, args ...any) {
-		if lines++; lines <= maxTold {
+		if lines++; lines <= most {
 			w.log.Log(context.Background(), level, text, args...)
 		}
 	}
@@ -41,6 +41,9 @@ func (w *Watch) tell(before ledger, now time.Time) {
 		level, text := f.news()
 		line(level, text, "domain", f.Domain, "selector", f.Selector, "state", string(f.State), "was", string(was))
 	}
+	most += min(lines, maxTold) // what is wrong is not kept back for what is new
+	more := max(0, lines-maxTold)
+	lines -= more
 	duties := *w.plan.Roster.duties.Load()
 	for _, domain := range w.troubled(duties) {
 		d, last := duties[domain], w.told[domain]
@@ -65,8 +68,8 @@ func (w *Watch) tell(before ledger, now time.Time) {
 			delete(w.told, domain)
 		}
 	}
-	if lines > maxTold {
-		w.log.Warn(fmt.Sprintf("%d lines more about keys; signpost keys list has them all", lines-maxTold))
+	if more += max(0, lines-most); more > 0 {
+		w.log.Warn(fmt.Sprintf("%d lines more about keys; signpost keys list has them all", more))
 	}
 }
 

@@ -27,7 +27,7 @@ The states, which the daemon decides and keeps in keys.state:
     retired     nothing under way needs it: publish signpost keys record --revoke, delete its file
     unused      it has a file, and nothing else
 
-signpost keys check asks DNS now.
+The times of sight and use may be some minutes old; signpost keys check asks DNS now.
 
 Example:
 
