@@ -15,6 +15,9 @@ type Plan struct {
 	Require bool
 	// Servers are asked one by one. None: nothing becomes known.
 	Servers []Server
+	// Anew says that the DNS is not the one of the plan before: every key is asked
+	// for at once.
+	Anew bool
 	// Roster is filled by Watch.
 	Roster Roster
 }

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 )
@@ -128,7 +127,6 @@ func (w *Watch) Begin(ctx context.Context, p *Plan, log *slog.Logger) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	before := w.known // fill makes another
-	elsewhere := w.plan == nil || !slices.Equal(w.plan.Servers, p.Servers)
 	w.plan, w.log = p, log
 	if w.trouble != "" {
 		w.log.Warn(w.trouble)
@@ -136,7 +134,7 @@ func (w *Watch) Begin(ctx context.Context, p *Plan, log *slog.Logger) {
 	}
 	w.known = p.fill(w.known, w.now())
 	for ref, t := range w.turns {
-		if elsewhere || t.wait != 0 { // a person may just have mended it
+		if p.Anew || t.wait != 0 { // a person may just have mended it
 			delete(w.turns, ref)
 		}
 	}

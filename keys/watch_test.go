@@ -61,6 +61,7 @@ type scene struct {
 	plan *Plan
 	log  *bytes.Buffer
 	mu   sync.Mutex
+	anew bool
 	end  func()
 }
 
@@ -128,7 +129,7 @@ func (s *scene) start(listed ...string) {
 // reload lists these selectors; one may be NAME@TIME for its active_from.
 func (s *scene) reload(listed ...string) {
 	s.t.Helper()
-	p := &Plan{Config: s.cfg, Require: true}
+	p := &Plan{Config: s.cfg, Require: true, Anew: s.anew}
 	var refs []Ref
 	for _, word := range listed {
 		name, at, _ := strings.Cut(word, "@")
@@ -427,6 +428,7 @@ func TestOtherServersAreAskedAtOnce(t *testing.T) {
 	play(t, func(s *scene) {
 		s.publish("s1")
 		s.start("s1")
+		s.anew = true
 		s.dns = []*nameserver{{name: "other", records: map[string][]string{}}}
 		s.reload("s1")
 		s.after(time.Second)

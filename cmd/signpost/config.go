@@ -141,11 +141,8 @@ func build(c Config, path string, now func() time.Time, before *generation) (*ge
 		return nil, err
 	}
 	g.plan = &keys.Plan{Config: c.Keys, Store: g.store, Listed: c.Signer.Listed(g.store.Refs()), Require: c.Signer.RequirePublished}
-	if before != nil && before.resolver == g.resolver {
-		g.plan.Servers = before.plan.Servers
-	} else {
-		g.plan.Servers = servers(g.resolver)
-	}
+	g.plan.Servers = servers(g.resolver)
+	g.plan.Anew = before != nil && (c.DNS.ZoneFile != "" || !slices.EqualFunc(before.plan.Servers, g.plan.Servers, sameServer))
 	g.watch.Preview(g.plan)
 	g.signer = signer.New(c.Signer, &g.plan.Roster, now)
 	host, _ := os.Hostname() // the last resort only: an MTA says its name in macro j
@@ -161,6 +158,8 @@ func servers(source dns.Source) []keys.Server {
 	}
 	return all
 }
+
+func sameServer(a, b keys.Server) bool { return a.String() == b.String() }
 
 // openKeys loads the keys that the configuration lists, and those that may have to
 // stand in for them.
