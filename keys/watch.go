@@ -107,22 +107,25 @@ func (w *Watch) Preview(p *Plan) {
 	p.fill(w.known, w.now())
 }
 
-// Begin puts a plan in force. It first asks for the listed keys of which nothing
-// is known, until ctx ends at the latest: so that what is new is judged before it
-// signs, and DNS that does not answer stops nothing.
+// Begin puts a plan in force. It first asks for the keys of which nothing is known,
+// and at the start of a process for those that were not asked for lately, until ctx
+// ends at the latest: so that what is new is judged before it signs, and DNS that
+// does not answer stops nothing.
 func (w *Watch) Begin(ctx context.Context, p *Plan, log *slog.Logger) {
 	w.mu.Lock()
-	if w.plan != nil { // when its keys were last used
-		w.known = w.plan.fill(w.known, w.now())
+	start, now := w.plan == nil, w.now()
+	if !start { // when its keys were last used
+		w.known = w.plan.fill(w.known, now)
 	}
-	var fresh []target
-	for _, f := range p.fill(w.known, w.now()) {
-		if f.DNS == NoAnswer && p.asks(f) {
-			fresh = append(fresh, target{f.ref(), f.Fingerprint})
+	var first []target
+	for _, f := range p.fill(w.known, now) {
+		old := start && now.Sub(f.Asked) > 2*p.Config.CheckEvery
+		if (f.DNS == NoAnswer || old) && p.asks(f) {
+			first = append(first, target{f.ref(), f.Fingerprint})
 		}
 	}
 	w.mu.Unlock()
-	observed := ask(ctx, p.Servers, fresh)
+	observed := ask(ctx, p.Servers, first)
 
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -364,6 +364,26 @@ func TestWhatIsKnownSurvivesARestart(t *testing.T) {
 	})
 }
 
+func TestAfterALongPauseDNSIsAskedBeforeAnythingIsSigned(t *testing.T) {
+	play(t, func(s *scene) {
+		s.publish("s1")
+		s.start("s1")
+		s.after(time.Minute)
+		s.end()
+		s.withdraw("s1")
+		asked := s.dns[0].queries()
+		s.w = NewWatch(s.cfg.State, time.Now)
+		s.reload("s1")
+		if n := s.dns[0].queries(); n != asked {
+			t.Errorf("a start right after the end waited for %d queries", n-asked)
+		}
+		time.Sleep(24 * time.Hour)
+		s.w = NewWatch(s.cfg.State, time.Now)
+		s.reload("s1")
+		s.want("started a day later", "", "s1 missing")
+	})
+}
+
 func TestAnotherKeyInTheSameFileBeginsAnew(t *testing.T) {
 	play(t, func(s *scene) {
 		s.publish("s1")
