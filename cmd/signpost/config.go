@@ -79,6 +79,10 @@ func loadConfig(path string) (Config, string, error) {
 		return c, path, err
 	}
 	c.validate(src)
+	// A zone file is off-line work: it need not have our own keys, unless the file says so.
+	if c.DNS.ZoneFile != "" && !src.Has("signer.require_published") {
+		c.Signer.RequirePublished = false
+	}
 	return c, path, src.Err()
 }
 
@@ -195,7 +199,7 @@ func (g *generation) warnings() []string {
 	if len(g.config.Signer.Domains) > 0 && !slices.ContainsFunc(g.config.Signer.Ours.Networks, holdsLoopback) {
 		w = append(w, "signer.ours.networks has no loopback address: mail from programs on this host and bounces is not signed; add 127.0.0.0/8 and ::1/128")
 	}
-	if !g.config.Signer.RequirePublished && len(g.config.Signer.Domains) > 0 {
+	if !g.config.Signer.RequirePublished && len(g.config.Signer.Domains) > 0 && g.config.DNS.ZoneFile == "" {
 		w = append(w, "signer.require_published is false: every selector listed signs at once, whether DNS has its record or not")
 	}
 	if trouble := g.watch.Trouble(); trouble != "" {
@@ -206,6 +210,9 @@ func (g *generation) warnings() []string {
 	}
 	if g.config.DNS.ZoneFile != "" {
 		w = append(w, "dns.zone_file is set: the network's DNS is not asked, every verdict rests on "+g.config.DNS.ZoneFile)
+		if !g.config.Signer.RequirePublished && len(g.config.Signer.Domains) > 0 {
+			w = append(w, "with dns.zone_file, every selector listed signs; signer.require_published: true looks for the keys' records in it")
+		}
 	}
 	return append(w, g.store.Warnings()...)
 }

@@ -28,6 +28,7 @@ keys:
 
 dns: {zone_file: DIR/zone}
 signer:
+  require_published: true
   domains:
     # the main domain
     - domain: example.com      # since 2019

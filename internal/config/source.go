@@ -117,6 +117,17 @@ func oneLine(s string) string {
 	}, s)
 }
 
+// Has reports whether the file itself says something at path.
+func (s *Source) Has(path string) bool {
+	n := s.root
+	for path != "" && n != nil {
+		var key string
+		key, path = cutStep(path)
+		n, _ = step(n, key)
+	}
+	return n != nil
+}
+
 // line finds the line of the path, as far as the file has it.
 func (s *Source) line(path string) int {
 	n, line := s.root, 1

@@ -145,3 +145,21 @@ func TestDistanceCountsSwappedNeighboursOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestHasTellsWhatTheFileSays(t *testing.T) {
+	var v struct {
+		A struct {
+			B []string `yaml:"b"`
+			C string   `yaml:"c"`
+		} `yaml:"a"`
+	}
+	s := Decode("t", []byte("a:\n  b: [x]\n"), &v)
+	for path, want := range map[string]bool{"a": true, "a.b": true, "a.b[0]": true, "a.b[1]": false, "a.c": false, "d": false} {
+		if got := s.Has(path); got != want {
+			t.Errorf("Has(%q) is %v", path, got)
+		}
+	}
+	if Decode("t", nil, &v).Has("a") {
+		t.Error("an empty file has a")
+	}
+}
