@@ -25,20 +25,27 @@ type postfix struct {
 	mx         string // where strangers deliver
 	submission string // where users log in; its daemon name is ORIGINATING
 	sink       *sink
+
+	main, master string // main.cf and master.cf
 }
 
 // longest bounds an instance's life, should the test run die before it.
 const longest = "1200"
 
 // startPostfix starts an instance whose mail passes through the milter, given as
-// in main.cf. What it accepts it relays to a sink.
-func startPostfix(t *testing.T, milter string) *postfix {
+// in main.cf. What it accepts it relays to a sink. Each adjust may change the files
+// before it starts.
+func startPostfix(t *testing.T, milter string, adjust ...func(*postfix)) *postfix {
 	t.Helper()
 	dir := folder(t)
 	p := &postfix{dir: dir, mx: freeAddr(t), submission: freeAddr(t), sink: startSink(t)}
 	p.makeFolders(t)
-	p.configure(t, "etc/main.cf", p.mainCF(milter, startSASL(t)))
-	p.configure(t, "etc/master.cf", p.masterCF())
+	p.main, p.master = p.mainCF(milter, startSASL(t)), p.masterCF()
+	for _, f := range adjust {
+		f(p)
+	}
+	p.configure(t, "etc/main.cf", p.main)
+	p.configure(t, "etc/master.cf", p.master)
 	t.Cleanup(func() { p.stop(t) })
 	daemons := strings.TrimSpace(p.run(t, "postconf", "-c", p.path("etc"), "-h", "daemon_directory"))
 	p.run(t, filepath.Join(daemons, "master"), "-c", p.path("etc"), "-w", "-e", longest)

@@ -1,0 +1,155 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// A given field is as the client sends it, with what is to become of it.
+type given struct {
+	text string // without the CRLF at its end
+	goes bool   // it claims our authserv-id
+}
+
+// spellings are the ways in which one field may be written. %s is the authserv-id,
+// %d tells equal fields apart.
+var spellings = []string{
+	"Authentication-Results: %s; spf=pass smtp.mailfrom=n%d.example",
+	"authentication-results:%s; spf=pass smtp.mailfrom=n%d.example",
+	"AUTHENTICATION-RESULTS:  %s; spf=pass smtp.mailfrom=n%d.example",
+	"Authentication-Results:\t%s;\r\n\tspf=pass\r\n   smtp.mailfrom=n%d.example",
+	"Authentication-Results : %s; spf=pass smtp.mailfrom=n%d.example",
+	"Authentication-results:\r\n %s 1; spf=pass smtp.mailfrom=n%d.example",
+}
+
+// spelled writes field number n, a claim or somebody else's.
+func spelled(n int, goes bool) given {
+	id := "elsewhere.example"
+	if goes {
+		id = authservID
+	}
+	return given{fmt.Sprintf(spellings[n%len(spellings)], id, n), goes}
+}
+
+func stays(text string) given { return given{text: text} }
+
+// headerCase is a header above From, Subject and the rest.
+type headerCase struct {
+	name   string
+	fields []given
+}
+
+// headerCases are changes that MTAs and milters get wrong: any subset of up to five
+// equal fields has to go, beside fields of every shape that have to stay.
+func headerCases() []headerCase {
+	cases := []headerCase{
+		{"nothing to delete", []given{stays("X-Alone: 1")}},
+		{"fields of all shapes stay as they are", []given{
+			stays("X-None:none"), stays("X-One: one"), stays("X-Two:  two"), stays("X-Tab:\ttab"),
+			spelled(0, true),
+			stays("X-Fold: a\r\n b\r\n\tc"), stays("X-Fold-First:\r\n a"), stays("X-Fold-Blanks: a\r\n    b  c"),
+			spelled(1, true),
+			stays("X-Trailing: blanks  "), stays("X-Colon: a:b::c"), stays("X-Long: " + strings.Repeat("long ", 150) + "end"),
+		}},
+		{"equal fields of another name are not counted along", []given{
+			stays("Results: 1"), spelled(1, false), stays("Results: 2"), spelled(1, true),
+			stays("Results: 3"), stays("Authentication-Result: " + authservID + "; none"),
+			stays("X-Authentication-Results: " + authservID + "; none"), spelled(2, true),
+		}},
+		{"equal in every byte, all go", []given{spelled(0, true), spelled(0, true), spelled(0, true)}},
+		{"trace fields above, between and below", []given{
+			stays("Received: from a.example by b.example; Sat, 3 Jan 2026 10:00:00 +0000"), spelled(0, true),
+			stays("Received: from b.example by c.example;\r\n\tSat, 3 Jan 2026 09:00:00 +0000"), spelled(3, false),
+			spelled(4, true), stays("Received: from c.example by d.example; Sat, 3 Jan 2026 08:00:00 +0000"),
+		}},
+	}
+	for _, n := range []int{1, 2, 5} {
+		for mask := range 1 << n {
+			c := headerCase{name: fmt.Sprintf("of %d equal fields those go that have a 1: %0*b", n, n, mask)}
+			for i := range n {
+				c.fields = append(c.fields, spelled(i, mask>>(n-1-i)&1 == 1), stays(fmt.Sprintf("X-Between-%d: %d", i, i)))
+			}
+			cases = append(cases, c)
+		}
+	}
+	return cases
+}
+
+// rest is what stands below the fields of a case.
+func rest(rcpt string) string {
+	return "From: Ann <ann@strict.example>\r\nTo: <" + rcpt + ">\r\nSubject: of headers\r\n" +
+		"Date: Sat, 03 Jan 2026 10:00:00 +0000\r\nMessage-ID: <" + rcpt + ">\r\n\r\nHello.\r\n"
+}
+
+func TestHeaderChangesInBothMTAs(t *testing.T) {
+	wantSendmail(t)
+	verify := "inet:" + freeAddr(t)
+	startDaemon(t, config{Zone: strangersZone(), Listen: []string{"{address: \"" + verify + "\", role: verify}"}})
+	for _, kind := range mtas {
+		t.Run("MIL-005 MIL-008 "+kind.name, func(t *testing.T) {
+			m := kind.start(t, verify)
+			c := dial(t, m.addr, nil)
+			cases, below := headerCases(), map[string]string{}
+			rcpt := func(i int) string { return fmt.Sprintf("header-%d@%s", i, destDomain) }
+			for i, h := range cases {
+				signed := sign(t, rest(rcpt(i)), "strict.example")
+				accepted(t, c.send("ann@strict.example", []string{rcpt(i)}, sent(h.fields)+signed))
+				below[h.name] = stayed(h.fields) + signed
+			}
+			for i, h := range cases {
+				t.Run(h.name, func(t *testing.T) {
+					got := m.sink.wait(t, rcpt(i)).Data
+					if v := verdictsOf(t, got); v["dkim"] != "pass" {
+						t.Errorf("dkim=%s, want pass", v["dkim"])
+					}
+					sameBelow(t, got, []string{"Authentication-Results", "Received"}, below[h.name])
+				})
+			}
+		})
+	}
+}
+
+// sent is the fields as the client sends them, stayed as they have to arrive: both
+// MTAs take blanks before the colon away.
+func sent(fields []given) string {
+	var out strings.Builder
+	for _, f := range fields {
+		out.WriteString(f.text + "\r\n")
+	}
+	return out.String()
+}
+
+func stayed(fields []given) string {
+	var out strings.Builder
+	for _, f := range fields {
+		if !f.goes {
+			out.WriteString(strings.Replace(f.text, " :", ":", 1) + "\r\n")
+		}
+	}
+	return out.String()
+}
+
+// sameBelow holds a delivered message to this text, byte for byte, under fields of
+// these names on top.
+func sameBelow(t *testing.T, msg []byte, top []string, want string) {
+	t.Helper()
+	header, _, _ := bytes.Cut(msg, []byte("\r\n\r\n"))
+	all := fields(header)
+	below := string(msg)
+	for i, name := range top {
+		if i >= len(all) || all[i].name != name {
+			t.Fatalf("field %d is not %s\n%s", i+1, name, head(msg))
+		}
+		below = below[len(all[i].name)+len(":")+len(all[i].value)+len("\r\n"):]
+	}
+	same := 0
+	for same < min(len(below), len(want)) && below[same] == want[same] {
+		same++
+	}
+	if below != want {
+		around := func(s string) string { return s[max(0, same-100):min(len(s), same+100)] }
+		t.Errorf("below %s there is\n…%q…, want\n…%q…", strings.Join(top, " and "), around(below), around(want))
+	}
+}
