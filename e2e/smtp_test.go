@@ -20,6 +20,7 @@ type party struct {
 // A client is one SMTP connection to a Postfix.
 type client struct {
 	t    testing.TB
+	conn net.Conn
 	text *textproto.Conn
 }
 
@@ -37,7 +38,7 @@ func dial(t testing.TB, addr string, who *party) *client {
 	conn, err := net.Dial("tcp", addr)
 	check(t, err)
 	check(t, conn.SetDeadline(time.Now().Add(2*patience)))
-	c := &client{t: t, text: textproto.NewConn(conn)}
+	c := &client{t: t, conn: conn, text: textproto.NewConn(conn)}
 	t.Cleanup(func() { c.text.Close() })
 	c.must(220, "")
 	if who == nil {
