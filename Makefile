@@ -5,7 +5,10 @@ GO ?= go
 FUZZ_SECONDS ?= 10
 FUZZ_TOTAL ?= 600
 
-.PHONY: build install run test test-unit e2e conformance fuzz bench lint clean
+# Messages for the chaos test.
+CHAOS ?= 1000
+
+.PHONY: build install run test test-unit e2e chaos conformance fuzz bench lint clean
 
 # build: the program, one static file: bin/signpost
 build:
@@ -41,6 +44,11 @@ test-unit:
 e2e:
 	sh e2e/install-packages.sh
 	SIGNPOST_E2E=require $(GO) test -count=1 -v ./e2e/
+
+# chaos: mail through Postfix while DNS answers badly and Signpost is reloaded and killed: make chaos CHAOS=5000
+chaos:
+	sh e2e/install-packages.sh
+	SIGNPOST_E2E=require SIGNPOST_CHAOS=$(CHAOS) $(GO) test -count=1 -v -timeout 30m -run '^TestChaos$$' ./e2e/
 
 # conformance: the published suites, as a table: cases, passed, exceptions
 conformance:

@@ -28,6 +28,7 @@ type config struct {
 	OnTemperror  string
 	CheckEvery   string
 	AuthservID   string // default: what the MTA calls itself
+	Timeout      string // of one question to one of Servers
 }
 
 var configText = template.Must(template.New("").Parse(`
@@ -38,7 +39,7 @@ milter:
 dns:
 {{- if .Servers}}
   servers: [{{range .Servers}}"{{.}}"{{end}}]
-  timeout: 30s
+  timeout: {{or .Timeout "30s"}}
 {{- else}}
   zone_file: {{.Dir}}/zone
 {{- end}}
@@ -98,16 +99,17 @@ func startDaemon(t *testing.T, c config) *daemon {
 	return d
 }
 
-// start starts the process and waits until it calls itself ready.
+// start starts the process, also again after its end, and waits until it calls
+// itself ready.
 func (d *daemon) start(t *testing.T) {
 	t.Helper()
 	d.cmd = signpost(t, "serve", "--config", d.path("signpost.yaml"))
 	d.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+d.socket)
 	out, in := io.Pipe()
 	d.cmd.Stdout, d.cmd.Stderr = in, in
-	check(t, d.cmd.Start())
 	cmd, done := d.cmd, make(chan struct{})
 	d.done = done
+	check(t, cmd.Start())
 	go d.follow(out)
 	go func() {
 		cmd.Wait()
@@ -123,6 +125,13 @@ func (d *daemon) restart(t *testing.T) {
 	check(t, d.cmd.Process.Signal(syscall.SIGTERM))
 	d.ended(t)
 	d.start(t)
+}
+
+// kill ends the process without giving it a chance to do anything.
+func (d *daemon) kill(t *testing.T) {
+	t.Helper()
+	check(t, d.cmd.Process.Kill())
+	d.ended(t)
 }
 
 // signpost is a command of the program, run as the daemon's user.
@@ -237,7 +246,7 @@ func (d *daemon) running() bool {
 }
 
 func (d *daemon) close(t *testing.T) {
-	if d.running() {
+	if d.done != nil && d.running() {
 		d.cmd.Process.Signal(syscall.SIGTERM)
 		d.ended(t)
 	}

@@ -21,7 +21,7 @@ type nameserver struct {
 	gate    chan struct{}
 }
 
-// startNameserver answers over UDP and TCP. held may be empty.
+// startNameserver answers for the zone. held may be empty.
 func startNameserver(t *testing.T, zone, held string) *nameserver {
 	t.Helper()
 	n := &nameserver{records: map[string][]dns.RR{}, held: dns.Fqdn(held), gate: make(chan struct{})}
@@ -31,31 +31,31 @@ func startNameserver(t *testing.T, zone, held string) *nameserver {
 		n.records[name] = append(n.records[name], rr)
 	}
 	check(t, parser.Err())
-	udp, tcp := bothPorts(t)
-	n.addr = udp.LocalAddr().String()
-	for _, s := range []*dns.Server{{PacketConn: udp, Handler: n}, {Listener: tcp, Handler: n}} {
-		go s.ActivateAndServe()
-		t.Cleanup(func() { s.Shutdown() })
-	}
+	n.addr = serveDNS(t, n)
 	return n
 }
 
-// bothPorts finds a port that is free for UDP and for TCP.
-func bothPorts(t *testing.T) (net.PacketConn, net.Listener) {
+// serveDNS has the handler answer over UDP and TCP.
+func serveDNS(t *testing.T, handler dns.Handler) (addr string) {
 	t.Helper()
-	var err error
-	for range 20 {
-		var udp net.PacketConn
+	var udp net.PacketConn
+	var tcp net.Listener
+	// A port that is free for one may be in use for the other.
+	until(t, "a port is free for UDP and TCP", func() bool {
+		var err error
 		udp, err = net.ListenPacket("udp", "127.0.0.1:0")
 		check(t, err)
-		var tcp net.Listener
-		if tcp, err = net.Listen("tcp", udp.LocalAddr().String()); err == nil {
-			return udp, tcp
+		addr = udp.LocalAddr().String()
+		if tcp, err = net.Listen("tcp", addr); err != nil {
+			udp.Close()
 		}
-		udp.Close()
+		return err == nil
+	})
+	for _, s := range []*dns.Server{{PacketConn: udp, Handler: handler}, {Listener: tcp, Handler: handler}} {
+		go s.ActivateAndServe()
+		t.Cleanup(func() { s.Shutdown() })
 	}
-	t.Fatal(err)
-	return nil, nil
+	return addr
 }
 
 // release lets the held questions go.

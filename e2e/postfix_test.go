@@ -159,6 +159,13 @@ func (p *postfix) run(t testing.TB, name string, args ...string) string {
 
 func (p *postfix) feed(t testing.TB, input, name string, args ...string) string {
 	t.Helper()
+	said, err := p.command(input, name, args...)
+	check(t, err)
+	return said
+}
+
+// command is feed for any goroutine.
+func (p *postfix) command(input, name string, args ...string) (string, error) {
 	if _, err := exec.LookPath(name); err != nil {
 		name = "/usr/sbin/" + name
 	}
@@ -167,22 +174,30 @@ func (p *postfix) feed(t testing.TB, input, name string, args ...string) string 
 	cmd.Stdin = strings.NewReader(input)
 	// Not CombinedOutput: a daemon that inherits the pipe would keep it open.
 	out, err := os.CreateTemp(p.dir, "out")
-	check(t, err)
+	if err != nil {
+		return "", err
+	}
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
 	err = cmd.Run()
 	text, _ := os.ReadFile(out.Name())
 	if err != nil {
-		t.Fatalf("%s: %v\n%s", cmd, err, text)
+		return "", fmt.Errorf("%s: %w\n%s", cmd, err, text)
 	}
-	return string(text)
+	return string(text), nil
 }
 
 // sendmail submits by sendmail(1). The message's line ends are LF, as that
 // command has them.
 func (p *postfix) sendmail(t testing.TB, from, to, msg string) {
 	t.Helper()
-	p.feed(t, strings.ReplaceAll(msg, "\r\n", "\n"), "sendmail", "-i", "-f", from, to)
+	check(t, p.submit(from, to, msg))
+}
+
+// submit is sendmail for any goroutine.
+func (p *postfix) submit(from, to, msg string) error {
+	_, err := p.command(strings.ReplaceAll(msg, "\r\n", "\n"), "sendmail", "-i", "-f", from, to)
+	return err
 }
 
 // queued lists the queue files in one of Postfix's queues: "hold", "deferred".
