@@ -213,6 +213,7 @@ func TestChaos(t *testing.T) {
 		func() { d.reload(t); reloads++ },
 		func() { d.kill(t); d.start(t); kills++ },
 		func() { moody.mood.Store(int32(honest)) },
+		func() { d.terminate(t); d.start(t) },
 		func() { d.append(t, "nonsense: true\n"); d.reload(t); d.configure(t, c); reloads++ },
 		func() { d.kill(t); d.start(t); kills++ },
 	}

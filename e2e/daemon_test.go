@@ -29,6 +29,7 @@ type config struct {
 	CheckEvery   string
 	AuthservID   string // default: what the MTA calls itself
 	Timeout      string // of one question to one of Servers
+	LogLevel     string
 }
 
 var configText = template.Must(template.New("").Parse(`
@@ -65,7 +66,7 @@ verifier:
   dmarc:
     on_quarantine: {{or .OnQuarantine "tag"}}
   on_temperror: {{or .OnTemperror "accept"}}
-log: {format: text, level: debug}
+log: {format: text, level: {{or .LogLevel "debug"}}}
 `))
 
 // authservID is the name of our verifier in Authentication-Results: Postfix's
@@ -122,9 +123,17 @@ func (d *daemon) start(t *testing.T) {
 // restart ends the process and starts it anew.
 func (d *daemon) restart(t *testing.T) {
 	t.Helper()
-	check(t, d.cmd.Process.Signal(syscall.SIGTERM))
-	d.ended(t)
+	d.terminate(t)
 	d.start(t)
+}
+
+// terminate ends the process as its service manager does: it drains.
+func (d *daemon) terminate(t *testing.T) {
+	t.Helper()
+	check(t, d.cmd.Process.Signal(syscall.SIGTERM))
+	if code := d.ended(t); code != 0 {
+		t.Errorf("signpost ended with exit code %d", code)
+	}
 }
 
 // kill ends the process without giving it a chance to do anything.
