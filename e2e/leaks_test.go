@@ -122,7 +122,7 @@ func TestLeaks(t *testing.T) {
 	want(t)
 	addr := freeAddr(t)
 	d := startDaemon(t, config{
-		Listen: []string{"inet:" + addr}, Zone: ourZone() + strangersZone(), Selectors: []string{"ed"}, LogLevel: "error",
+		Listen: []string{"inet:" + addr}, Zone: ourZone() + strangersZone(), Selectors: []string{"ed"}, AuthservID: authservID, LogLevel: "error",
 	})
 	size := leakSize(t)
 	l := letter{from: "a@strict.example", signed: true, extra: forgeries}
@@ -277,7 +277,7 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 func TestABigMessageCostsNoMoreThanASmallOne(t *testing.T) {
 	want(t)
 	addr := freeAddr(t)
-	d := startDaemon(t, config{Listen: []string{"inet:" + addr}, Zone: ourZone() + strangersZone(), LogLevel: "error"})
+	d := startDaemon(t, config{Listen: []string{"inet:" + addr}, Zone: ourZone() + strangersZone(), AuthservID: authservID, LogLevel: "error"})
 	l := letter{from: "a@strict.example", signed: true}
 	line := strings.Repeat("All work and no play makes Jack a dull boy. ", 22) + "\r\n"
 	send := func(size int) {

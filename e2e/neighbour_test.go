@@ -163,32 +163,31 @@ func TestSignaturesFromBothMTAs(t *testing.T) {
 		}
 		return nil
 	}
-	for _, canon := range []string{"simple/simple", "relaxed/relaxed"} {
-		sign := "inet:" + freeAddr(t)
-		startDaemon(t, config{Listen: []string{sign}, Zone: ourZone(), Canon: canon})
-		for _, kind := range mtas {
-			t.Run(canon+" "+kind.name, func(t *testing.T) {
-				n := startNeighbour(t)
-				m := kind.start(t, "inet:"+n.addr, sign)
-				c := dial(t, m.addr, nil)
-				for i, s := range signedShapes {
-					for j, edit := range []func(*milter.Modifier) error{nil, rewrite} {
-						t.Run(s.name+[]string{"", ", changed by another milter"}[j], func(t *testing.T) {
-							n.next(edit)
-							rcpt := fmt.Sprintf("shape-%d-%d@%s", i, j, destDomain)
-							msg := sent(s.fields) + strings.Replace(rest(rcpt), "ann@strict.example", "alice@"+ourDomain, 1)
-							accepted(t, c.send("alice@"+ourDomain, []string{rcpt}, msg))
-							got := m.sink.wait(t, rcpt).Data
-							signedFor(t, got, 1)
-							if edit == nil {
-								sameBelow(t, got, []string{"DKIM-Signature", "Received"}, msg)
-							} else if !strings.Contains(head(got), "Subject: [checked] of\r\n\theaders") {
-								t.Errorf("the other milter's change is lost:\n%s", head(got))
-							}
-						})
-					}
+	// Simple is the one that sees every octet.
+	sign := "inet:" + freeAddr(t)
+	startDaemon(t, config{Listen: []string{sign}, Zone: ourZone(), Canon: "simple/simple"})
+	for _, kind := range mtas {
+		t.Run(kind.name, func(t *testing.T) {
+			n := startNeighbour(t)
+			m := kind.start(t, "inet:"+n.addr, sign)
+			c := dial(t, m.addr, nil)
+			for i, s := range signedShapes {
+				for j, edit := range []func(*milter.Modifier) error{nil, rewrite} {
+					t.Run(s.name+[]string{"", ", changed by another milter"}[j], func(t *testing.T) {
+						n.next(edit)
+						rcpt := fmt.Sprintf("shape-%d-%d@%s", i, j, destDomain)
+						msg := sent(s.fields) + strings.Replace(rest(rcpt), "ann@strict.example", "alice@"+ourDomain, 1)
+						accepted(t, c.send("alice@"+ourDomain, []string{rcpt}, msg))
+						got := m.sink.wait(t, rcpt).Data
+						signedFor(t, got, 1)
+						if edit == nil {
+							sameBelow(t, got, []string{"DKIM-Signature", "Received"}, msg)
+						} else if !strings.Contains(head(got), "Subject: [checked] of\r\n\theaders") {
+							t.Errorf("the other milter's change is lost:\n%s", head(got))
+						}
+					})
 				}
-			})
-		}
+			}
+		})
 	}
 }
