@@ -49,6 +49,7 @@ DAEMON_OPTIONS(` + "`Name=MTA, Addr=<<.Host>>, Port=<<.Port>>, Family=inet'" + `
 define(` + "`SMART_HOST', `relay:[<<.RelayHost>>]'" + `)dnl
 define(` + "`RELAY_MAILER_ARGS', `TCP $h <<.RelayPort>>'" + `)dnl
 <<range $i, $m := .Milters>>INPUT_MAIL_FILTER(` + "`milter<<$i>>', `S=<<$m>>, F=T, T=C:30s;S:30s;R:30s;E:5m'" + `)dnl
+<<end>><<range .Lines>><<.>>
 <<end>>MAILER(` + "`smtp'" + `)dnl
 `))
 
@@ -79,48 +80,79 @@ func wantSendmail(t *testing.T) {
 }
 
 // startSendmail starts an instance whose mail passes through the milters in turn.
-// They are given as Signpost and Postfix have them. What it accepts it relays to a
-// sink.
-func startSendmail(t *testing.T, milters ...string) *sendmail {
+// They are given as Signpost and Postfix have them, and Sendmail knows them as
+// milter0 and so on. What it accepts it relays to a sink. Further lines go into
+// sendmail.mc.
+func startSendmail(t *testing.T, milters []string, lines ...string) *sendmail {
 	t.Helper()
 	s := &sendmail{dir: folder(t), addr: freeAddr(t), sink: startSink(t), done: make(chan struct{})}
 	check(t, os.Mkdir(s.path("queue"), 0o700))
 	write(t, s.path("switch"), "hosts files\naliases files\n")
-	s.configure(t, milters)
-	s.cmd = exec.Command(filepath.Join(sendmailFolder(), "usr/libexec/sendmail/sendmail"),
-		"-C"+s.path("sendmail.cf"), "-bD", "-Am", "-X", s.path("dialogues"))
+	s.configure(t, milters, lines)
 	var said bytes.Buffer
-	s.cmd.Stdout, s.cmd.Stderr = &said, &said
-	// Its deliveries are processes of their own, and end with it.
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	check(t, s.cmd.Start())
-	go func() {
-		s.cmd.Wait()
-		close(s.done)
-	}()
+	s.cmd, s.done = s.run(t, "", &said, "-C"+s.path("sendmail.cf"), "-bD", "-Am", "-X", s.path("dialogues"))
 	t.Cleanup(func() { s.stop(t, &said) })
 	until(t, "Sendmail accepts connections", func() bool {
 		select {
 		case <-s.done:
 			t.Fatalf("Sendmail ended: %v\n%s", s.cmd.ProcessState, &said)
 		default:
-			s.wake()
+			wake(s.cmd.Process)
 		}
 		return reachable("tcp", s.addr)
 	})
 	return s
 }
 
+// run starts the program. The channel closes when it has ended.
+func (s *sendmail) run(t *testing.T, input string, said *bytes.Buffer, args ...string) (*exec.Cmd, chan struct{}) {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(sendmailFolder(), "usr/libexec/sendmail/sendmail"), args...)
+	cmd.Stdin = strings.NewReader(input)
+	cmd.Stdout, cmd.Stderr = said, said
+	// Its deliveries are processes of their own, and end with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	check(t, cmd.Start())
+	done := make(chan struct{})
+	go func() {
+		cmd.Wait()
+		close(done)
+	}()
+	return cmd, done
+}
+
+// command runs the program to its end.
+func (s *sendmail) command(t *testing.T, input string, args ...string) {
+	t.Helper()
+	var said bytes.Buffer
+	cmd, done := s.run(t, input, &said, args...)
+	until(t, "sendmail "+strings.Join(args, " ")+" ends", func() bool {
+		select {
+		case <-done:
+			return true
+		default:
+			wake(cmd.Process)
+			return false
+		}
+	})
+	if !cmd.ProcessState.Success() {
+		t.Fatalf("%s: %v\n%s", cmd, cmd.ProcessState, &said)
+	}
+}
+
 func (s *sendmail) path(name string) string { return filepath.Join(s.dir, name) }
 
-// configure has m4 write sendmail.cf.
-func (s *sendmail) configure(t *testing.T, milters []string) {
+// configure writes sendmail.cf.
+func (s *sendmail) configure(t *testing.T, milters, lines []string) {
 	t.Helper()
 	var sockets []string
 	for _, m := range milters {
-		// inet:host:port is inet:port@host with Sendmail.
+		// inet:host:port is inet:port@host with Sendmail, and unix:path is local:path.
 		if addr, ok := strings.CutPrefix(m, "inet:"); ok {
 			m = "inet:" + port(addr) + "@" + host(addr)
+		}
+		if path, ok := strings.CutPrefix(m, "unix:"); ok {
+			m = "local:" + path
 		}
 		sockets = append(sockets, m)
 	}
@@ -128,24 +160,30 @@ func (s *sendmail) configure(t *testing.T, milters []string) {
 	check(t, sendmailMC.Execute(&mc, map[string]any{
 		"CF": filepath.Join(sendmailFolder(), "usr/share/sendmail/cf"), "Dir": s.dir, "Domain": ourDomain,
 		"Host": host(s.addr), "Port": port(s.addr),
-		"RelayHost": host(s.sink.addr), "RelayPort": port(s.sink.addr), "Milters": sockets,
+		"RelayHost": host(s.sink.addr), "RelayPort": port(s.sink.addr), "Milters": sockets, "Lines": lines,
 	}))
-	write(t, s.path("sendmail.mc"), mc.String())
-	m4 := exec.Command("m4", s.path("sendmail.mc"))
+	s.compile(t, "sendmail", mc.String())
+}
+
+// compile has m4 make NAME.cf of the text.
+func (s *sendmail) compile(t *testing.T, name, mc string) {
+	t.Helper()
+	write(t, s.path(name+".mc"), mc)
+	m4 := exec.Command("m4", s.path(name+".mc"))
 	var complaints bytes.Buffer
 	m4.Stderr = &complaints
 	cf, err := m4.Output()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", m4, err, &complaints)
 	}
-	write(t, s.path("sendmail.cf"), string(cf))
+	write(t, s.path(name+".cf"), string(cf))
 }
 
 // wake ends the minute that Sendmail sleeps at its start where the host's name has
 // no dot, before it has read its configuration (myhostname). SIGUSR1 is harmless:
 // it logs its state. Before it can take the signal it must not get it.
-func (s *sendmail) wake() {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+func wake(process *os.Process) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", process.Pid))
 	if err != nil {
 		return
 	}
@@ -153,7 +191,7 @@ func (s *sendmail) wake() {
 	mask, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
 	caught, err := strconv.ParseUint(mask, 16, 64)
 	if err == nil && caught&(1<<(syscall.SIGUSR1-1)) != 0 {
-		s.cmd.Process.Signal(syscall.SIGUSR1)
+		process.Signal(syscall.SIGUSR1)
 	}
 }
 
@@ -183,7 +221,7 @@ var mtas = []struct {
 		return mta{p.mx, p.sink}
 	}},
 	{"Sendmail", func(t *testing.T, milters ...string) mta {
-		s := startSendmail(t, milters...)
+		s := startSendmail(t, milters)
 		return mta{s.addr, s.sink}
 	}},
 }
