@@ -31,7 +31,7 @@ install: build
 run: build
 	bin/signpost demo --state ./run
 
-# test: all tests, the end-to-end ones with Debian's Postfix included. As root it
+# test: all tests, the end-to-end ones with Debian's Postfix and Sendmail included. As root it
 # installs the packages these need; what had to be skipped is said at the end.
 test:
 	@sh e2e/install-packages.sh || true

@@ -1,25 +1,25 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"net/smtp"
 	"strings"
 	"testing"
 )
 
-// withFilter has Postfix hand every message to a content filter, which hands it back
-// at a service that knows no milters, as deploy/postfix shows it.
-func withFilter(t *testing.T) func(*postfix) {
-	filter, back := startSink(t), freeAddr(t)
+// startFilter runs a content filter. It passes what change makes of a message on to
+// back.
+func startFilter(t *testing.T, back string, change func([]byte) []byte) (addr string) {
+	t.Helper()
+	filter := startSink(t)
 	done := make(chan struct{})
 	t.Cleanup(func() { close(done) })
 	go func() {
 		for n := 0; ; {
 			all, more := filter.got.all()
 			for ; n < len(all); n++ {
-				d := all[n]
-				filtered := append([]byte("X-Filtered: yes\r\n"), d.Data...)
-				if err := smtp.SendMail(back, nil, d.From, d.To, filtered); err != nil {
+				if err := smtp.SendMail(back, nil, all[n].From, all[n].To, change(all[n].Data)); err != nil {
 					t.Errorf("the content filter could not hand a message back: %v", err)
 				}
 			}
@@ -30,16 +30,34 @@ func withFilter(t *testing.T) func(*postfix) {
 			}
 		}
 	}()
-	return func(p *postfix) {
-		p.main += fmt.Sprintf("content_filter = scan:[%s]:%s\n", host(filter.addr), port(filter.addr))
-		p.master += `scan unix - - n - 4 smtp
+	return filter.addr
+}
+
+// filterService is the service of master.cf that hands mail to content filters.
+const filterService = `scan unix - - n - 4 smtp
   -o disable_mime_output_conversion=yes
-` + back + ` inet n - n - - smtpd
+`
+
+// noMilters are the two ways to have no milter where a filter hands mail back, as
+// deploy/postfix has them.
+var noMilters = []string{
+	"-o receive_override_options=no_milters,no_unknown_recipient_checks,no_header_body_checks,no_address_mappings",
+	"-o smtpd_milters=",
+}
+
+// withFilter has Postfix hand every message to a content filter that adds a field on
+// top, and take it back without milters.
+func withFilter(t *testing.T, without string) func(*postfix) {
+	t.Helper()
+	back := freeAddr(t)
+	filter := startFilter(t, back, func(msg []byte) []byte { return append([]byte("X-Filtered: yes\r\n"), msg...) })
+	return func(p *postfix) {
+		p.main += fmt.Sprintf("content_filter = scan:[%s]:%s\n", host(filter), port(filter))
+		p.master += filterService + back + ` inet n - n - - smtpd
   -o content_filter=
-  -o smtpd_milters=
+  ` + without + `
   -o mynetworks=127.0.0.0/8
-  -o smtpd_authorized_xclient_hosts=
-  -o receive_override_options=no_unknown_recipient_checks
+  -o smtpd_relay_restrictions=permit_mynetworks,reject
 `
 	}
 }
@@ -47,7 +65,12 @@ func withFilter(t *testing.T) func(*postfix) {
 func TestAContentFilterThatHandsBack(t *testing.T) {
 	want(t)
 	d := startDaemon(t, config{Listen: []string{"inet:" + freeAddr(t)}, Zone: ourZone() + strangersZone()})
-	p := startPostfix(t, d.milter(), withFilter(t))
+	for _, without := range noMilters {
+		t.Run(without, func(t *testing.T) { throughFilter(t, startPostfix(t, d.milter(), withFilter(t, without))) })
+	}
+}
+
+func throughFilter(t *testing.T, p *postfix) {
 	const alice = "alice@" + ourDomain
 	filtered := func(t *testing.T, msg []byte) {
 		t.Helper()
@@ -92,4 +115,33 @@ func TestAContentFilterThatHandsBack(t *testing.T) {
 			t.Errorf("signed:\n%s", head(got))
 		}
 	})
+}
+
+// A filter that changes what leaves would break a signature made before it.
+func TestSigningBehindAContentFilter(t *testing.T) {
+	want(t)
+	sign := "inet:" + freeAddr(t)
+	startDaemon(t, config{Listen: []string{"{address: \"" + sign + "\", role: sign}"}, Zone: ourZone()})
+	back := freeAddr(t)
+	filter := startFilter(t, back, func(msg []byte) []byte {
+		return append(bytes.Replace(msg, []byte("Subject: "), []byte("Subject: [scanned] "), 1), "-- \r\nscanned\r\n"...)
+	})
+	p := startPostfix(t, "", func(p *postfix) {
+		p.main += fmt.Sprintf("content_filter = scan:[%s]:%s\n", host(filter), port(filter))
+		p.master += filterService + back + ` inet n - n - - smtpd
+  -o content_filter=
+  -o smtpd_milters=` + sign + `
+  -o mynetworks=127.0.0.0/8
+  -o smtpd_relay_restrictions=permit_mynetworks,reject
+`
+	})
+	const rcpt = "behind@" + destDomain
+	c := dial(t, p.submission, roaming)
+	c.login("alice")
+	accepted(t, c.send("alice@"+ourDomain, []string{rcpt}, ourMail(rcpt, "to be changed")))
+	got := p.sink.wait(t, rcpt).Data
+	if !bytes.Contains(got, []byte("Subject: [scanned] ")) || !bytes.HasSuffix(got, []byte("-- \r\nscanned\r\n")) {
+		t.Errorf("the filter's changes are missing:\n%s", head(got))
+	}
+	signedFor(t, got, 1)
 }
