@@ -153,3 +153,41 @@ func sameBelow(t *testing.T, msg []byte, top []string, want string) {
 		t.Errorf("below %s there is\n…%q…, want\n…%q…", strings.Join(top, " and "), around(below), around(want))
 	}
 }
+
+// hostile are headers made to keep a claim from being found or deleted.
+var hostile = []struct{ name, header string }{
+	{"no header at all", "\r\n"},
+	{"a claim and nothing else", ar + ": " + authservID + "; spf=pass\r\n\r\n"},
+	{"two hundred claims among two hundred others", strings.Repeat(ar+": "+authservID+"; spf=pass\r\n"+ar+": else.example; none\r\n", 200) + "\r\n"},
+	{"a claim after a line that is no field", "X-Good: 1\r\nno field at all\r\n" + ar + ": " + authservID + "; spf=pass\r\n\r\n"},
+	{"a claim after a line of blanks", "X-Good: 1\r\n   \r\n" + ar + ": " + authservID + "; spf=pass\r\n\r\n"},
+	{"a claim after a field without a name", ": nameless\r\n" + ar + ": " + authservID + "; spf=pass\r\n\r\n"},
+	{"a claim after an mbox line", "From a@strict.example Sat Jan  3 10:00:00 2026\r\n" + ar + ": " + authservID + "; spf=pass\r\n\r\n"},
+	{"a claim with a long comment and many folds", ar + ":" + strings.Repeat("\r\n (no result)", 100) + " " + authservID + "; spf=pass\r\n\r\n"},
+	{"a claim with its name quoted", ar + ": \"" + authservID + "\"; spf=pass\r\n\r\n"},
+	{"claims with octets beyond ASCII", ar + ": (\xe9) " + authservID + "; spf=pass\r\n" + ar + ": " + authservID + "; spf=pass (gr\xc3\xbc\xc3\x9fe)\r\n\r\n"},
+	{"an empty field of the name between claims", ar + ": " + authservID + "; none\r\n" + ar + ":\r\n" + ar + ": \r\n" + ar + ": " + authservID + "; none\r\n\r\n"},
+	{"claims below a Return-Path and a Bcc", "Return-Path: <x@y.example>\r\n" + ar + ": " + authservID + "; none\r\nBcc: <c@dest.example>\r\n" +
+		ar + ": " + authservID + "; none\r\n\r\n"},
+	{"resent fields above a claim", "Resent-From: <a@strict.example>\r\nResent-To: <b@dest.example>\r\n" + ar + ": " + authservID + "; none\r\n" +
+		"From: <a@strict.example>\r\n\r\n"},
+}
+
+func TestNoClaimSurvivesInEitherMTA(t *testing.T) {
+	wantSendmail(t)
+	verify := "inet:" + freeAddr(t)
+	startDaemon(t, config{Zone: strangersZone(), Listen: []string{"{address: \"" + verify + "\", role: verify}"}})
+	for _, kind := range mtas {
+		t.Run("ATK-036 "+kind.name, func(t *testing.T) {
+			m := kind.start(t, verify)
+			c := dial(t, m.addr, nil)
+			for i, h := range hostile {
+				t.Run(h.name, func(t *testing.T) {
+					rcpt := fmt.Sprintf("hostile-%d@%s", i, destDomain)
+					accepted(t, c.send("ann@strict.example", []string{rcpt}, h.header+"Hello.\r\n"))
+					verdictsOf(t, m.sink.wait(t, rcpt).Data)
+				})
+			}
+		})
+	}
+}

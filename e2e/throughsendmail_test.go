@@ -65,6 +65,15 @@ func TestSendmailJudges(t *testing.T) {
 			t.Errorf("spf=%s dkim=%s, want pass and none", v["spf"], v["dkim"])
 		}
 	})
+	t.Run("5 MB that nobody signed", func(t *testing.T) {
+		const rcpt = "sm-big@" + destDomain
+		body := strings.Repeat(strings.Repeat("x", 98)+"\r\n", 50_000)
+		accepted(t, c.send("a@loopback.example", []string{rcpt}, letter{from: "a@loopback.example"}.text(t, rcpt)+body))
+		got := s.sink.wait(t, rcpt).Data
+		if v := verdictsOf(t, got); v["dmarc"] != "pass" || !strings.HasSuffix(string(got), body) {
+			t.Errorf("dmarc=%s, %d octets delivered", v["dmarc"], len(got))
+		}
+	})
 	t.Run("MIL-028 quarantine holds the message", func(t *testing.T) {
 		const rcpt = "sm-held@" + destDomain
 		l := letter{from: "a@doubt.example", signed: true, forged: true}
@@ -117,12 +126,29 @@ func TestSendmailSubmits(t *testing.T) {
 			t.Errorf("answered %v, want 451", r)
 		}
 	})
-	startDaemon(t, config{Listen: []string{socket}, Zone: ourZone(), Selectors: []string{"rsa", "ed"}})
+	startDaemon(t, config{Listen: []string{socket}, Zone: ourZone(), Selectors: []string{"rsa", "ed"}, Canon: "simple/simple"})
 	t.Run("from our network, through a unix socket", func(t *testing.T) {
 		const rcpt = "sm-unix@" + destDomain
 		accepted(t, dial(t, s.addr, nil).send(alice, []string{rcpt}, ourMail(rcpt, "by a unix socket")))
 		signedFor(t, s.sink.wait(t, rcpt).Data, 2)
 	})
+	line := strings.Repeat("All work  and no play makes Jack a dull boy. ", 10) + "\r\n"
+	for i, body := range []struct{ name, text string }{
+		{"an empty body", ""},
+		{"a body of empty lines only", "\r\n\r\n\r\n"},
+		{"a body that ends in blanks and empty lines", "a  b\t c \r\n \r\n\t\r\nend\t \r\n\r\n \r\n\r\n\r\n"},
+		{"lines that begin with dots", ".\r\n..\r\n.a\r\n"},
+		{"8-bit text", "Grüße aus Köln\r\n\xa0\xff\r\n"},
+		{"a line of 998 octets", strings.Repeat("x", 998) + "\r\n"},
+		{"5 MB", strings.Repeat(line, 5_000_000/len(line)+1)},
+	} {
+		t.Run(body.name, func(t *testing.T) {
+			rcpt := fmt.Sprintf("sm-body-%d@%s", i, destDomain)
+			header, _, _ := strings.Cut(ourMail(rcpt, body.name), "\r\n\r\n")
+			accepted(t, dial(t, s.addr, nil).send(alice, []string{rcpt}, header+"\r\n\r\n"+body.text))
+			signedFor(t, s.sink.wait(t, rcpt).Data, 2)
+		})
+	}
 	t.Run("by the submission program", func(t *testing.T) {
 		const rcpt = "sm-msp@" + destDomain
 		s.submit(t, alice, rcpt, ourMail(rcpt, "by sendmail(1)"))
