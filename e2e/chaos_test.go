@@ -202,7 +202,7 @@ func TestChaos(t *testing.T) {
 		p.main += "smtpd_client_connection_rate_limit = 0\n"
 	})
 
-	outcomes, settled := make(chan *mailing), make(chan struct{})
+	outcomes, settled := make(chan mailing), make(chan struct{})
 	offers := submitAll(t, p, size, outcomes, settled)
 	kills, reloads := 0, 0
 	trouble := []func(){
@@ -217,31 +217,53 @@ func TestChaos(t *testing.T) {
 		func() { d.append(t, "nonsense: true\n"); d.reload(t); d.configure(t, c); reloads++ },
 		func() { d.kill(t); d.start(t); kills++ },
 	}
-	// Trouble comes by the count of answers, so that it comes among messages.
-	every := max(5, size/100)
-	for answers, next := 0, 0; ; answers++ {
+	stir(t, outcomes, settled, max(5, size/100), trouble)
+	t.Logf("%d messages in %d offers, %d kills, %d reloads, %d DNS questions", size, offers.Load(), kills, reloads, moody.asked.Load())
+	moody.mood.Store(int32(honest))
+	account(t, p, size)
+}
+
+// stir makes the next trouble after every so many answers, until all is settled.
+// Trouble comes by the count of answers, so that it comes among messages.
+func stir(t *testing.T, outcomes <-chan mailing, settled <-chan struct{}, every int, trouble []func()) {
+	t.Helper()
+	for answers, next := 1, 0; ; answers++ {
 		select {
 		case m := <-outcomes:
 			if m.err != nil {
 				t.Errorf("message %d: %v", m.number, m.err)
 			}
 		case <-settled:
-			goto over
+			return
 		}
-		if answers%every == every-1 {
+		if answers%every == 0 {
 			trouble[next%len(trouble)]()
 			next++
 		}
 	}
-over:
-	t.Logf("%d messages in %d offers, %d kills, %d reloads, %d DNS questions", size, offers.Load(), kills, reloads, moody.asked.Load())
-	moody.mood.Store(int32(honest))
+}
+
+func TestReloadsUnderLoadDropNothing(t *testing.T) {
+	want(t)
+	size := chaosSize(t)
+	c := config{Listen: []string{"inet:" + freeAddr(t)}, Zone: chaosZone(size), Mode: "enforce"}
+	d := startDaemon(t, c)
+	p := startPostfix(t, d.milter())
+	outcomes, settled := make(chan mailing), make(chan struct{})
+	offers := submitAll(t, p, size, outcomes, settled)
+	stir(t, outcomes, settled, 3, []func(){
+		func() { d.reload(t) },
+		func() { d.append(t, "nonsense: true\n"); d.reload(t); d.configure(t, c) },
+	})
+	if offers.Load() != int64(size) {
+		t.Errorf("%d messages took %d offers: some were refused for a time", size, offers.Load())
+	}
 	account(t, p, size)
 }
 
 // submitAll offers all messages, several at a time, each until it is settled. Every
 // answer goes to outcomes; settled closes when there is nothing left to offer.
-func submitAll(t *testing.T, p *postfix, size int, outcomes chan<- *mailing, settled chan<- struct{}) *atomic.Int64 {
+func submitAll(t *testing.T, p *postfix, size int, outcomes chan<- mailing, settled chan<- struct{}) *atomic.Int64 {
 	const senders = 8
 	todo := make(chan *mailing, size)
 	var open sync.WaitGroup
@@ -260,7 +282,7 @@ func submitAll(t *testing.T, p *postfix, size int, outcomes chan<- *mailing, set
 				} else {
 					m.last, m.err = m.offer(p.mx)
 				}
-				outcomes <- m
+				outcomes <- *m
 				switch {
 				case m.err == nil && m.last.code/100 == 4:
 					todo <- m

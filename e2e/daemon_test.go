@@ -30,6 +30,7 @@ type config struct {
 	AuthservID   string // default: what the MTA calls itself
 	Timeout      string // of one question to one of Servers
 	LogLevel     string
+	Descriptors  int // that the process may open; 0: as many as this one
 }
 
 var configText = template.Must(template.New("").Parse(`
@@ -78,6 +79,7 @@ type daemon struct {
 	dir     string
 	listen  string
 	socket  string // of its service manager
+	limit   int    // config.Descriptors
 	cmd     *exec.Cmd
 	log     ledger[string]
 	states  ledger[string] // what it told its service manager: READY=1, STOPPING=1
@@ -90,7 +92,7 @@ type daemon struct {
 // ourKeys.
 func startDaemon(t *testing.T, c config) *daemon {
 	t.Helper()
-	d := &daemon{dir: folder(t), listen: c.Listen[0]}
+	d := &daemon{dir: folder(t), listen: c.Listen[0], limit: c.Descriptors}
 	uid, gid := ids(t, "nobody", "postfix")
 	d.keys(t, uid, gid)
 	d.configure(t, c)
@@ -105,6 +107,10 @@ func startDaemon(t *testing.T, c config) *daemon {
 func (d *daemon) start(t *testing.T) {
 	t.Helper()
 	d.cmd = signpost(t, "serve", "--config", d.path("signpost.yaml"))
+	if d.limit > 0 {
+		d.cmd.Args = append([]string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, d.limit)}, d.cmd.Args...)
+		d.cmd.Path = "/bin/sh"
+	}
 	d.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+d.socket)
 	out, in := io.Pipe()
 	d.cmd.Stdout, d.cmd.Stderr = in, in
