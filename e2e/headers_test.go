@@ -191,3 +191,33 @@ func TestNoClaimSurvivesInEitherMTA(t *testing.T) {
 		})
 	}
 }
+
+// What an older version of the protocol does not tell us is which fields have no
+// blank after the colon.
+func TestOlderMilterProtocols(t *testing.T) {
+	want(t)
+	verify, sign := "inet:"+freeAddr(t), "inet:"+freeAddr(t)
+	startDaemon(t, config{Zone: ourZone() + strangersZone(), Canon: "relaxed/relaxed", Listen: []string{
+		"{address: \"" + verify + "\", role: verify}", "{address: \"" + sign + "\", role: sign}",
+	}})
+	for _, version := range []int{2, 3, 4, 6} {
+		t.Run(fmt.Sprint("version ", version), func(t *testing.T) {
+			p := startPostfix(t, verify, func(p *postfix) {
+				p.main += fmt.Sprintf("milter_protocol = %d\n", version)
+				p.master = strings.Replace(p.master, "-o milter_macro_daemon_name", "-o smtpd_milters="+sign+"\n  -o milter_macro_daemon_name", 1)
+			})
+			h := headerCases()[1]
+			const in, out = "old-in@" + destDomain, "old-out@" + destDomain
+			accepted(t, dial(t, p.mx, nil).send("ann@strict.example", []string{in}, sent(h.fields)+rest(in)))
+			got := p.sink.wait(t, in).Data
+			verdictsOf(t, got)
+			sameBelow(t, got, []string{ar, "Received"}, stayed(h.fields)+rest(in))
+
+			msg := sent(signedShapes[1].fields) + strings.Replace(rest(out), "ann@strict.example", "alice@"+ourDomain, 1)
+			accepted(t, dial(t, p.submission, nil).send("alice@"+ourDomain, []string{out}, msg))
+			got = p.sink.wait(t, out).Data
+			signedFor(t, got, 1)
+			sameBelow(t, got, []string{"DKIM-Signature", "Received"}, msg)
+		})
+	}
+}
