@@ -1,0 +1,245 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/textproto"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// strangersDomain is the domain of message number n, if a stranger's or forged. Each
+// has its own, so that no cache answers for the nameserver.
+func strangersDomain(n int) string { return fmt.Sprintf("chaos%d.example", n) }
+
+// chaosZone publishes our keys, and for each of so many domains of strangers what
+// lets their mail pass and forgeries fail.
+func chaosZone(size int) string {
+	var zone strings.Builder
+	zone.WriteString(ourZone())
+	for n := range size {
+		domain := strangersDomain(n)
+		zone.WriteString(txtLine(domain, "v=spf1 ip4:192.0.2.1 -all") + theirKey().line(domain) +
+			txtLine("_dmarc."+domain, "v=DMARC1; p=reject"))
+	}
+	return zone.String()
+}
+
+// kindOfMail is what chaos makes of a message by its number.
+type kindOfMail int
+
+const (
+	ourSubmission kindOfMail = iota // signed, whatever happens
+	ourSendmail                     // by sendmail(1), signed as well
+	genuine                         // a stranger's, with dmarc=pass
+	forgery                         // never delivered
+)
+
+var kindsOfMail = []kindOfMail{
+	ourSubmission, genuine, ourSubmission, forgery, ourSendmail, genuine, ourSubmission, forgery, ourSubmission, genuine,
+}
+
+// a mailing is one message on its way, which its sender offers until it is taken or
+// refused.
+type mailing struct {
+	number int
+	kind   kindOfMail
+	rcpt   string
+	from   string
+	client *party
+	text   string
+	last   reply
+	err    error
+}
+
+// newMailing makes a message. Without XCLIENT all clients are 127.0.0.1.
+func newMailing(t *testing.T, number int, xclient bool) *mailing {
+	m := &mailing{number: number, kind: kindsOfMail[number%len(kindsOfMail)], rcpt: fmt.Sprintf("chaos-%d@%s", number, destDomain)}
+	author := "a@" + strangersDomain(number)
+	claim := ar + ": " + authservID + "; dmarc=pass header.from=" + strangersDomain(number) + "\r\n"
+	switch m.kind {
+	case ourSubmission, ourSendmail:
+		m.client, m.from = colleague, "alice@"+ourDomain
+		m.text = ourMail(m.rcpt, "in chaos")
+	case genuine:
+		l := letter{from: author, signed: true, extra: []string{claim}}
+		m.client, m.from, m.text = other, l.from, l.text(t, m.rcpt)
+		if spf := number%2 == 0; spf && xclient {
+			l.signed = false
+			m.client, m.text = stranger, l.text(t, m.rcpt)
+		}
+	case forgery:
+		l := letter{from: author, signed: true, forged: true, extra: []string{claim}}
+		m.client, m.from, m.text = other, l.from, l.text(t, m.rcpt)
+	}
+	if !xclient {
+		m.client = nil
+	}
+	return m
+}
+
+// offer tries once, on a connection of its own. An error is one after which nobody
+// knows whether the message was taken, which must not be.
+func (m *mailing) offer(addr string) (reply, error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return reply{421, err.Error()}, nil
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(4 * patience))
+	text := textproto.NewConn(conn)
+	type step struct {
+		say  string
+		want int
+	}
+	steps := []step{{"", 220}, {"EHLO client.example", 250}}
+	if m.client != nil {
+		steps = append(steps, step{"XCLIENT NAME=" + m.client.name + " ADDR=" + m.client.addr, 220}, step{"EHLO " + m.client.helo, 250})
+	}
+	for _, step := range append(steps, step{"MAIL FROM:<" + m.from + ">", 250}, step{"RCPT TO:<" + m.rcpt + ">", 250}, step{"DATA", 354}) {
+		if step.say != "" {
+			text.PrintfLine("%s", step.say)
+		}
+		code, said, err := text.ReadResponse(step.want)
+		if err != nil {
+			return reply{max(code, 421), said}, nil
+		}
+	}
+	w := text.DotWriter()
+	w.Write([]byte(m.text))
+	w.Close()
+	code, said, err := text.ReadResponse(0)
+	var refused *textproto.Error
+	if err != nil && !errors.As(err, &refused) {
+		return reply{}, fmt.Errorf("no answer to the message: %w", err)
+	}
+	return reply{code, said}, nil
+}
+
+// stir makes the next trouble after every so many answers, until all is settled.
+// Trouble comes by the count of answers, so that it comes among messages.
+func stir(t *testing.T, outcomes <-chan mailing, settled <-chan struct{}, every int, trouble []func()) {
+	t.Helper()
+	for answers, next := 1, 0; ; answers++ {
+		select {
+		case m := <-outcomes:
+			if m.err != nil {
+				t.Errorf("message %d: %v", m.number, m.err)
+			}
+		case <-settled:
+			return
+		}
+		if answers%every == 0 {
+			trouble[next%len(trouble)]()
+			next++
+		}
+	}
+}
+
+// submitAll offers all messages, several at a time, each until it is settled. Every
+// answer goes to outcomes; settled closes when there is nothing left to offer.
+func submitAll(t *testing.T, mail []*mailing, offer func(*mailing) (reply, error), outcomes chan<- mailing, settled chan<- struct{}) *atomic.Int64 {
+	const senders = 8
+	todo := make(chan *mailing, len(mail))
+	var open sync.WaitGroup
+	open.Add(len(mail))
+	for _, m := range mail {
+		todo <- m
+	}
+	var offers atomic.Int64
+	for range senders {
+		go func() {
+			for m := range todo {
+				offers.Add(1)
+				m.last, m.err = offer(m)
+				outcomes <- *m
+				switch {
+				case m.err == nil && m.last.code/100 == 4:
+					todo <- m
+				default:
+					if m.err == nil && (m.last.code == 250) == (m.kind == forgery) {
+						t.Errorf("message %d was answered %v", m.number, m.last)
+					}
+					open.Done()
+				}
+			}
+		}()
+	}
+	go func() {
+		open.Wait()
+		close(todo)
+		close(settled)
+	}()
+	return &offers
+}
+
+// mailings makes all messages.
+func mailings(t *testing.T, size int, xclient bool) []*mailing {
+	t.Helper()
+	var all []*mailing
+	for n := range size {
+		all = append(all, newMailing(t, n, xclient))
+	}
+	return all
+}
+
+// offer takes a message by the way of its kind.
+func (p *postfix) offer(m *mailing) (reply, error) {
+	if m.kind == ourSendmail {
+		return reply{code: 250}, p.submit(m.from, m.rcpt, m.text)
+	}
+	return m.offer(p.mx)
+}
+
+// emptied waits until nothing is on its way any more.
+func (p *postfix) emptied(t *testing.T) {
+	t.Helper()
+	for _, queue := range []string{"maildrop", "incoming", "active", "deferred", "hold"} {
+		until(t, "the queue "+queue+" is empty", func() bool { return len(p.queued(t, queue)) == 0 })
+	}
+}
+
+// account compares what was submitted with what was delivered.
+func account(t *testing.T, s *sink, mail []*mailing) {
+	t.Helper()
+	for _, m := range mail {
+		if m.kind == forgery {
+			continue
+		}
+		got := s.wait(t, m.rcpt).Data
+		switch m.kind {
+		case ourSubmission, ourSendmail:
+			if said := strings.Join(askMsgauth(t, got), " "); said != "pass" {
+				t.Errorf("message %d of ours has the signatures %q, want one that passes\n%s", m.number, said, head(got))
+			}
+		case genuine:
+			if v := verdictsOf(t, got); v["dmarc"] != "pass" {
+				t.Errorf("message %d, which is genuine, has dmarc=%s\n%s", m.number, v["dmarc"], head(got))
+			}
+		}
+	}
+	times := map[string]int{}
+	all, _ := s.got.all()
+	for _, d := range all {
+		for _, rcpt := range d.To {
+			times[rcpt]++
+		}
+	}
+	for _, m := range mail {
+		wanted := 1
+		if m.kind == forgery {
+			wanted = 0
+		}
+		if times[m.rcpt] != wanted {
+			t.Errorf("message %d was delivered %d times, want %d", m.number, times[m.rcpt], wanted)
+		}
+		delete(times, m.rcpt)
+	}
+	for rcpt := range times {
+		t.Errorf("%s got what nobody submitted", rcpt)
+	}
+}

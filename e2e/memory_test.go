@@ -1,0 +1,131 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+)
+
+// status is a number of /proc/PID/status, in bytes: "VmRSS", and "VmHWM", which is
+// the most it ever was.
+func (d *daemon) status(t *testing.T, key string) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
+	check(t, err)
+	_, rest, _ := strings.Cut(string(text), key+":")
+	line, _, _ := strings.Cut(rest, "\n")
+	n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(line), " kB"))
+	check(t, err)
+	return n * kib
+}
+
+// descriptors counts the process's open files.
+func (d *daemon) descriptors(t *testing.T) int {
+	t.Helper()
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", d.cmd.Process.Pid))
+	check(t, err)
+	return len(open)
+}
+
+// goroutines ends the process with SIGQUIT, at which Go's runtime writes the stack
+// of each goroutine into the log, and returns them.
+func (d *daemon) goroutines(t *testing.T) []string {
+	t.Helper()
+	check(t, d.cmd.Process.Signal(syscall.SIGQUIT))
+	d.ended(t)
+	d.log.wait(t, "the end of the dump", func(line string) bool { return strings.HasPrefix(line, "rflags") || strings.HasPrefix(line, "gs ") })
+	var all []string
+	lines, _ := d.log.all()
+	for i, line := range lines {
+		if strings.HasPrefix(line, "goroutine ") {
+			where := lines[min(i+1, len(lines)-1)]
+			all = append(all, line+" "+where)
+		}
+	}
+	return all
+}
+
+func TestIdleConnectionsCostLittle(t *testing.T) {
+	want(t)
+	addr := freeAddr(t)
+	d := startDaemon(t, config{Listen: []string{"inet:" + addr}, Zone: ourZone(), LogLevel: "error"})
+	const idle, most = 4000, 64 * mib
+	var limit syscall.Rlimit
+	check(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	if limit.Max < idle+200 {
+		t.Skipf("this process may open %d files, the test needs %d", limit.Max, idle+200)
+	}
+	none := d.descriptors(t)
+	for range idle {
+		conn, err := net.Dial("tcp", addr)
+		check(t, err)
+		defer conn.Close()
+		// The length of a packet, which does not come.
+		_, err = conn.Write([]byte{0, 1, 0, 0})
+		check(t, err)
+	}
+	until(t, "all connections are taken", func() bool { return d.descriptors(t) >= none+idle })
+	used := d.status(t, "VmHWM")
+	t.Logf("%d connections, %.1f MiB at most", idle, float64(used)/mib)
+	if used > most {
+		t.Errorf("the process had %d KiB, want %d at most", used/kib, most/kib)
+	}
+}
+
+func TestOutOfDescriptors(t *testing.T) {
+	want(t)
+	addr := freeAddr(t)
+	d := startDaemon(t, config{Listen: []string{"inet:" + addr}, Zone: ourZone(), Descriptors: 20})
+	var idle []net.Conn
+	for range 30 {
+		conn, err := net.Dial("tcp", addr)
+		check(t, err)
+		idle = append(idle, conn)
+	}
+	d.logged(t, "level=ERROR", "accepting", "too many open files", "LimitNOFILE")
+	for _, conn := range idle {
+		conn.Close()
+	}
+	s, err := dialMilter(addr)
+	check(t, err)
+	defer s.Close()
+	msg := ourMail("bob@"+destDomain, "after a drought")
+	check(t, through(s, "127.0.0.1", "alice@"+ourDomain, msg, strings.NewReader("Good morning.\r\n")))
+}
+
+func TestABigMessageCostsNoMoreThanASmallOne(t *testing.T) {
+	want(t)
+	addr := freeAddr(t)
+	d := startDaemon(t, config{Listen: []string{"inet:" + addr}, Zone: ourZone() + strangersZone(), AuthservID: authservID, LogLevel: "error"})
+	l := letter{from: "a@strict.example", signed: true}
+	line := strings.Repeat("All work and no play makes Jack a dull boy. ", 22) + "\r\n"
+	send := func(size int) {
+		t.Helper()
+		s, err := dialMilter(addr)
+		check(t, err)
+		defer s.Close()
+		body := func() io.Reader { return &repeated{text: line, left: size / len(line)} }
+		check(t, through(s, "203.0.113.9", l.from, l.text(t, "bob@"+destDomain), body()))
+		check(t, through(s, "127.0.0.1", "alice@"+ourDomain, ourMail("bob@"+destDomain, "big"), body()))
+	}
+	for range 200 {
+		send(2 * kib)
+	}
+	small := d.status(t, "VmHWM")
+	send(149_000_000)
+	big := d.status(t, "VmHWM")
+	t.Logf("%.1f MiB at most after messages of 2 KiB, %.1f MiB after one of 149 MB", float64(small)/mib, float64(big)/mib)
+	if slack := 4 * mib; big > small+slack {
+		t.Errorf("%d KiB after small messages, %d KiB after a big one", small/kib, big/kib)
+	}
+}
