@@ -29,6 +29,7 @@ type mail struct {
 	wantBody   bool
 	cut        bool // beyond the limit, the body is not handed over any more
 	bytes      int64
+	rcptBytes  int // of the paths that are remembered
 
 	// instead is the outcome of a message that is not for the handler to decide,
 	// and problem says why.
@@ -71,12 +72,19 @@ func (s *session) beginMail(path string, parameters []byte) {
 	}
 }
 
-// addRecipient takes an accepted forward-path.
+// usualPath is how long a path may be, by RFC 5321 §4.5.3.1.3. An MTA may let longer
+// ones pass.
+const usualPath = 256
+
+// addRecipient takes an accepted forward-path. What is remembered of them is bounded
+// in number, and in size to as many paths of the usual length.
 func (s *session) addRecipient(path string) {
 	m := &s.mail
 	m.rcpts++
-	if len(m.env.Recipients) < s.server.config.MaxRecipients {
+	most := s.server.config.MaxRecipients
+	if len(m.env.Recipients) < most && m.rcptBytes+len(path) <= most*usualPath {
 		m.env.Recipients = append(m.env.Recipients, path)
+		m.rcptBytes += len(path)
 	}
 }
 

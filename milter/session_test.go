@@ -347,6 +347,19 @@ func TestRecipientsBeyondTheLimitAreCountedOnly(t *testing.T) {
 	p.log.line(t, "msg=message", "rcpts=3")
 }
 
+func TestLongRecipientsAreRememberedUpToASize(t *testing.T) {
+	h := &handler{}
+	p := dial(t, h, func(c *Config) { c.MaxRecipients = 4 })
+	p.hello()
+	long := strings.Repeat("a", 3*usualPath)
+	p.envelope("a@example.com", long, long, "1@example.net", "2@example.net")
+	p.end()
+	if got := h.last(t).env.Recipients; len(got) != 3 || got[1] != "1@example.net" {
+		t.Errorf("%d recipients are remembered, want the first and the two short ones", len(got))
+	}
+	p.log.line(t, "msg=message", "rcpts=4")
+}
+
 func TestAHandlerThatKeepsTheEnvelopeIsNotDisturbed(t *testing.T) {
 	h := &handler{}
 	p := dial(t, h)
