@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -127,5 +128,41 @@ func TestABigMessageCostsNoMoreThanASmallOne(t *testing.T) {
 	t.Logf("%.1f MiB at most after messages of 2 KiB, %.1f MiB after one of 149 MB", float64(small)/mib, float64(big)/mib)
 	if slack := 4 * mib; big > small+slack {
 		t.Errorf("%d KiB after small messages, %d KiB after a big one", small/kib, big/kib)
+	}
+}
+
+func TestAPeerThatSendsNonsenseCostsLittle(t *testing.T) {
+	want(t)
+	const most = 64 * mib
+	for _, c := range []struct{ name, packet string }{
+		{"recipients", string(packet('R', "<"+strings.Repeat("a", 900*kib)+"@dest.example>\x00"))},
+		{"macros", string(packet('D', "R{rcpt_addr}\x00"+strings.Repeat("a", 900*kib)+"\x00"))},
+		{"HELO", string(packet('H', strings.Repeat("a", 900*kib)+"\x00"))},
+		{"unknown commands", string(packet('U', strings.Repeat("a", 900*kib)+"\x00"))},
+		{"header fields", string(packet('L', "X-Long\x00"+strings.Repeat("a", 900*kib)+"\x00"))},
+		{"pieces of the body", string(packet('B', strings.Repeat("a", 900*kib)))},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			addr := freeAddr(t)
+			d := startDaemon(t, config{Listen: []string{"inet:" + addr}, Zone: ourZone(), AuthservID: authservID, LogLevel: "error"})
+			conn, err := net.Dial("tcp", addr)
+			check(t, err)
+			defer conn.Close()
+			go io.Copy(io.Discard, conn)
+			begin := bytes.Index(conversation, packet('T', ""))
+			_, err = conn.Write(conversation[:begin])
+			check(t, err)
+			for range 300 {
+				if _, err = conn.Write([]byte(c.packet)); err != nil {
+					break // the daemon has had enough
+				}
+			}
+			if used := d.status(t, "VmHWM"); used > most {
+				t.Errorf("the process had %d KiB, want %d at most", used/kib, most/kib)
+			}
+			if !d.running() {
+				t.Fatal("signpost ended")
+			}
+		})
 	}
 }
