@@ -122,6 +122,12 @@ func (s *session) step(command gomilter.Code) (err error) {
 		return s.takeEnd()
 	case gomilter.CodeQuit:
 		return errQuit
+	case gomilter.CodeHeader, gomilter.CodeMacro:
+	default:
+		if s.reader.left > maxCommand {
+			return fmt.Errorf("command %q with %d octets, %d are possible: this is no milter client",
+				byte(command), s.reader.left, maxCommand)
+		}
 	}
 	data, err := s.reader.data()
 	if err != nil {

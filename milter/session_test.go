@@ -2,6 +2,7 @@ package milter
 
 import (
 	"context"
+	"encoding/binary"
 	"net/netip"
 	"strings"
 	"testing"
@@ -345,6 +346,20 @@ func TestRecipientsBeyondTheLimitAreCountedOnly(t *testing.T) {
 		t.Errorf("recipients %q", got)
 	}
 	p.log.line(t, "msg=message", "rcpts=3")
+}
+
+func TestACommandThatNoSMTPLineIsAsLongAsClosesTheConnection(t *testing.T) {
+	for _, command := range "CHMRTU" {
+		t.Run(string(command), func(t *testing.T) {
+			p := dial(t, &handler{})
+			p.hello()
+			packet := binary.BigEndian.AppendUint32(nil, maxCommand+2)
+			packet = append(packet, byte(command))
+			go p.conn.Write(append(packet, strings.Repeat("a", maxCommand+1)...))
+			p.closed()
+			p.log.line(t, "milter connection closed", "problem=", "no milter client")
+		})
+	}
 }
 
 func TestLongRecipientsAreRememberedUpToASize(t *testing.T) {

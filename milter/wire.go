@@ -21,6 +21,10 @@ const (
 	// maxPacket bounds what an MTA may send at once. Pieces of the body have at
 	// most 65535 octets, and Postfix cuts a field at 102400 (header_size_limit).
 	maxPacket = 1 << 20
+	// maxCommand bounds a packet that carries what an SMTP client said in one line.
+	// Postfix cuts such a line at 2048 octets (line_length_limit), Sendmail at 2048,
+	// and at 12288 after AUTH.
+	maxCommand = 16 << 10
 	// maxAnswer is the largest packet that an MTA takes from us
 	// (MilterMaxDataSize in Sendmail; Postfix takes twice as much).
 	maxAnswer = 65535
