@@ -221,3 +221,29 @@ func TestOlderMilterProtocols(t *testing.T) {
 		})
 	}
 }
+
+func TestBothMTAsWriteOurFieldAlike(t *testing.T) {
+	wantSendmail(t)
+	verify := "inet:" + freeAddr(t)
+	startDaemon(t, config{Zone: strangersZone(), Listen: []string{"{address: \"" + verify + "\", role: verify}"}})
+	const rcpt = "alike@" + destDomain
+	// Many signatures make a field of many folds.
+	msg := rest(rcpt)
+	for _, domain := range []string{"strict.example", "good.example", "doubt.example", "dkimtemp.example", "silent.example"} {
+		msg = sign(t, msg, domain)
+	}
+	written := map[string]string{}
+	for _, kind := range mtas {
+		m := kind.start(t, verify)
+		accepted(t, dial(t, m.addr, nil).send("ann@strict.example", []string{rcpt}, msg))
+		got := m.sink.wait(t, rcpt).Data
+		sameBelow(t, got, []string{ar, "Received"}, msg)
+		written[kind.name] = named(got, ar)[0]
+	}
+	if written["Postfix"] != written["Sendmail"] {
+		t.Errorf("Postfix wrote\n%q, Sendmail\n%q", written["Postfix"], written["Sendmail"])
+	}
+	if field := written["Postfix"]; !strings.HasPrefix(field, " "+authservID+";\r\n ") || strings.Count(field, "dkim=") != 5 {
+		t.Errorf("the field is %q", field)
+	}
+}

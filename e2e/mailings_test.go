@@ -43,7 +43,7 @@ var kindsOfMail = []kindOfMail{
 	ourSubmission, genuine, ourSubmission, forgery, ourSendmail, genuine, ourSubmission, forgery, ourSubmission, genuine,
 }
 
-// a mailing is one message on its way, which its sender offers until it is taken or
+// A mailing is one message on its way, which its sender offers until it is taken or
 // refused.
 type mailing struct {
 	number int
