@@ -191,3 +191,44 @@ func TestSignaturesFromBothMTAs(t *testing.T) {
 		})
 	}
 }
+
+// Verify first, sign last, as deploy/postfix has it: the milter between the two
+// breaks neither.
+func TestAMilterThatChangesMailBetweenVerifyAndSign(t *testing.T) {
+	want(t)
+	verify, sign := "inet:"+freeAddr(t), "inet:"+freeAddr(t)
+	startDaemon(t, config{Zone: ourZone() + strangersZone(), Listen: []string{
+		"{address: \"" + verify + "\", role: verify}", "{address: \"" + sign + "\", role: sign}",
+	}})
+	n := startNeighbour(t)
+	n.next(func(m *milter.Modifier) error { return m.ChangeHeader(1, "Subject", "[checked]") })
+	p := startPostfix(t, verify+", inet:"+n.addr, func(p *postfix) {
+		out := "inet:" + n.addr + "," + sign
+		p.main = strings.Replace(p.main, "non_smtpd_milters = "+verify+", inet:"+n.addr, "non_smtpd_milters = "+out, 1)
+		p.master = strings.Replace(p.master, "-o milter_macro_daemon_name", "-o smtpd_milters="+out+"\n  -o milter_macro_daemon_name", 1)
+	})
+	changed := func(t *testing.T, msg []byte) {
+		t.Helper()
+		if got := named(msg, "Subject"); len(got) != 1 || got[0] != " [checked]" {
+			t.Errorf("Subject:%q, want what the other milter wrote", got)
+		}
+	}
+	const in, out, local = "between-in@" + destDomain, "between-out@" + destDomain, "between-local@" + destDomain
+
+	l := letter{from: "a@strict.example", signed: true}
+	accepted(t, dial(t, p.mx, other).send(l.from, []string{in}, l.text(t, in)))
+	got := p.sink.wait(t, in).Data
+	changed(t, got)
+	if v := verdictsOf(t, got); v["dkim"] != "pass" {
+		t.Errorf("dkim=%s, want pass: it was judged before the change", v["dkim"])
+	}
+	c := dial(t, p.submission, roaming)
+	c.login("alice")
+	accepted(t, c.send("alice@"+ourDomain, []string{out}, ourMail(out, "by login")))
+	p.sendmail(t, "alice@"+ourDomain, local, ourMail(local, "by sendmail"))
+	for _, rcpt := range []string{out, local} {
+		got := p.sink.wait(t, rcpt).Data
+		changed(t, got)
+		signedFor(t, got, 1)
+	}
+}
