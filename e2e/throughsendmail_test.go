@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // loopbackZone is strangersZone, and a domain whose mail may come from where all of
@@ -184,4 +185,41 @@ func (s *sendmail) submit(t *testing.T, from, to, msg string) {
 		"define(`RELAY_MAILER_ARGS', `TCP $h <PORT>')dnl\n"+
 		"FEATURE(`msp', `[127.0.0.1]')dnl\n"))
 	s.command(t, strings.ReplaceAll(msg, "\r\n", "\n"), "-C"+s.path("submit.cf"), "-Ac", "-i", "-f", from, to)
+}
+
+// Both MTAs are told that Signpost is still at work while DNS is slow, and wait
+// beyond the time for one answer.
+func TestBothMTAsWaitForSlowDNS(t *testing.T) {
+	wantSendmail(t)
+	const held, patient = "_dmarc.strict.example", 6 * time.Second
+	ns := startNameserver(t, theirKey().line("strict.example")+txtLine(held, "v=DMARC1; p=reject"), held)
+	addr := freeAddr(t)
+	startDaemon(t, config{Servers: []string{ns.addr}, Listen: []string{"{address: \"inet:" + addr + "\", role: verify}"}})
+	p := startPostfix(t, "inet:"+addr, func(p *postfix) {
+		p.main += fmt.Sprintf("milter_content_timeout = %.0fs\nmilter_command_timeout = %.0fs\n", patient.Seconds(), patient.Seconds())
+	})
+	// E is the time for all of it, which PROGRESS does not make longer.
+	s := startSendmail(t, nil, fmt.Sprintf("INPUT_MAIL_FILTER(`signpost', `S=inet:%s@%s, F=T, T=S:%[3]ds;R:%[3]ds;E:5m')dnl",
+		port(addr), host(addr), int(patient.Seconds())))
+	const rcpt = "slow@" + destDomain
+	var waiting []*client
+	for _, to := range []string{p.mx, s.addr} {
+		c := dial(t, to, nil)
+		c.must(250, "MAIL FROM:<a@strict.example>")
+		c.must(250, "RCPT TO:<"+rcpt+">")
+		c.must(354, "DATA")
+		c.put(letter{from: "a@strict.example", signed: true}.text(t, rcpt))
+		waiting = append(waiting, c)
+	}
+	ns.asked.wait(t, "a question for the policy", func(q string) bool { return q == held+". TXT" })
+	<-time.After(patient * 3 / 2)
+	ns.release()
+	for _, c := range waiting {
+		accepted(t, c.say(""))
+	}
+	for _, sink := range []*sink{p.sink, s.sink} {
+		if v := verdictsOf(t, sink.wait(t, rcpt).Data); v["dmarc"] != "pass" {
+			t.Errorf("dmarc=%s, want pass", v["dmarc"])
+		}
+	}
 }
