@@ -12,7 +12,8 @@
 //
 // Nothing of the system's own mail is touched: each MTA has its configuration,
 // queue and log in a folder of its own and listens on ports of its own. Sendmail is
-// not installed but unpacked, for its package excludes Postfix's. Postfix ends by
+// not installed but unpacked, for its package excludes Postfix's, into
+// SIGNPOST_E2E_CACHE or /var/cache/signpost-e2e. Postfix ends by
 // itself if a test run dies. Foreign clients are pretended by Postfix's XCLIENT
 // command, so no packet leaves the loopback interface, but for one: at its start,
 // before it reads its configuration, Sendmail may ask DNS for the host's name.

@@ -55,14 +55,18 @@ var needs = []string{"postfix", "postconf", "sendmail", "postsuper", "opendkim"}
 // want skips the test where it cannot run, or fails it where it must.
 func want(t *testing.T) {
 	t.Helper()
-	lacking := lacking()
-	switch {
-	case lacking == "":
-	case os.Getenv("SIGNPOST_E2E") == "require":
-		t.Fatalf("SIGNPOST_E2E=require, but %s", lacking)
-	default:
-		t.Skip(lacking)
+	if what := lacking(); what != "" {
+		without(t, what)
 	}
+}
+
+// without ends a test that cannot run: skipped, or failed where it must run.
+func without(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("SIGNPOST_E2E") == "require" {
+		t.Fatalf("SIGNPOST_E2E=require, but %s", what)
+	}
+	t.Skip(what)
 }
 
 // wantIPv6 is want for a test that needs the system to know IPv6, as Postfix does.
@@ -73,10 +77,7 @@ func wantIPv6(t *testing.T) {
 		l.Close()
 		return
 	}
-	if os.Getenv("SIGNPOST_E2E") == "require" {
-		t.Fatalf("SIGNPOST_E2E=require, but this system has no IPv6: %v", err)
-	}
-	t.Skip("this system has no IPv6")
+	without(t, "this system has no IPv6: "+err.Error())
 }
 
 // lacking says in one line what keeps the end-to-end tests from running.
