@@ -114,6 +114,11 @@ func (e *everyName) ServeDNS(w dns.ResponseWriter, ask *dns.Msg) {
 			text = "v=DMARC1; p=none"
 		case strings.Contains(name, "._domainkey."):
 			text = e.key
+			for _, k := range ourKeys() {
+				if name == k.at(ourDomain)+"." {
+					text = k.record
+				}
+			}
 		}
 		rr := &dns.TXT{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeTXT, Class: dns.ClassINET}}
 		for part := range slices.Chunk([]byte(text), 255) {
