@@ -21,6 +21,9 @@ type Config struct {
 	// MaxConnections bounds the connections of all listeners together. Further
 	// ones wait in the kernel's queue, for as long as the MTA has patience.
 	MaxConnections int `yaml:"max_connections"`
+	// MaxConnectionsPerPeer bounds those from one address, so that one host does not
+	// take all places. Unix sockets are not counted. Further ones are closed.
+	MaxConnectionsPerPeer int `yaml:"max_connections_per_peer"`
 	// MaxMessageBytes is header and body together, as the MTA hands them over. It is
 	// for mail that is not ours; ours is signed whatever its size.
 	MaxMessageBytes config.Size `yaml:"max_message_bytes"`
@@ -63,9 +66,12 @@ const (
 // Defaults is the section as it is without a file.
 func Defaults() Config {
 	return Config{
-		Listen:          []Listen{{Address: Address{"tcp", "127.0.0.1:8891"}, Role: message.RoleAuto}},
-		SocketMode:      0o660,
-		MaxConnections:  4096,
+		Listen:         []Listen{{Address: Address{"tcp", "127.0.0.1:8891"}, Role: message.RoleAuto}},
+		SocketMode:     0o660,
+		MaxConnections: 4096,
+
+		MaxConnectionsPerPeer: 2048,
+
 		MaxMessageBytes: 150e6,
 		OnTooBig:        TooBigPass,
 		MaxHeaderBytes:  1 << 20,
@@ -109,6 +115,7 @@ func (c Config) validateLimits(bad func(path, problem string)) {
 		low, high int64
 	}{
 		{"max_connections", int64(c.MaxConnections), 1, 1 << 20},
+		{"max_connections_per_peer", int64(c.MaxConnectionsPerPeer), 1, 1 << 20},
 		{"max_header_fields", int64(c.MaxHeaderFields), 50, 100_000},
 		{"max_recipients", int64(c.MaxRecipients), 1, 1 << 20},
 	} {

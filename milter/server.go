@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,7 @@ type Server struct {
 	mu        sync.Mutex
 	listeners []listener
 	sessions  map[*session]struct{}
+	peers     map[netip.Addr]int // connections by address, TCP only
 	stopping  bool
 	accepting sync.WaitGroup
 	serving   sync.WaitGroup
@@ -66,6 +68,7 @@ func NewServer(cfg Config, gen *Generation, log *slog.Logger) *Server {
 		stopped:  make(chan struct{}),
 		places:   make(chan struct{}, cfg.MaxConnections),
 		sessions: map[*session]struct{}{},
+		peers:    map[netip.Addr]int{},
 	}
 	s.running, s.halt = context.WithCancelCause(context.Background())
 	s.generation.Store(gen)
@@ -175,6 +178,12 @@ func (s *Server) start(conn net.Conn, l listener) {
 	if peer := conn.RemoteAddr().String(); peer != "" && peer != "@" {
 		where += " from " + peer
 	}
+	peer := peerAddr(conn)
+	if !s.takePeer(peer) {
+		conn.Close()
+		<-s.places
+		return
+	}
 	session := newSession(s, conn, l.role, where)
 	s.mu.Lock()
 	if s.stopping {
@@ -188,11 +197,38 @@ func (s *Server) start(conn net.Conn, l listener) {
 		defer func() {
 			s.mu.Lock()
 			delete(s.sessions, session)
+			if s.peers[peer]--; s.peers[peer] <= 0 {
+				delete(s.peers, peer)
+			}
 			s.mu.Unlock()
 			<-s.places
 		}()
 		session.run()
 	}()
+}
+
+// peerAddr is the other end's address; invalid for a unix socket, whose mode says
+// who may connect.
+func peerAddr(conn net.Conn) netip.Addr {
+	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// takePeer counts a connection of this peer, unless it has as many as it may.
+func (s *Server) takePeer(peer netip.Addr) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if peer.IsValid() && s.peers[peer] >= s.config.MaxConnectionsPerPeer {
+		if s.once("max_connections_per_peer") {
+			s.log.Warn("a peer has as many milter connections as it may; further ones are closed",
+				"peer", peer.String(), "max_connections_per_peer", s.config.MaxConnectionsPerPeer)
+		}
+		return false
+	}
+	s.peers[peer]++
+	return true
 }
 
 // stopListening closes the listeners, and with them the socket files that we made,

@@ -242,6 +242,48 @@ func TestMaxConnections(t *testing.T) {
 	}
 }
 
+// LIM-011: one peer does not take all places; its place is free again at its end.
+func TestMaxConnectionsPerPeer(t *testing.T) {
+	h, log := &handler{}, &logged{}
+	config := Defaults()
+	config.MaxConnectionsPerPeer = 2
+	s := testServer(config, h, log)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.listeners = []listener{{l, message.RoleAuto}}
+	go s.Serve(context.Background())
+	defer s.Shutdown(context.Background())
+	open := func() net.Conn {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return conn
+	}
+	first := open()
+	open()
+	if _, err := open().Read(make([]byte, 1)); err == nil {
+		t.Error("a third connection is answered")
+	}
+	if !strings.Contains(log.String(), "max_connections_per_peer=2") {
+		t.Errorf("log:\n%s", log)
+	}
+	first.Close()
+	eventually(t, "there is a place again", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.sessions) == 1
+	})
+	fourth := open()
+	fourth.Write(append([]byte{0, 0, 0, 13, 'O'}, offer(6, allActions, allSteps)...))
+	if _, err := fourth.Read(make([]byte, 1)); err != nil {
+		t.Errorf("the next connection is closed: %v", err)
+	}
+}
+
 func TestThousandSessionsAtOnce(t *testing.T) {
 	h := &handler{}
 	s, log := serve(t, h, func(c *Config) { c.MaxConnections = 50 })
