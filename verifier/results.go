@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,6 +42,11 @@ func (t *Verification) outcome(j Judgement) message.Outcome {
 	return out
 }
 
+// forgeable are the fields, beside Authentication-Results, that programs behind us
+// take for the word of this host: our own tag, the result of an SPF checker (RFC
+// 7208 §9.1; we write none), and those that a mail client shows a logo by.
+var forgeable = []string{tagName, "Received-SPF", "BIMI-Location", "BIMI-Indicator", "BIMI-Logo-Preference"}
+
 // Forged returns the indexes of the fields that claim to be ours (RFC 8601 §5), in
 // mail that we judge and in mail that we sign: a login makes nobody's results ours.
 // Only trusted.networks may bring them.
@@ -51,7 +57,7 @@ func (v *Verifier) Forged(env message.Envelope, h message.Header) []int {
 	ids := append([]string{v.authservID(env)}, v.cfg.Trusted.AuthservIDs...)
 	var found []int
 	for i, f := range h {
-		if (authres.IsFieldName(f.Name) && authres.Claims(f.Value, ids)) || f.Is(tagName) {
+		if (authres.IsFieldName(f.Name) && authres.Claims(f.Value, ids)) || slices.ContainsFunc(forgeable, func(name string) bool { return authres.LooksLike(f.Name, name) }) {
 			found = append(found, i)
 		}
 	}
@@ -147,6 +153,9 @@ func dkimResult(o dkim.Outcome, short int) authres.Result {
 		}
 	}
 	add("d", o.Domain)
+	if o.Result == dkim.Pass { // what is not authenticated is not repeated (RFC 8601 §4)
+		add("i", o.AUID)
+	}
 	add("s", o.Selector)
 	add("a", o.Algorithm)
 	add("b", o.B[:min(short, len(o.B))])

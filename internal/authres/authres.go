@@ -72,12 +72,19 @@ type Field struct {
 }
 
 // IsFieldName reports whether a header field's name is ours or could be taken for
-// it by a lax reader: white space or odd octets before, in or behind it.
-func IsFieldName(name string) bool {
+// it by a lax reader.
+func IsFieldName(name string) bool { return LooksLike(name, Name) }
+
+// LooksLike reports whether a header field's name is the wanted one or could be
+// taken for it by a lax reader: white space or odd octets before, in or behind it.
+func LooksLike(name, wanted string) bool {
 	const odd = 16
 	name = strings.TrimRight(name, " \t\r\n") // MTAs drop it before the colon, however much it is
-	if len(name) < len(Name) || len(name) > len(Name)+odd {
+	if len(name) < len(wanted) || len(name) > len(wanted)+odd {
 		return false
+	}
+	if len(name) == len(wanted) {
+		return strings.EqualFold(name, wanted)
 	}
 	kept := make([]byte, 0, len(name))
 	for i := range len(name) {
@@ -85,5 +92,5 @@ func IsFieldName(name string) bool {
 			kept = append(kept, name[i])
 		}
 	}
-	return strings.EqualFold(strings.Trim(string(kept), "-_.\"'>"), Name)
+	return strings.EqualFold(strings.Trim(string(kept), "-_.\"'>"), wanted)
 }

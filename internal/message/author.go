@@ -63,7 +63,7 @@ func (h Header) Author() Author {
 		// RFC 5322 §3.6
 		c.front(fmt.Sprintf("there are %d From fields, one is allowed", c.author.Fields))
 	case c.author.Problem == "" && len(c.author.Addresses) == 0:
-		c.author.Empty = true
+		c.author.Empty = c.group
 		c.problem("the From field has no address")
 	}
 	c.author.Lax = c.lax && c.problems == 1 && len(c.author.Domains) == 1
@@ -75,6 +75,7 @@ type collector struct {
 	author   Author
 	problems int
 	lax      bool // a From field that is malformed and hides nothing
+	group    bool // a From field that is well-formed and has a group
 }
 
 func (c *collector) problem(text string) {
@@ -129,6 +130,7 @@ func (c *collector) from(value string) {
 		c.glean(value)
 		return
 	}
+	c.group = strings.IndexByte(value, ':') >= 0 // quoted or not, with no address it can only be one
 	if p.doubt != "" {
 		c.problem("the From field has " + p.doubt)
 	}
@@ -143,6 +145,10 @@ func (c *collector) from(value string) {
 
 // mailbox takes one address of a From field.
 func (c *collector) mailbox(m mailbox) {
+	if len(c.author.Addresses) >= MaxAuthors { // before the domain, whose conversion has its cost
+		c.problem(fmt.Sprintf("the From field has more than %d addresses", MaxAuthors))
+		return
+	}
 	a := Address{Local: m.local}
 	switch {
 	case m.literal:
@@ -162,10 +168,6 @@ func (c *collector) mailbox(m mailbox) {
 			c.domain(domain)
 		}
 	}
-	if len(c.author.Addresses) >= MaxAuthors {
-		c.problem(fmt.Sprintf("the From field has more than %d addresses", MaxAuthors))
-		return
-	}
 	c.author.Addresses = append(c.author.Addresses, a)
 }
 
@@ -183,9 +185,13 @@ func (c *collector) domain(domain string) {
 }
 
 // glean takes every domain name that follows an "@", wherever it stands: in a
-// field that cannot be parsed nobody knows which of them a reader of mail shows.
+// field that cannot be parsed nobody knows which of them a reader of mail shows. It
+// looks at the first MaxAuthors of them.
 func (c *collector) glean(value string) {
-	for len(c.author.Domains) < MaxAuthorDomains {
+	for range MaxAuthors {
+		if len(c.author.Domains) >= MaxAuthorDomains {
+			return
+		}
 		at := strings.IndexByte(value, '@')
 		if at < 0 {
 			return
