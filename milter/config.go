@@ -70,7 +70,7 @@ func Defaults() Config {
 		SocketMode:     0o660,
 		MaxConnections: 4096,
 
-		MaxConnectionsPerPeer: 2048,
+		MaxConnectionsPerPeer: 4096,
 
 		MaxMessageBytes: 150e6,
 		OnTooBig:        TooBigPass,
