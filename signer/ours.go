@@ -2,7 +2,9 @@ package signer
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
+	"strings"
 
 	"signpost/internal/message"
 )
@@ -11,35 +13,89 @@ import (
 // header field can be written by anybody (VU#244112). why names the rule that
 // decided and what it compared.
 func (s *Signer) Ours(env message.Envelope) (ours bool, why string) {
+	return s.ExplainOurs(env, nil)
+}
+
+// ExplainOurs is Ours, with every rule that was asked in the trace.
+func (s *Signer) ExplainOurs(env message.Envelope, trace *message.Trace) (ours bool, why string) {
+	const listener = "milter.listen role"
 	switch env.Role {
 	case message.RoleSign:
+		trace.Add(listener, "sign", "ours")
 		return true, "the listener's role is sign"
 	case message.RoleVerify:
+		trace.Add(listener, "verify", "not ours")
 		return false, "the listener's role is verify"
 	}
-	if s.cfg.Ours.Authenticated && (env.AuthAuthen != "" || env.AuthType != "") {
+	trace.Add(listener, "auto", "the connection decides")
+
+	loggedIn := env.AuthAuthen != "" || env.AuthType != ""
+	ours = s.cfg.Ours.Authenticated && loggedIn
+	if trace != nil {
+		trace.Add("signer.ours.authenticated", fmt.Sprintf("%t; login %q by %q", s.cfg.Ours.Authenticated, env.AuthAuthen, env.AuthType), oursOrOn(ours))
+	}
+	if ours {
 		return true, "logged in as " + env.AuthAuthen
 	}
-	if env.DaemonName != "" && slices.Contains(s.cfg.Ours.DaemonNames, env.DaemonName) {
+
+	ours = env.DaemonName != "" && slices.Contains(s.cfg.Ours.DaemonNames, env.DaemonName)
+	if trace != nil {
+		trace.Add("signer.ours.daemon_names", fmt.Sprintf("%q; daemon name %q", s.cfg.Ours.DaemonNames, env.DaemonName), oursOrOn(ours))
+	}
+	if ours {
 		return true, "daemon name " + env.DaemonName
 	}
-	for _, n := range s.cfg.Ours.Networks {
-		if n.Contains(env.ClientAddr) {
-			return true, "client " + env.ClientAddr.String() + " in " + n.String()
-		}
+
+	n, ours := containing(s.cfg.Ours.Networks, env.ClientAddr)
+	if trace != nil {
+		trace.Add("signer.ours.networks", joined(s.cfg.Ours.Networks)+"; "+client(env), oursOrOn(ours))
+	}
+	if ours {
+		return true, "client " + env.ClientAddr.String() + " in " + n.String()
 	}
 	return false, s.notOurs(env)
 }
 
-func (s *Signer) notOurs(env message.Envelope) string {
-	client := "client without an address"
-	if env.ClientAddr.IsValid() {
-		client = "client " + env.ClientAddr.String()
+// containing returns the first network that an address is in.
+func containing(networks []netip.Prefix, addr netip.Addr) (netip.Prefix, bool) {
+	for _, n := range networks {
+		if n.Contains(addr) {
+			return n, true
+		}
 	}
+	return netip.Prefix{}, false
+}
+
+func oursOrOn(ours bool) string {
+	if ours {
+		return "ours"
+	}
+	return "no match"
+}
+
+func joined(networks []netip.Prefix) string {
+	if len(networks) == 0 {
+		return "none"
+	}
+	words := make([]string, len(networks))
+	for i, n := range networks {
+		words[i] = n.String()
+	}
+	return strings.Join(words, " ")
+}
+
+func client(env message.Envelope) string {
+	if env.ClientAddr.IsValid() {
+		return "client " + env.ClientAddr.String()
+	}
+	return "client without an address"
+}
+
+func (s *Signer) notOurs(env message.Envelope) string {
 	login := "no login"
 	if env.AuthAuthen != "" {
 		login = fmt.Sprintf("login %q does not count", env.AuthAuthen)
 	}
 	return fmt.Sprintf("%s in none of signer.ours.networks, %s, daemon name %q not in signer.ours.daemon_names",
-		client, login, env.DaemonName)
+		client(env), login, env.DaemonName)
 }

@@ -87,6 +87,7 @@ type Signing struct {
 	job      *dkim.Signing
 	unsigned string // why it is not signed; "" while it is
 	err      error  // our own failure
+	trace    *message.Trace
 }
 
 // Sign begins on one message that is ours. Signing waits for nothing, so the
@@ -95,21 +96,30 @@ func (s *Signer) Sign(_ context.Context, env message.Envelope) *Signing {
 	return &Signing{signer: s, env: env}
 }
 
+// Explain is Sign, with every rule that is asked in the trace.
+func (s *Signer) Explain(env message.Envelope, trace *message.Trace) *Signing {
+	return &Signing{signer: s, env: env, trace: trace}
+}
+
 // Header chooses the keys by the author domain and starts the signatures.
 func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool) {
 	t.env = env
 	author := h.Author()
 	if (author.Problem != "" && !author.Lax) || len(author.Domains) == 0 {
 		t.unsigned = unsignable(author)
+		traceAuthor(t.trace, author, "not signed")
 		return false
 	}
-	c, ok := t.signer.table.choose(author.Domains[0])
+	traceAuthor(t.trace, author, "signed by the rules for "+author.Domains[0])
+	c, ok := t.signer.table.choose(author.Domains[0], t.trace)
 	if !ok {
 		t.unsigned = c.rule
 		return false
 	}
 	t.choice = c
-	if t.job, t.err = dkim.NewSigning(h, t.signer.params(h, c)); t.err != nil {
+	params := t.signer.params(h, c)
+	traceSignatures(t.trace, params, c)
+	if t.job, t.err = dkim.NewSigning(h, params); t.err != nil {
 		return false
 	}
 	return true

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"signpost/internal/message"
 	"signpost/keys"
 )
 
@@ -34,37 +35,45 @@ type choice struct {
 // choose returns the keys for an author domain, most specific entry first: the
 // domain itself, its nearest parent with subdomains, "*". ok is false where
 // none is meant to sign, or none may, and rule says so.
-func (t *table) choose(author string) (c choice, ok bool) {
+func (t *table) choose(author string, trace *message.Trace) (c choice, ok bool) {
 	if e, found := t.exact[author]; found {
-		return t.onDuty(e.sdid, e.sdid, "signer.domains "+author)
+		trace.Add(theTable, author, "its own entry")
+		return t.onDuty(e.sdid, e.sdid, "signer.domains "+author, trace)
 	}
+	trace.Add(theTable, author, "no entry of its own")
 	for name := author; ; {
 		_, parent, more := strings.Cut(name, ".")
 		if !more {
 			break
 		}
-		if e, found := t.exact[parent]; found && e.subdomains {
-			return t.onDuty(e.sdid, e.sdid, "signer.domains "+parent+" with subdomains")
+		e, found := t.exact[parent]
+		trace.Add(theTable, parent, ofParent(found, e))
+		if found && e.subdomains {
+			return t.onDuty(e.sdid, e.sdid, "signer.domains "+parent+" with subdomains", trace)
 		}
 		name = parent
 	}
 	if t.any == nil {
+		trace.Add(theTable+` "*"`, author, "no such entry: not signed")
 		return choice{rule: fmt.Sprintf("author domain %s has no entry in signer.domains; to sign it: signpost keys generate %s SELECTOR, publish the record, add the entry, reload", author, author)}, false
 	}
 	// The domain's own folder of keys, else the folder "*", whose keys sign for
 	// everybody.
 	for _, folder := range []string{author, AnyDomain} {
 		if t.roster.Duty(folder) != nil {
-			return t.onDuty(author, folder, `signer.domains "*"`)
+			trace.Add(theTable+` "*"`, folder, "has a folder of keys")
+			return t.onDuty(author, folder, `signer.domains "*"`, trace)
 		}
 	}
+	trace.Add(theTable+` "*"`, author, "has no key, and there is none for all domains: not signed")
 	return choice{rule: fmt.Sprintf("author domain %s comes under \"*\" in signer.domains, but has no key for selector %s; signpost keys generate %s %s makes one, then publish it and reload",
 		author, t.any.names(), author, t.any.selectors[0].Selector)}, false
 }
 
 // onDuty chooses the keys of a domain that sign at the moment.
-func (t *table) onDuty(sdid, domain, rule string) (c choice, ok bool) {
+func (t *table) onDuty(sdid, domain, rule string, trace *message.Trace) (c choice, ok bool) {
 	d := t.roster.Duty(domain)
+	traceDuty(trace, domain, d)
 	switch {
 	case d == nil:
 		return choice{rule: rule + " has no keys that are loaded; reload"}, false

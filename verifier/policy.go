@@ -38,10 +38,32 @@ func (d Decision) Disposition() message.Disposition {
 	return message.Accept
 }
 
-// decide is the whole policy: the first rule that applies decides.
-func (c Config) decide(v Verdict) Decision {
-	for _, rule := range []func(Config, Verdict) (Decision, bool){byAuthor, byDMARC, byTempError, bySPF} {
-		if d, applies := rule(c, v); applies {
+// policy is the rules in the order in which they are asked. compared says, for a
+// trace, what a rule looks at.
+var policy = []struct {
+	name     string
+	decide   func(Config, Verdict) (Decision, bool)
+	compared func(Config, Verdict) string
+}{
+	{"author", byAuthor, authorCompared},
+	{"verifier.dmarc", byDMARC, dmarcCompared},
+	{"verifier.on_temperror", byTempError, tempErrorCompared},
+	{"verifier.spf.on_fail", bySPF, spfCompared},
+}
+
+// decide is the whole policy: the first rule that applies decides. What was asked
+// goes into the trace.
+func (c Config) decide(v Verdict, trace *message.Trace) Decision {
+	for _, rule := range policy {
+		d, applies := rule.decide(c, v)
+		if trace != nil {
+			result := "does not apply"
+			if applies {
+				result = "applies: " + string(d.Action) + " (" + d.Rule + ")"
+			}
+			trace.Add(rule.name, rule.compared(c, v), result)
+		}
+		if applies {
 			d.Enforced = c.Mode == Enforce
 			return d
 		}

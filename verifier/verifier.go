@@ -73,6 +73,7 @@ type Verification struct {
 	header   message.Header
 	cut      bool   // the body went on and was not read
 	trusted  string // why the message is passed unjudged; "" when it is judged
+	trace    *message.Trace
 
 	pending     sync.WaitGroup // the look-ups under way
 	spf         spf.Outcome
@@ -86,9 +87,18 @@ type Verification struct {
 
 // Verify begins on one message at MAIL FROM. What it starts ends with ctx.
 func (v *Verifier) Verify(ctx context.Context, env message.Envelope) *Verification {
-	t := &Verification{verifier: v, ctx: ctx, env: env}
+	return v.Explain(ctx, env, nil)
+}
+
+// Explain is Verify, with every check and every rule that is asked in the trace,
+// which is complete when Judge or End has returned.
+func (v *Verifier) Explain(ctx context.Context, env message.Envelope, trace *message.Trace) *Verification {
+	t := &Verification{verifier: v, ctx: ctx, env: env, trace: trace}
 	if network, ok := v.trusted(env); ok {
 		t.trusted = "client " + env.ClientAddr.String() + " in verifier.trusted.networks " + network.String()
+	}
+	traceTrust(trace, v.cfg, env, t.trusted)
+	if t.trusted != "" {
 		return t
 	}
 	t.start(func() { t.spf = spf.CheckHost(ctx, v.resolver, t.spfQuery(env)) })
@@ -206,7 +216,8 @@ func (t *Verification) Judge() (Judgement, error) {
 		SPF: t.spf, DKIM: t.signatures(), Cut: t.cut, Author: t.author,
 	}
 	v.DMARC = t.evaluate(v)
-	return Judgement{Verdict: v, Decision: t.verifier.cfg.decide(v)}, nil
+	traceVerdict(t.trace, t.env, v)
+	return Judgement{Verdict: v, Decision: t.verifier.cfg.decide(v, t.trace)}, nil
 }
 
 // signatures are the outcomes as they count: under a key that is marked as a test,

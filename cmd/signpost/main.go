@@ -32,6 +32,7 @@ func commands() []command {
 		{"keys", "make keys and show their DNS records", keysCommand},
 		{"sign", "sign a message file as the daemon would", signCommand},
 		{"verify", "judge a message file as the daemon would", verifyCommand},
+		{"explain", "show how the daemon decides about a message, rule by rule", explainCommand},
 		{"probe", "send a message file through a running milter and show what it would change", probeCommand},
 		{"demo", "see it work: a daemon with its own keys and DNS, and three messages", demoCommand},
 		{"version", "print the version and what this build can do", versionCommand},

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"signpost/internal/message"
+	"signpost/milter"
+)
+
+const explainText = `Show how the daemon decides about a message, rule by rule: the rule, what it compared,
+what came out. Nothing is sent and nothing is changed.
+
+    signpost explain FILE --ip ADDRESS [--helo NAME] [--from ADDRESS] [OPTIONS]
+    signpost explain --outbound FILE [--login NAME] [--ip ADDRESS] [--daemon NAME] [OPTIONS]
+
+The first is for any message: the options say how it came, and the rules say whether
+it is signed or judged. --outbound is for one that should have been signed: where it
+is not ours, the output goes on with what would have become of it if it were. FILE -
+is standard input. The exit code is 0 when there was a decision, whatever it was.
+
+Example:
+
+    signpost explain --outbound mail.eml --login alice --ip 203.0.113.7
+    signpost explain mail.eml --ip 192.0.2.10 --helo mx.example.com --from user@example.com
+`
+
+type explainOptions struct {
+	verifyOptions
+	outbound              bool
+	login, method, daemon string
+	role                  string
+}
+
+// explanation is a decision with how it came about; also the output of --json.
+type explanation struct {
+	Ours        bool              `json:"ours"`
+	OursBecause string            `json:"ours_because"`
+	Assumed     bool              `json:"assumed_ours,omitempty"`
+	Steps       []message.Step    `json:"steps"`
+	Disposition string            `json:"disposition"`
+	Reply       string            `json:"reply,omitempty"`
+	Inserted    []string          `json:"inserted,omitempty"`
+	Notes       map[string]string `json:"notes"`
+
+	order []message.Note
+}
+
+func explainCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var o explainOptions
+	f := flags("explain", explainText, stderr)
+	f.BoolVar(&o.outbound, "outbound", false, "the message should have been signed")
+	f.StringVar(&o.login, "login", "", "the `NAME` the client logged in with (SMTP AUTH)")
+	f.StringVar(&o.method, "auth-type", "", "the SASL `MECHANISM` of the login (default PLAIN with --login)")
+	f.StringVar(&o.daemon, "daemon", "", "the MTA's `NAME` for the service (macro {daemon_name})")
+	f.StringVar(&o.role, "role", "auto", "the `ROLE` of our listener: auto, sign or verify")
+	f.StringVar(&o.ip, "ip", "", "the client's `ADDRESS`")
+	f.StringVar(&o.helo, "helo", "", "the `NAME` in HELO or EHLO")
+	f.StringVar(&o.from, "from", "", "the `ADDRESS` in MAIL FROM; empty or <> is the null sender")
+	f.StringVar(&o.config, "config", "", "configuration `FILE` (default "+defaultConfig+" where it exists)")
+	f.StringVar(&o.zone, "zone", "", "answer DNS from this zone `FILE` instead of the network")
+	f.StringVar(&o.at, "at", "", "decide as of this `TIME`: RFC 3339, or seconds since 1970 (default: now)")
+	f.StringVar(&o.mta, "mta", "", "the MTA's host `NAME`")
+	f.BoolVar(&o.json, "json", false, "print one JSON object")
+	rest, code, stop := parse(f, args, stdout)
+	if stop {
+		return code
+	}
+	if len(rest) != 1 {
+		return wrongUsage(stderr, "explain", "give one message file, or - for standard input")
+	}
+	o.file = rest[0]
+	env, err := o.envelope()
+	if err != nil {
+		return wrongUsage(stderr, "explain", err.Error())
+	}
+	now, err := parseMoment(o.at)
+	if err != nil {
+		return wrongUsage(stderr, "explain", err.Error())
+	}
+	e, err := o.explain(env, now, stdin)
+	if err != nil {
+		return failure(stderr, "explain", err)
+	}
+	if o.json {
+		return printJSON(stdout, e)
+	}
+	e.print(stdout)
+	return exitOK
+}
+
+// envelope is what the options say of the message's way to us.
+func (o explainOptions) envelope() (message.Envelope, error) {
+	env, err := o.verifyOptions.envelope()
+	if err != nil {
+		return env, err
+	}
+	env.AuthAuthen, env.AuthType, env.DaemonName = o.login, o.method, o.daemon
+	if env.AuthAuthen != "" && env.AuthType == "" {
+		env.AuthType = "PLAIN"
+	}
+	env.Role = message.Role(o.role)
+	switch env.Role {
+	case message.RoleAuto, message.RoleSign, message.RoleVerify:
+		return env, nil
+	}
+	return env, fmt.Errorf("--role %q is none: write auto, sign or verify", o.role)
+}
+
+// explain takes the message the whole way that the daemon would take it.
+func (o explainOptions) explain(env message.Envelope, now func() time.Time, stdin io.Reader) (*explanation, error) {
+	c, path, err := loadConfig(o.config)
+	if err != nil {
+		return nil, err
+	}
+	if o.zone != "" {
+		c.DNS.ZoneFile = o.zone
+	}
+	g, err := build(c, path, now, nil)
+	if err != nil {
+		return nil, err
+	}
+	in, err := openMessage(o.file, stdin)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	header, body, err := message.Split(in, message.Limits{})
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", o.file, err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+
+	var trace message.Trace
+	e := &explanation{}
+	e.Ours, e.OursBecause = g.signer.ExplainOurs(env, &trace)
+	e.Assumed = o.outbound && !e.Ours
+	var t milter.Transaction
+	if e.Ours || e.Assumed {
+		t = g.signer.Explain(env, &trace)
+	} else {
+		t = g.verifier.Explain(ctx, env, &trace)
+	}
+	if err := feed(t, env, header, body); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", o.file, err)
+	}
+	e.conclude(t.End(), trace)
+	return e, nil
+}
+
+func (e *explanation) conclude(out message.Outcome, trace message.Trace) {
+	e.Steps, e.Disposition, e.order = trace.Steps, string(out.Disposition), out.Log
+	if out.Reply.Code != 0 {
+		e.Reply = fmt.Sprintf("%d %s %s", out.Reply.Code, out.Reply.Enhanced, out.Reply.Text)
+	}
+	for _, f := range out.Insert {
+		e.Inserted = append(e.Inserted, f.Name+": "+strings.ReplaceAll(f.Value, "\r\n", "\n"))
+	}
+	e.Notes = map[string]string{}
+	for _, n := range out.Log {
+		e.Notes[n.Key] = n.Value
+	}
+}
+
+// print writes the explanation for a person: the rules, and then the conclusion.
+func (e *explanation) print(w io.Writer) {
+	out := bufio.NewWriter(w)
+	defer out.Flush()
+	for i, s := range e.Steps {
+		fmt.Fprintf(out, "%2d  %s\n      compared  %s\n      result    %s\n", i+1, s.Rule, printable(s.Compared), printable(s.Result))
+	}
+	fmt.Fprintln(out)
+	switch {
+	case e.Assumed:
+		fmt.Fprintf(out, "NOT OURS, and so not signed but judged: %s.\nTo make it ours: log the client in, or put its network into signer.ours.networks or its service into signer.ours.daemon_names.\nIf it were ours:\n",
+			printable(e.OursBecause))
+	case e.Ours:
+		fmt.Fprintf(out, "ours: %s\n", printable(e.OursBecause))
+	default:
+		fmt.Fprintf(out, "not ours, judged: %s\n", printable(e.OursBecause))
+	}
+	fmt.Fprintf(out, "disposition: %s\n", e.Disposition)
+	if e.Reply != "" {
+		fmt.Fprintf(out, "reply: %s\n", printable(e.Reply))
+	}
+	for _, n := range e.order {
+		fmt.Fprintf(out, "%s: %s\n", n.Key, printable(n.Value))
+	}
+}

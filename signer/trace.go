@@ -1,0 +1,73 @@
+package signer
+
+import (
+	"fmt"
+	"strings"
+
+	"signpost/internal/dkim"
+	"signpost/internal/message"
+	"signpost/keys"
+)
+
+// theTable is the rule that finds the entry for an author domain.
+const theTable = "signer.domains"
+
+// traceAuthor tells what was read out of the From field.
+func traceAuthor(trace *message.Trace, a message.Author, result string) {
+	if trace == nil {
+		return
+	}
+	var addresses []string
+	for _, one := range a.Addresses {
+		addresses = append(addresses, one.Local+"@"+one.Domain)
+	}
+	compared := fmt.Sprintf("%d From fields, addresses %q, domains %q", a.Fields, addresses, a.Domains)
+	if a.Problem != "" {
+		result = a.Problem + ": " + result
+	}
+	trace.Add("author domain", compared, result)
+}
+
+func ofParent(found bool, e entry) string {
+	switch {
+	case !found:
+		return "no entry"
+	case !e.subdomains:
+		return "an entry, but without subdomains: true"
+	}
+	return "an entry with subdomains: true"
+}
+
+// traceDuty tells which keys of a domain sign at the moment.
+func traceDuty(trace *message.Trace, domain string, d *keys.Duty) {
+	if trace == nil {
+		return
+	}
+	compared, result := "the keys of "+domain, "none is loaded: not signed"
+	if d != nil {
+		var names []string
+		for _, k := range d.Keys {
+			names = append(names, fmt.Sprintf("%s (%s, %d bits)", k.Selector, k.Algorithm, k.Bits))
+		}
+		result = "these sign: " + strings.Join(names, ", ")
+		if len(names) == 0 {
+			result = "none may sign"
+		}
+		if d.Why != "" {
+			result += "; " + d.Why
+		}
+	}
+	trace.Add("keys on duty", compared, result)
+}
+
+// traceSignatures tells what the signatures will say.
+func traceSignatures(trace *message.Trace, params []dkim.SignParams, c choice) {
+	if trace == nil || len(params) == 0 {
+		return
+	}
+	for _, p := range params {
+		trace.Add("signature", fmt.Sprintf("entry %s", c.rule),
+			fmt.Sprintf("d=%s s=%s c=%s/%s", p.Domain, p.Selector, p.HeaderCanon, p.BodyCanon))
+	}
+	trace.Add("fields covered", "the fields of the header", "h="+strings.Join(params[0].Headers, ":"))
+}

@@ -1,0 +1,41 @@
+package signer
+
+import (
+	"net/netip"
+	"reflect"
+	"testing"
+
+	"signpost/internal/message"
+)
+
+// What is explained is what is done: the trace changes no decision, and without one
+// nothing is put into words.
+func TestATraceChangesNothing(t *testing.T) {
+	s, _ := newSigner(t, "domains:\n  - domain: example.com\n    selectors: [ed1]\n    subdomains: true\n")
+	for _, from := range []string{"a@example.com", "a@x.example.com", "a@other.example", "no address"} {
+		h := header(t, "From: "+from+"\n")
+		env := message.Envelope{ClientAddr: netip.MustParseAddr("127.0.0.1")}
+		var trace message.Trace
+		ours, why := s.ExplainOurs(env, &trace)
+		if again, whyAgain := s.Ours(env); ours != again || why != whyAgain {
+			t.Errorf("ours is %v, %q with a trace and %v, %q without", ours, why, again, whyAgain)
+		}
+		tx := s.Explain(env, &trace)
+		if tx.Header(env, h) {
+			tx.Body([]byte(testBody))
+		}
+		if with, without := tx.End(), sign(s, env, h); !reflect.DeepEqual(with, without) {
+			t.Errorf("%s: with a trace %+v, without %+v", from, with, without)
+		}
+		if len(trace.Steps) < 5 {
+			t.Errorf("%s: the trace has only %+v", from, trace.Steps)
+		}
+	}
+}
+
+func TestWithoutATraceChoosingAKeyAllocatesNextToNothing(t *testing.T) {
+	s, _ := newSigner(t, "domains:\n  - domain: example.com\n    selectors: [ed1]\n    subdomains: true\n")
+	if n := testing.AllocsPerRun(100, func() { s.table.choose("a.b.c.d.example.com", nil) }); n > 1 {
+		t.Errorf("%v allocations, of which one is the rule's name for the log", n)
+	}
+}
