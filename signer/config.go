@@ -25,6 +25,8 @@ type Config struct {
 	// RequirePublished lets only keys sign that DNS is known to have; see
 	// keys.Watch. Otherwise every listed key signs.
 	RequirePublished bool `yaml:"require_published"`
+	// Senders says who may sign as whom.
+	Senders Senders `yaml:"senders"`
 }
 
 // Ours tells our mail from other people's by the connection alone, never by a
@@ -115,6 +117,7 @@ func Defaults() Config {
 			Authenticated: true,
 		},
 		OnError:          OnErrorTempfail,
+		Senders:          Senders{Mode: SendersOff},
 		RequirePublished: true,
 		Canonicalization: Canonicalization{dkim.Relaxed, dkim.Relaxed},
 	}
@@ -124,6 +127,7 @@ func Defaults() Config {
 // within the section and what to write instead.
 func (c Config) Validate(bad func(path, problem string)) {
 	config.OneOf(bad, "on_error", c.OnError, OnErrorTempfail, OnErrorUnsigned)
+	c.Senders.validate(bad)
 	seen := map[string]int{}
 	for i, d := range c.Domains {
 		d.validate(fmt.Sprintf("domains[%d]", i), bad)

@@ -21,15 +21,16 @@ import (
 // Signer is one generation of the signing configuration with its keys. It never
 // changes and may be used by any number of goroutines.
 type Signer struct {
-	cfg   Config
-	table *table
-	now   func() time.Time
+	cfg     Config
+	table   *table
+	senders *entitlements
+	now     func() time.Time
 }
 
 // New returns the signer of a validated configuration. The roster says which of the
 // keys that Listed names sign; now is the clock for t=.
 func New(cfg Config, roster *keys.Roster, now func() time.Time) *Signer {
-	return &Signer{cfg: cfg, table: newTable(cfg.Domains, roster), now: now}
+	return &Signer{cfg: cfg, table: newTable(cfg.Domains, roster), senders: newEntitlements(cfg.Senders), now: now}
 }
 
 // Refs returns the keys that a configuration signs with, for keys.Open.
@@ -86,7 +87,8 @@ type Signing struct {
 	choice   choice
 	job      *dkim.Signing
 	unsigned string // why it is not signed; "" while it is
-	err      error  // our own failure
+	refused  *refusal
+	err      error // our own failure
 	trace    *message.Trace
 }
 
@@ -105,6 +107,9 @@ func (s *Signer) Explain(env message.Envelope, trace *message.Trace) *Signing {
 func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool) {
 	t.env = env
 	author := h.Author()
+	if t.refused = t.signer.senders.refuses(env, author, t.trace); t.refused != nil {
+		return false
+	}
 	if (author.Problem != "" && !author.Lax) || len(author.Domains) == 0 {
 		t.unsigned = unsignable(author)
 		traceAuthor(t.trace, author, "not signed")
@@ -146,6 +151,9 @@ func (t *Signing) Cut() { t.err = errors.New("the body was cut off") }
 
 // End signs, and says what is to be put on top of the message.
 func (t *Signing) End() message.Outcome {
+	if t.refused != nil {
+		return t.refused.outcome(t.signer.senders.mode)
+	}
 	if t.unsigned == "" && t.err == nil {
 		fields, err := t.job.Fields()
 		if err == nil {

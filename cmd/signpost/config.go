@@ -128,13 +128,16 @@ type generation struct {
 // signatures are made and judged by. A resolver of the same configuration may be
 // handed on from the generation before, with its cache.
 func build(c Config, path string, now func() time.Time, before *generation) (*generation, error) {
+	var err error
+	if c.Signer, err = c.Signer.WithTables(); err != nil {
+		return nil, err
+	}
 	g := &generation{config: c, path: path}
 	if before != nil {
 		g.watch = before.watch
 	} else {
 		g.watch = keys.NewWatch(c.Keys.State, time.Now)
 	}
-	var err error
 	if g.store, err = openKeys(c, g.watch); err != nil {
 		return nil, err
 	}
@@ -201,6 +204,9 @@ func (g *generation) warnings() []string {
 	}
 	if !g.config.Signer.RequirePublished && len(g.config.Signer.Domains) > 0 && g.config.DNS.ZoneFile == "" {
 		w = append(w, "signer.require_published is false: every selector listed signs at once, whether DNS has its record or not")
+	}
+	if s := g.config.Signer.Senders; s.Mode == signer.SendersOff && len(s.Allow) > 0 {
+		w = append(w, "signer.senders.mode is off: nobody is held to what signer.senders allows; write mode: unsigned or mode: reject")
 	}
 	if trouble := g.watch.Trouble(); trouble != "" {
 		w = append(w, trouble)

@@ -1,0 +1,69 @@
+package signer
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// The bounds of a table in a file of its own.
+const (
+	maxTableBytes = 256 << 20
+	maxTableLine  = 64 << 10
+	toldMistakes  = 20
+)
+
+// readLines hands the lines of a table to take, without comments (from a "#" at the
+// front or behind a blank) and blank lines. The error has every mistake that take
+// returns, up to a number, with file and line.
+func readLines(path string, take func(words []string) error) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("reading a table: %w", err)
+	}
+	defer f.Close()
+	limited := &io.LimitedReader{R: f, N: maxTableBytes}
+	scan := bufio.NewScanner(limited)
+	scan.Buffer(nil, maxTableLine)
+	var mistakes []error
+	more, number := 0, 0
+	for scan.Scan() {
+		number++
+		words := strings.FieldsFunc(uncommented(scan.Text()), blank)
+		if len(words) == 0 {
+			continue
+		}
+		switch err := take(words); {
+		case err == nil:
+		case len(mistakes) < toldMistakes:
+			mistakes = append(mistakes, fmt.Errorf("%s:%d: %w", path, number, err))
+		default:
+			more++
+		}
+	}
+	switch {
+	case errors.Is(scan.Err(), bufio.ErrTooLong):
+		return fmt.Errorf("%s:%d: the line is longer than %d bytes", path, number+1, maxTableLine)
+	case scan.Err() != nil:
+		return fmt.Errorf("reading a table: %w", scan.Err())
+	case limited.N == 0:
+		return fmt.Errorf("%s: the file is larger than %d bytes", path, maxTableBytes)
+	case more > 0:
+		mistakes = append(mistakes, fmt.Errorf("%s: and %d mistakes more", path, more))
+	}
+	return errors.Join(mistakes...)
+}
+
+func blank(r rune) bool { return r == ' ' || r == '\t' || r == '\r' }
+
+func uncommented(line string) string {
+	for i := range len(line) {
+		if line[i] == '#' && (i == 0 || blank(rune(line[i-1]))) {
+			return line[:i]
+		}
+	}
+	return line
+}
