@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	gomilter "github.com/emersion/go-milter"
 )
 
 // MIL-011, MIL-012
@@ -63,6 +65,23 @@ func TestParsePath(t *testing.T) {
 		path, parameters := parsePath([]byte(c.packet))
 		if path != c.path || hasParameter(parameters, "SMTPUTF8") != c.utf8 {
 			t.Errorf("%q: %q, %q", c.packet, path, parameters)
+		}
+	}
+}
+
+func TestABodyOf8BitIsAnnounced(t *testing.T) {
+	for packet, want := range map[string]bool{
+		"BODY=8BITMIME": true, "body=8bitmime": true, "BODY=BINARYMIME": true, "BODY=7BIT": false, "8BITMIME": false, "": false,
+	} {
+		h := &handler{}
+		p := dial(t, h)
+		p.hello()
+		p.send(gomilter.CodeMail, "<a@example.com>\x00"+packet+"\x00")
+		p.want(gomilter.ActContinue)
+		p.fields("From: a@example.com")
+		p.end()
+		if got := h.last(t).env.EightBit; got != want {
+			t.Errorf("%q: announced %v", packet, got)
 		}
 	}
 }

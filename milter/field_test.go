@@ -30,6 +30,9 @@ func TestHeaderValues(t *testing.T) {
 		if got := strings.TrimSuffix(h.last(t).head.String(), "\r\n"); got != c.sent {
 			t.Errorf("MIL-002 MIL-004 with the leading blank: %q, want %q", got, c.sent)
 		}
+		if h.last(t).env.BlanksGuessed {
+			t.Error("the blanks are said to be guessed")
+		}
 
 		p = dial(t, h)
 		p.send(gomilter.CodeOptNeg, offer(6, allActions, 0x80))
@@ -43,6 +46,9 @@ func TestHeaderValues(t *testing.T) {
 		}
 		if got := strings.TrimSuffix(h.last(t).head.String(), "\r\n"); got != want {
 			t.Errorf("MIL-002 without the leading blank: %q, want %q", got, want)
+		}
+		if !h.last(t).env.BlanksGuessed {
+			t.Error("the blanks are not said to be guessed")
 		}
 	}
 }

@@ -59,7 +59,10 @@ func (s *session) beginMail(path string, parameters []byte) {
 		MTAName:    s.macros.value("j"),
 		QueueID:    s.macros.value("i"),
 		SMTPUTF8:   hasParameter(parameters, "SMTPUTF8"),
-		Role:       s.role,
+		// RFC 6152 §2, RFC 3030 §3
+		EightBit:      hasParameter(parameters, "BODY=8BITMIME") || hasParameter(parameters, "BODY=BINARYMIME"),
+		BlanksGuessed: !s.agreed.has(gomilter.OptHeaderLeadingSpace),
+		Role:          s.role,
 	}
 	var ctx context.Context
 	ctx, m.cancel = context.WithCancelCause(s.server.running)

@@ -31,7 +31,7 @@ func TestAMessageReachesTheHandlerWhole(t *testing.T) {
 	want := message.Envelope{
 		ClientAddr: netip.MustParseAddr("192.0.2.1"), ClientName: "client.example.com", Helo: "client.example.com",
 		Sender: "a@example.com", Recipients: []string{"b@example.net", "c@example.net"}, DaemonName: "smtpd",
-		MTAName: "mx.example.net", QueueID: "QUEUE1", SMTPUTF8: true, Role: message.RoleAuto,
+		MTAName: "mx.example.net", QueueID: "QUEUE1", SMTPUTF8: true, EightBit: true, Role: message.RoleAuto,
 	}
 	if strings.Join(l.env.Recipients, " ") != strings.Join(want.Recipients, " ") {
 		t.Errorf("recipients %q", l.env.Recipients)
@@ -54,7 +54,7 @@ func TestAMessageReachesTheHandlerWhole(t *testing.T) {
 func equalEnvelope(a, b message.Envelope) bool {
 	return a.ClientAddr == b.ClientAddr && a.ClientName == b.ClientName && a.Helo == b.Helo && a.Sender == b.Sender &&
 		a.AuthType == b.AuthType && a.AuthAuthen == b.AuthAuthen && a.DaemonName == b.DaemonName &&
-		a.MTAName == b.MTAName && a.QueueID == b.QueueID && a.SMTPUTF8 == b.SMTPUTF8 && a.Role == b.Role &&
+		a.MTAName == b.MTAName && a.QueueID == b.QueueID && a.SMTPUTF8 == b.SMTPUTF8 && a.EightBit == b.EightBit && a.BlanksGuessed == b.BlanksGuessed && a.Role == b.Role &&
 		strings.Join(a.Recipients, "\n") == strings.Join(b.Recipients, "\n")
 }
 

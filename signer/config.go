@@ -25,6 +25,9 @@ type Config struct {
 	// RequirePublished lets only keys sign that DNS is known to have; see
 	// keys.Watch. Otherwise every listed key signs.
 	RequirePublished bool `yaml:"require_published"`
+	// SelfCheck is that every n-th signed message is verified after it was signed, in
+	// the background and against DNS; 0: none.
+	SelfCheck int `yaml:"self_check"`
 	// Senders says who may sign as whom.
 	Senders Senders `yaml:"senders"`
 }
@@ -127,6 +130,9 @@ func Defaults() Config {
 // within the section and what to write instead.
 func (c Config) Validate(bad func(path, problem string)) {
 	config.OneOf(bad, "on_error", c.OnError, OnErrorTempfail, OnErrorUnsigned)
+	if c.SelfCheck < 0 || c.SelfCheck > maxSelfCheckEvery {
+		bad("self_check", fmt.Sprintf("%d: write 0 for none, 1 for every message, n for every n-th, up to %d", c.SelfCheck, maxSelfCheckEvery))
+	}
 	c.Senders.validate(bad)
 	seen := map[string]int{}
 	for i, d := range c.Domains {

@@ -24,6 +24,7 @@ type Signer struct {
 	cfg     Config
 	table   *table
 	senders *entitlements
+	check   *selfCheck // nil: none
 	now     func() time.Time
 }
 
@@ -83,19 +84,22 @@ func (s Selector) listed(domain string) keys.Listed {
 // Transaction.
 type Signing struct {
 	signer   *Signer
+	ctx      context.Context
 	env      message.Envelope
 	choice   choice
 	job      *dkim.Signing
 	unsigned string // why it is not signed; "" while it is
 	refused  *refusal
-	err      error // our own failure
+	fragile  fragile
+	sample   *sample // nil: not self-checked
+	err      error   // our own failure
 	trace    *message.Trace
 }
 
-// Sign begins on one message that is ours. Signing waits for nothing, so the
-// context is not used.
-func (s *Signer) Sign(_ context.Context, env message.Envelope) *Signing {
-	return &Signing{signer: s, env: env}
+// Sign begins on one message that is ours. Signing waits for nothing; what is held of
+// the message for a self-check is let go when ctx ends.
+func (s *Signer) Sign(ctx context.Context, env message.Envelope) *Signing {
+	return &Signing{signer: s, ctx: ctx, env: env}
 }
 
 // Explain is Sign, with every rule that is asked in the trace.
@@ -127,6 +131,8 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 	if t.job, t.err = dkim.NewSigning(h, params); t.err != nil {
 		return false
 	}
+	t.fragile.fields(h)
+	t.sample = t.signer.check.take(t.ctx, h)
 	return true
 }
 
@@ -142,6 +148,8 @@ func (t *Signing) Body(chunk []byte) (more bool) {
 	if _, t.err = t.job.Write(chunk); t.err != nil {
 		return false
 	}
+	t.fragile.body.write(chunk)
+	t.sample.write(chunk)
 	return true
 }
 
@@ -161,6 +169,7 @@ func (t *Signing) End() message.Outcome {
 			for _, k := range t.choice.keys {
 				k.Used(now)
 			}
+			t.sample.begin(fields, t.env.QueueID)
 			return message.Outcome{Disposition: message.Accept, Insert: fields, Log: t.signedNotes()}
 		}
 		t.err = err
@@ -201,6 +210,9 @@ func (t *Signing) signedNotes() []message.Note {
 	}
 	if t.choice.instead != "" {
 		notes = append(notes, message.Note{Key: "not_as_listed", Value: t.choice.instead})
+	}
+	if risk := t.fragile.note(&t.env, t.signer.cfg.Canonicalization.Header, t.trace); risk != "" {
+		notes = append(notes, message.Note{Key: "fragile", Value: risk})
 	}
 	return notes
 }

@@ -21,7 +21,7 @@ import (
 var testTime = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 // newSigner makes the keys that a configuration names, and its signer.
-func newSigner(t *testing.T, yaml string, extra ...keys.Ref) (*Signer, *keys.Store) {
+func newSigner(t testing.TB, yaml string, extra ...keys.Ref) (*Signer, *keys.Store) {
 	t.Helper()
 	cfg := Defaults()
 	src := config.Decode("test.yaml", []byte(yaml), &cfg)
@@ -53,7 +53,7 @@ func newSigner(t *testing.T, yaml string, extra ...keys.Ref) (*Signer, *keys.Sto
 	return New(cfg, &plan.Roster, func() time.Time { return testTime }), store
 }
 
-func header(t *testing.T, text string) message.Header {
+func header(t testing.TB, text string) message.Header {
 	t.Helper()
 	h, _, err := message.Split(strings.NewReader(text+"\n"), message.Limits{})
 	if err != nil {
@@ -285,6 +285,7 @@ func TestTheConfigurationIsHeldToItsRules(t *testing.T) {
 		{"a bad moment", "domains:\n  - {domain: example.com, selectors: [{selector: a, active_from: soon}]}\n", `"soon" is not a moment: write a day, 2027-01-31`},
 		{"a bad canonicalization", "canonicalization: relaxed\n", "write relaxed/relaxed"},
 		{"a bad choice", "on_error: ignore\n", "tempfail"},
+		{"a bad self-check", "self_check: -1\n", "self_check: -1: write 0 for none, 1 for every message"},
 		{"subdomains of any", "domains:\n  - {domain: \"*\", selectors: [a], subdomains: true}\n", `"*" matches every domain already`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -33,6 +33,7 @@ type explainOptions struct {
 	verifyOptions
 	outbound              bool
 	login, method, daemon string
+	body                  string
 	role                  string
 }
 
@@ -57,6 +58,7 @@ func explainCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) in
 	f.StringVar(&o.login, "login", "", "the `NAME` the client logged in with (SMTP AUTH)")
 	f.StringVar(&o.method, "auth-type", "", "the SASL `MECHANISM` of the login (default PLAIN with --login)")
 	f.StringVar(&o.daemon, "daemon", "", "the MTA's `NAME` for the service (macro {daemon_name})")
+	f.StringVar(&o.body, "body", "", "the `TYPE` in MAIL FROM's BODY=, as 8BITMIME")
 	f.StringVar(&o.role, "role", "auto", "the `ROLE` of our listener: auto, sign or verify")
 	f.StringVar(&o.ip, "ip", "", "the client's `ADDRESS`")
 	f.StringVar(&o.helo, "helo", "", "the `NAME` in HELO or EHLO")
@@ -103,6 +105,7 @@ func (o explainOptions) envelope() (message.Envelope, error) {
 	if env.AuthAuthen != "" && env.AuthType == "" {
 		env.AuthType = "PLAIN"
 	}
+	env.EightBit = strings.EqualFold(o.body, "8BITMIME") || strings.EqualFold(o.body, "BINARYMIME")
 	env.Role = message.Role(o.role)
 	switch env.Role {
 	case message.RoleAuto, message.RoleSign, message.RoleVerify:

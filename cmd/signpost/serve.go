@@ -131,11 +131,12 @@ func newService(g *generation, path string, log *slog.Logger) (*service, error) 
 	return s, nil
 }
 
-// begin puts the generation's keys in force.
+// begin puts the generation's keys in force, and its checks of its own work.
 func (s *service) begin(g *generation) {
 	ctx, cancel := context.WithTimeout(context.Background(), firstCheck)
 	defer cancel()
 	g.watch.Begin(ctx, g.plan, s.log)
+	g.signer.SelfCheck(g.resolver, s.log)
 }
 
 // watchKeys follows the life of the keys in the background. The function it returns

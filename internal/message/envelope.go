@@ -28,6 +28,12 @@ type Envelope struct {
 	QueueID string
 	// SMTPUTF8 says that the sender asked for internationalized mail (RFC 6531).
 	SMTPUTF8 bool
+	// EightBit says that the sender announced a body of 8-bit octets (RFC 6152,
+	// RFC 3030).
+	EightBit bool
+	// BlanksGuessed says that the MTA does not show whether a blank stands after the
+	// colons of the header; one was put there.
+	BlanksGuessed bool
 	// Role is the purpose of the milter listener the message came in on.
 	Role Role
 }

@@ -1,0 +1,188 @@
+package signer
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"signpost/internal/dkim"
+	"signpost/internal/message"
+)
+
+// maxLine is the longest line of a message without its CRLF (RFC 5322 §2.1.1).
+const maxLine = 998
+
+// examined is how much of a body is looked at octet by octet: what makes a message
+// fragile nearly always shows in its first part, and the rest may be long. The
+// length of lines is watched to the end.
+const examined = 256 << 10
+
+// octets looks for what hosts on the way mend, which breaks the signature: octets
+// of 8 bits, lines that are too long, CR and LF that do not stand together (RFC 6376
+// §5.3). It takes a text piece by piece and needs no memory.
+type octets struct {
+	eightBit, bareCR, bareLF, tooLong bool
+
+	column int  // octets of the line so far, its CR included
+	cr     bool // the last octet was a CR
+	seen   int  // up to examined
+}
+
+// write looks at the next piece.
+func (o *octets) write(p []byte) {
+	o.lines(p)
+	p = p[:min(len(p), examined-o.seen)]
+	o.seen += len(p)
+	const few = 64 // octets, before it is worth while to try the fast way again
+	for len(p) > 0 {
+		p = p[o.plain(p):]
+		n := min(len(p), few)
+		o.oneByOne(p[:n])
+		p = p[n:]
+	}
+}
+
+// The constants of the arithmetic on eight octets at once.
+const (
+	high  = 0x8080808080808080
+	low7  = 0x7f7f7f7f7f7f7f7f
+	allCR = 0x0d0d0d0d0d0d0d0d
+	allLF = 0x0a0a0a0a0a0a0a0a
+)
+
+// plain passes over text of 7 bits in which each CR has its LF and each LF its CR,
+// eight octets at a time, and returns how far that went.
+func (o *octets) plain(p []byte) int {
+	var before uint64 = 0x80 // as the high bits below, for the octet before p
+	if o.cr {
+		before = 0
+	}
+	i := 0
+	for ; i+8 <= len(p); i += 8 {
+		w := binary.LittleEndian.Uint64(p[i:])
+		// Where w has 7 bits, the high bit of each octet says: this is no CR, no LF.
+		noCR, noLF := (w^allCR)+low7, (w^allLF)+low7
+		if (w|((noCR<<8|before)^noLF))&high != 0 {
+			break
+		}
+		before = noCR >> 56
+	}
+	o.cr = before&0x80 == 0
+	return i
+}
+
+// oneByOne looks at any text.
+func (o *octets) oneByOne(p []byte) {
+	for _, c := range p {
+		switch {
+		case c >= 0x80:
+			o.eightBit = true
+			o.bareCR = o.bareCR || o.cr
+		case c == '\n' && !o.cr:
+			o.bareLF = true
+		case c != '\n' && o.cr:
+			o.bareCR = true
+		}
+		o.cr = c == '\r'
+	}
+}
+
+// lines measures. A line is too long only where so many octets have no LF, so that
+// most octets need not be looked at.
+func (o *octets) lines(p []byte) {
+	const longest = maxLine + len("\r")
+	for len(p) > 0 {
+		room := longest - o.column
+		if room >= len(p) {
+			if last := bytes.LastIndexByte(p, '\n'); last >= 0 {
+				o.column = len(p) - last - 1
+			} else {
+				o.column += len(p)
+			}
+			return
+		}
+		last := bytes.LastIndexByte(p[:room+1], '\n')
+		if last < 0 {
+			o.tooLong = true
+			if last = bytes.IndexByte(p, '\n'); last < 0 {
+				o.column = longest
+				return
+			}
+		}
+		p, o.column = p[last+1:], 0
+	}
+}
+
+// end is the end of the text.
+func (o *octets) end() { o.bareCR = o.bareCR || (o.cr && o.seen < examined) }
+
+// fragile collects what will break a message's signatures on the way.
+type fragile struct {
+	body   octets
+	header octets
+}
+
+// fields looks at a header.
+func (f *fragile) fields(h message.Header) {
+	var usual [1024]byte
+	line := usual[:0]
+	for _, field := range h {
+		line = append(line[:0], field.Name...)
+		line = append(line, ':')
+		line = append(line, field.Value...)
+		f.header.write(append(line, "\r\n"...))
+	}
+}
+
+// risk is one thing that may break a signature.
+type risk struct {
+	rule     string
+	there    bool
+	problem  string        // what it is, what happens, what to do
+	compared func() string // for a trace
+}
+
+// note says all that was found, with the remedies; "" for nothing.
+func (f *fragile) note(env *message.Envelope, canon dkim.Canonicalization, trace *message.Trace) string {
+	f.body.end()
+	const encode = "have the sending program encode it (quoted-printable or base64)"
+	body, header := &f.body, &f.header
+	risks := [...]risk{{
+		"8-bit body", body.eightBit && !env.EightBit,
+		"the body is 8-bit and was not announced as such (RFC 6152), a host on the way may convert it: " + encode + " or say BODY=8BITMIME",
+		func() string { return fmt.Sprintf("8-bit octets: %t; BODY=8BITMIME: %t", body.eightBit, env.EightBit) },
+	}, {
+		"8-bit header", header.eightBit && !env.SMTPUTF8,
+		"the header is 8-bit without SMTPUTF8 (RFC 6532), a host on the way may rewrite or refuse it: have the sending program use encoded words (RFC 2047)",
+		func() string { return fmt.Sprintf("8-bit octets: %t; SMTPUTF8: %t", header.eightBit, env.SMTPUTF8) },
+	}, {
+		"lines over 998 octets", body.tooLong || header.tooLong,
+		"a line is longer than 998 octets (RFC 5322 §2.1.1), a host on the way will break it: " + encode,
+		func() string { return fmt.Sprintf("in the body: %t; in the header: %t", body.tooLong, header.tooLong) },
+	}, {
+		"bare CR or LF", body.bareCR || body.bareLF || header.bareCR || header.bareLF,
+		"a CR or LF stands alone (RFC 5322 §2.3), a host on the way will mend it: have the sending program end its lines with CRLF and encode others",
+		func() string {
+			return fmt.Sprintf("CR: %t; LF: %t", body.bareCR || header.bareCR, body.bareLF || header.bareLF)
+		},
+	}, {
+		"simple header canonicalization", canon == dkim.Simple && env.BlanksGuessed,
+		"the MTA does not show the blanks after the colon, which c=simple counts: write signer.canonicalization: relaxed/relaxed",
+		func() string { return fmt.Sprintf("%s; blanks seen: %t", canon, !env.BlanksGuessed) },
+	}}
+	found := ""
+	for _, r := range risks {
+		result := "nothing to fear"
+		if r.there {
+			result = r.problem
+			if found != "" {
+				found += "; "
+			}
+			found += r.problem
+		}
+		if trace != nil {
+			trace.Add(r.rule, r.compared(), result)
+		}
+	}
+	return found
+}

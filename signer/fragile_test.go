@@ -1,0 +1,193 @@
+package signer
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"signpost/internal/message"
+)
+
+// seen is what octets makes of a text, one octet after the other, as plain as may be.
+func seen(text string) (o octets) {
+	column := 0
+	for i := range len(text) {
+		c := text[i]
+		afterCR := i > 0 && text[i-1] == '\r'
+		o.eightBit = o.eightBit || c >= 0x80
+		o.bareLF = o.bareLF || (c == '\n' && !afterCR)
+		o.bareCR = o.bareCR || (c != '\n' && afterCR)
+		if c == '\n' {
+			column = 0
+			continue
+		}
+		if column++; column > maxLine+1 || (column > maxLine && c != '\r') {
+			o.tooLong = true
+		}
+	}
+	o.bareCR = o.bareCR || strings.HasSuffix(text, "\r")
+	return o
+}
+
+// inPieces is what octets makes of a text that comes in pieces of a size.
+func inPieces(text string, size int) octets {
+	var o octets
+	for p := []byte(text); len(p) > 0; {
+		n := min(size, len(p))
+		o.write(p[:n])
+		p = p[n:]
+	}
+	o.end()
+	return octets{eightBit: o.eightBit, bareCR: o.bareCR, bareLF: o.bareLF, tooLong: o.tooLong}
+}
+
+func TestSIG018WhatWillBreakOnTheWay(t *testing.T) {
+	x := func(n int) string { return strings.Repeat("x", n) }
+	for _, c := range []struct {
+		name, text string
+		want       octets
+	}{
+		{"nothing", "", octets{}},
+		{"plain lines", "hello\r\n\r\nworld\r\n", octets{}},
+		{"an octet of 8 bits", "hell\xf6\r\n", octets{eightBit: true}},
+		{"one among eight", "1234567\x80\r\n", octets{eightBit: true}},
+		{"DEL is of 7", "\x7f\r\n", octets{}},
+		{"a bare CR", "a\rb\r\n", octets{bareCR: true}},
+		{"a bare CR at the end", "a\r", octets{bareCR: true}},
+		{"two CRs", "a\r\r\n", octets{bareCR: true}},
+		{"a bare LF", "a\nb\r\n", octets{bareLF: true}},
+		{"a bare LF at the front", "\n", octets{bareLF: true}},
+		{"LF CR", "a\n\rb", octets{bareLF: true, bareCR: true}},
+		{"998 octets", x(998) + "\r\n" + x(998) + "\r\n", octets{}},
+		{"999 octets", x(10) + "\r\n" + x(999) + "\r\n", octets{tooLong: true}},
+		{"998 octets without an end", x(998), octets{}},
+		{"1000 octets without an end", x(1000), octets{tooLong: true}},
+		{"VT and other octets near CR and LF", "\x0b\x0c\x0e\x09\x8d\x8a\r\n", octets{eightBit: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, size := range []int{1, 2, 3, 7, 8, 9, 64, 1000, 1 << 20} {
+				if got := inPieces(c.text, size); got != c.want {
+					t.Errorf("in pieces of %d: %+v, want %+v", size, got, c.want)
+				}
+			}
+		})
+	}
+}
+
+func FuzzOctets(f *testing.F) {
+	f.Add("a\r\nb\n\xffc\r", uint16(3))
+	f.Add(strings.Repeat("x", 997)+"\r\n"+strings.Repeat("y", 1200), uint16(500))
+	f.Fuzz(func(t *testing.T, text string, size uint16) {
+		got, want := inPieces(text, int(size)+1), seen(text)
+		if longest(text) == maxLine+1 {
+			got.tooLong = want.tooLong // it is told one octet later, if that is no CR
+		}
+		if got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	})
+}
+
+// longest is the length of the longest line.
+func longest(text string) int {
+	n := 0
+	for line := range strings.SplitSeq(text, "\n") {
+		n = max(n, len(strings.TrimSuffix(line, "\r")))
+	}
+	return n
+}
+
+func TestAFragileMessageIsSignedWithANote(t *testing.T) {
+	s, _ := newSigner(t, "domains:\n  - domain: example.com\n    selectors: [ed1]\n")
+	simple, _ := newSigner(t, "canonicalization: simple/simple\ndomains:\n  - domain: example.com\n    selectors: [ed1]\n")
+	for _, c := range []struct {
+		name   string
+		signer *Signer
+		env    message.Envelope
+		header string
+		body   string
+		want   string // of the note; "" none
+	}{
+		{"nothing", s, message.Envelope{}, "", "hello\r\n", ""},
+		{"SIG-018 an 8-bit body", s, message.Envelope{}, "", "h\xc3\xa9\r\n", "the body is 8-bit and was not announced as such"},
+		{"an 8-bit body that was announced", s, message.Envelope{EightBit: true}, "", "h\xc3\xa9\r\n", ""},
+		{"an 8-bit header", s, message.Envelope{EightBit: true}, "X: h\xc3\xa9\n", "", "the header is 8-bit without SMTPUTF8"},
+		{"an 8-bit header of SMTPUTF8", s, message.Envelope{SMTPUTF8: true}, "X: h\xc3\xa9\n", "", ""},
+		{"SIG-018 a long line", s, message.Envelope{}, "", strings.Repeat("x", 1500) + "\r\n", "a line is longer than 998 octets"},
+		{"a long header line", s, message.Envelope{}, "References: " + strings.Repeat("x", 998) + "\n", "", "a line is longer than 998 octets"},
+		{"a long header in folds", s, message.Envelope{}, "References: " + strings.Repeat("x\n ", 998) + "x\n", "", ""},
+		{"SIG-018 a bare CR", s, message.Envelope{}, "", "a\rb\r\n", "a CR or LF stands alone"},
+		{"blanks that are guessed", s, message.Envelope{BlanksGuessed: true}, "", "", ""},
+		{"blanks that are guessed and c=simple", simple, message.Envelope{BlanksGuessed: true}, "", "", "write signer.canonicalization: relaxed/relaxed"},
+		{"blanks that are seen and c=simple", simple, message.Envelope{}, "", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var trace message.Trace
+			tx := c.signer.Explain(c.env, &trace)
+			tx.Header(c.env, header(t, "From: a@example.com\n"+c.header))
+			tx.Body([]byte(c.body))
+			out := tx.End()
+			got := noteOf(out, "fragile")
+			if len(out.Insert) != 1 || (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+				t.Errorf("the note is %q, want %q in it; outcome %+v", got, c.want, out)
+			}
+			last := trace.Steps[len(trace.Steps)-5:]
+			told := 0
+			for _, step := range last {
+				if step.Result != "nothing to fear" {
+					told++
+				}
+			}
+			if told > 0 != (c.want != "") {
+				t.Errorf("the trace ends in %+v", last)
+			}
+		})
+	}
+}
+
+func TestLookingAtOctetsAllocatesNothing(t *testing.T) {
+	p := bytes.Repeat([]byte("hello, world; this is a line of usual length that stands in a letter\r\n"), 100)
+	var o octets
+	if n := testing.AllocsPerRun(100, func() { o.write(p) }); n != 0 {
+		t.Errorf("%v allocations a piece", n)
+	}
+}
+
+func BenchmarkOctets(b *testing.B) {
+	for name, line := range map[string]string{
+		"lines":   "hello, world; this is a line of usual length that stands in a letter\r\n",
+		"empty":   "\r\n",
+		"endless": strings.Repeat("x", 70),
+	} {
+		b.Run(name, func(b *testing.B) {
+			p := bytes.Repeat([]byte(line), 64<<10/len(line))
+			b.SetBytes(int64(len(p)))
+			b.ReportAllocs()
+			for b.Loop() {
+				var o octets
+				o.write(p)
+			}
+		})
+	}
+}
+
+// BenchmarkSignBody is what signing costs by the octet, with and without a look at
+// what will break.
+func BenchmarkSignBody(b *testing.B) {
+	s, _ := newSigner(b, "domains:\n  - domain: example.com\n    selectors: [ed1]\n")
+	h := header(b, letter)
+	p := bytes.Repeat([]byte("hello, world; this is a line of usual length that stands in a letter\r\n"), 64<<10/70)
+	tx := s.Explain(message.Envelope{}, nil)
+	tx.Header(message.Envelope{}, h)
+	for name, write := range map[string]func(){
+		"with":    func() { tx.Body(p) },
+		"without": func() { tx.job.Write(p) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(p)))
+			for b.Loop() {
+				write()
+			}
+		})
+	}
+}

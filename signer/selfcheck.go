@@ -1,0 +1,150 @@
+package signer
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"signpost/internal/dkim"
+	"signpost/internal/message"
+)
+
+// The bounds of the self-check: what it may hold of bodies at one time is their
+// product.
+const (
+	selfCheckBody     = 256 << 10 // a longer body is not checked
+	selfChecksAtOnce  = 16        // a further message is not checked
+	selfCheckTime     = 30 * time.Second
+	selfCheckSilence  = time.Minute // between two alarms about one key
+	maxSelfCheckEvery = 1 << 20
+)
+
+// selfCheck verifies signatures after they were made, as a receiver would: with the
+// key that is in DNS. It works in the background and changes nothing.
+type selfCheck struct {
+	every    int
+	resolver dkim.Resolver
+	log      *slog.Logger
+	now      func() time.Time
+	slots    chan struct{}
+	count    atomic.Uint64
+
+	mu   sync.Mutex
+	told map[string]time.Time // the last alarm, by selector and domain
+}
+
+// SelfCheck has every n-th signed message verified, n being the section's
+// self_check; 0 is none. Call it before the signer is put in force.
+func (s *Signer) SelfCheck(resolver dkim.Resolver, log *slog.Logger) {
+	if s.cfg.SelfCheck == 0 {
+		return
+	}
+	s.check = &selfCheck{
+		every: s.cfg.SelfCheck, resolver: resolver, log: log, now: s.now,
+		slots: make(chan struct{}, selfChecksAtOnce), told: map[string]time.Time{},
+	}
+}
+
+// sample is one message that is to be checked. Its place among those checked at once
+// becomes free when it was checked, or when its context ends before.
+type sample struct {
+	check  *selfCheck
+	keep   func() bool // the end of the context no longer frees the place
+	header message.Header
+	body   []byte
+	tooBig bool
+}
+
+// take decides whether this message is checked; nil: it is not.
+func (c *selfCheck) take(ctx context.Context, h message.Header) *sample {
+	if c == nil || c.count.Add(1)%uint64(c.every) != 0 {
+		return nil
+	}
+	select {
+	case c.slots <- struct{}{}:
+		return &sample{check: c, header: h, keep: context.AfterFunc(ctx, c.release)}
+	default:
+		return nil
+	}
+}
+
+func (s *sample) write(p []byte) {
+	if s == nil || s.tooBig {
+		return
+	}
+	if len(s.body)+len(p) > selfCheckBody {
+		s.tooBig, s.body = true, nil
+		return
+	}
+	s.body = append(s.body, p...)
+}
+
+// release gives a place to another message.
+func (c *selfCheck) release() { <-c.slots }
+
+// begin checks the signatures in the background.
+func (s *sample) begin(fields []message.Field, queueID string) {
+	if s == nil || s.tooBig || !s.keep() {
+		return
+	}
+	signed := make(message.Header, 0, len(fields)+len(s.header))
+	for _, f := range fields {
+		signed = append(signed, message.Field{Name: f.Name, Value: " " + f.Value})
+	}
+	signed = append(signed, s.header...)
+	go func() {
+		defer s.check.release()
+		defer func() {
+			if cause := recover(); cause != nil {
+				s.check.log.Error("panic in the self-check; please report it", "queue", queueID, "panic", fmt.Sprint(cause))
+			}
+		}()
+		s.check.verify(signed, len(fields), s.body, queueID)
+	}()
+}
+
+// verify judges the topmost signatures and tells of those that do not pass.
+func (c *selfCheck) verify(h message.Header, count int, body []byte, queueID string) {
+	ctx, cancel := context.WithTimeout(context.Background(), selfCheckTime)
+	defer cancel()
+	v := dkim.NewVerification(h, dkim.Options{Now: c.now(), MaxSignatures: count})
+	for i := range v.Keys() {
+		v.LookupKey(ctx, i, c.resolver)
+	}
+	if v.NeedsBody() {
+		_, _ = v.Write(body) // it keeps its own error, as a result
+	}
+	for i, o := range v.Finish() {
+		if i >= count {
+			break
+		}
+		c.tell(o, queueID)
+	}
+}
+
+func (c *selfCheck) tell(o dkim.Outcome, queueID string) {
+	attrs := []any{"queue", queueID, "domain", o.Domain, "selector", o.Selector, "result", string(o.Result), "reason", o.Reason}
+	switch o.Result {
+	case dkim.Pass:
+		c.log.Debug("self-check: a signature of ours verifies", attrs...)
+		return
+	case dkim.TempError:
+		c.log.Debug("self-check: DNS did not answer", attrs...)
+		return
+	}
+	name := o.Selector + " " + o.Domain
+	c.mu.Lock()
+	last, now := c.told[name], c.now()
+	again := last.IsZero() || now.Sub(last) >= selfCheckSilence
+	if again {
+		c.told[name] = now
+	}
+	c.mu.Unlock()
+	if again {
+		c.log.Error("ALARM: a signature of ours does not verify", append(attrs,
+			"remedy", fmt.Sprintf("compare the key with DNS: signpost keys check %s %s", o.Domain, o.Selector))...)
+	}
+}
