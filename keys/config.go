@@ -23,6 +23,12 @@ type Config struct {
 	// QueueTime is how long mail that is signed may be on its way, here and
 	// elsewhere: a key's record is needed that long after its last use.
 	QueueTime time.Duration `yaml:"queue_time"`
+
+	// Lent names for a domain another one, in whose folder its keys are where it has
+	// none of its own. It is not read from the file: the section signer says it.
+	Lent map[string]string
+
+	read map[Ref]*Key // what lentKey has loaded; nil: it keeps nothing
 }
 
 // The bounds of the times in the section.

@@ -14,6 +14,9 @@ type Listed struct {
 	Ref
 	// ActiveFrom is when the key begins to sign; zero: as soon as it may.
 	ActiveFrom time.Time
+	// Duty is what the key signs for, where that is not its domain: no domain's name
+	// then. A key may be listed for several duties.
+	Duty string
 }
 
 // Duty is who signs for one domain at the moment. It never changes.
@@ -33,8 +36,8 @@ type Roster struct {
 	duties atomic.Pointer[map[string]*Duty]
 }
 
-// Duty returns who signs for a domain, by its A-labels in lower case; nil where no
-// key of the domain is listed. It takes one map access.
+// Duty returns who signs for a domain, by its A-labels in lower case, or for a
+// Listed.Duty; nil where no key is listed for it. It takes one map access.
 func (r *Roster) Duty(domain string) *Duty {
 	duties := r.duties.Load()
 	if duties == nil {

@@ -33,7 +33,7 @@ func (c Config) load(ref Ref) (*Key, error) {
 			return k, err
 		}
 	}
-	return nil, &missing{ref: name, path: paths[0], dir: c.Dir}
+	return c.orLent(name, nil, &missing{ref: name, path: paths[0], dir: c.Dir})
 }
 
 // missing is the error for a key without a file.

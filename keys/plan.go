@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -25,27 +26,31 @@ type Plan struct {
 // ledger is what is known, by key.
 type ledger map[Ref]Fact
 
-// members puts together, by domain, the keys that a plan lists, in its order, and
-// behind them those that are only known of. A listed key whose file holds another
-// key than before begins anew.
+// members puts together, by duty, the keys that a plan lists, in its order, and behind
+// them, with their domain's, those that are only known of. A listed key whose file
+// holds another key than before begins anew.
 func (p *Plan) members(known ledger) map[string][]*candidate {
 	out := make(map[string][]*candidate)
+	type post struct{ domain, selector, duty string }
 	listed := make(map[Ref]bool, len(p.Listed))
+	placed := make(map[post]bool, len(p.Listed))
 	for _, l := range p.Listed {
 		k, ok := p.Store.Lookup(l.Domain, l.Selector)
 		if !ok {
 			continue
 		}
 		ref := Ref{k.Domain, k.Selector}
-		if listed[ref] {
+		duty := cmp.Or(l.Duty, k.Domain)
+		at := post{ref.Domain, ref.Selector, duty}
+		if placed[at] {
 			continue
 		}
-		listed[ref] = true
+		placed[at], listed[ref] = true, true
 		fact := known[ref]
 		if print := k.Fingerprint(); fact.Fingerprint != print {
 			fact = Fact{Domain: k.Domain, Selector: k.Selector, Algorithm: k.Algorithm, Bits: k.Bits, Fingerprint: print}
 		}
-		out[k.Domain] = append(out[k.Domain], &candidate{listed: true, activeFrom: l.ActiveFrom, fact: fact, key: k})
+		out[duty] = append(out[duty], &candidate{listed: true, activeFrom: l.ActiveFrom, fact: fact, key: k})
 	}
 	for _, ref := range slices.SortedFunc(maps.Keys(known), compareRefs) {
 		if listed[ref] {
@@ -65,6 +70,7 @@ func (p *Plan) members(known ledger) map[string][]*candidate {
 func (p *Plan) fill(known ledger, now time.Time) ledger {
 	duties := make(map[string]*Duty)
 	next := make(ledger, len(known))
+	best := make(map[Ref]int, len(known))
 	for domain, all := range p.members(known) {
 		duty := dutyOf(all, p.Require, now)
 		if slices.ContainsFunc(all, func(c *candidate) bool { return c.listed }) {
@@ -74,7 +80,9 @@ func (p *Plan) fill(known ledger, now time.Time) ledger {
 			if c.key != nil {
 				c.fact.LastUsed = later(c.fact.LastUsed, c.key.lastUsed())
 			}
-			if f := c.fact.advanced(c.place(), now, p.Config.QueueTime); f.State != Forgotten {
+			f := c.fact.advanced(c.place(), now, p.Config.QueueTime)
+			if stands := standing(c, domain); f.State != Forgotten && stands >= best[f.ref()] {
+				best[f.ref()] = stands
 				next[f.ref()] = f
 			}
 		}

@@ -8,7 +8,6 @@ import (
 
 	"signpost/internal/config"
 	"signpost/internal/dkim"
-	"signpost/internal/message"
 	"signpost/keys"
 )
 
@@ -18,6 +17,8 @@ type Config struct {
 	Ours Ours `yaml:"ours"`
 	// Domains are the author domains that sign, and with which selectors.
 	Domains []Domain `yaml:"domains"`
+	// Tables are files with more entries of Domains, one a line: see WithTables.
+	Tables []string `yaml:"tables"`
 	// OnError is what happens to a message of ours when we fail to sign it.
 	OnError OnError `yaml:"on_error"`
 	// Canonicalization is header/body, each relaxed or simple.
@@ -38,17 +39,6 @@ type Ours struct {
 	Networks      []netip.Prefix `yaml:"networks"`
 	Authenticated bool           `yaml:"authenticated"`
 	DaemonNames   []string       `yaml:"daemon_names"`
-}
-
-// Domain is one entry of the signing table.
-type Domain struct {
-	// Domain is an author domain, or "*" for every domain that has no entry.
-	Domain string `yaml:"domain"`
-	// Selectors all sign, each with the key <keys.dir>/<domain>/<selector>.pem.
-	Selectors []Selector `yaml:"selectors"`
-	// Subdomains lets the entry sign for the names below the domain too; the
-	// signature still says d=domain, which is aligned in relaxed mode.
-	Subdomains bool `yaml:"subdomains"`
 }
 
 // Selector is one key of a domain. In the file it is the name alone, or both.
@@ -135,50 +125,36 @@ func (c Config) Validate(bad func(path, problem string)) {
 	}
 	c.Senders.validate(bad)
 	seen := map[string]int{}
+	patterns := 0
 	for i, d := range c.Domains {
 		d.validate(fmt.Sprintf("domains[%d]", i), bad)
-		name, _ := entryName(d.Domain)
+		name, k := entryName(d.Domain)
 		if first, dup := seen[name]; dup && name != "" {
 			bad(fmt.Sprintf("domains[%d].domain", i), fmt.Sprintf("%q stands already in domains[%d]: put all its selectors there", d.Domain, first))
 			continue
 		}
 		seen[name] = i
-	}
-}
-
-func (d Domain) validate(path string, bad func(path, problem string)) {
-	switch _, ok := entryName(d.Domain); {
-	case d.Domain == "":
-		bad(path, `an entry needs a domain: write domain: example.com, or domain: "*" for all others`)
-	case !ok:
-		bad(path+".domain", fmt.Sprintf("%q is not a domain name of at least two labels: write one such as example.com", d.Domain))
-	case d.Domain == AnyDomain && d.Subdomains:
-		bad(path+".subdomains", `"*" matches every domain already: leave subdomains out`)
-	}
-	if len(d.Selectors) == 0 {
-		bad(path, fmt.Sprintf("%q has no selectors: write selectors: [NAME], NAME as given to signpost keys generate", d.Domain))
-	}
-	seen := map[string]bool{}
-	for j, s := range d.Selectors {
-		at := fmt.Sprintf("%s.selectors[%d]", path, j)
-		name, ok := message.DomainToASCII(s.Selector)
-		switch {
-		case s.Selector == "":
-			bad(at, "an entry needs a selector: write its name alone, or {selector: NAME, active_from: 2027-01-31}")
-		case !ok:
-			bad(at, fmt.Sprintf("%q is not a selector: letters, digits, hyphens and dots, such as s2026", s.Selector))
-		case seen[name]:
-			bad(at, fmt.Sprintf("%q is listed twice", s.Selector))
+		if k == domainGlob {
+			patterns++
 		}
-		seen[name] = true
+	}
+	if patterns > maxPatterns {
+		bad("domains", fmt.Sprintf("%d patterns are more than the %d that are tried for a message: write the domains out, in a file of signer.tables", patterns, maxPatterns))
+	}
+	for i, path := range c.Tables {
+		if path == "" {
+			bad(fmt.Sprintf("tables[%d]", i), "a file is needed")
+		}
+	}
+	if len(c.Tables) > 0 {
+		return // which may have the entries that sdid names
+	}
+	for i, d := range c.Domains {
+		if problem := c.loanProblem(d, seen); problem != "" {
+			bad(fmt.Sprintf("domains[%d].sdid", i), problem)
+		}
 	}
 }
 
-// entryName returns the name an entry is found by: the A-label form, or "*".
-func entryName(domain string) (string, bool) {
-	if domain == AnyDomain {
-		return AnyDomain, true
-	}
-	name, ok := message.DomainToASCII(domain)
-	return name, ok && strings.Contains(name, ".")
-}
+// maxPatterns bounds how many patterns are tried for one message.
+const maxPatterns = 1000

@@ -19,7 +19,7 @@ const (
 // readLines hands the lines of a table to take, without comments (from a "#" at the
 // front or behind a blank) and blank lines. The error has every mistake that take
 // returns, up to a number, with file and line.
-func readLines(path string, take func(words []string) error) error {
+func readLines(path string, take func(line int, words []string) error) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("reading a table: %w", err)
@@ -36,7 +36,7 @@ func readLines(path string, take func(words []string) error) error {
 		if len(words) == 0 {
 			continue
 		}
-		switch err := take(words); {
+		switch err := take(number, words); {
 		case err == nil:
 		case len(mistakes) < toldMistakes:
 			mistakes = append(mistakes, fmt.Errorf("%s:%d: %w", path, number, err))

@@ -34,52 +34,6 @@ func New(cfg Config, roster *keys.Roster, now func() time.Time) *Signer {
 	return &Signer{cfg: cfg, table: newTable(cfg.Domains, roster), senders: newEntitlements(cfg.Senders), now: now}
 }
 
-// Refs returns the keys that a configuration signs with, for keys.Open.
-func (c Config) Refs() []keys.Ref {
-	var refs []keys.Ref
-	for _, d := range c.Domains {
-		name, _ := entryName(d.Domain)
-		for _, s := range d.Selectors {
-			refs = append(refs, keys.Ref{Domain: name, Selector: s.Selector})
-		}
-	}
-	return refs
-}
-
-// Listed returns the keys that may sign, for keys.Plan: those of the entries, and
-// for "*" those of its selectors that are there, for domains without an entry.
-func (c Config) Listed(there []keys.Ref) []keys.Listed {
-	var listed []keys.Listed
-	own := map[string]bool{}
-	for _, d := range c.Domains {
-		name, _ := entryName(d.Domain)
-		if own[name] = true; name == AnyDomain {
-			continue
-		}
-		for _, s := range d.Selectors {
-			listed = append(listed, s.listed(name))
-		}
-	}
-	for _, d := range c.Domains {
-		if d.Domain != AnyDomain {
-			continue
-		}
-		for _, ref := range there {
-			for _, s := range d.Selectors {
-				if l := s.listed(ref.Domain); l.Ref == ref && (!own[ref.Domain] || ref.Domain == AnyDomain) {
-					listed = append(listed, l)
-				}
-			}
-		}
-	}
-	return listed
-}
-
-func (s Selector) listed(domain string) keys.Listed {
-	selector, _ := message.DomainToASCII(s.Selector)
-	return keys.Listed{Ref: keys.Ref{Domain: domain, Selector: selector}, ActiveFrom: s.ActiveFrom.Time}
-}
-
 // Signing is the work on one message of ours. It implements the milter's
 // Transaction.
 type Signing struct {
@@ -120,7 +74,7 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 		return false
 	}
 	traceAuthor(t.trace, author, "signed by the rules for "+author.Domains[0])
-	c, ok := t.signer.table.choose(author.Domains[0], t.trace)
+	c, ok := t.signer.table.choose(author, t.trace)
 	if !ok {
 		t.unsigned = c.rule
 		return false

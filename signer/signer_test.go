@@ -44,6 +44,7 @@ func newSigner(t testing.TB, yaml string, extra ...keys.Ref) (*Signer, *keys.Sto
 	}
 	kc := keys.Defaults()
 	kc.Dir = dir
+	kc.Lent = cfg.Lent()
 	store, err := keys.Open(kc, cfg.Refs())
 	if err != nil {
 		t.Fatal(err)
@@ -72,13 +73,19 @@ func sign(s *Signer, env message.Envelope, h message.Header) message.Outcome {
 	return t.End()
 }
 
-// verify returns the outcomes of the signatures that were put on top.
-func verify(t *testing.T, store *keys.Store, out message.Outcome, h message.Header) []dkim.Outcome {
-	t.Helper()
+// zoneOf has the record of every key.
+func zoneOf(store *keys.Store) *dns.Zone {
 	zone := dns.NewZone()
 	for _, k := range store.Keys() {
 		zone.AddTXT(k.RecordName(), k.Record())
 	}
+	return zone
+}
+
+// verify returns the outcomes of the signatures that were put on top.
+func verify(t *testing.T, store *keys.Store, out message.Outcome, h message.Header) []dkim.Outcome {
+	t.Helper()
+	zone := zoneOf(store)
 	signed := message.Header{}
 	for _, f := range out.Insert {
 		signed = append(signed, message.Field{Name: f.Name, Value: " " + f.Value})
@@ -289,13 +296,19 @@ func TestTheConfigurationIsHeldToItsRules(t *testing.T) {
 		{"subdomains of any", "domains:\n  - {domain: \"*\", selectors: [a], subdomains: true}\n", `"*" matches every domain already`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cfg := Defaults()
-			src := config.Decode("test.yaml", []byte(c.yaml), &cfg)
-			cfg.Validate(src.Bad)
-			if err := src.Err(); err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("the error is %v, want it to say %q", err, c.want)
-			}
+			wantProblem(t, c.yaml, c.want)
 		})
+	}
+}
+
+// wantProblem reads a section and wants this among its problems.
+func wantProblem(t *testing.T, yaml, want string) {
+	t.Helper()
+	cfg := Defaults()
+	src := config.Decode("test.yaml", []byte(yaml), &cfg)
+	cfg.Validate(src.Bad)
+	if err := src.Err(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("the error is %v, want it to say %q", err, want)
 	}
 }
 

@@ -8,18 +8,22 @@ import (
 	"signpost/keys"
 )
 
-// table finds the keys for an author domain. It is built once for a generation:
-// a look-up is one map access for each label of the name at most, and one for who
-// is on duty.
+// table finds the keys for an author. It is built once for a generation: a look-up
+// is one map access for each label of the domain at most, one comparison for each
+// pattern where those have found nothing, and one map access for who is on duty.
 type table struct {
-	exact  map[string]entry
-	any    *entry
-	roster *keys.Roster
+	exact     map[string]entry
+	addresses map[string]entry // by the local part in lower case
+	patterns  []entry          // in the order of the configuration
+	any       *entry
+	roster    *keys.Roster
 }
 
 // entry is one line of the table.
 type entry struct {
-	sdid       string // the d= of its signatures; AnyDomain: the author domain itself
+	name, rule string // as it is found, and as the log calls it
+	sdid       string // the d= of its signatures; "": the author domain itself
+	duty       string // as the roster has it; "": the author domain, else AnyDomain
 	subdomains bool
 	selectors  []Selector
 }
@@ -32,13 +36,44 @@ type choice struct {
 	instead string // which listed keys do not sign, and why; "" where all do
 }
 
-// choose returns the keys for an author domain, most specific entry first: the
-// domain itself, its nearest parent with subdomains, "*". ok is false where
-// none is meant to sign, or none may, and rule says so.
-func (t *table) choose(author string, trace *message.Trace) (c choice, ok bool) {
+// choose returns the keys for an author, most specific entry first: the whole
+// address, the domain itself, its nearest parent with subdomains, the first pattern
+// that fits, "*". ok is false where none is meant to sign, or none may, and rule
+// says so.
+func (t *table) choose(author message.Author, trace *message.Trace) (c choice, ok bool) {
+	domain := author.Domains[0]
+	c, ok = t.byAddress(author, trace)
+	if ok {
+		return c, true
+	}
+	idle := c.rule // an entry for the address that cannot sign: the domain's does
+	c, ok = t.byDomain(domain, trace)
+	if ok && idle != "" {
+		c.instead = strings.TrimPrefix(c.instead+"; "+idle, "; ")
+	}
+	return c, ok
+}
+
+// byAddress finds the entry for a whole address. An address that is one of several,
+// or not certain, has none.
+func (t *table) byAddress(author message.Author, trace *message.Trace) (c choice, ok bool) {
+	if len(t.addresses) == 0 || len(author.Addresses) != 1 || author.Lax {
+		return choice{}, false
+	}
+	address := lower(author.Addresses[0].Local) + "@" + author.Addresses[0].Domain
+	e, found := t.addresses[address]
+	if !found {
+		trace.Add(theTable, address, "no entry for the address")
+		return choice{}, false
+	}
+	trace.Add(theTable, address, "an entry for the address")
+	return t.onDuty(e, author.Domains[0], e.duty, "", trace)
+}
+
+func (t *table) byDomain(author string, trace *message.Trace) (c choice, ok bool) {
 	if e, found := t.exact[author]; found {
 		trace.Add(theTable, author, "its own entry")
-		return t.onDuty(e.sdid, e.sdid, "signer.domains "+author, trace)
+		return t.onDuty(e, author, e.duty, "", trace)
 	}
 	trace.Add(theTable, author, "no entry of its own")
 	for name := author; ; {
@@ -49,38 +84,67 @@ func (t *table) choose(author string, trace *message.Trace) (c choice, ok bool) 
 		e, found := t.exact[parent]
 		trace.Add(theTable, parent, ofParent(found, e))
 		if found && e.subdomains {
-			return t.onDuty(e.sdid, e.sdid, "signer.domains "+parent+" with subdomains", trace)
+			return t.onDuty(e, author, e.duty, " with subdomains", trace)
 		}
 		name = parent
+	}
+	for _, e := range t.patterns {
+		fits := glob(e.name, author)
+		trace.Add(theTable, e.name, ofPattern(fits))
+		if fits {
+			return t.byMany(e, author, trace)
+		}
 	}
 	if t.any == nil {
 		trace.Add(theTable+` "*"`, author, "no such entry: not signed")
 		return choice{rule: fmt.Sprintf("author domain %s has no entry in signer.domains; to sign it: signpost keys generate %s SELECTOR, publish the record, add the entry, reload", author, author)}, false
 	}
-	// The domain's own folder of keys, else the folder "*", whose keys sign for
-	// everybody.
-	for _, folder := range []string{author, AnyDomain} {
-		if t.roster.Duty(folder) != nil {
-			trace.Add(theTable+` "*"`, folder, "has a folder of keys")
-			return t.onDuty(author, folder, `signer.domains "*"`, trace)
-		}
-	}
-	trace.Add(theTable+` "*"`, author, "has no key, and there is none for all domains: not signed")
-	return choice{rule: fmt.Sprintf("author domain %s comes under \"*\" in signer.domains, but has no key for selector %s; signpost keys generate %s %s makes one, then publish it and reload",
-		author, t.any.names(), author, t.any.selectors[0].Selector)}, false
+	return t.byMany(*t.any, author, trace)
 }
 
-// onDuty chooses the keys of a domain that sign at the moment.
-func (t *table) onDuty(sdid, domain, rule string, trace *message.Trace) (c choice, ok bool) {
-	d := t.roster.Duty(domain)
-	traceDuty(trace, domain, d)
+// byMany signs by an entry that many domains come under: with the keys that it
+// names, or with those in the domain's own folder, else those in the folder "*",
+// which sign for everybody.
+func (t *table) byMany(e entry, author string, trace *message.Trace) (c choice, ok bool) {
+	if e.duty != "" {
+		return t.onDuty(e, author, e.duty, "", trace)
+	}
+	for _, folder := range []string{author, AnyDomain} {
+		if t.roster.Duty(folder) != nil {
+			trace.Add(e.rule, folder, "has a folder of keys")
+			return t.onDuty(e, author, folder, "", trace)
+		}
+	}
+	trace.Add(e.rule, author, "has no key, and there is none for all domains: not signed")
+	return choice{rule: fmt.Sprintf("author domain %s comes under %q in signer.domains, but has no key for selector %s; signpost keys generate %s %s makes one, then publish it and reload",
+		author, e.name, e.names(), author, e.selectors[0].Selector)}, false
+}
+
+// onDuty chooses the keys of a duty that sign at the moment. how is how the entry
+// was found, where that is not by its name alone.
+func (t *table) onDuty(e entry, author, duty, how string, trace *message.Trace) (c choice, ok bool) {
+	rule := e.rule + how
+	d := t.roster.Duty(duty)
+	traceDuty(trace, duty, d)
 	switch {
 	case d == nil:
 		return choice{rule: rule + " has no keys that are loaded; reload"}, false
 	case len(d.Keys) == 0:
 		return choice{rule: rule + ": " + d.Why + " (or set signer.require_published: false)"}, false
 	}
+	sdid := e.sdid
+	if sdid == "" {
+		sdid = author
+	}
 	return choice{sdid: sdid, keys: d.Keys, rule: rule, instead: d.Why}, true
+}
+
+// ruleOf names an entry for the log.
+func ruleOf(name string) string {
+	if strings.Contains(name, "*") {
+		return theTable + ` "` + name + `"`
+	}
+	return theTable + " " + name
 }
 
 func (e entry) names() string {
@@ -93,15 +157,26 @@ func (e entry) names() string {
 
 // newTable builds the table of a validated configuration.
 func newTable(domains []Domain, roster *keys.Roster) *table {
-	t := &table{exact: make(map[string]entry, len(domains)), roster: roster}
+	t := &table{exact: make(map[string]entry, len(domains)), addresses: map[string]entry{}, roster: roster}
 	for _, d := range domains {
-		name, _ := entryName(d.Domain)
-		e := entry{sdid: name, subdomains: d.Subdomains, selectors: d.Selectors}
-		if name == AnyDomain {
-			t.any = &e
-			continue
+		name, k := d.name()
+		e := entry{name: name, rule: ruleOf(name), duty: d.duty(), subdomains: d.Subdomains, selectors: d.Selectors}
+		if d.SDID != "" {
+			e.sdid = e.duty
 		}
-		t.exact[name] = e
+		switch k {
+		case exactDomain:
+			if e.sdid == "" {
+				e.sdid = name
+			}
+			t.exact[name] = e
+		case wholeAddress:
+			t.addresses[name] = e
+		case domainGlob:
+			t.patterns = append(t.patterns, e)
+		case anyDomain:
+			t.any = &e
+		}
 	}
 	return t
 }

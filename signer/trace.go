@@ -38,6 +38,13 @@ func ofParent(found bool, e entry) string {
 	return "an entry with subdomains: true"
 }
 
+func ofPattern(fits bool) string {
+	if fits {
+		return "the pattern fits"
+	}
+	return "the pattern does not fit"
+}
+
 // traceDuty tells which keys of a domain sign at the moment.
 func traceDuty(trace *message.Trace, domain string, d *keys.Duty) {
 	if trace == nil {

@@ -111,6 +111,23 @@ func (l LogConfig) logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, opts))
 }
 
+// complete puts in what the sections name in files of their own.
+func (c Config) complete() (Config, error) {
+	var err error
+	c.Signer, err = c.Signer.WithTables()
+	c.Keys.Lent = c.Signer.Lent()
+	return c, err
+}
+
+// loadWhole is loadConfig with all that belongs to it.
+func loadWhole(path string) (Config, string, error) {
+	c, from, err := loadConfig(path)
+	if err == nil {
+		c, err = c.complete()
+	}
+	return c, from, err
+}
+
 // generation is one configuration with all that was loaded for it. It never
 // changes: a reload makes a new one.
 type generation struct {
@@ -128,8 +145,8 @@ type generation struct {
 // signatures are made and judged by. A resolver of the same configuration may be
 // handed on from the generation before, with its cache.
 func build(c Config, path string, now func() time.Time, before *generation) (*generation, error) {
-	var err error
-	if c.Signer, err = c.Signer.WithTables(); err != nil {
+	c, err := c.complete()
+	if err != nil {
 		return nil, err
 	}
 	g := &generation{config: c, path: path}
@@ -208,6 +225,7 @@ func (g *generation) warnings() []string {
 	if s := g.config.Signer.Senders; s.Mode == signer.SendersOff && len(s.Allow) > 0 {
 		w = append(w, "signer.senders.mode is off: nobody is held to what signer.senders allows; write mode: unsigned or mode: reject")
 	}
+	w = append(w, g.config.Signer.Warnings()...)
 	if trouble := g.watch.Trouble(); trouble != "" {
 		w = append(w, trouble)
 	}

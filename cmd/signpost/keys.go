@@ -126,7 +126,7 @@ func (p placeFlags) section() (keys.Config, error) {
 		section.Dir, err = filepath.Abs(*p.dir)
 		return section, err
 	}
-	c, _, err := loadConfig(*p.config)
+	c, _, err := loadWhole(*p.config)
 	return c.Keys, err
 }
 

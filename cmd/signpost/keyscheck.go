@@ -57,7 +57,7 @@ func keysCheckCommand(args []string, stdout, stderr io.Writer) int {
 	if len(names) > 2 {
 		return wrongUsage(stderr, name, "give a domain and a selector, a domain, or nothing for all")
 	}
-	c, _, err := loadConfig(*path)
+	c, _, err := loadWhole(*path)
 	if err != nil {
 		return failure(stderr, name, err)
 	}

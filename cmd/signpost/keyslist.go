@@ -64,7 +64,7 @@ func listCommand(args []string, stdout, stderr io.Writer) int {
 	if len(rest) > 1 {
 		return wrongUsage(stderr, name, "give one domain, or none for all")
 	}
-	c, _, err := loadConfig(*path)
+	c, _, err := loadWhole(*path)
 	if err != nil {
 		return failure(stderr, name, err)
 	}

@@ -100,6 +100,14 @@ func (c Config) rotations(domain string, o rotateOptions, now time.Time) ([]rota
 	if entry.Domain == keys.AnyDomain {
 		return nil, errors.New(`the entry "*" stands for many domains, whose records all have to be published first: make each domain's new key with signpost keys generate, then change the entry by hand`)
 	}
+	switch {
+	case entry.SDID != "":
+		return nil, fmt.Errorf("%s is signed as %s: signpost keys rotate %s", domain, entry.SDID, entry.SDID)
+	case entry.KeysOf != "":
+		return nil, fmt.Errorf("%s signs with the keys of %s, and DNS has to have the new one for both before: signpost keys generate %s SELECTOR makes it, then change the entries by hand", domain, entry.KeysOf, entry.KeysOf)
+	case strings.ContainsAny(entry.Domain, "*@"):
+		return nil, fmt.Errorf("%q is no domain: make the new key with signpost keys generate, then change the entry by hand", entry.Domain)
+	}
 	facts, err := keys.ReadState(c.Keys.State)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,50 @@
+package keys
+
+import (
+	"errors"
+	"io/fs"
+)
+
+// lentKey loads a key of another domain's folder for a domain that signs with it:
+// with the same selector, under its own name. A file that several domains sign with
+// is read once for all, within one Open.
+func (c Config) lentKey(name Ref, owner string) (*Key, error) {
+	from := Ref{owner, name.Selector}
+	k, ok := c.read[from]
+	if !ok {
+		var err error
+		lender := c
+		lender.Lent = nil // what is lent is not lent on
+		if k, err = lender.load(from); err != nil {
+			return nil, err
+		}
+		if c.read != nil {
+			c.read[from] = k
+		}
+	}
+	return &Key{
+		Domain: name.Domain, Selector: k.Selector, Algorithm: k.Algorithm, Bits: k.Bits,
+		Signer: k.Signer, Path: k.Path, print: k.print,
+	}, nil
+}
+
+// orLent is what load makes of the key that it found for a name, or did not find.
+func (c Config) orLent(name Ref, k *Key, err error) (*Key, error) {
+	owner := c.Lent[name.Domain]
+	if owner == "" || owner == name.Domain || !errors.Is(err, fs.ErrNotExist) {
+		return k, err
+	}
+	return c.lentKey(name, owner)
+}
+
+// standing compares the places that one key has in several duties: what it is, is
+// told by the one where it signs, else by that of its domain.
+func standing(c *candidate, duty string) int {
+	switch {
+	case c.signs:
+		return 2
+	case duty == c.fact.Domain:
+		return 1
+	}
+	return 0
+}
