@@ -17,8 +17,10 @@ type Config struct {
 	Ours Ours `yaml:"ours"`
 	// Domains are the author domains that sign, and with which selectors.
 	Domains []Domain `yaml:"domains"`
-	// Tables are files with more entries of Domains, one a line: see WithTables.
-	Tables []string `yaml:"tables"`
+	// Tables have more entries of Domains: see WithTables.
+	Tables []Table `yaml:"tables"`
+	// TablesEvery is how often the databases among the Tables are asked for changes.
+	TablesEvery time.Duration `yaml:"tables_every"`
 	// OnError is what happens to a message of ours when we fail to sign it.
 	OnError OnError `yaml:"on_error"`
 	// Canonicalization is header/body, each relaxed or simple.
@@ -31,6 +33,9 @@ type Config struct {
 	SelfCheck int `yaml:"self_check"`
 	// Senders says who may sign as whom.
 	Senders Senders `yaml:"senders"`
+
+	fetched  []fetched // what the databases gave
+	troubles []string  // with what stands outside the YAML file
 }
 
 // Ours tells our mail from other people's by the connection alone, never by a
@@ -111,6 +116,7 @@ func Defaults() Config {
 		},
 		OnError:          OnErrorTempfail,
 		Senders:          Senders{Mode: SendersOff},
+		TablesEvery:      time.Minute,
 		RequirePublished: true,
 		Canonicalization: Canonicalization{dkim.Relaxed, dkim.Relaxed},
 	}
@@ -141,10 +147,13 @@ func (c Config) Validate(bad func(path, problem string)) {
 	if patterns > maxPatterns {
 		bad("domains", fmt.Sprintf("%d patterns are more than the %d that are tried for a message: write the domains out, in a file of signer.tables", patterns, maxPatterns))
 	}
-	for i, path := range c.Tables {
-		if path == "" {
-			bad(fmt.Sprintf("tables[%d]", i), "a file is needed")
+	for i, t := range c.Tables {
+		if problem := t.problem(); problem != "" {
+			bad(fmt.Sprintf("tables[%d]", i), problem)
 		}
+	}
+	if c.TablesEvery < time.Second || c.TablesEvery > 24*time.Hour {
+		bad("tables_every", fmt.Sprintf("%s is out of range: write a time from 1s to 24h, as 1m", c.TablesEvery))
 	}
 	if len(c.Tables) > 0 {
 		return // which may have the entries that sdid names

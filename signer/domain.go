@@ -2,6 +2,7 @@ package signer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
@@ -255,11 +256,12 @@ func (s Selector) listed(domain string) keys.Listed {
 	return keys.Listed{Ref: keys.Ref{Domain: domain, Selector: selector}, ActiveFrom: s.ActiveFrom.Time}
 }
 
-// Warnings are what a person should know of a section that works: the entries
-// whose d= DMARC will take no account of (RFC 9989 §4.4.1).
+// Warnings are what a person should know of a section that works: what is wrong with
+// databases, and the entries whose d= DMARC will take no account of (RFC 9989
+// §4.4.1).
 func (c Config) Warnings() []string {
 	const told = 10
-	var lines []string
+	lines := slices.Clone(c.troubles)
 	for _, d := range c.Domains {
 		name, k := d.name()
 		if d.SDID == "" || k == noKind {
@@ -270,7 +272,7 @@ func (c Config) Warnings() []string {
 		if aligned(author, sdid) {
 			continue
 		}
-		if len(lines) == told {
+		if len(lines) >= told+len(c.troubles) {
 			return append(lines, "signer.domains: and more entries whose sdid is not aligned")
 		}
 		lines = append(lines, fmt.Sprintf("signer.domains %s: d=%s is not aligned with %s: the signature is good, but DMARC takes no account of it; sign with a key of its own, or with keys_of",

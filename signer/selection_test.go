@@ -1,6 +1,7 @@
 package signer
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -144,7 +145,7 @@ func TestEntriesAreHeldToTheirRules(t *testing.T) {
 		fmt.Fprintf(&many, "  - {domain: \"*.x%d.example\", selectors: [a]}\n", i)
 	}
 	wantProblem(t, "domains:\n"+many.String(), "domains: 1001 patterns are more than the 1000 that are tried for a message")
-	wantProblem(t, "tables: [\"\"]\n", "tables[0]: a file is needed")
+	wantProblem(t, "tables: [\"\"]\n", "tables[0]: a table needs a file, or a database and a query")
 }
 
 func tableFile(t testing.TB, text string) string {
@@ -160,8 +161,8 @@ func TestEntriesInATable(t *testing.T) {
 	path := tableFile(t, "# customers\nexample.org  s1,s2 subdomains\n\ncustomer.example s1 keys_of=provider.example # lent\nshop@example.org sdid=example.com\n*.x.example s3 s4\n")
 	c := Defaults()
 	c.Domains = []Domain{{Domain: "example.com", Selectors: []Selector{{Selector: "s1"}}}}
-	c.Tables = []string{path}
-	whole, err := c.WithTables()
+	c.Tables = []Table{{File: path}}
+	whole, err := c.WithTables(context.Background(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,8 +181,8 @@ func TestEntriesInATable(t *testing.T) {
 	}
 
 	path = tableFile(t, "example.com s1\na.example\nb.example s1 colour=red\nc.example s1\nC.example s2\nd.example sdid=e.example\n")
-	c.Tables = []string{path}
-	_, err = c.WithTables()
+	c.Tables = []Table{{File: path}}
+	_, err = c.WithTables(context.Background(), "")
 	wantErr := strings.Join([]string{
 		path + ":1: example.com stands already in signer.domains[0]: put all its selectors there",
 		path + `:2: "a.example" has no selectors: write selectors: [NAME], NAME as given to signpost keys generate`,
@@ -192,8 +193,8 @@ func TestEntriesInATable(t *testing.T) {
 	if err == nil || err.Error() != wantErr {
 		t.Errorf("the error is\n%v\nwant\n%s", err, wantErr)
 	}
-	c.Tables = []string{tableFile(t, strings.Repeat("nonsense\n", 50))}
-	if _, err := c.WithTables(); err == nil || strings.Count(err.Error(), "\n") != toldMistakes || !strings.Contains(err.Error(), "and 30 mistakes more") {
+	c.Tables = []Table{{File: tableFile(t, strings.Repeat("nonsense\n", 50))}}
+	if _, err := c.WithTables(context.Background(), ""); err == nil || strings.Count(err.Error(), "\n") != toldMistakes || !strings.Contains(err.Error(), "and 30 mistakes more") {
 		t.Errorf("the error of many mistakes is %v", err)
 	}
 }
@@ -227,7 +228,7 @@ func largeTable(b *testing.B, n int) (Config, keys.Config) {
 		fmt.Fprintf(&text, "customer%d.example s1 keys_of=provider.example\n", i)
 	}
 	c := Defaults()
-	c.Tables = []string{tableFile(b, text.String())}
+	c.Tables = []Table{{File: tableFile(b, text.String())}}
 	kc := keys.Defaults()
 	kc.Dir = b.TempDir()
 	if _, err := keys.Generate(kc.Dir, "provider.example", "s1", keys.RSA, 2048); err != nil {
@@ -237,7 +238,7 @@ func largeTable(b *testing.B, n int) (Config, keys.Config) {
 }
 
 func loadTable(b *testing.B, c Config, kc keys.Config) *Signer {
-	c, err := c.WithTables()
+	c, err := c.WithTables(context.Background(), "")
 	if err != nil {
 		b.Fatal(err)
 	}

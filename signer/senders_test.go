@@ -1,6 +1,7 @@
 package signer
 
 import (
+	"context"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -118,7 +119,7 @@ func TestSendersInAFileOfTheirOwn(t *testing.T) {
 	}
 	c := Defaults()
 	c.Senders = Senders{Mode: SendersReject, File: path, Allow: []Sender{{Login: "bob"}}}
-	c, err := c.WithTables()
+	c, err := c.WithTables(context.Background(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +135,7 @@ func TestSendersInAFileOfTheirOwn(t *testing.T) {
 	if err := os.WriteFile(path, []byte("alice\n192.0.2.0/24 {{login}}\nbob a@b@\nx y.example\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.WithTables()
+	_, err = c.WithTables(context.Background(), "")
 	wantErr := path + ":1: alice: an entry needs authors: what may stand in From, as [alice@example.com]\n" +
 		path + ":2: 192.0.2.0/24: {{login}} has no meaning for a network alone: add login: \"*\"\n" +
 		path + ":3: \"a@b@\" is neither an address nor a pattern of addresses: write alice@example.com, *@example.com, *@*.example.com, {{login}} or \"*\""
@@ -142,14 +143,14 @@ func TestSendersInAFileOfTheirOwn(t *testing.T) {
 		t.Errorf("the error is\n%v\nwant\n%s", err, wantErr)
 	}
 	c.Senders.File = path + ".missing"
-	if _, err := c.WithTables(); err == nil || !strings.Contains(err.Error(), "reading a table: open ") {
+	if _, err := c.WithTables(context.Background(), ""); err == nil || !strings.Contains(err.Error(), "reading a table: open ") {
 		t.Errorf("the error of a missing file is %v", err)
 	}
 	if err := os.WriteFile(path, []byte(strings.Repeat("x", maxTableLine+1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c.Senders.File = path
-	if _, err := c.WithTables(); err == nil || !strings.Contains(err.Error(), ":1: the line is longer than 65536 bytes") {
+	if _, err := c.WithTables(context.Background(), ""); err == nil || !strings.Contains(err.Error(), ":1: the line is longer than 65536 bytes") {
 		t.Errorf("the error of a long line is %v", err)
 	}
 }

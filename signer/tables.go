@@ -1,16 +1,61 @@
 package signer
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 )
 
-// WithTables returns the section with what stands in files of their own put in: to
+// Table is one source of entries. In the YAML file it is the path of a file alone,
+// or a database with its query.
+type Table struct {
+	// File has lines of a domain and its selectors, with the other keys of an entry
+	// behind:
+	//
+	//	example.com        s2026b,e2026b   subdomains
+	//	customer.example   s2026b          keys_of=provider.example
+	//	shop.example       sdid=example.com
+	File string `yaml:"file"`
+	// Database is sqlite:/PATH or postgres://USER@HOST/DATABASE, and Query gives
+	// columns that are called as the keys of an entry.
+	Database string `yaml:"database"`
+	Query    string `yaml:"query"`
+}
+
+// UnmarshalText takes the path alone.
+func (t *Table) UnmarshalText(text []byte) error {
+	*t = Table{File: string(text)}
+	return nil
+}
+
+func (t Table) problem() string {
+	switch {
+	case t.File == "" && t.Database == "":
+		return "a table needs a file, or a database and a query"
+	case t.File != "" && t.Database != "":
+		return "one table is a file or a database: write two"
+	case t.File != "" && t.Query != "":
+		return "a query is for a database: leave it out"
+	case t.Database == "":
+		return ""
+	case t.Query == "":
+		return "a database needs a query, as SELECT domain, selectors FROM signpost"
+	}
+	if _, _, err := (database{t.Database, t.Query}).driver(); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// WithTables returns the section with what stands in tables of their own put in: to
 // the rest of the program it is as if the YAML file had all of it. The error has
-// every mistake in them, one a line.
-func (c Config) WithTables() (Config, error) {
+// every mistake in files, one a line. A database that is down, and rows of it that
+// are mistakes, are warnings, since an edit elsewhere must not keep the daemon from
+// starting: what was last known of the table is in keep, see KeepTables.
+func (c Config) WithTables(ctx context.Context, keep string) (Config, error) {
 	var errs []error
 	if c.Senders.File != "" {
 		allow, err := readSenders(c.Senders.File)
@@ -18,35 +63,18 @@ func (c Config) WithTables() (Config, error) {
 		c.Senders.Allow = slices.Concat(c.Senders.Allow, allow)
 	}
 	if len(c.Tables) > 0 {
-		domains, err := c.readTables()
-		errs = append(errs, err)
-		c.Domains = domains
+		t := newTableReader(c.Domains)
+		for _, source := range c.Tables {
+			if source.File != "" {
+				errs = append(errs, t.file(source.File))
+			} else {
+				t.database(ctx, database{source.Database, source.Query}, c.fetched, keep)
+			}
+		}
+		errs = append(errs, t.loans())
+		c.Domains, c.fetched, c.troubles = t.config.Domains, t.fetched, t.troubles
 	}
 	return c, errors.Join(errs...)
-}
-
-// readTables returns the entries of the YAML file and those of the tables, which
-// are lines of a domain and its selectors, with the other keys of an entry behind:
-//
-//	example.com        s2026b,e2026b   subdomains
-//	customer.example   s2026b          keys_of=provider.example
-//	shop.example       sdid=example.com
-func (c Config) readTables() ([]Domain, error) {
-	t := tableReader{entries: make(map[string]int, len(c.Domains)), where: make([]string, len(c.Domains))}
-	t.config.Domains = slices.Clone(c.Domains)
-	for i, d := range c.Domains {
-		name, _ := d.name()
-		t.entries[name] = i
-		t.where[i] = fmt.Sprintf("signer.domains[%d]", i)
-	}
-	var errs []error
-	for _, path := range c.Tables {
-		errs = append(errs, readLines(path, func(line int, words []string) error {
-			return t.take(fmt.Sprintf("%s:%d", path, line), words)
-		}))
-	}
-	errs = append(errs, t.loans())
-	return t.config.Domains, errors.Join(errs...)
 }
 
 // tableReader collects entries.
@@ -54,10 +82,60 @@ type tableReader struct {
 	config   Config         // its Domains alone
 	entries  map[string]int // their indexes, by name
 	where    []string       // each one's place, for a person
+	lenient  []bool         // each one's: it is of a database
 	patterns int
+	fetched  []fetched
+	troubles []string
+	untold   int
 }
 
-func (t *tableReader) take(where string, words []string) error {
+func newTableReader(domains []Domain) *tableReader {
+	t := &tableReader{entries: make(map[string]int, len(domains)), lenient: make([]bool, len(domains))}
+	t.config.Domains = slices.Clone(domains)
+	for i, d := range domains {
+		name, _ := d.name()
+		t.entries[name] = i
+		t.where = append(t.where, fmt.Sprintf("signer.domains[%d]", i))
+	}
+	return t
+}
+
+func (t *tableReader) file(path string) error {
+	return readLines(path, func(line int, words []string) error {
+		return t.take(fmt.Sprintf("%s:%d", path, line), words, false)
+	})
+}
+
+// database takes what a database gives, or gave.
+func (t *tableReader) database(ctx context.Context, d database, before []fetched, keep string) {
+	f, trouble := d.fetch(ctx, before, keep)
+	t.fetched = append(t.fetched, f)
+	if trouble != "" {
+		t.troubles = append(t.troubles, trouble)
+	}
+	row := 0
+	for line := range bytes.Lines(f.text) {
+		row++
+		if err := t.take(fmt.Sprintf("%s row %d", d, row), strings.Fields(string(line)), true); err != nil {
+			t.tell(fmt.Sprintf("signer.tables %s: row %d is left out: %v", d, row, err))
+		}
+	}
+	if t.untold > 0 {
+		t.troubles = append(t.troubles, fmt.Sprintf("signer.tables %s: and %d rows more", d, t.untold))
+		t.untold = 0
+	}
+}
+
+// tell of what is left out, in few lines.
+func (t *tableReader) tell(trouble string) {
+	if len(t.troubles) < toldMistakes {
+		t.troubles = append(t.troubles, trouble)
+	} else {
+		t.untold++
+	}
+}
+
+func (t *tableReader) take(where string, words []string, lenient bool) error {
 	d, err := parseDomain(words)
 	if err != nil {
 		return err
@@ -73,6 +151,7 @@ func (t *tableReader) take(where string, words []string) error {
 	}
 	t.entries[name] = len(t.where)
 	t.where = append(t.where, where)
+	t.lenient = append(t.lenient, lenient)
 	t.config.Domains = append(t.config.Domains, d)
 	return nil
 }
@@ -80,11 +159,19 @@ func (t *tableReader) take(where string, words []string) error {
 // loans looks for the entries that others name.
 func (t *tableReader) loans() error {
 	var errs []error
+	var good []Domain
 	for i, d := range t.config.Domains {
-		if problem := t.config.loanProblem(d, t.entries); problem != "" && len(errs) < toldMistakes {
+		problem := t.config.loanProblem(d, t.entries)
+		switch {
+		case problem == "":
+			good = append(good, d)
+		case t.lenient[i]:
+			t.tell(fmt.Sprintf("signer.tables: %s is left out: sdid: %s", t.where[i], problem))
+		case len(errs) < toldMistakes:
 			errs = append(errs, fmt.Errorf("%s: sdid: %s", t.where[i], problem))
 		}
 	}
+	t.config.Domains = good
 	return errors.Join(errs...)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"time"
@@ -114,10 +116,13 @@ func (l LogConfig) logger(w io.Writer) *slog.Logger {
 // complete puts in what the sections name in files of their own.
 func (c Config) complete() (Config, error) {
 	var err error
-	c.Signer, err = c.Signer.WithTables()
+	c.Signer, err = c.Signer.WithTables(context.Background(), c.keptTables())
 	c.Keys.Lent = c.Signer.Lent()
 	return c, err
 }
+
+// keptTables is the folder for what is known of tables in databases.
+func (c Config) keptTables() string { return filepath.Join(filepath.Dir(c.Keys.State), "tables") }
 
 // loadWhole is loadConfig with all that belongs to it.
 func loadWhole(path string) (Config, string, error) {
@@ -145,6 +150,9 @@ type generation struct {
 // signatures are made and judged by. A resolver of the same configuration may be
 // handed on from the generation before, with its cache.
 func build(c Config, path string, now func() time.Time, before *generation) (*generation, error) {
+	if before != nil {
+		c.Signer = c.Signer.After(before.config.Signer)
+	}
 	c, err := c.complete()
 	if err != nil {
 		return nil, err

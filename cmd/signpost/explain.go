@@ -145,7 +145,7 @@ func (o explainOptions) explain(env message.Envelope, now func() time.Time, stdi
 	e.Assumed = o.outbound && !e.Ours
 	var t milter.Transaction
 	if e.Ours || e.Assumed {
-		t = g.signer.Explain(env, &trace)
+		t = &outbound{Signing: g.signer.Explain(env, &trace), verifier: g.verifier}
 	} else {
 		t = g.verifier.Explain(ctx, env, &trace)
 	}

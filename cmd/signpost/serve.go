@@ -137,6 +137,9 @@ func (s *service) begin(g *generation) {
 	defer cancel()
 	g.watch.Begin(ctx, g.plan, s.log)
 	g.signer.SelfCheck(g.resolver, s.log)
+	if err := g.config.Signer.KeepTables(g.config.keptTables()); err != nil {
+		s.log.Warn(err.Error())
+	}
 }
 
 // watchKeys follows the life of the keys in the background. The function it returns
@@ -169,14 +172,28 @@ func (s *service) run(grace time.Duration) error {
 	s.logStart()
 	notify(daemon.SdNotifyReady)
 	for {
-		select {
-		case err := <-served:
+		tables := watchTables(s.current.config.Signer)
+		goOn, err := s.await(served, reload, stop, tables.changed, grace)
+		tables.stop()
+		if !goOn {
 			return err
-		case <-reload:
-			s.reload()
-		case sig := <-stop:
-			return s.drain(sig, stop, grace)
 		}
+		s.reload()
+	}
+}
+
+// await waits for a reason to reload and to go on, or to end.
+func (s *service) await(served <-chan error, reload, stop chan os.Signal, changed <-chan struct{}, grace time.Duration) (goOn bool, err error) {
+	select {
+	case err := <-served:
+		return false, err
+	case <-reload:
+		return true, nil
+	case <-changed:
+		s.log.Info("a table in a database has changed")
+		return true, nil
+	case sig := <-stop:
+		return false, s.drain(sig, stop, grace)
 	}
 }
 

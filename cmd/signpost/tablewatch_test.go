@@ -1,0 +1,42 @@
+package main
+
+import (
+	"database/sql"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"signpost/signer"
+)
+
+func TestAChangeInADatabaseIsSeen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "domains.db")
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	exec := func(statement string) {
+		t.Helper()
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("CREATE TABLE d (domain text, selectors text)")
+	c := signer.Defaults()
+	c.Tables = []signer.Table{{Database: "sqlite:" + path, Query: "SELECT * FROM d"}}
+	c, err = c.WithTables(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.TablesEvery = time.Millisecond
+	w := watchTables(c)
+	defer w.stop()
+	exec("INSERT INTO d VALUES ('example.com', 's1')")
+	<-w.changed
+	none := watchTables(signer.Defaults())
+	none.stop()
+	if len(none.changed) != 0 {
+		t.Error("a change without a database")
+	}
+}
