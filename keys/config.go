@@ -27,6 +27,9 @@ type Config struct {
 	// Lent names for a domain another one, in whose folder its keys are where it has
 	// none of its own. It is not read from the file: the section signer says it.
 	Lent map[string]string
+	// Optional are keys that Open may fail to load, with a warning: nobody who names
+	// them in a database is to keep the daemon from starting.
+	Optional map[Ref]bool
 
 	read map[Ref]*Key // what lentKey has loaded; nil: it keeps nothing
 }

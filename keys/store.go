@@ -34,16 +34,24 @@ func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
 	if err := cfg.reachable(); err != nil {
 		return nil, err
 	}
-	var faults faults
+	var faults, lacking faults
 	for _, ref := range wanted {
 		if ref.Domain == AnyDomain {
 			faults.add(s.addAny(cfg, ref)...)
 			continue
 		}
-		faults.add(s.add(cfg, ref))
+		err := s.add(cfg, ref)
+		if err != nil && cfg.Optional[ref] {
+			lacking.add(fmt.Errorf("a key does not sign: %w", err))
+			continue
+		}
+		faults.add(err)
 	}
 	if len(faults.errs) > 0 {
 		return nil, faults.join()
+	}
+	if len(lacking.errs) > 0 {
+		s.troubles = strings.Split(lacking.join().Error(), "\n")
 	}
 	for _, ref := range spares {
 		k, err := cfg.load(ref)

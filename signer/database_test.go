@@ -12,6 +12,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"signpost/internal/message"
+	"signpost/keys"
 )
 
 const databaseQuery = "SELECT domain, selectors, subdomains, keys_of, sdid FROM signpost ORDER BY domain"
@@ -257,5 +261,43 @@ func TestAPasswordIsNotTold(t *testing.T) {
 	_, trouble := d.fetch(t.Context(), nil, t.TempDir())
 	if strings.Contains(trouble, "secret") || !strings.Contains(trouble, "postgres://signpost:xxxxx@127.0.0.1:1/mail") {
 		t.Errorf("the trouble is %q", trouble)
+	}
+}
+
+// A row that names a key that is not there costs its own domain its signatures, and
+// nobody else's.
+func TestAMissingKeyOfARowKeepsNobodyFromSigning(t *testing.T) {
+	path, exec := sqliteFile(t)
+	exec("INSERT INTO signpost VALUES ('new.example', 's1', 0, '', ''), ('lent.example', 's9', 0, 'example.com', '')")
+	c, _ := fill(t, withDatabase("sqlite:"+path), t.TempDir())
+	kc := keys.Defaults()
+	kc.Dir = t.TempDir()
+	if _, err := keys.Generate(kc.Dir, "example.com", "s1", keys.Ed25519, 0); err != nil {
+		t.Fatal(err)
+	}
+	kc.Lent, kc.Optional = c.Lent(), c.Optional()
+	store, err := keys.Open(kc, c.Refs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(store.Warnings(), "\n")
+	for _, want := range []string{"a key does not sign: the key s1 of new.example: there is no file", "the key s9 of example.com: there is no file"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no warning says %q: %s", want, all)
+		}
+	}
+	plan := &keys.Plan{Config: kc, Store: store, Listed: c.Listed(store.Refs())}
+	keys.NewWatch(filepath.Join(kc.Dir, "none"), func() time.Time { return testTime }).Preview(plan)
+	s := New(c, &plan.Roster, func() time.Time { return testTime })
+	if out := sign(s, message.Envelope{}, header(t, letter)); len(out.Insert) != 1 {
+		t.Errorf("the outcome for another domain is %+v", out)
+	}
+	out := sign(s, message.Envelope{}, header(t, "From: a@new.example\n"))
+	if got := noteOf(out, "unsigned"); !strings.Contains(got, "signer.domains new.example: no key is loaded for selector s1 of new.example; signpost keys generate makes one") {
+		t.Errorf("the rule is %q", got)
+	}
+	c.Domains[0].Selectors[0].Selector = "s2" // the YAML file's own key must be there
+	if _, err := keys.Open(kc, c.Refs()); err == nil {
+		t.Error("a key of the YAML file may be missing")
 	}
 }

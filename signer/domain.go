@@ -27,6 +27,8 @@ type Domain struct {
 	// SDID has the mail signed as that of another domain, which has an entry: with
 	// its d= and its keys.
 	SDID string `yaml:"sdid"`
+
+	lenient bool // it is of a database: its keys may be missing
 }
 
 // kind is what an entry is found by.
@@ -170,6 +172,28 @@ func (c Config) Refs() []keys.Ref {
 		}
 	}
 	return refs
+}
+
+// Optional returns, for keys.Config, the keys that only databases name.
+func (c Config) Optional() map[keys.Ref]bool {
+	optional := map[keys.Ref]bool{}
+	for _, lenient := range []bool{true, false} { // what the YAML file or a table file names too is not
+		for _, d := range c.Domains {
+			folder := d.folder()
+			if d.lenient != lenient || folder == "" || (!lenient && len(optional) == 0) {
+				continue
+			}
+			for _, s := range d.Selectors {
+				ref := keys.Ref{Domain: folder, Selector: s.Selector}
+				if lenient {
+					optional[ref] = true
+				} else {
+					delete(optional, ref)
+				}
+			}
+		}
+	}
+	return optional
 }
 
 // Lent returns, for keys.Config, the domains that sign with keys from the folder of

@@ -128,7 +128,7 @@ func (t *table) onDuty(e entry, author, duty, how string, trace *message.Trace) 
 	traceDuty(trace, duty, d)
 	switch {
 	case d == nil:
-		return choice{rule: rule + " has no keys that are loaded; reload"}, false
+		return choice{rule: fmt.Sprintf("%s: no key is loaded for selector %s of %s; signpost keys generate makes one, then publish it and reload", rule, e.names(), duty)}, false
 	case len(d.Keys) == 0:
 		return choice{rule: rule + ": " + d.Why + " (or set signer.require_published: false)"}, false
 	}

@@ -82,7 +82,6 @@ type tableReader struct {
 	config   Config         // its Domains alone
 	entries  map[string]int // their indexes, by name
 	where    []string       // each one's place, for a person
-	lenient  []bool         // each one's: it is of a database
 	patterns int
 	fetched  []fetched
 	troubles []string
@@ -90,7 +89,7 @@ type tableReader struct {
 }
 
 func newTableReader(domains []Domain) *tableReader {
-	t := &tableReader{entries: make(map[string]int, len(domains)), lenient: make([]bool, len(domains))}
+	t := &tableReader{entries: make(map[string]int, len(domains))}
 	t.config.Domains = slices.Clone(domains)
 	for i, d := range domains {
 		name, _ := d.name()
@@ -140,6 +139,7 @@ func (t *tableReader) take(where string, words []string, lenient bool) error {
 	if err != nil {
 		return err
 	}
+	d.lenient = lenient
 	name, k := d.name()
 	if first, twice := t.entries[name]; twice {
 		return fmt.Errorf("%s stands already in %s: put all its selectors there", d.Domain, t.where[first])
@@ -151,7 +151,6 @@ func (t *tableReader) take(where string, words []string, lenient bool) error {
 	}
 	t.entries[name] = len(t.where)
 	t.where = append(t.where, where)
-	t.lenient = append(t.lenient, lenient)
 	t.config.Domains = append(t.config.Domains, d)
 	return nil
 }
@@ -165,7 +164,7 @@ func (t *tableReader) loans() error {
 		switch {
 		case problem == "":
 			good = append(good, d)
-		case t.lenient[i]:
+		case d.lenient:
 			t.tell(fmt.Sprintf("signer.tables: %s is left out: sdid: %s", t.where[i], problem))
 		case len(errs) < toldMistakes:
 			errs = append(errs, fmt.Errorf("%s: sdid: %s", t.where[i], problem))

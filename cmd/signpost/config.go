@@ -117,7 +117,7 @@ func (l LogConfig) logger(w io.Writer) *slog.Logger {
 func (c Config) complete() (Config, error) {
 	var err error
 	c.Signer, err = c.Signer.WithTables(context.Background(), c.keptTables())
-	c.Keys.Lent = c.Signer.Lent()
+	c.Keys.Lent, c.Keys.Optional = c.Signer.Lent(), c.Signer.Optional()
 	return c, err
 }
 
