@@ -27,6 +27,7 @@ type config struct {
 	OnQuarantine string
 	OnTemperror  string
 	CheckEvery   string
+	Signer       string // further lines of section signer
 	AuthservID   string // default: what the MTA calls itself
 	Timeout      string // of one question to one of Servers
 	LogLevel     string
@@ -59,6 +60,7 @@ signer:
       selectors: [{{range $i, $s := .Selectors}}{{if $i}}, {{end}}{{$s}}{{end}}]
       subdomains: true
   canonicalization: {{or .Canon "relaxed/relaxed"}}
+{{.Signer}}
 verifier:
 {{- with .AuthservID}}
   authserv_id: {{.}}
