@@ -464,6 +464,8 @@ func TestAReloadLosesNoUse(t *testing.T) {
 		used := time.Now().Unix()
 		s.want("before", "s1", "s1 active") // marks it as used
 		s.reload("s1")
+		s.w.mu.Lock()
+		defer s.w.mu.Unlock()
 		if f := s.w.known[Ref{"example.com", "s1"}]; f.LastUsed.Unix() != used {
 			t.Errorf("last used at %v", f.LastUsed)
 		}
