@@ -6,8 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"math/big"
-	"strings"
 	"testing"
 
 	"signpost/internal/message"
@@ -120,67 +118,4 @@ func BenchmarkVerify(b *testing.B) {
 			})
 		}
 	}
-}
-
-// BenchmarkHostile has, for each attack, an ordinary message of the same size
-// beside it.
-func BenchmarkHostile(b *testing.B) {
-	z := testZone(b)
-	ordinary := func(name string, headerSize, bodySize int) {
-		b.Run(name+"/ordinary", func(b *testing.B) {
-			h := plainHeader()
-			for n := len(h.String()); n < headerSize; n += 100 {
-				h = append(h, header("X-Filler: "+strings.Repeat("word ", 18))...)
-			}
-			body := textBody(bodySize)
-			benchmarkVerify(b, sign(b, h, string(body), params("rsa2048")), body, z, Pass)
-		})
-	}
-	hostile := func(name string, h message.Header, body []byte, z zone, want Result) {
-		b.Run(name+"/hostile", func(b *testing.B) { benchmarkVerify(b, h, body, z, want) })
-	}
-
-	for _, c := range []Canonicalization{Simple, Relaxed} {
-		body := blankBody(25 << 20)
-		p := params("rsa2048")
-		p.BodyCanon = c
-		hostile("25 MB of blank lines, "+string(c), sign(b, plainHeader(), string(body), p), body, z, Pass)
-	}
-	ordinary("25 MB of blank lines", 0, 25<<20)
-
-	h := plainHeader()
-	p := params("rsa2048")
-	for i := range 8000 {
-		h = append(h, message.Field{Name: "X", Value: " " + string(rune('a'+i%26))})
-		p.Headers = append(p.Headers, "X")
-	}
-	signed := sign(b, h, "", p)
-	hostile("8,000 fields and names", signed, nil, z, Pass)
-	ordinary("8,000 fields and names", len(signed.String()), 0)
-
-	signed = sign(b, plainHeader(), "", params("rsa2048"))
-	for range 300 {
-		signed = append(message.Header{signed[0]}, signed...)
-	}
-	hostile("300 signatures", signed, nil, z, Neutral)
-	ordinary("300 signatures", len(signed.String()), 0)
-
-	huge := zone{"rsa2048._domainkey.example.org": {"v=DKIM1; p=" + strings.Repeat("MIIA", 65536/8/3)}}
-	hostile("a key of 65,536 bits", sign(b, plainHeader(), "", params("rsa2048")), nil, huge, PermError)
-	ordinary("a key of 65,536 bits", 0, 0)
-
-	costly := zone{"rsa2048._domainkey.example.org": {"p=" + rsaOf(4096, big.NewInt(65537)), "p=" + rsaOf(4096, big.NewInt(65537))}}
-	signed = plainHeader()
-	for i := range 8 {
-		forged := with(fmt.Sprintf("b=%s", strings.Repeat("AAAA", 341)+"A"+string(rune('A'+i))))
-		signed = append(header("DKIM-Signature:"+strings.Replace(forged, "s=sel", "s=rsa2048", 1)), signed...)
-	}
-	hostile("8 signatures under 2 keys of 4,096 bits", signed, nil, costly, Fail)
-	ordinary("8 signatures under 2 keys of 4,096 bits", len(signed.String()), 0)
-
-	for name, tags := range map[string]string{"1 MB of tags": strings.Repeat("a=b;", 1<<18), "64 KB of tags": strings.Repeat("x=1;", 1<<14)} {
-		hostile(name, append(header("DKIM-Signature:"+tags), plainHeader()...), nil, z, PermError)
-		ordinary(name, len(tags), 0)
-	}
-	hostile("64 KB of white space", append(header("DKIM-Signature:"+strings.Repeat(" ", 65000)), plainHeader()...), nil, z, PermError)
 }

@@ -1,0 +1,155 @@
+package dkim
+
+import (
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"testing"
+
+	"signpost/internal/message"
+)
+
+// BenchmarkWorst has, for each attack, an ordinary message of the same size beside
+// it. That is a header of two dozen fields with one good signature, relaxed, by a
+// key of 2,048 bits, and for the rest text: headers of real mail end at a few
+// kilobytes, whatever its size. Where the attack is in the number of signatures,
+// there is also an ordinary message with as many as the administrator allows.
+func BenchmarkWorst(b *testing.B) {
+	b.Run("25 MB of blank lines", benchmarkBlankLines)
+	b.Run("8,000 fields and names", benchmarkManyFields)
+	b.Run("300 signatures", benchmarkManySignatures)
+	b.Run("keys", benchmarkCostlyKeys)
+	b.Run("tags", benchmarkManyTags)
+}
+
+// ordinary measures the ordinary message of a size, with some signatures.
+func ordinary(b *testing.B, size, signatures int) {
+	p := slices.Repeat([]SignParams{params("rsa2048")}, signatures)
+	for i := range p {
+		p[i].HeaderCanon, p[i].BodyCanon = Relaxed, Relaxed
+	}
+	name := "ordinary"
+	if signatures > 1 {
+		name = fmt.Sprintf("ordinary with %d signatures", signatures)
+	}
+	b.Run(name, func(b *testing.B) {
+		h := ordinaryHeader()
+		rest := size - len(sign(b, h, "", p...).String())
+		body := textBody(max(rest, 0))
+		benchmarkVerify(b, sign(b, h, string(body), p...), body, testZone(b), Pass)
+	})
+}
+
+func hostile(b *testing.B, name string, h message.Header, body []byte, z zone, want Result) {
+	b.Run(name, func(b *testing.B) { benchmarkVerify(b, h, body, z, want) })
+}
+
+func benchmarkBlankLines(b *testing.B) {
+	const size = 25 << 20
+	ordinary(b, size, 1)
+	for _, c := range []Canonicalization{Simple, Relaxed} {
+		body := blankBody(size)
+		p := params("rsa2048")
+		p.BodyCanon = c
+		hostile(b, string(c), sign(b, plainHeader(), string(body), p), body, testZone(b), Pass)
+	}
+}
+
+func benchmarkManyFields(b *testing.B) {
+	for _, attack := range []struct {
+		name  string
+		field func(i int) string // in the header
+		names func(i int) string // in h=
+		n     int                // as many of these
+	}{
+		{"one name", func(int) string { return "X" }, func(int) string { return "X" }, 8000},
+		{"26 names", letter, letter, 8000},
+		{"8,000 names", word, word, 8000},
+		{"8,000 names in capitals", word, func(i int) string { return strings.ToUpper(word(i)) }, 8000},
+		{"30,000 absent names", word, letter, 30000},
+	} {
+		h := plainHeader()
+		for i := range 8000 {
+			h = append(h, message.Field{Name: attack.field(i), Value: " " + letter(i)})
+		}
+		p := params("rsa2048")
+		for i := range attack.n {
+			p.Headers = append(p.Headers, attack.names(i))
+		}
+		signed := sign(b, h, "", p)
+		b.Run(attack.name, func(b *testing.B) {
+			ordinary(b, len(signed.String()), 1)
+			hostile(b, "hostile", signed, nil, testZone(b), Pass)
+		})
+	}
+}
+
+func letter(i int) string { return string(rune('a' + i%26)) }
+
+// word is another word for each i under 26³.
+func word(i int) string { return "x" + letter(i) + letter(i/26) + letter(i/26/26) }
+
+// benchmarkManySignatures has signatures that are good but too many, and some that
+// turn out to be wrong only at the end of what can be read.
+func benchmarkManySignatures(b *testing.B) {
+	one := sign(b, plainHeader(), "", params("rsa2048"))
+	many := func(f message.Field) message.Header {
+		return append(slices.Repeat(message.Header{f}, 300), one...)
+	}
+	wrong := one[0]
+	wrong.Value = strings.Replace(wrong.Value, "bh=", "bh=A", 1)
+	for _, attack := range []struct {
+		name   string
+		header message.Header
+		want   Result
+	}{{"good", many(one[0]), Neutral}, {"wrong bh=", many(wrong), Pass}} {
+		b.Run(attack.name, func(b *testing.B) {
+			size := len(attack.header.String())
+			ordinary(b, size, 1)
+			ordinary(b, size, defaultMaxSignatures)
+			hostile(b, "hostile", attack.header, nil, testZone(b), attack.want)
+		})
+	}
+}
+
+func benchmarkCostlyKeys(b *testing.B) {
+	one := sign(b, plainHeader(), "", params("rsa2048"))
+	b.Run("65,536 bits", func(b *testing.B) {
+		ordinary(b, len(one.String()), 1)
+		record := "v=DKIM1; p=" + strings.Repeat("MIIA", 65536/8/3)
+		hostile(b, "hostile", one, nil, zone{"rsa2048._domainkey.example.org": {record}}, PermError)
+	})
+
+	// The longest keys that are accepted, with signatures that fail under each.
+	var signed message.Header
+	once, twice := zone{}, zone{}
+	for i := range defaultMaxSignatures {
+		forged := with("b=" + strings.Repeat("A", maxSignatureOctets*8/6-1) + letter(i) + "A")
+		selector := fmt.Sprintf("k%d", i)
+		signed = append(signed, header("DKIM-Signature:"+strings.Replace(forged, "s=sel", "s="+selector, 1))...)
+		record := "p=" + rsaOf(maxRSABits, big.NewInt(maxLongExponent))
+		once[selector+"._domainkey.example.org"] = []string{record}
+		twice[selector+"._domainkey.example.org"] = []string{record, record}
+	}
+	signed = append(signed, plainHeader()...)
+	b.Run("8 of 4,096 bits", func(b *testing.B) {
+		ordinary(b, len(signed.String()), 1)
+		ordinary(b, len(signed.String()), defaultMaxSignatures)
+		hostile(b, "hostile", signed, nil, once, Fail)
+		hostile(b, "hostile, two keys at each name", signed, nil, twice, Fail)
+	})
+}
+
+func benchmarkManyTags(b *testing.B) {
+	for _, attack := range []struct{ name, value string }{
+		{"64 KB of tags", strings.Repeat("x=1;", 1<<14)},
+		{"1 MB of tags", strings.Repeat("a=b;", 1<<18)},
+		{"64 KB of white space", strings.Repeat(" ", 65000)},
+	} {
+		b.Run(attack.name, func(b *testing.B) {
+			ordinary(b, len(attack.value), 1)
+			hostile(b, "hostile", append(header("DKIM-Signature:"+attack.value), plainHeader()...), nil, testZone(b), PermError)
+		})
+	}
+}
