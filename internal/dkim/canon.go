@@ -60,9 +60,7 @@ func appendRelaxed(dst []byte, value string) []byte {
 func appendRelaxedAfter(dst []byte, mark int, value string) []byte {
 	for i := 0; i < len(value); {
 		run := i
-		for i < len(value) && value[i] > ' ' {
-			i++
-		}
+		i += runOf(value[i:], ' '+1)
 		dst = append(dst, value[run:i]...)
 		blank := false
 		for i < len(value) && value[i] <= ' ' {

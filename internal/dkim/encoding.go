@@ -23,8 +23,14 @@ var base64Value = func() (table [256]byte) {
 func appendBase64(dst []byte, s string, limit int) ([]byte, bool) {
 	var acc uint32
 	var digits, padding int
-	start := len(dst)
-	for i := range len(s) {
+	end := len(dst) + limit
+	for i := 0; i < len(s); i++ {
+		if digits%4 == 0 && padding == 0 {
+			dst, i = appendQuads(dst, s, i, end)
+			if i == len(s) {
+				break
+			}
+		}
 		c := s[i]
 		v := base64Value[c]
 		switch {
@@ -32,7 +38,7 @@ func appendBase64(dst []byte, s string, limit int) ([]byte, bool) {
 			acc = acc<<6 | uint32(v)
 			digits++
 			if digits%4 != 1 {
-				if len(dst)-start == limit {
+				if len(dst) == end {
 					return dst, false
 				}
 				dst = append(dst, byte(acc>>(uint(8-2*(digits%4))%8)))
@@ -48,19 +54,39 @@ func appendBase64(dst []byte, s string, limit int) ([]byte, bool) {
 	return dst, ok
 }
 
+// appendQuads decodes the digits at s[i:] as long as there are four together and
+// dst stays within end, and returns where it stopped.
+func appendQuads(dst []byte, s string, i, end int) ([]byte, int) {
+	for i+4 <= len(s) && len(dst)+3 <= end {
+		q := s[i : i+4]
+		v0, v1, v2, v3 := base64Value[q[0]], base64Value[q[1]], base64Value[q[2]], base64Value[q[3]]
+		if v0|v1|v2|v3 == notBase64 {
+			break
+		}
+		dst = append(dst, v0<<2|v1>>4, v1<<4|v2>>2, v2<<6|v3)
+		i += 4
+	}
+	return dst, i
+}
+
 // stripFWS returns s without folding white space.
 func stripFWS(s string) string {
-	if strings.IndexByte(s, ' ') < 0 && strings.IndexByte(s, '\t') < 0 && strings.IndexByte(s, '\n') < 0 {
+	n := runOf(s, ' '+1)
+	if n == len(s) {
 		return s
 	}
 	var b strings.Builder
 	b.Grow(len(s))
-	for i := range len(s) {
-		if !isFWS(s[i]) {
-			b.WriteByte(s[i])
+	for {
+		b.WriteString(s[:n])
+		for n < len(s) && isFWS(s[n]) {
+			n++
 		}
+		if s = s[n:]; s == "" {
+			return b.String()
+		}
+		n = max(runOf(s, ' '+1), 1)
 	}
-	return b.String()
 }
 
 // decodeQP undoes dkim-quoted-printable (§2.11) in a text without white space.

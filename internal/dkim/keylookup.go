@@ -37,11 +37,13 @@ func parseKeys(records []string, minBits int) keysFound {
 // body.
 func (c *check) verify(found *keysFound) {
 	c.verdict = verdict{PermError, found.reason}
+	var buf [maxSignatureOctets]byte
+	data, _ := appendBase64(buf[:0], c.sig.B, maxSignatureOctets)
 	for _, key := range found.keys[:found.n] {
 		decided := verdict{PermError, key.unsuited(&c.sig)}
 		if decided.reason == "" {
 			decided = verdict{result: Pass}
-			if !key.verify(c.sig.hash, c.headerSum[:c.sig.hash.Size()], c.sig.data) {
+			if !key.verify(c.sig.hash, c.headerSum[:c.sig.hash.Size()], data) {
 				decided = verdict{Fail, reasonHeader}
 			}
 		}

@@ -95,6 +95,24 @@ func stays(here, next uint64) uint64 {
 	return notTab&(notBlank|graphic) | here
 }
 
+// runOf returns how many octets at the beginning of s are not below least, which is
+// at most 128.
+func runOf(s string, least byte) int {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		q := s[i : i+8]
+		w := uint64(q[0]) | uint64(q[1])<<8 | uint64(q[2])<<16 | uint64(q[3])<<24 |
+			uint64(q[4])<<32 | uint64(q[5])<<40 | uint64(q[6])<<48 | uint64(q[7])<<56
+		if enough := ((w | high) - ones*uint64(least) | w) & high; enough != high {
+			return i + bits.TrailingZeros64(^enough&high)/8
+		}
+	}
+	for i < len(s) && s[i] >= least {
+		i++
+	}
+	return i
+}
+
 // changes reports whether an octet does not simply stay before this neighbour.
 func changes(c, next byte) bool {
 	return c == '\t' || c == ' ' && (next == ' ' || next == '\t' || next == '\r')

@@ -74,8 +74,7 @@ type Signature struct {
 	keyType          KeyType
 	hash             crypto.Hash
 	bodyHash         [maxHashOctets]byte
-	data             []byte // b=, decoded
-	cutStart, cutEnd int    // where b='s value stands in the field's value
+	cutStart, cutEnd int // where b='s value stands in the field's value
 }
 
 // ParseSignature reads the value of a DKIM-Signature field. The error is in
@@ -179,7 +178,6 @@ func (s *Signature) identify(tags *sigTags) {
 	var buf [maxSignatureOctets]byte
 	if data, ok := appendBase64(buf[:0], tags.b.value, maxSignatureOctets); ok && len(data) > 0 {
 		s.B = stripFWS(tags.b.value)
-		s.data = append([]byte(nil), data...)
 	}
 }
 

@@ -171,7 +171,7 @@ func (s *Signature) readHashes(tags *sigTags, _ Options) error {
 		return errBodyHash
 	case tags.b.value == "":
 		return errNoData
-	case len(s.data) == 0:
+	case s.B == "":
 		return errData
 	}
 	return nil

@@ -112,12 +112,15 @@ func (r *tagReader) add(name string) bool {
 // printable checks that a tag-spec has no control characters but FWS.
 // Octets above 127 are let through: §3.2's note, RFC 8616 §5.
 func (r *tagReader) printable(s string) bool {
-	for i := 0; i < len(s); i++ {
+	if strings.IndexByte(s, 0x7f) >= 0 {
+		return false
+	}
+	for i := runOf(s, ' '); i < len(s); i += runOf(s[i:], ' ') {
 		switch c := s[i]; {
-		case c > ' ' && c != 0x7f, c == ' ', c == '\t':
-		case r.record && (c == '\r' || c == '\n'):
+		case c == '\t', r.record && (c == '\r' || c == '\n'):
+			i++
 		case c == '\r' && i+2 < len(s) && s[i+1] == '\n' && isWSP(s[i+2]):
-			i += 2
+			i += 3
 		default:
 			return false
 		}
