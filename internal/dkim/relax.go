@@ -79,11 +79,6 @@ func unchangedRun(p []byte) int {
 	return len(p)
 }
 
-const (
-	ones = 0x0101010101010101
-	high = 0x80 * ones
-)
-
 // stays looks at eight octets at once, and at their neighbours. The high bit of
 // each octet is set unless it is a tab, or a blank with a control or a blank
 // after it. (Some neighbours above 127 are taken for controls.)
@@ -93,24 +88,6 @@ func stays(here, next uint64) uint64 {
 	notBlank := (h ^ ones*' ') - ones
 	graphic := (next | high) - ones*(' '+1)
 	return notTab&(notBlank|graphic) | here
-}
-
-// runOf returns how many octets at the beginning of s are not below least, which is
-// at most 128.
-func runOf(s string, least byte) int {
-	i := 0
-	for ; i+8 <= len(s); i += 8 {
-		q := s[i : i+8]
-		w := uint64(q[0]) | uint64(q[1])<<8 | uint64(q[2])<<16 | uint64(q[3])<<24 |
-			uint64(q[4])<<32 | uint64(q[5])<<40 | uint64(q[6])<<48 | uint64(q[7])<<56
-		if enough := ((w | high) - ones*uint64(least) | w) & high; enough != high {
-			return i + bits.TrailingZeros64(^enough&high)/8
-		}
-	}
-	for i < len(s) && s[i] >= least {
-		i++
-	}
-	return i
 }
 
 // changes reports whether an octet does not simply stay before this neighbour.

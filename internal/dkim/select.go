@@ -14,8 +14,11 @@ var single = [...]string{
 	"subject", "mime-version", "content-type", "content-transfer-encoding",
 }
 
-// seed makes it impossible to choose field names that share a bucket.
-var seed = maphash.MakeSeed()
+// seeds make it impossible to choose field names that share a bucket.
+var seeds = func() [2]uint64 {
+	seed := maphash.MakeSeed()
+	return [2]uint64{maphash.String(seed, "a"), maphash.String(seed, "b")}
+}()
 
 // fieldIndex finds a header's fields by name, in constant time for each, so that a
 // signature costs no more than the header is long, whatever h= says.
@@ -66,28 +69,32 @@ func (x *fieldIndex) fill(h message.Header) {
 
 // bucket is where a name belongs, in any case.
 func (x *fieldIndex) bucket(name string) uint64 {
-	var lowered [64]byte
-	var sum uint64
-	for {
-		n := min(len(name), len(lowered))
-		for i := range n {
-			c := name[i]
-			if 'A' <= c && c <= 'Z' {
-				c += 'a' - 'A'
-			}
-			lowered[i] = c
-		}
-		sum = (sum ^ maphash.Bytes(seed, lowered[:n])) * 0x9e3779b97f4a7c15
-		if name = name[n:]; name == "" {
-			return sum >> 32 & uint64(len(x.buckets)-1)
-		}
+	sum := uint64(len(name))
+	for ; len(name) > 16; name = name[16:] {
+		sum = mix(sum, word(name), word(name[8:]))
 	}
+	var first, last uint64
+	switch n := len(name); {
+	case n >= 8:
+		first, last = word(name), word(name[n-8:])
+	case n >= 4:
+		first = uint64(halfWord(name)) | uint64(halfWord(name[n-4:]))<<32
+	case n > 0:
+		first = uint64(name[0]) | uint64(name[n/2])<<8 | uint64(name[n-1])<<16
+	}
+	return mix(sum, first, last) & uint64(len(x.buckets)-1)
+}
+
+// mix adds 16 octets of a name to a sum.
+func mix(sum, first, last uint64) uint64 {
+	hi, lo := bits.Mul64(lowerWord(first)^seeds[0], lowerWord(last)^seeds[1]^sum)
+	return hi ^ lo
 }
 
 // group finds the fields of a name in their bucket; -1 if there are none.
 func (x *fieldIndex) group(bucket uint64, name string) int32 {
 	for g := x.buckets[bucket]; g != 0; g = x.chain[g-1] {
-		if message.EqualFold(trimWSP(x.header[g-1].Name), name) {
+		if other := trimWSP(x.header[g-1].Name); other == name || message.EqualFold(other, name) {
 			return g - 1
 		}
 	}

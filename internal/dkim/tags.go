@@ -144,17 +144,16 @@ func isTagName(s string) bool {
 // list splits a colon-separated list. It calls use for each item, without the
 // white space around it, until use returns false.
 func list(value string, use func(item string) bool) {
-	for {
-		i := strings.IndexByte(value, ':')
-		if i < 0 {
-			use(trimFWS(value))
-			return
+	start := 0
+	for i := range len(value) {
+		if value[i] == ':' {
+			if !use(trimFWS(value[start:i])) {
+				return
+			}
+			start = i + 1
 		}
-		if !use(trimFWS(value[:i])) {
-			return
-		}
-		value = value[i+1:]
 	}
+	use(trimFWS(value[start:]))
 }
 
 // trimFWS removes folding white space (§2.8) from both ends.

@@ -65,9 +65,9 @@ func benchmarkManyFields(b *testing.B) {
 	}{
 		{"one name", func(int) string { return "X" }, func(int) string { return "X" }, 8000},
 		{"26 names", letter, letter, 8000},
-		{"8,000 names", word, word, 8000},
-		{"8,000 names in capitals", word, func(i int) string { return strings.ToUpper(word(i)) }, 8000},
-		{"30,000 absent names", word, letter, 30000},
+		{"8,000 names", wordOf, wordOf, 8000},
+		{"8,000 names in capitals", wordOf, func(i int) string { return strings.ToUpper(wordOf(i)) }, 8000},
+		{"30,000 absent names", wordOf, letter, 30000},
 	} {
 		h := plainHeader()
 		for i := range 8000 {
@@ -87,8 +87,8 @@ func benchmarkManyFields(b *testing.B) {
 
 func letter(i int) string { return string(rune('a' + i%26)) }
 
-// word is another word for each i under 26³.
-func word(i int) string { return "x" + letter(i) + letter(i/26) + letter(i/26/26) }
+// wordOf is another word for each i under 26³.
+func wordOf(i int) string { return "x" + letter(i) + letter(i/26) + letter(i/26/26) }
 
 // benchmarkManySignatures has signatures that are good but too many, and some that
 // turn out to be wrong only at the end of what can be read.

@@ -1,0 +1,44 @@
+package dkim
+
+import "math/bits"
+
+// Eight octets at a time, as a little-endian word.
+
+const (
+	ones = 0x0101010101010101
+	high = 0x80 * ones
+)
+
+// word returns the first eight octets of s.
+func word(s string) uint64 {
+	return uint64(halfWord(s)) | uint64(halfWord(s[4:]))<<32
+}
+
+// halfWord returns the first four octets of s.
+func halfWord(s string) uint32 {
+	_ = s[3]
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+}
+
+// lowerWord makes the ASCII letters in w small.
+func lowerWord(w uint64) uint64 {
+	fromA := (w &^ high) + ones*(0x80-'A')
+	afterZ := (w &^ high) + ones*(0x80-'Z'-1)
+	return w | (fromA&^afterZ&^w&high)>>2
+}
+
+// runOf returns how many octets at the beginning of s are not below least, which is
+// at most 128.
+func runOf(s string, least byte) int {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		w := word(s[i:])
+		if enough := ((w | high) - ones*uint64(least) | w) & high; enough != high {
+			return i + bits.TrailingZeros64(^enough&high)/8
+		}
+	}
+	for i < len(s) && s[i] >= least {
+		i++
+	}
+	return i
+}
