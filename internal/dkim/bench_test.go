@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"signpost/internal/message"
@@ -36,7 +37,7 @@ func BenchmarkBodyHash(b *testing.B) {
 		name string
 		data []byte
 	}{{"text", textBody(1 << 20)}, {"html", htmlBody(1 << 20)}, {"base64", base64Body(1 << 20)},
-		{"blank lines", blankBody(1 << 20)}, {"dense", denseBody(1 << 20)}} {
+		{"blank lines", blankBody(1 << 20)}, {"dense", denseBody(1 << 20)}, {"ragged", raggedBody(1 << 20)}} {
 		run := func(name string, hash func(p []byte)) {
 			b.Run(body.name+"/"+name, func(b *testing.B) {
 				b.SetBytes(int64(len(body.data)))
@@ -118,4 +119,18 @@ func BenchmarkVerify(b *testing.B) {
 			})
 		}
 	}
+}
+
+// raggedBody is text with white space of random length at random places.
+func raggedBody(n int) []byte {
+	random := rand.New(rand.NewChaCha8([32]byte{}))
+	var body []byte
+	for len(body) < n {
+		body = append(body, "<td>example text here"[:1+random.IntN(20)]...)
+		body = append(body, "          "[:random.IntN(10)]...)
+		if random.IntN(4) == 0 {
+			body = append(body, "\r\n            "[:2+random.IntN(10)]...)
+		}
+	}
+	return body
 }

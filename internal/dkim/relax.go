@@ -9,38 +9,43 @@ import (
 // a rare double blank differ. So the work is to find where it differs, faster than
 // the hash goes.
 
-// What reduce has to know of an octet: what it becomes, and its class above that.
-const (
-	classBlank = 1 << (8 + iota)
-	classCR
-	classLF
-)
-
-var octets = func() (table [256]uint16) {
-	for c := range table {
-		table[c] = uint16(c)
-	}
-	table[' '] |= classBlank
-	table['\t'] = ' ' | classBlank
-	table['\r'] |= classCR
-	table['\n'] |= classLF
-	return table
-}()
-
 // reduce writes the relaxed form of p without its last two octets, which it only
 // looks at, and returns its length. White space goes away where more of it or a
 // line end follows, so nothing needs to be remembered. It does not branch: text
 // that is indented at random would make it guess wrong all the time.
 func reduce(dst *[maxBlock]byte, p []byte) int {
 	n := 0
-	here, next := octets[p[0]], octets[p[1]]
-	for _, c := range p[2:] {
-		after := octets[c]
-		dst[n&(maxBlock-1)] = byte(here)
-		lineEnd := next & (after >> 1) & classCR >> 1
-		drop := here & (next | lineEnd) & classBlank >> 8
-		n += int(1 - drop)
-		here, next = next, after
+	for ; len(p) >= 10; p = p[8:] {
+		here := binary.LittleEndian.Uint64(p)
+		next := binary.LittleEndian.Uint64(p[1:])
+		tab := differ(here, '\t')
+		stay := tab&differ(here, ' ') | differ(next, ' ')&differ(next, '\t')&
+			(differ(next, '\r')|differ(binary.LittleEndian.Uint64(p[2:]), '\n'))
+		stay >>= 7
+		here ^= (^tab & high) >> 7 * ('\t' ^ ' ')
+		for range 2 {
+			dst[n&(maxBlock-1)] = byte(here)
+			n += int(stay & 1)
+			dst[n&(maxBlock-1)] = byte(here >> 8)
+			n += int(stay >> 8 & 1)
+			dst[n&(maxBlock-1)] = byte(here >> 16)
+			n += int(stay >> 16 & 1)
+			dst[n&(maxBlock-1)] = byte(here >> 24)
+			n += int(stay >> 24 & 1)
+			here >>= 32
+			stay >>= 32
+		}
+	}
+	for ; len(p) > 2; p = p[1:] {
+		c := p[0]
+		if isWSP(c) {
+			if isWSP(p[1]) || p[1] == '\r' && p[2] == '\n' {
+				continue
+			}
+			c = ' '
+		}
+		dst[n&(maxBlock-1)] = c
+		n++
 	}
 	return n
 }

@@ -27,6 +27,13 @@ func lowerWord(w uint64) uint64 {
 	return w | (fromA&^afterZ&^w&high)>>2
 }
 
+// differ sets the high bit of each octet of w that is not c, which is below 128. The
+// other bits mean nothing.
+func differ(w uint64, c byte) uint64 {
+	w ^= ones * uint64(c)
+	return w&^high + ones*0x7f | w
+}
+
 // runOf returns how many octets at the beginning of s are not below least, which is
 // at most 128.
 func runOf(s string, least byte) int {
