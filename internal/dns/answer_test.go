@@ -81,21 +81,41 @@ func TestAHostThatCannotBeOneIsLeftOut(t *testing.T) {
 	}
 }
 
-// The most that one reply over TCP can make us do: all of it aliases, none of them
-// the right ones until the end of each pass.
-func BenchmarkWorstReply(b *testing.B) {
-	var records []string
+// BenchmarkWorst reads the most that one reply over TCP can make us do: all of it
+// aliases, none of them the right ones until the end of each pass. The ordinary
+// replies beside it are of addresses, and as many as have as many records.
+func BenchmarkWorst(b *testing.B) {
+	var chain, ordinary []string
 	for i := range 4000 {
-		records = append(records, fmt.Sprintf("x%d.example. 1 CNAME a.example.", i))
+		chain = append(chain, fmt.Sprintf("x%d.example. 1 CNAME a.example.", i))
 	}
 	for i := range maxCNAMEs {
-		records = append(records, fmt.Sprintf("%c.example. 1 CNAME %c.example.", 'a'+i, 'b'+i))
+		chain = append(chain, fmt.Sprintf("%c.example. 1 CNAME %c.example.", 'a'+i, 'b'+i))
 	}
+	for i := range len(chain) / 8 {
+		ordinary = append(ordinary, fmt.Sprintf("a.example. 1 A 198.51.%d.%d", i>>8, i&255))
+	}
+	b.Run("aliases/ordinary", func(b *testing.B) { benchmarkReply(b, ordinary, 8, 0) })
+	b.Run("aliases/hostile", func(b *testing.B) { benchmarkReply(b, chain, 1, maxCNAMEs) })
+}
+
+func benchmarkReply(b *testing.B, records []string, times, aliases int) {
 	m := message(b, 0, records...)
+	m.Compress = true
+	packet, err := m.Pack()
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if s, err := readReply(m, "a.example", wire.TypeTXT); err != nil || s.aliases != maxCNAMEs {
-			b.Fatal(s, err)
+		for range times {
+			m := new(wire.Msg)
+			if err := m.Unpack(packet); err != nil {
+				b.Fatal(err)
+			}
+			if s, err := readReply(m, "a.example", wire.TypeA); err != nil || s.aliases != aliases {
+				b.Fatal(s, err)
+			}
 		}
 	}
 }
