@@ -188,7 +188,7 @@ func (key *Key) read(p string, minBits int) error {
 func (key *Key) verify(hash crypto.Hash, sum, data []byte) bool {
 	switch public := key.Public.(type) {
 	case *rsa.PublicKey:
-		return verifyRSA(public, hash, sum, data)
+		return verifyPKCS1v15(public, hash, sum, data)
 	case ed25519.PublicKey:
 		// RFC 8463 §3: the hash is the message of PureEdDSA.
 		return ed25519.Verify(public, sum, data)

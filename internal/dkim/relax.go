@@ -84,6 +84,11 @@ func unchangedRun(p []byte) int {
 	return len(p)
 }
 
+const (
+	ones = 0x0101010101010101
+	high = 0x80 * ones
+)
+
 // stays looks at eight octets at once, and at their neighbours. The high bit of
 // each octet is set unless it is a tab, or a blank with a control or a blank
 // after it. (Some neighbours above 127 are taken for controls.)

@@ -11,12 +11,12 @@ import (
 // §9.2, note 1.
 const digestInfo = "\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20"
 
-// verifyRSA reports whether data is the signature of a hash (RFC 8017 §8.2.2).
+// verifyPKCS1v15 reports whether data is the signature of a hash (RFC 8017 §8.2.2).
 //
 // crypto/rsa keeps secrets and is written for the usual lengths: 4,096 bits take it
 // ten times as long as 2,048. Nothing is secret here, and a stranger chooses what
 // is to be verified, so longer keys are left to math/big.
-func verifyRSA(public *rsa.PublicKey, hash crypto.Hash, sum, data []byte) bool {
+func verifyPKCS1v15(public *rsa.PublicKey, hash crypto.Hash, sum, data []byte) bool {
 	if public.N.BitLen() <= usualRSABits || hash != crypto.SHA256 {
 		return rsa.VerifyPKCS1v15(public, hash, sum, data) == nil
 	}

@@ -2,12 +2,7 @@ package dkim
 
 import "math/bits"
 
-// Eight octets at a time, as a little-endian word.
-
-const (
-	ones = 0x0101010101010101
-	high = 0x80 * ones
-)
+// Here eight octets are taken at a time, as a little-endian word.
 
 // word returns the first eight octets of s.
 func word(s string) uint64 {
