@@ -82,9 +82,12 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 	t.choice = c
 	params := t.signer.params(h, c)
 	traceSignatures(t.trace, params, c)
-	if t.job, t.err = dkim.NewSigning(h, params); t.err != nil {
+	job, err := dkim.NewSigning(h, params)
+	if err != nil { // the message's fault: it would not get better by coming again
+		t.unsigned = "it cannot be signed so that the signature would hold: " + err.Error()
 		return false
 	}
+	t.job = job
 	t.fragile.fields(h)
 	t.sample = t.signer.check.take(t.ctx, h)
 	return true

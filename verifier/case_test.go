@@ -22,7 +22,8 @@ import (
 // A case is a text file with the sections dns (a zone file), config (the section
 // verifier), envelope, message and want. In envelope, "sign: DOMAIN" puts a valid
 // signature of that domain on the message (selector ed), and "body: TEXT" then
-// replaces the body, as a forger or a list would. In want, each line must occur:
+// replaces the body, and "prepend: NAME: VALUE" puts a field on top, as a forger or a
+// list would. In want, each line must occur:
 // "field: TEXT" in the Authentication-Results field with its folds opened,
 // "not-field: TEXT" not there; the others are compared whole.
 type testCase struct {
@@ -119,6 +120,9 @@ func (c testCase) message(t *testing.T) (message.Header, []byte) {
 			fields[i].Value = " " + fields[i].Value
 		}
 		header = append(message.Header(fields), header...)
+	}
+	if name, value, ok := strings.Cut(c.first("prepend"), ":"); ok {
+		header = append(message.Header{{Name: name, Value: value}}, header...)
 	}
 	if changed := c.first("body"); changed != "" {
 		body = []byte(changed + "\r\n")

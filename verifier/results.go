@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"signpost/internal/authres"
 	"signpost/internal/dkim"
@@ -144,8 +143,6 @@ func dkimResult(o dkim.Outcome, short int) authres.Result {
 	case o.Reason != "":
 	case o.Testing:
 		r.Reason = "the key is marked as testing (t=y)"
-	case len(o.Uncovered) > 0:
-		r.Reason = "not all fields of these names are signed: " + strings.Join(o.Uncovered, ", ")
 	}
 	add := func(name, value string) {
 		if value != "" {

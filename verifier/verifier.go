@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -178,7 +179,12 @@ func (t *Verification) Body(chunk []byte) (more bool) {
 }
 
 // Cut leaves the signatures unverified: nobody can know what they say.
-func (t *Verification) Cut() { t.cut = true }
+func (t *Verification) Cut() {
+	t.cut = true
+	if t.dkim != nil {
+		t.dkim.Cut()
+	}
+}
 
 // End waits for the answers that are still missing and says what is to be done.
 func (t *Verification) End() message.Outcome {
@@ -221,15 +227,17 @@ func (t *Verification) Judge() (Judgement, error) {
 }
 
 // signatures are the outcomes as they count: under a key that is marked as a test,
-// what does not pass is as if it were not there (RFC 6376 §3.6.1); of a message
-// that was cut off, nothing could be verified.
+// what does not pass is as if it were not there (RFC 6376 §3.6.1). A pass does not
+// count where a field that may stand once stands more often than was signed: a
+// reader may be shown the one that nobody signed (§8.15).
 func (t *Verification) signatures() []dkim.Outcome {
 	outcomes := t.dkim.Finish()
 	for i := range outcomes {
 		o := &outcomes[i]
 		o.Result = o.Effective()
-		if t.cut && o.Result != dkim.PermError {
-			o.Result, o.Reason = dkim.TempError, tooLarge
+		if o.Result == dkim.Pass && len(o.Uncovered) > 0 {
+			o.Result = dkim.Policy
+			o.Reason = "not all fields of these names are signed: " + strings.Join(o.Uncovered, ", ")
 		}
 	}
 	return outcomes

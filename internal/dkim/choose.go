@@ -6,50 +6,74 @@ import "strings"
 // whose domain is likeliest to align with an author's first, and then from the
 // top. The cost of one that is not is that of reading it.
 func (v *Verification) choose() {
-	left := v.opt.MaxSignatures
-	if len(v.checks) <= left {
+	if len(v.checks) <= v.opt.MaxSignatures {
 		return
 	}
-	for _, chance := range [...]alignment{sameBranch, sameTree, unrelated} {
-		for i := range v.checks {
-			c := &v.checks[i]
-			if c.verdict.result != "" || v.alignment(c.sig.Domain) != chance {
-				continue
-			}
-			if left == 0 {
-				c.verdict = verdict{Neutral, reasonTooMany}
-				continue
-			}
+	var having [maxChance + 1]int
+	for i := range v.checks {
+		if c := &v.checks[i]; c.verdict.result == "" {
+			having[v.chance(c.sig.Domain)]++
+		}
+	}
+	// The chance of the last ones that are evaluated, and how many those are.
+	least, left := maxChance, v.opt.MaxSignatures
+	for least > 0 && having[least] < left {
+		left -= having[least]
+		least--
+	}
+	for i := range v.checks {
+		c := &v.checks[i]
+		if c.verdict.result != "" {
+			continue
+		}
+		switch chance := v.chance(c.sig.Domain); {
+		case chance > least:
+		case chance == least && left > 0:
 			left--
+		default:
+			c.verdict = verdict{Neutral, reasonTooMany}
 		}
 	}
 }
 
-// alignment is how far a domain could be one that DMARC finds aligned with an
-// author's. To know, it would have to look for the organizational domain.
-type alignment int
-
 const (
-	unrelated  alignment = iota
-	sameTree             // two labels or more in common
-	sameBranch           // the same, or one is the parent
+	// maxChance is that of the author domain itself.
+	maxChance = 2*maxCommonLabels + 2
+	// maxCommonLabels is how many labels in common make a difference.
+	maxCommonLabels = 16
 )
 
-func (v *Verification) alignment(domain string) alignment {
-	best := unrelated
+// chance orders domains by how likely DMARC finds them aligned with an author's: the
+// author domain itself; then by the labels in common, and of those a parent or child
+// before a sibling. To know, it would have to look for the organizational domain.
+func (v *Verification) chance(domain string) int {
+	best := 0
 	for _, author := range v.opt.AuthorDomains {
-		if within(author, domain) || within(domain, author) {
-			return sameBranch
+		common := commonLabels(author, domain)
+		chance := 2 * min(common, maxCommonLabels)
+		switch {
+		case author == domain:
+			return maxChance
+		case within(author, domain) || within(domain, author):
+			chance++
+		case common < 2: // a top-level domain in common says nothing
+			chance = 0
 		}
-		if within(author, lastTwoLabels(domain)) {
-			best = sameTree
-		}
+		best = max(best, chance)
 	}
 	return best
 }
 
-func lastTwoLabels(domain string) string {
-	i := strings.LastIndexByte(domain, '.')
-	i = strings.LastIndexByte(domain[:max(i, 0)], '.')
-	return domain[i+1:]
+// commonLabels counts the labels at the end of both names.
+func commonLabels(a, b string) int {
+	n := 0
+	for a != "" && b != "" {
+		i, j := strings.LastIndexByte(a, '.'), strings.LastIndexByte(b, '.')
+		if a[i+1:] != b[j+1:] {
+			break
+		}
+		n++
+		a, b = a[:max(i, 0)], b[:max(j, 0)]
+	}
+	return n
 }

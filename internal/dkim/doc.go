@@ -33,7 +33,7 @@
 //   - Domain names may hold underscores and begin or end a label with a hyphen.
 //   - "=" without two hexadecimal digits in i= stands for itself, since addresses
 //     like prvs=0123=user@example.org are written so.
-//   - A DKIM-Signature field over 64 KiB, or one with over 64 tags, is a
-//     permerror; so are RSA keys over 4,096 bits, even exponents, and those over
+//   - A DKIM-Signature field over 64 KiB, or one with over 64 tags or 1,024 names
+//     in h=, is a permerror; so are RSA keys over 4,096 bits, even exponents, and those over
 //     31 bits, or over 65,537 with keys longer than 2,048 bits.
 package dkim

@@ -1,11 +1,15 @@
 package dkim
 
-import "crypto"
+import (
+	"crypto"
+	"errors"
+)
 
 const (
 	// maxRecords bounds how many TXT records at one name are read.
 	maxRecords = 16
-	// maxKeysTried bounds how many keys at one name are tried.
+	// maxKeysTried bounds how many keys at one name are tried. Where there are more,
+	// none is: what came out must not hang on the order of an answer.
 	maxKeysTried = 2
 )
 
@@ -23,10 +27,12 @@ func parseKeys(records []string, minBits int) keysFound {
 	for i, record := range records[:min(len(records), maxRecords)] {
 		key, err := parseKey(record, minBits)
 		switch {
-		case err == nil && found.n < maxKeysTried:
+		case err == nil && found.n == maxKeysTried:
+			return keysFound{reason: reasonManyKeys}
+		case err == nil:
 			found.keys[found.n] = key
 			found.n++
-		case err != nil && i == 0:
+		case i == 0 || errors.Is(err, ErrKeyRevoked): // that says more than what is no key at all
 			found.reason = "key record: " + err.Error()
 		}
 	}

@@ -168,6 +168,9 @@ func (p *plan) written(ascii string) string {
 
 // prepareHeaders checks h=, and that the fields it selects will arrive as they are.
 func (p *plan) prepareHeaders(x *fieldIndex) error {
+	if len(p.Headers) > maxSignedNames {
+		return fmt.Errorf("%d header fields are to be signed, at most %d can be", len(p.Headers), maxSignedNames)
+	}
 	from := false
 	x.restart()
 	for _, name := range p.Headers {

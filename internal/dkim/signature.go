@@ -10,6 +10,8 @@ import (
 const (
 	// maxFieldOctets bounds a DKIM-Signature field. z= may copy a header into it.
 	maxFieldOctets = 64 << 10
+	// maxSignedNames bounds h=: each name costs a look into the header.
+	maxSignedNames = 1024
 	// maxSignatureOctets bounds b=: the length of a signature by an RSA key of
 	// maxRSABits.
 	maxSignatureOctets = maxRSABits / 8
@@ -33,6 +35,7 @@ const (
 	errSelector      problem = "s= is not a selector"
 	errKeyName       problem = "s= and d= together are too long for DNS"
 	errNoHeaders     problem = "h= is missing or empty"
+	errManyHeaders   problem = "h= has more than 1,024 names"
 	errHeaders       problem = "h= is not a list of field names"
 	errFromNotSigned problem = "h= does not cover From"
 	errNoBodyHash    problem = "bh= is missing"

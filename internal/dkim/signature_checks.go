@@ -100,13 +100,16 @@ func (s *Signature) readHeaders(tags *sigTags, _ Options) error {
 	if s.Headers == "" {
 		return errNoHeaders
 	}
-	valid, from := true, false
+	valid, from, n := true, false, 0
 	list(s.Headers, func(name string) bool {
-		valid = isFieldName(name)
+		n++
+		valid = isFieldName(name) && n <= maxSignedNames
 		from = from || message.EqualFold(name, "From")
 		return valid
 	})
 	switch {
+	case n > maxSignedNames:
+		return errManyHeaders
 	case !valid:
 		return errHeaders
 	case !from:

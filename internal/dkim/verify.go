@@ -19,7 +19,9 @@ const (
 	reasonBody       = "the body was changed after it was signed"
 	reasonHeader     = "a signed field was changed, or the signature is not the key owner's"
 	reasonShortBody  = "the body is shorter than l="
+	reasonCut        = "the message is too large to be checked"
 	reasonUnsigned   = "the body goes on after what is signed (l=)"
+	reasonManyKeys   = "there are more than two keys at one selector"
 	reasonNoRecord   = "there is no key record"
 	reasonKeyType    = "the key is of another type than a="
 	reasonHashBarred = "h= of the key record does not allow the hash"
@@ -34,6 +36,7 @@ type Verification struct {
 	checks []check
 	keys   []keyQuery
 	bodies []body
+	cut    bool // the body is not whole
 	// Room for what nearly every message has: up to two of each.
 	keyRoom  [2]keyQuery
 	bodyRoom [2]body
@@ -194,6 +197,10 @@ func (v *Verification) Write(chunk []byte) (int, error) {
 	return len(chunk), nil
 }
 
+// Cut says that the body is not whole: a signature that only the body could still
+// break is then a temporary error.
+func (v *Verification) Cut() { v.cut = true }
+
 // Finish returns one Outcome for each DKIM-Signature field, the top one first. All
 // calls of LookupKey must have returned; a key that was never looked up counts as
 // temporarily not to be had.
@@ -224,6 +231,10 @@ func (v *Verification) judge(c *check) verdict {
 	switch {
 	case decided.result == "":
 		return verdict{TempError, reasonNoLookup}
+	case v.cut && decided.result == Pass:
+		return verdict{TempError, reasonCut}
+	case v.cut:
+		return decided
 	case decided.result == Pass || decided.result == Fail:
 		if body := v.judgeBody(c); body.result != Pass && (decided.result == Pass || body.result == Fail) {
 			decided = body

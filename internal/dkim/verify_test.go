@@ -418,24 +418,67 @@ type anywhere []string
 
 func (a anywhere) LookupTXT(context.Context, string) ([]string, error) { return a, nil }
 
-func TestAlignmentIsByLabels(t *testing.T) {
-	for _, tt := range []struct {
-		author, domain string
-		want           alignment
-	}{
-		{"example.org", "example.org", sameBranch},
-		{"example.org", "a.example.org", sameBranch},
-		{"a.example.org", "example.org", sameBranch},
-		{"a.example.org", "b.example.org", sameTree},
-		{"a.b.example.org", "c.d.example.org", sameTree},
-		{"example.org", "example.net", unrelated},
-		{"example.org", "sample.org", unrelated},
-		{"example.org", "evilexample.org", unrelated},
-		{"a.example.org", "b.evilexample.org", unrelated},
-	} {
-		v := Verification{opt: Options{AuthorDomains: []string{"another.example", tt.author}}}
-		if got := v.alignment(tt.domain); got != tt.want {
-			t.Errorf("%s and %s: %d, want %d", tt.author, tt.domain, got, tt.want)
+func TestChanceIsByLabels(t *testing.T) {
+	const author = "news.victim.co.uk"
+	order := []string{ // each likelier to align than the next
+		author, "x.news.victim.co.uk", "victim.co.uk", "mail.victim.co.uk", "co.uk", "junk.co.uk", "example.uk",
+	}
+	v := Verification{opt: Options{AuthorDomains: []string{"another.test", author}}}
+	for i := range order[1:] {
+		if a, b := v.chance(order[i]), v.chance(order[i+1]); a <= b {
+			t.Errorf("%s has %d, %s has %d", order[i], a, order[i+1], b)
+		}
+	}
+	for _, other := range []string{"sample.org", "evilnews.victim.example", ""} {
+		if got := v.chance(other); got != 0 {
+			t.Errorf("%q has %d", other, got)
+		}
+	}
+	deep := strings.Repeat("a.", 100) + "example.org"
+	v.opt.AuthorDomains = []string{deep}
+	if got := v.chance("b." + deep); got >= maxChance {
+		t.Errorf("a deep child has %d", got)
+	}
+}
+
+// ATK-033: junk of the same public suffix hides no signature of the author's tree.
+func TestJunkUnderThePublicSuffixHidesNothing(t *testing.T) {
+	v := Verification{opt: Options{MaxSignatures: 8, AuthorDomains: []string{"news.victim.co.uk"}}}
+	for i := range 20 {
+		v.checks = append(v.checks, check{sig: Signature{Domain: fmt.Sprintf("junk%d.co.uk", i)}})
+	}
+	v.checks = append(v.checks, check{sig: Signature{Domain: "mail.victim.co.uk"}})
+	v.choose()
+	if last := v.checks[20].verdict; last.result != "" {
+		t.Errorf("the genuine one is %s (%s)", last.result, last.reason)
+	}
+	evaluated := 0
+	for i := range v.checks {
+		if v.checks[i].verdict.result == "" {
+			evaluated++
+		}
+	}
+	if evaluated != 8 || v.checks[6].verdict.result != "" || v.checks[7].verdict.result != Neutral {
+		t.Errorf("%d are evaluated", evaluated)
+	}
+}
+
+// A body that was cut off leaves open what only the body could decide.
+func TestACutBodyLeavesTheHeadersFailure(t *testing.T) {
+	good := sign(t, plainHeader(), plainBody, params("ed25519"))
+	for name, want := range map[string]Result{"as signed": TempError, "changed": Fail} {
+		h := slices.Clone(good)
+		if name == "changed" {
+			h[2].Value += "x"
+		}
+		v := NewVerification(h, Options{})
+		for i := range v.Keys() {
+			v.LookupKey(context.Background(), i, testZone(t))
+		}
+		v.Write([]byte(plainBody[:3]))
+		v.Cut()
+		if o := v.Finish()[0]; o.Result != want {
+			t.Errorf("%s: %s (%s), want %s", name, o.Result, o.Reason, want)
 		}
 	}
 }
