@@ -44,7 +44,7 @@ const (
 type Backend string
 
 const (
-	BackendAuto    Backend = "auto"    // the fastest that the machine has
+	BackendAuto    Backend = "auto"    // libcrypto where build and machine have it, else Go
 	BackendGo      Backend = "go"      // Go's own
 	BackendOpenSSL Backend = "openssl" // libcrypto
 )
@@ -79,7 +79,7 @@ func (c Config) Validate(bad func(path, problem string)) {
 		bad("state", "a file is needed: write "+Defaults().State+", or take the key out to have it")
 	}
 	config.OneOf(bad, "backend", c.Backend, BackendAuto, BackendGo, BackendOpenSSL)
-	if c.Backend == BackendOpenSSL {
+	if c.Backend == BackendOpenSSL && !builtWithLibrary {
 		bad("backend", "this build has no libcrypto backend: write auto or go")
 	}
 	config.OneOf(bad, "insecure_mode", c.InsecureMode, InsecureRefuse, InsecureWarn)

@@ -122,6 +122,7 @@ func (c Config) loadFile(ref Ref, path string) (*Key, error) {
 	if err := c.guard(k, info); err != nil {
 		return nil, wrong(err)
 	}
+	k.Signer = c.Backend.signer(ref, k.Signer)
 	return k, nil
 }
 

@@ -34,6 +34,9 @@ func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
 	if err := cfg.reachable(); err != nil {
 		return nil, err
 	}
+	if err := cfg.Backend.check(); err != nil {
+		return nil, err
+	}
 	var faults, lacking faults
 	for _, ref := range wanted {
 		if ref.Domain == AnyDomain {

@@ -1,0 +1,78 @@
+package keys
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"fmt"
+	"sync"
+)
+
+// An Arithmetic is who does the RSA arithmetic, as far as this program and this
+// machine go.
+type Arithmetic struct {
+	// Backend is BackendGo or BackendOpenSSL.
+	Backend Backend `json:"backend"`
+	// Detail is the version of the library, or why it is not used; it may be empty.
+	Detail string `json:"detail,omitempty"`
+}
+
+func (a Arithmetic) String() string {
+	if a.Detail == "" {
+		return string(a.Backend)
+	}
+	return fmt.Sprintf("%s (%s)", a.Backend, a.Detail)
+}
+
+// Arithmetic says what b comes to here. It loads the library if b may use it.
+func (b Backend) Arithmetic() Arithmetic {
+	if b == BackendGo {
+		return Arithmetic{Backend: BackendGo}
+	}
+	lib, err := openLibrary()
+	if err != nil {
+		return Arithmetic{BackendGo, err.Error()}
+	}
+	return Arithmetic{BackendOpenSSL, lib.version()}
+}
+
+// check reports that a library is demanded and cannot be had.
+func (b Backend) check() error {
+	if b != BackendOpenSSL {
+		return nil
+	}
+	if _, err := openLibrary(); err != nil {
+		return fmt.Errorf("keys.backend is openssl: %w; write auto to sign with Go's own arithmetic where there is no libcrypto", err)
+	}
+	return nil
+}
+
+// signer puts the library before a key that it can sign with.
+func (b Backend) signer(ref Ref, key crypto.Signer) crypto.Signer {
+	private, isRSA := key.(*rsa.PrivateKey)
+	if !isRSA || b == BackendGo {
+		return key
+	}
+	lib, err := openLibrary()
+	if err != nil {
+		return key
+	}
+	return &checkedSigner{key: private, ref: ref, lib: lib}
+}
+
+// library does RSA arithmetic outside of Go.
+type library interface {
+	version() string
+	// take makes a key of the library's of one in PKCS #1. The octets are the
+	// caller's, who wipes them.
+	take(pkcs1 []byte) (foreignKey, error)
+}
+
+// foreignKey is a private key in a library's memory, which is freed when nothing
+// refers to the key any more. Any number of goroutines may use it.
+type foreignKey interface {
+	// sign returns the PKCS #1 v1.5 signature over a SHA-256 hash (RFC 8017 §8.2.1).
+	sign(hash []byte) ([]byte, error)
+}
+
+// openLibrary loads the library, once.
+var openLibrary = sync.OnceValues(loadLibrary)

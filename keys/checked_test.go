@@ -1,0 +1,142 @@
+package keys
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// A testLibrary signs with Go's arithmetic and then does to the signature what
+// its test wants.
+type testLibrary struct {
+	takeFault error
+	spoil     func(signature []byte) ([]byte, error)
+	calls     int
+}
+
+type testForeignKey struct {
+	lib *testLibrary
+	key *rsa.PrivateKey
+}
+
+func (l *testLibrary) version() string { return "TestSSL 1.0" }
+
+func (l *testLibrary) take(pkcs1 []byte) (foreignKey, error) {
+	if l.takeFault != nil {
+		return nil, l.takeFault
+	}
+	key, err := x509.ParsePKCS1PrivateKey(pkcs1)
+	return &testForeignKey{l, key}, err
+}
+
+func (k *testForeignKey) sign(hash []byte) ([]byte, error) {
+	k.lib.calls++
+	signature, err := rsa.SignPKCS1v15(nil, k.key, crypto.SHA256, hash)
+	if err != nil || k.lib.spoil == nil {
+		return signature, err
+	}
+	return k.lib.spoil(signature)
+}
+
+// catchLog has the log of the time of a test.
+func catchLog(t *testing.T) *bytes.Buffer {
+	t.Helper()
+	var buf bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&buf, nil)))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	return &buf
+}
+
+func rsaKey(t testing.TB, file string) *rsa.PrivateKey {
+	t.Helper()
+	signer, err := parse(testFile(t, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer.(*rsa.PrivateKey)
+}
+
+func TestAWrongSignatureNeverLeaves(t *testing.T) {
+	other := rsaKey(t, "rsa1024.pem")
+	digest := sha256.Sum256([]byte("what was to be signed"))
+	for _, c := range []struct {
+		name string
+		lib  testLibrary
+		want string // in the log; empty: none
+	}{
+		{"a good library is heard", testLibrary{}, ""},
+		{"one bit is wrong", testLibrary{spoil: func(s []byte) ([]byte, error) { s[17] ^= 4; return s, nil }}, "verification error"},
+		{"the signature is another key's", testLibrary{spoil: func([]byte) ([]byte, error) {
+			return rsa.SignPKCS1v15(nil, other, crypto.SHA256, digest[:])
+		}}, "verification error"},
+		{"the signature is another hash's", testLibrary{spoil: func(s []byte) ([]byte, error) {
+			wrong := sha256.Sum256(nil)
+			return rsa.SignPKCS1v15(nil, rsaKey(t, "rsa2048-pkcs8.pem"), crypto.SHA256, wrong[:])
+		}}, "verification error"},
+		{"the signature is cut off", testLibrary{spoil: func(s []byte) ([]byte, error) { return s[:255], nil }}, "verification error"},
+		{"the signature is empty", testLibrary{spoil: func([]byte) ([]byte, error) { return nil, nil }}, "verification error"},
+		{"the library does not sign", testLibrary{spoil: func([]byte) ([]byte, error) { return nil, errors.New("no signature today") }}, "no signature today"},
+		{"the library does not take the key", testLibrary{takeFault: errors.New("strange key")}, "taking the key: strange key"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			log := catchLog(t)
+			key := rsaKey(t, "rsa2048-pkcs8.pem")
+			s := &checkedSigner{key: key, ref: Ref{"example.com", "s1"}, lib: &c.lib}
+			for range 3 {
+				signature, err := s.Sign(rand.Reader, digest[:], crypto.SHA256)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := rsa.VerifyPKCS1v15(&key.PublicKey, crypto.SHA256, digest[:], signature); err != nil {
+					t.Fatalf("a wrong signature left: %v", err)
+				}
+			}
+			lines := strings.Count(log.String(), "\n")
+			if c.want == "" {
+				if lines != 0 || c.lib.calls != 3 {
+					t.Errorf("%d calls of the library, log %q", c.lib.calls, log)
+				}
+				return
+			}
+			// One alarm, and the library is not asked again.
+			if lines != 1 || c.lib.calls > 1 || !strings.Contains(log.String(), c.want) ||
+				!strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "domain=example.com selector=s1") {
+				t.Errorf("%d calls of the library, log %q, wanted one line with %q", c.lib.calls, log, c.want)
+			}
+		})
+	}
+}
+
+func TestTheLibraryIsAskedOnlyForWhatDKIMHas(t *testing.T) {
+	key := rsaKey(t, "rsa2048-pkcs8.pem")
+	lib := &testLibrary{}
+	s := &checkedSigner{key: key, lib: lib}
+	digest := sha256.Sum256(nil)
+	sum := make([]byte, crypto.SHA512.Size())
+	signature, err := s.Sign(rand.Reader, sum, crypto.SHA512)
+	if err != nil || rsa.VerifyPKCS1v15(&key.PublicKey, crypto.SHA512, sum, signature) != nil {
+		t.Errorf("SHA-512: %v", err)
+	}
+	pss := &rsa.PSSOptions{Hash: crypto.SHA256}
+	signature, err = s.Sign(rand.Reader, digest[:], pss)
+	if err != nil || rsa.VerifyPSS(&key.PublicKey, crypto.SHA256, digest[:], signature, pss) != nil {
+		t.Errorf("PSS: %v", err)
+	}
+	if _, err := s.Sign(rand.Reader, digest[:20], crypto.SHA256); err == nil {
+		t.Error("a hash of 20 octets was signed as SHA-256")
+	}
+	if lib.calls != 0 {
+		t.Errorf("the library was asked %d times", lib.calls)
+	}
+	if s.Public().(*rsa.PublicKey) != &key.PublicKey {
+		t.Error("the public key is another")
+	}
+}

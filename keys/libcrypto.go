@@ -1,0 +1,216 @@
+//go:build libcrypto && linux && (amd64 || arm64)
+
+package keys
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"unsafe"
+
+	"github.com/ebitengine/purego"
+)
+
+const builtWithLibrary = true
+
+// libraryName is that of OpenSSL 3, whose functions keep their names and meaning
+// through all of 3.x.
+const libraryName = "libcrypto.so.3"
+
+// What OpenSSL's headers have as constants.
+const (
+	evpPKeyRSA      = 6 // EVP_PKEY_RSA, obj_mac.h
+	rsaPKCS1Padding = 1 // RSA_PKCS1_PADDING, rsa.h
+	openSSLVersion  = 0 // OPENSSL_VERSION, crypto.h
+)
+
+// libcrypto is the loaded library. A call of it holds a thread of the operating
+// system, so not more run at once than there are processors for Go.
+type libcrypto struct {
+	words string // its version, as it says it
+	slots chan struct{}
+
+	d2iPrivateKey, pkeyFree                           uintptr
+	ctxNew, ctxFree, signInit, setPadding, setMD, sha uintptr
+	sign                                              uintptr
+	errGet, errString                                 uintptr
+}
+
+// loadLibrary loads libcrypto. It is never unloaded.
+func loadLibrary() (library, error) {
+	handle, err := purego.Dlopen(libraryName, purego.RTLD_NOW|purego.RTLD_LOCAL)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not to be had on this machine (%v): install OpenSSL 3", libraryName, err)
+	}
+	l := &libcrypto{slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	var versionOf uintptr
+	for name, symbol := range map[string]*uintptr{
+		"OpenSSL_version":               &versionOf,
+		"d2i_PrivateKey":                &l.d2iPrivateKey,
+		"EVP_PKEY_free":                 &l.pkeyFree,
+		"EVP_PKEY_CTX_new":              &l.ctxNew,
+		"EVP_PKEY_CTX_free":             &l.ctxFree,
+		"EVP_PKEY_sign_init":            &l.signInit,
+		"EVP_PKEY_CTX_set_rsa_padding":  &l.setPadding,
+		"EVP_PKEY_CTX_set_signature_md": &l.setMD,
+		"EVP_sha256":                    &l.sha,
+		"EVP_PKEY_sign":                 &l.sign,
+		"ERR_get_error":                 &l.errGet,
+		"ERR_error_string_n":            &l.errString,
+	} {
+		address, err := purego.Dlsym(handle, name)
+		if err != nil || address == 0 {
+			return nil, fmt.Errorf("%s on this machine has no function %s: install OpenSSL 3", libraryName, name)
+		}
+		*symbol = address
+	}
+	var version func(what int32) string
+	purego.RegisterFunc(&version, versionOf)
+	l.words = version(openSSLVersion)
+	return l, nil
+}
+
+func (l *libcrypto) version() string { return l.words }
+
+// done reports that a function returned 1, which is success for all of these.
+func done(result uintptr) bool { return int32(result) == 1 }
+
+// fault is why the last function failed. The caller has the thread locked, since
+// the library keeps its errors by thread.
+func (l *libcrypto) fault(function string) error {
+	code, _, _ := purego.SyscallN(l.errGet)
+	if code == 0 {
+		return errors.New(function)
+	}
+	text := make([]byte, 256)
+	purego.SyscallN(l.errString, code, uintptr(unsafe.Pointer(&text[0])), uintptr(len(text)))
+	for i, c := range text {
+		if c == 0 {
+			text = text[:i]
+			break
+		}
+	}
+	return fmt.Errorf("%s: %s", function, text)
+}
+
+// libcryptoKey is an EVP_PKEY with the contexts it signs in.
+type libcryptoKey struct {
+	lib *libcrypto
+	*held
+}
+
+// held is what is to be freed when the key is gone: the EVP_PKEY, and the contexts
+// that wait for their next signature. Slots bound how many these can be.
+type held struct {
+	pkey uintptr
+	mu   sync.Mutex
+	idle []*signContext
+}
+
+// maxSignature is the longest signature, in octets: that of maxRSABits.
+const maxSignature = maxRSABits / 8
+
+// signContext is an EVP_PKEY_CTX that is ready to sign, with the memory that the
+// library reads and writes. It lies on the heap, which does not move.
+type signContext struct {
+	ctx       uintptr
+	length    uintptr // size_t
+	hash      [32]byte
+	signature [maxSignature]byte
+}
+
+func (l *libcrypto) take(pkcs1 []byte) (foreignKey, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	// An integer, since the library moves it beyond the end of what it has read.
+	begin := uintptr(unsafe.Pointer(&pkcs1[0]))
+	pkey, _, _ := purego.SyscallN(l.d2iPrivateKey, evpPKeyRSA, 0, uintptr(unsafe.Pointer(&begin)), uintptr(len(pkcs1)))
+	runtime.KeepAlive(pkcs1)
+	if pkey == 0 {
+		return nil, l.fault("d2i_PrivateKey")
+	}
+	k := &libcryptoKey{lib: l, held: &held{pkey: pkey}}
+	runtime.AddCleanup(k, l.free, k.held)
+	c, err := l.newContext(pkey)
+	if err != nil {
+		return nil, err
+	}
+	k.idle = append(k.idle, c)
+	return k, nil
+}
+
+// free gives back a key that nothing refers to. The library wipes what it frees.
+func (l *libcrypto) free(h *held) {
+	for _, c := range h.idle {
+		purego.SyscallN(l.ctxFree, c.ctx)
+	}
+	purego.SyscallN(l.pkeyFree, h.pkey)
+}
+
+// newContext makes a context for PKCS #1 v1.5 over SHA-256. The caller has the
+// thread locked.
+func (l *libcrypto) newContext(pkey uintptr) (*signContext, error) {
+	ctx, _, _ := purego.SyscallN(l.ctxNew, pkey, 0)
+	if ctx == 0 {
+		return nil, l.fault("EVP_PKEY_CTX_new")
+	}
+	sha, _, _ := purego.SyscallN(l.sha)
+	for _, step := range []struct {
+		name     string
+		function uintptr
+		argument uintptr
+	}{
+		{"EVP_PKEY_sign_init", l.signInit, 0},
+		{"EVP_PKEY_CTX_set_rsa_padding", l.setPadding, rsaPKCS1Padding},
+		{"EVP_PKEY_CTX_set_signature_md", l.setMD, sha},
+	} {
+		if result, _, _ := purego.SyscallN(step.function, ctx, step.argument); !done(result) {
+			fault := l.fault(step.name)
+			purego.SyscallN(l.ctxFree, ctx)
+			return nil, fault
+		}
+	}
+	return &signContext{ctx: ctx}, nil
+}
+
+// sign makes one signature in a context of its own for that time.
+func (k *libcryptoKey) sign(hash []byte) ([]byte, error) {
+	k.lib.slots <- struct{}{}
+	defer func() { <-k.lib.slots }()
+	c, err := k.context()
+	if err != nil {
+		return nil, err
+	}
+	copy(c.hash[:], hash)
+	c.length = maxSignature
+	result, _, _ := purego.SyscallN(k.lib.sign, c.ctx,
+		uintptr(unsafe.Pointer(&c.signature)), uintptr(unsafe.Pointer(&c.length)),
+		uintptr(unsafe.Pointer(&c.hash)), uintptr(len(c.hash)))
+	if !done(result) || c.length > maxSignature {
+		purego.SyscallN(k.lib.ctxFree, c.ctx)
+		runtime.KeepAlive(k)
+		return nil, fmt.Errorf("EVP_PKEY_sign returned %d", int32(result))
+	}
+	signature := append([]byte(nil), c.signature[:c.length]...)
+	k.mu.Lock()
+	k.idle = append(k.idle, c)
+	k.mu.Unlock()
+	runtime.KeepAlive(k) // until here nothing may free the EVP_PKEY
+	return signature, nil
+}
+
+// context takes a context that waits, or makes one.
+func (k *libcryptoKey) context() (*signContext, error) {
+	k.mu.Lock()
+	if n := len(k.idle); n > 0 {
+		c := k.idle[n-1]
+		k.idle = k.idle[:n-1]
+		k.mu.Unlock()
+		return c, nil
+	}
+	k.mu.Unlock()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return k.lib.newContext(k.pkey)
+}
