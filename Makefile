@@ -9,11 +9,16 @@ FUZZ_TOTAL ?= 600
 CHAOS ?= 1000
 LEAKS ?= 100000
 
-.PHONY: build install run test test-unit e2e chaos leaks conformance fuzz bench lint clean
+.PHONY: build static install run test test-unit e2e chaos leaks conformance fuzz bench bench-peers lint clean
 
-# build: the program, one static file: bin/signpost
+# build: the program: bin/signpost. It loads libcrypto for RSA where the machine has
+# it, and so needs the machine's C library
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/signpost ./cmd/signpost
+	CGO_ENABLED=0 $(GO) build -trimpath -tags libcrypto -o bin/signpost ./cmd/signpost
+
+# static: the program as one file that needs no library: bin/signpost-static
+static:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/signpost-static ./cmd/signpost
 
 # install: the program and what systemd needs of it, below DESTDIR
 PREFIX ?= /usr

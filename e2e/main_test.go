@@ -111,7 +111,7 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(workDir, "signpost")
-	build := exec.Command("go", "build", "-o", path, "signpost/cmd/signpost")
+	build := exec.Command("go", "build", "-tags", "libcrypto", "-o", path, "signpost/cmd/signpost")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building signpost: %v\n%s", err, out)

@@ -123,6 +123,7 @@ const firstCheck = 5 * time.Second
 // newService opens the listeners, so that a fault with them is known before
 // anything is called ready.
 func newService(g *generation, path string, log *slog.Logger) (*service, error) {
+	slog.SetDefault(log) // for alarms of the signing library
 	s := &service{path: path, log: log, started: g.config, current: g, server: milter.NewServer(g.config.Milter, g.handlers(), log)}
 	if err := s.server.Listen(); err != nil {
 		return nil, err
@@ -280,7 +281,7 @@ func (s *service) logGeneration(what string) {
 		from = "none"
 	}
 	s.log.Info(what, "file", from, "domains", len(g.config.Signer.Domains), "keys", len(g.store.Keys()),
-		"mode", string(g.config.Verifier.Mode), "signing_backend", currentVersion().Backend)
+		"mode", string(g.config.Verifier.Mode), "signing_backend", g.config.Keys.Backend.Arithmetic().String())
 	for _, w := range g.warnings() {
 		s.log.Warn(w)
 	}

@@ -6,12 +6,15 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+
+	"signpost/keys"
 )
 
 // version is set by the build (-ldflags "-X main.version=…") of a release.
 var version = ""
 
-const versionText = `Print the version, the Go release that built it, and who does the RSA arithmetic.
+const versionText = `Print the version, the Go release that built it, and who does the RSA arithmetic
+where keys.backend is auto: libcrypto, or Go with the reason why.
 
     signpost version [--json]
 
@@ -25,6 +28,8 @@ type versionInfo struct {
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 	Backend  string `json:"signing_backend"`
+	// BackendDetail is the version of the library, or why none is used.
+	BackendDetail string `json:"signing_backend_detail,omitempty"`
 }
 
 func versionCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
@@ -41,12 +46,16 @@ func versionCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	if *asJSON {
 		return printJSON(stdout, v)
 	}
-	fmt.Fprintf(stdout, "signpost %s (%s, %s), signing backend: %s\n", v.Version, v.Go, v.Platform, v.Backend)
+	fmt.Fprintf(stdout, "signpost %s (%s, %s), signing backend: %s\n", v.Version, v.Go, v.Platform, keys.BackendAuto.Arithmetic())
 	return exitOK
 }
 
 func currentVersion() versionInfo {
-	v := versionInfo{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Backend: "go"}
+	arithmetic := keys.BackendAuto.Arithmetic()
+	v := versionInfo{
+		Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Backend: string(arithmetic.Backend), BackendDetail: arithmetic.Detail,
+	}
 	if v.Version == "" {
 		v.Version = "development"
 		if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
