@@ -56,8 +56,8 @@ func (s *session) logMail(o *message.Outcome, waited time.Duration) {
 	if !log.Enabled(s.server.running, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 12+len(o.Log))
-	attrs = append(attrs, s.mailAttrs()...)
+	var usual [24]slog.Attr
+	attrs := s.appendMailAttrs(usual[:0])
 	attrs = append(attrs, slog.Bool("ours", m.ours), slog.String("rule", clean(m.rule, maxLogValue)))
 	for _, n := range o.Log {
 		attrs = append(attrs, slog.String(n.Key, clean(n.Value, 4*maxLogValue)))
@@ -74,20 +74,20 @@ func (s *session) logMail(o *message.Outcome, waited time.Duration) {
 	log.LogAttrs(s.server.running, level, "message", attrs...)
 }
 
-// mailAttrs are the facts that name a message.
-func (s *session) mailAttrs() []slog.Attr {
+// appendMailAttrs appends the facts that name a message.
+func (s *session) appendMailAttrs(attrs []slog.Attr) []slog.Attr {
 	m := &s.mail
 	where := m.env.ClientName
 	if m.env.ClientAddr.IsValid() {
 		where = m.env.ClientAddr.String()
 	}
-	return []slog.Attr{
+	return append(attrs,
 		slog.String("queue", clean(m.env.QueueID, maxLogValue)),
 		slog.String("client", clean(where, maxLogValue)),
 		slog.String("helo", clean(m.env.Helo, maxLogValue)),
 		slog.String("from", clean(m.env.Sender, maxLogValue)),
 		slog.Int("rcpts", m.rcpts),
-	}
+	)
 }
 
 // dropMail gives an undecided message up.
@@ -96,7 +96,7 @@ func (s *session) dropMail(why string) {
 		return
 	}
 	if log := s.server.log; log.Enabled(s.server.running, slog.LevelDebug) {
-		log.LogAttrs(s.server.running, slog.LevelDebug, "message given up", append(s.mailAttrs(), slog.String("why", why))...)
+		log.LogAttrs(s.server.running, slog.LevelDebug, "message given up", append(s.appendMailAttrs(nil), slog.String("why", why))...)
 	}
 	s.endMail()
 }

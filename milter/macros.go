@@ -96,13 +96,20 @@ func (m *macros) clearFrom(first stage) {
 
 // value looks a macro up, the latest stage first. The name has no braces; the
 // MTA's may have (smfi_getsymval).
-func (m *macros) value(name string) string {
+func (m *macros) value(name string) string { return m.valueOr(name, "") }
+
+// valueOr is value for a macro that was known before: what it is now, unless the
+// MTA says nothing.
+func (m *macros) valueOr(name, before string) string {
 	for i := stages - 1; i >= 0; i-- {
 		if v, ok := find(m[i], name); ok {
+			if len(v) == 0 || string(v) == before {
+				return before
+			}
 			return string(v)
 		}
 	}
-	return ""
+	return before
 }
 
 func find(pairs []byte, name string) ([]byte, bool) {

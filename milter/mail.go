@@ -183,9 +183,7 @@ func (s *session) endHeader() {
 	if m.instead != nil {
 		return
 	}
-	if id := s.macros.value("i"); id != "" {
-		m.env.QueueID = id
-	}
+	m.env.QueueID = s.macros.valueOr("i", m.env.QueueID)
 	m.header = m.fields.Header()
 	m.wantBody = m.tx.Header(m.env, m.header)
 }
@@ -203,9 +201,7 @@ func (s *session) decideMail() error {
 	m := &s.mail
 	began := time.Now()
 	s.endHeader()
-	if id := s.macros.value("i"); id != "" {
-		m.env.QueueID = id
-	}
+	m.env.QueueID = s.macros.valueOr("i", m.env.QueueID)
 	var outcome message.Outcome
 	if m.instead == nil {
 		outcome = s.await(m.tx)

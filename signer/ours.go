@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"signpost/internal/message"
@@ -94,8 +95,8 @@ func client(env message.Envelope) string {
 func (s *Signer) notOurs(env message.Envelope) string {
 	login := "no login"
 	if env.AuthAuthen != "" {
-		login = fmt.Sprintf("login %q does not count", env.AuthAuthen)
+		login = "login " + strconv.Quote(env.AuthAuthen) + " does not count"
 	}
-	return fmt.Sprintf("%s in none of signer.ours.networks, %s, daemon name %q not in signer.ours.daemon_names",
-		client(env), login, env.DaemonName)
+	return client(env) + " in none of signer.ours.networks, " + login +
+		", daemon name " + strconv.Quote(env.DaemonName) + " not in signer.ours.daemon_names"
 }

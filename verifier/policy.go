@@ -168,8 +168,11 @@ func inWords(result, domain string) string {
 // dkimInWords lists the first few signatures, for a line that a person reads.
 func dkimInWords(outcomes []dkim.Outcome) string {
 	const shown = 3
-	if len(outcomes) == 0 {
+	switch len(outcomes) {
+	case 0:
 		return string(dkim.None)
+	case 1:
+		return inWords(string(outcomes[0].Result), outcomes[0].Domain)
 	}
 	parts := make([]string, 0, shown+1)
 	for i, o := range outcomes {

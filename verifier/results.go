@@ -137,13 +137,14 @@ func reportable(outcomes []dkim.Outcome) []dkim.Outcome {
 func dkimResult(o dkim.Outcome, short int) authres.Result {
 	r := authres.Result{Method: "dkim", Value: string(o.Result), Reason: o.Reason}
 	if o.KeyBits > 0 {
-		r.Comment = fmt.Sprintf("%d-bit key", o.KeyBits)
+		r.Comment = strconv.Itoa(o.KeyBits) + "-bit key"
 	}
 	switch {
 	case o.Reason != "":
 	case o.Testing:
 		r.Reason = "the key is marked as testing (t=y)"
 	}
+	r.Properties = make([]authres.Property, 0, 4)
 	add := func(name, value string) {
 		if value != "" {
 			r.Properties = append(r.Properties, authres.Property{Type: "header", Name: name, Value: value})
@@ -194,6 +195,7 @@ func spfResult(v Verdict) authres.Result {
 	default:
 		r.Reason = v.SPF.Reason
 	}
+	r.Properties = make([]authres.Property, 0, 2)
 	add := func(name, value string) {
 		if value != "" {
 			r.Properties = append(r.Properties, authres.Property{Type: "smtp", Name: name, Value: value})
@@ -222,10 +224,10 @@ func dmarcResult(v Verdict, d Decision) authres.Result {
 		r.Reason = e.Reason
 	}
 	if e.AuthorDomain != "" {
-		r.Properties = append(r.Properties, authres.Property{Type: "header", Name: "from", Value: e.AuthorDomain})
+		r.Properties = append(make([]authres.Property, 0, 2), authres.Property{Type: "header", Name: "from", Value: e.AuthorDomain})
 	}
 	if e.Result == dmarc.Pass || e.Result == dmarc.Fail {
-		r.Comment = fmt.Sprintf("p=%s dis=%s", e.Published, d.applied())
+		r.Comment = "p=" + string(e.Published) + " dis=" + d.applied()
 		r.Properties = append(r.Properties, authres.Property{Type: "policy", Name: "dmarc", Value: string(e.Policy)})
 	}
 	return r

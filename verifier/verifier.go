@@ -102,7 +102,8 @@ func (v *Verifier) Explain(ctx context.Context, env message.Envelope, trace *mes
 	if t.trusted != "" {
 		return t
 	}
-	t.start(func() { t.spf = spf.CheckHost(ctx, v.resolver, t.spfQuery(env)) })
+	t.pending.Add(1)
+	go t.checkHost(t.spfQuery(env))
 	return t
 }
 
@@ -133,21 +134,32 @@ func (v *Verifier) authservID(env message.Envelope) string {
 	return "localhost"
 }
 
-// start runs one look-up beside the others. A panic in it is ours to answer for
-// as any failure of ours is: the message gets a temporary error.
-func (t *Verification) start(lookup func()) {
-	t.pending.Add(1)
-	go func() {
-		defer t.pending.Done()
-		defer func() {
-			if p := recover(); p != nil {
-				t.mu.Lock()
-				t.broken = fmt.Sprintf("panic: %v\n%s", p, debug.Stack())
-				t.mu.Unlock()
-			}
-		}()
-		lookup()
-	}()
+// The look-ups run beside each other, each a goroutine of its own, and end with done.
+
+func (t *Verification) checkHost(q spf.Query) {
+	defer t.done()
+	t.spf = spf.CheckHost(t.ctx, t.verifier.resolver, q)
+}
+
+func (t *Verification) lookupKey(i int) {
+	defer t.done()
+	t.dkim.LookupKey(t.ctx, i, t.verifier.resolver)
+}
+
+func (t *Verification) discover(i int) {
+	defer t.done()
+	t.discoveries[i] = dmarc.Discover(t.ctx, t.verifier.resolver, t.author.Domains[i], t.verifier.cfg.DMARC.Discovery)
+}
+
+// done ends one look-up. A panic in it is ours to answer for as any failure of ours
+// is: the message gets a temporary error.
+func (t *Verification) done() {
+	if p := recover(); p != nil {
+		t.mu.Lock()
+		t.broken = fmt.Sprintf("panic: %v\n%s", p, debug.Stack())
+		t.mu.Unlock()
+	}
+	t.pending.Done()
 }
 
 // Header starts the key look-ups and the search for the DMARC record.
@@ -162,12 +174,13 @@ func (t *Verification) Header(env message.Envelope, h message.Header) (wantBody 
 		Now: v.now(), MaxSignatures: v.cfg.DKIM.MaxSignatures, MinRSABits: v.cfg.DKIM.MinRSABits,
 		AuthorDomains: t.author.Domains,
 	})
-	for i := range t.dkim.Keys() {
-		t.start(func() { t.dkim.LookupKey(t.ctx, i, v.resolver) })
-	}
 	t.discoveries = make([]dmarc.Discovery, len(t.author.Domains))
-	for i, domain := range t.author.Domains {
-		t.start(func() { t.discoveries[i] = dmarc.Discover(t.ctx, v.resolver, domain, v.cfg.DMARC.Discovery) })
+	t.pending.Add(t.dkim.Keys() + len(t.discoveries))
+	for i := range t.dkim.Keys() {
+		go t.lookupKey(i)
+	}
+	for i := range t.discoveries {
+		go t.discover(i)
 	}
 	return t.dkim.NeedsBody()
 }
@@ -249,9 +262,10 @@ func (t *Verification) evaluate(v Verdict) dmarc.Evaluation {
 		return dmarc.Evaluation{Result: dmarc.None, Reason: noAuthor(t.author)}
 	}
 	fromSPF, fromDKIM := spfIdentifiers(v.SPF), dkimIdentifiers(v.DKIM)
-	all := make([]dmarc.Evaluation, len(t.discoveries))
-	for i, d := range t.discoveries {
-		all[i] = dmarc.Evaluate(t.ctx, t.verifier.resolver, d, fromSPF, fromDKIM)
+	var usual [1]dmarc.Evaluation // nearly every message has one author domain
+	all := usual[:0]
+	for _, d := range t.discoveries {
+		all = append(all, dmarc.Evaluate(t.ctx, t.verifier.resolver, d, fromSPF, fromDKIM))
 	}
 	e := dmarc.Strictest(all)
 	if e.Result == dmarc.Pass && !certain(t.author) {

@@ -15,6 +15,8 @@ const (
 	// maxText is how much of one value, reason or comment is written, in octets;
 	// it keeps every line below the 998 of RFC 5322 §2.1.1.
 	maxText = 512
+	// usualResult is what one result takes in most fields.
+	usualResult = 128
 )
 
 // Value returns the field's value: no leading space, folded with CRLF and blanks
@@ -29,6 +31,7 @@ const (
 // method or value, and a property without type or name, is not written.
 func (f Field) Value() string {
 	w := writer{utf8: f.UTF8, line: len(Name) + len(": ")}
+	w.b.Grow(len(f.AuthservID) + usualResult*len(f.Results))
 	w.text(w.value(f.AuthservID))
 	if f.Version > 0 {
 		w.part(strconv.Itoa(f.Version))

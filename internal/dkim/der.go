@@ -120,12 +120,16 @@ func newRSA(n, e []byte, minBits int) (*rsa.PublicKey, error) {
 	if exponent < 3 || exponent > limit || exponent&1 == 0 {
 		return nil, errExponent
 	}
-	modulus := new(big.Int).SetBytes(n)
+	var key struct { // one piece of memory
+		rsa.PublicKey
+		modulus big.Int
+	}
+	key.N, key.E = key.modulus.SetBytes(n), int(exponent)
 	// RFC 8301 §3.2
-	if modulus.BitLen() < minBits {
+	if key.N.BitLen() < minBits {
 		return nil, errKeyTooShort
 	}
-	return &rsa.PublicKey{N: modulus, E: int(exponent)}, nil
+	return &key.PublicKey, nil
 }
 
 // appendDER writes an element.

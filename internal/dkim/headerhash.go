@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"hash"
+	"sync"
 
 	"signpost/internal/message"
 )
@@ -12,25 +13,25 @@ import (
 // flushAt is how much canonical header is gathered before it is hashed.
 const flushAt = 4 << 10
 
-// headerHasher computes the header hashes of one message's signatures, and reuses
-// its memory for each.
-type headerHasher struct {
-	index   fieldIndex
-	scratch []byte
-}
+// headerHasher computes the header hashes of one message's signatures.
+type headerHasher struct{ index fieldIndex }
 
 // begin prepares for a message.
-func (hh *headerHasher) begin(h message.Header) {
-	hh.index.fill(h)
-	hh.scratch = make([]byte, 0, flushAt+1024)
-}
+func (hh *headerHasher) begin(h message.Header) { hh.index.fill(h) }
+
+// scratch is the memory of a headerHasher while it computes one sum.
+type scratch [flushAt + 1024]byte
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // sum computes the header hash of a signature (§3.7, step 2). f is its field; own
 // the field's index in the header, or -1.
 func (hh *headerHasher) sum(s *Signature, f message.Field, own int, sum *[maxHashOctets]byte) {
 	hh.index.restart()
 	var state hash.Hash // only for long headers
-	buf := hh.scratch[:0]
+	room := scratches.Get().(*scratch)
+	defer scratches.Put(room)
+	buf := room[:0]
 	list(s.Headers, func(name string) bool {
 		// §5.4.2: a name with no field left adds nothing.
 		if f, ok := hh.index.take(name, own); ok {
@@ -46,7 +47,6 @@ func (hh *headerHasher) sum(s *Signature, f message.Field, own int, sum *[maxHas
 		return true
 	})
 	buf = appendSignature(buf, f, s.cutStart, s.cutEnd, s.HeaderCanon)
-	hh.scratch = buf
 	if state == nil && s.hash == crypto.SHA256 {
 		*sum = sha256.Sum256(buf)
 		return

@@ -134,13 +134,15 @@ func (v *Verification) read(c *check, f message.Field) {
 // lists of keys and of passes over the body, each wanted once.
 func (v *Verification) prepare(h message.Header) {
 	var header headerHasher
+	begun := false
 	for i := range v.checks {
 		c := &v.checks[i]
 		if c.verdict.result != "" {
 			continue
 		}
-		if header.scratch == nil {
+		if !begun {
 			header.begin(h)
+			begun = true
 		}
 		c.key = v.wantKey(c.sig.keyName())
 		c.body = v.wantBody(&c.sig)

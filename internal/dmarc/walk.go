@@ -45,7 +45,12 @@ type Step struct {
 
 // answers are the look-ups made for one message, in their order. There are never
 // many: a search through them is faster than a map.
-type answers struct{ steps []*Step }
+type answers struct {
+	steps []*Step
+	// Room for what most messages need.
+	first Step
+	room  [4]*Step
+}
 
 // ask returns what stands at a domain, from DNS the first time.
 func (a *answers) ask(ctx context.Context, r Resolver, domain string) *Step {
@@ -54,7 +59,13 @@ func (a *answers) ask(ctx context.Context, r Resolver, domain string) *Step {
 			return s
 		}
 	}
-	s := &Step{Domain: domain}
+	s := &a.first
+	if a.steps == nil {
+		a.steps = a.room[:0]
+	} else {
+		s = new(Step)
+	}
+	s.Domain = domain
 	a.steps = append(a.steps, s)
 	if len(prefix)+len(domain) > maxName {
 		s.Problem = "the name of its policy record would be too long for DNS"
