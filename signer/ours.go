@@ -93,10 +93,18 @@ func client(env message.Envelope) string {
 }
 
 func (s *Signer) notOurs(env message.Envelope) string {
-	login := "no login"
-	if env.AuthAuthen != "" {
-		login = "login " + strconv.Quote(env.AuthAuthen) + " does not count"
+	why := make([]byte, 0, 256) // each message from outside comes here
+	if env.ClientAddr.IsValid() {
+		why = env.ClientAddr.AppendTo(append(why, "client "...))
+	} else {
+		why = append(why, "client without an address"...)
 	}
-	return client(env) + " in none of signer.ours.networks, " + login +
-		", daemon name " + strconv.Quote(env.DaemonName) + " not in signer.ours.daemon_names"
+	why = append(why, " in none of signer.ours.networks, "...)
+	if env.AuthAuthen != "" {
+		why = append(strconv.AppendQuote(append(why, "login "...), env.AuthAuthen), " does not count"...)
+	} else {
+		why = append(why, "no login"...)
+	}
+	why = strconv.AppendQuote(append(why, ", daemon name "...), env.DaemonName)
+	return string(append(why, " not in signer.ours.daemon_names"...))
 }

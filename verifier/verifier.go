@@ -80,7 +80,8 @@ type Verification struct {
 	spf         spf.Outcome
 	author      message.Author
 	dkim        *dkim.Verification
-	discoveries []dmarc.Discovery // one for each author domain
+	discoveries []dmarc.Discovery  // one for each author domain
+	discovery   [1]dmarc.Discovery // room for them: nearly every message has one
 
 	mu     sync.Mutex
 	broken string // a panic in one of our look-ups
@@ -174,7 +175,11 @@ func (t *Verification) Header(env message.Envelope, h message.Header) (wantBody 
 		Now: v.now(), MaxSignatures: v.cfg.DKIM.MaxSignatures, MinRSABits: v.cfg.DKIM.MinRSABits,
 		AuthorDomains: t.author.Domains,
 	})
-	t.discoveries = make([]dmarc.Discovery, len(t.author.Domains))
+	if n := len(t.author.Domains); n <= len(t.discovery) {
+		t.discoveries = t.discovery[:n]
+	} else {
+		t.discoveries = make([]dmarc.Discovery, n)
+	}
 	t.pending.Add(t.dkim.Keys() + len(t.discoveries))
 	for i := range t.dkim.Keys() {
 		go t.lookupKey(i)

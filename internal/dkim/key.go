@@ -160,8 +160,7 @@ func listed(value, word string) bool {
 
 // read decodes p=.
 func (key *Key) read(p string, minBits int) error {
-	var buf [maxKeyOctets]byte
-	octets, ok := appendBase64(buf[:0], p, maxKeyOctets)
+	octets, ok := appendBase64(make([]byte, 0, min(len(p)/4*3+3, maxKeyOctets)), p, maxKeyOctets)
 	switch {
 	case !ok && len(octets) == maxKeyOctets:
 		return errKeyTooLong

@@ -152,16 +152,37 @@ func (s *Signature) parse(value string, opt Options) error {
 	if r.err != nil {
 		return r.err
 	}
-	for _, check := range [...]func(*Signature, *sigTags, Options) error{
-		(*Signature).readVersion, (*Signature).readAlgorithm, (*Signature).readDomain, (*Signature).readCanon,
-		(*Signature).readQuery, (*Signature).readHeaders, (*Signature).readTimes, (*Signature).readAUID,
-		(*Signature).readHashes,
-	} {
-		if err := check(s, &tags, opt); err != nil {
-			return err
-		}
+	return s.check(&tags, opt)
+}
+
+// check reads the tags that must be right.
+func (s *Signature) check(tags *sigTags, opt Options) error {
+	err := s.readVersion(tags, opt)
+	if err == nil {
+		err = s.readAlgorithm(tags, opt)
 	}
-	return nil
+	if err == nil {
+		err = s.readDomain(tags, opt)
+	}
+	if err == nil {
+		err = s.readCanon(tags, opt)
+	}
+	if err == nil {
+		err = s.readQuery(tags, opt)
+	}
+	if err == nil {
+		err = s.readHeaders(tags, opt)
+	}
+	if err == nil {
+		err = s.readTimes(tags, opt)
+	}
+	if err == nil {
+		err = s.readAUID(tags, opt)
+	}
+	if err == nil {
+		err = s.readHashes(tags, opt)
+	}
+	return err
 }
 
 // identify reads what names the signer, as far as it is usable.

@@ -37,9 +37,10 @@ type Verification struct {
 	keys   []keyQuery
 	bodies []body
 	cut    bool // the body is not whole
-	// Room for what nearly every message has: up to two of each.
-	keyRoom  [2]keyQuery
-	bodyRoom [2]body
+	// Room for what nearly every message has.
+	keyRoom   [2]keyQuery
+	bodyRoom  [2]body
+	checkRoom [1]check
 }
 
 // check is the work on one DKIM-Signature field.
@@ -90,7 +91,9 @@ func NewVerification(h message.Header, opt Options) *Verification {
 	if n == 0 {
 		return v
 	}
-	v.checks = make([]check, 0, n)
+	if v.checks = v.checkRoom[:0]; n > len(v.checkRoom) {
+		v.checks = make([]check, 0, n)
+	}
 	v.keys, v.bodies = v.keyRoom[:0], v.bodyRoom[:0]
 	for i, f := range h {
 		if f.Is(fieldName) {

@@ -110,17 +110,22 @@ func (i Identifier) passed() bool    { return i.Pass }
 func (i Identifier) undecided() bool { return i.TempError && !i.Pass }
 
 func (ev *Evaluation) whyPassed() string {
-	var parts []string
-	for _, m := range []struct{ name, domain string }{{"SPF", ev.SPFAligned}, {"DKIM", ev.DKIMAligned}} {
-		switch m.domain {
-		case "":
-		case ev.AuthorDomain:
-			parts = append(parts, m.name+" domain "+m.domain+" is the author domain")
-		default:
-			parts = append(parts, m.name+" domain "+m.domain+" is aligned with the author domain")
+	text := make([]byte, 0, 256)
+	for _, m := range [...]struct{ name, domain string }{{"SPF", ev.SPFAligned}, {"DKIM", ev.DKIMAligned}} {
+		if m.domain == "" {
+			continue
+		}
+		if len(text) > 0 {
+			text = append(text, ", "...)
+		}
+		text = append(append(append(text, m.name...), " domain "...), m.domain...)
+		if m.domain == ev.AuthorDomain {
+			text = append(text, " is the author domain"...)
+		} else {
+			text = append(text, " is aligned with the author domain"...)
 		}
 	}
-	return strings.Join(parts, ", ")
+	return string(text)
 }
 
 func whyFailed(spf, dkim []Identifier) string {

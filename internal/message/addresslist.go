@@ -20,7 +20,7 @@ type mailbox struct {
 // are atoms here and never decoded (RFC 2047 §5).
 type addressList struct {
 	scanner
-	emit func(mailbox)
+	to *collector // where the addresses go
 	// doubt names the first thing that the grammar allows and that readers of
 	// mail show differently, or not at all.
 	doubt string
@@ -166,7 +166,7 @@ func (p *addressList) bareAddr(r wordRun) bool {
 		return false
 	}
 	p.check(m)
-	p.emit(m)
+	p.to.mailbox(m)
 	return true
 }
 

@@ -123,7 +123,7 @@ func (c *collector) from(value string) {
 		c.glean(value)
 		return
 	}
-	p := addressList{scanner: scanner{s: value}, emit: c.mailbox}
+	p := addressList{scanner: scanner{s: value}, to: c}
 	if !p.parse() {
 		c.problem("the From field is malformed: " + p.problem)
 		c.lax = hidesNothing(value)

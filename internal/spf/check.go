@@ -13,7 +13,7 @@ import (
 // evaluation is one check with all that it recurses into. The limits hold for all
 // of it together (§4.6.4).
 type evaluation struct {
-	ctx      context.Context // lives exactly as long as the evaluation
+	ctx      *deadline // lives exactly as long as the evaluation
 	resolver Resolver
 	query    Query
 	addr     netip.Addr
@@ -59,13 +59,13 @@ var errTimeout = fmt.Errorf("the check took longer than %v (RFC 7208 section 4.6
 
 // evaluate checks local@domain, whose domain is in A-labels.
 func evaluate(ctx context.Context, r Resolver, q Query, local, domain string) Outcome {
-	ctx, cancel := context.WithTimeoutCause(ctx, Timeout, errTimeout)
-	defer cancel()
+	limit := &deadline{caller: ctx}
+	defer limit.end()
 	e := evaluation{
-		ctx: ctx, resolver: r, query: q,
+		ctx: limit, resolver: r, query: q,
 		// §5: a client on an IPv4-mapped address is an IPv4 client.
 		addr:   q.Addr.Unmap().WithZone(""),
-		sender: local + "@" + domain, local: local, domain: domain,
+		sender: mailbox(q.Sender, local, domain), local: local, domain: domain,
 		helo:          q.Helo,
 		localUnusable: !isASCII(local),
 	}
@@ -87,6 +87,15 @@ func evaluate(ctx context.Context, r Resolver, q Query, local, domain string) Ou
 		out.Explanation = e.explain(v)
 	}
 	return out
+}
+
+// mailbox is local@domain, which is most often what was given.
+func mailbox(given, local, domain string) string {
+	if len(given) == len(local)+1+len(domain) && given[:len(local)] == local &&
+		given[len(local)] == '@' && given[len(local)+1:] == domain {
+		return given
+	}
+	return local + "@" + domain
 }
 
 // checkHost is check_host() of §4 for one domain: the one under check, or the
@@ -171,8 +180,8 @@ func (e *evaluation) countTerm() *exception {
 	if e.explaining {
 		return nil
 	}
-	if e.ctx.Err() != nil {
-		return e.tempError(e.ctx.Err())
+	if err := e.ctx.passed(); err != nil {
+		return e.tempError(err)
 	}
 	if e.lookups == MaxLookups {
 		return permError("more than %d terms that look up the DNS (RFC 7208 section 4.6.4)", MaxLookups)
@@ -195,7 +204,7 @@ func (e *evaluation) countVoid() *exception {
 
 // tempError is the end by a look-up that failed (§4.4, §5).
 func (e *evaluation) tempError(err error) *exception {
-	if e.ctx.Err() != nil {
+	if e.ctx.passed() != nil {
 		if cause := context.Cause(e.ctx); errors.Is(cause, errTimeout) {
 			err = cause
 		}

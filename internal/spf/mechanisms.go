@@ -27,8 +27,8 @@ func (e *evaluation) match(t *term, domain string) (bool, *exception) {
 	matched, ex := e.matchName(t, name)
 	// A ptr does not match when the DNS fails. When the time is up, though, nobody
 	// knows whether it would have (§4.6.4).
-	if !matched && ex == nil && e.ctx.Err() != nil {
-		ex = e.tempError(e.ctx.Err())
+	if err := e.ctx.passed(); !matched && ex == nil && err != nil {
+		ex = e.tempError(err)
 	}
 	return matched, ex
 }
