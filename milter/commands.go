@@ -12,6 +12,7 @@ import (
 // client is what CONNECT and HELO say; it outlives a message.
 type client struct {
 	addr netip.Addr // invalid when the MTA knows none
+	text string     // addr, for the log
 	name string
 	helo string
 }
@@ -31,7 +32,9 @@ func parseConnect(data []byte) (client, error) {
 			return client{}, errConnectPacket
 		}
 		text, _, _ := bytes.Cut(rest[3:], nul)
-		c.addr = parseAddr(string(text))
+		if c.addr = parseAddr(string(text)); c.addr.IsValid() {
+			c.text = c.addr.String()
+		}
 	}
 	return c, nil
 }

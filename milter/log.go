@@ -79,7 +79,7 @@ func (s *session) appendMailAttrs(attrs []slog.Attr) []slog.Attr {
 	m := &s.mail
 	where := m.env.ClientName
 	if m.env.ClientAddr.IsValid() {
-		where = m.env.ClientAddr.String()
+		where = s.client.text
 	}
 	return append(attrs,
 		slog.String("queue", clean(m.env.QueueID, maxLogValue)),

@@ -73,7 +73,8 @@ func Removed(n int) message.Note {
 func (j Judgement) Field() message.Field {
 	v, d := j.Verdict, j.Decision
 	f := authres.Field{AuthservID: v.AuthservID, Results: dkimResults(v.DKIM)}
-	f.Results = append(f.Results, spfResult(v), dmarcResult(v, d))
+	var room [4]authres.Property
+	f.Results = append(f.Results, spfResult(v, room[:0:2]), dmarcResult(v, d, room[2:2]))
 	return message.Field{Name: fieldName, Value: f.Value()}
 }
 
@@ -186,8 +187,9 @@ const (
 	tooLarge   = "the message is too large to be checked"
 )
 
-func spfResult(v Verdict) authres.Result {
-	r := authres.Result{Method: "spf", Value: string(v.SPF.Result)}
+// spfResult and dmarcResult put their properties into room.
+func spfResult(v Verdict, room []authres.Property) authres.Result {
+	r := authres.Result{Method: "spf", Value: string(v.SPF.Result), Properties: room}
 	switch v.SPF.Result {
 	case spf.Pass, spf.None:
 	case spf.TempError:
@@ -195,7 +197,6 @@ func spfResult(v Verdict) authres.Result {
 	default:
 		r.Reason = v.SPF.Reason
 	}
-	r.Properties = make([]authres.Property, 0, 2)
 	add := func(name, value string) {
 		if value != "" {
 			r.Properties = append(r.Properties, authres.Property{Type: "smtp", Name: name, Value: value})
@@ -210,9 +211,9 @@ func spfResult(v Verdict) authres.Result {
 	return r
 }
 
-func dmarcResult(v Verdict, d Decision) authres.Result {
+func dmarcResult(v Verdict, d Decision, room []authres.Property) authres.Result {
 	e := v.DMARC
-	r := authres.Result{Method: "dmarc", Value: string(e.Result)}
+	r := authres.Result{Method: "dmarc", Value: string(e.Result), Properties: room}
 	switch e.Result {
 	case dmarc.Pass:
 	case dmarc.TempError:
@@ -224,7 +225,7 @@ func dmarcResult(v Verdict, d Decision) authres.Result {
 		r.Reason = e.Reason
 	}
 	if e.AuthorDomain != "" {
-		r.Properties = append(make([]authres.Property, 0, 2), authres.Property{Type: "header", Name: "from", Value: e.AuthorDomain})
+		r.Properties = append(r.Properties, authres.Property{Type: "header", Name: "from", Value: e.AuthorDomain})
 	}
 	if e.Result == dmarc.Pass || e.Result == dmarc.Fail {
 		r.Comment = "p=" + string(e.Published) + " dis=" + d.applied()

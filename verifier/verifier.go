@@ -266,11 +266,11 @@ func (t *Verification) evaluate(v Verdict) dmarc.Evaluation {
 	if len(t.discoveries) == 0 {
 		return dmarc.Evaluation{Result: dmarc.None, Reason: noAuthor(t.author)}
 	}
-	fromSPF, fromDKIM := spfIdentifiers(v.SPF), dkimIdentifiers(v.DKIM)
+	ids := identifiers(v.SPF, v.DKIM)
 	var usual [1]dmarc.Evaluation // nearly every message has one author domain
 	all := usual[:0]
 	for _, d := range t.discoveries {
-		all = append(all, dmarc.Evaluate(t.ctx, t.verifier.resolver, d, fromSPF, fromDKIM))
+		all = append(all, dmarc.Evaluate(t.ctx, t.verifier.resolver, d, ids.spf, ids.dkim))
 	}
 	e := dmarc.Strictest(all)
 	if e.Result == dmarc.Pass && !certain(t.author) {
@@ -280,24 +280,24 @@ func (t *Verification) evaluate(v Verdict) dmarc.Evaluation {
 	return e
 }
 
-// spfIdentifiers are the domains that SPF authenticated: that of MAIL FROM, and
-// the HELO name only where the sender is null (RFC 9989 §4.4.2).
-func spfIdentifiers(o spf.Outcome) []dmarc.Identifier {
-	if o.Domain == "" {
-		return nil
-	}
-	return []dmarc.Identifier{{Domain: o.Domain, Pass: o.Result == spf.Pass, TempError: o.Result == spf.TempError}}
-}
+// authenticated are the domains that DMARC looks at.
+type authenticated struct{ spf, dkim []dmarc.Identifier }
 
-// dkimIdentifiers are the d= of the signatures, never the i= (§4.4.1).
-func dkimIdentifiers(outcomes []dkim.Outcome) []dmarc.Identifier {
-	ids := make([]dmarc.Identifier, 0, len(outcomes))
-	for _, o := range outcomes {
+func identifiers(s spf.Outcome, signatures []dkim.Outcome) authenticated {
+	ids := make([]dmarc.Identifier, 0, 1+len(signatures))
+	// RFC 9989 §4.4.2: the domain of MAIL FROM, and the HELO name only where the
+	// sender is null.
+	if s.Domain != "" {
+		ids = append(ids, dmarc.Identifier{Domain: s.Domain, Pass: s.Result == spf.Pass, TempError: s.Result == spf.TempError})
+	}
+	n := len(ids)
+	// §4.4.1: the d= of the signatures, never the i=.
+	for _, o := range signatures {
 		if o.Domain != "" {
 			ids = append(ids, dmarc.Identifier{Domain: o.Domain, Pass: o.Result == dkim.Pass, TempError: o.Result == dkim.TempError})
 		}
 	}
-	return ids
+	return authenticated{spf: ids[:n:n], dkim: ids[n:]}
 }
 
 func noAuthor(a message.Author) string {

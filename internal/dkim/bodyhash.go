@@ -1,6 +1,9 @@
 package dkim
 
-import "hash"
+import (
+	"hash"
+	"sync"
+)
 
 const (
 	// gather is how many octets of short runs are put together for the hash, which
@@ -32,15 +35,22 @@ type BodyHash struct {
 	blank    bool  // white space, perhaps at the end of a line
 	cr       bool  // a CR, after the white space, perhaps half a line end
 
-	used  int
+	used int
+	*bodyRoom
+}
+
+// bodyRoom is the memory that a BodyHash works in, from its beginning to Close.
+type bodyRoom struct {
 	buf   [gather]byte
 	block [maxBlock]byte
 }
 
+var bodyRooms = sync.Pool{New: func() any { return new(bodyRoom) }}
+
 // NewBodyHash begins a body. The hash must be new, of no more than 32 octets, and
 // not be used elsewhere.
 func NewBodyHash(c Canonicalization, h hash.Hash) *BodyHash {
-	return &BodyHash{relaxed: c == Relaxed, hash: h}
+	return &BodyHash{relaxed: c == Relaxed, hash: h, bodyRoom: bodyRooms.Get().(*bodyRoom)}
 }
 
 // Write takes the next piece of the body, with CRLF line ends. It does not keep
@@ -74,6 +84,8 @@ func (b *BodyHash) Close() {
 	// An l= of 0, or of all there is, has seen no octet after it.
 	b.mark()
 	b.hash.Sum(b.sum[:0])
+	bodyRooms.Put(b.bodyRoom)
+	b.bodyRoom = nil
 }
 
 // Sum returns the hash of the whole canonical body; it is part of b.

@@ -31,7 +31,8 @@ type fieldIndex struct {
 	above   []int32 // field → the next one of its name above it, plus one
 	// cursor is, for each group, the next field to be signed, plus one.
 	cursor []int32
-	double []double // the single fields that the header has more than once
+	double []double   // the single fields that the header has more than once
+	room   [128]int32 // for all of these where the header is not long
 }
 
 type double struct {
@@ -43,9 +44,13 @@ type double struct {
 func (x *fieldIndex) fill(h message.Header) {
 	n := len(h)
 	size := 1 << bits.Len(uint(n))
-	memory := make([]int32, size+3*n)
-	*x = fieldIndex{header: h, buckets: memory[:size], chain: memory[size : size+n],
-		above: memory[size+n : size+2*n], cursor: memory[size+2*n:]}
+	*x = fieldIndex{header: h}
+	memory := x.room[:]
+	if size+3*n > len(memory) {
+		memory = make([]int32, size+3*n)
+	}
+	x.buckets, x.chain = memory[:size], memory[size:size+n]
+	x.above, x.cursor = memory[size+n:size+2*n], memory[size+2*n:size+3*n]
 	last := x.cursor // group → the highest field so far, plus one
 	for i := n - 1; i >= 0; i-- {
 		name := trimWSP(h[i].Name)

@@ -41,6 +41,7 @@ type Verification struct {
 	keyRoom   [2]keyQuery
 	bodyRoom  [2]body
 	checkRoom [1]check
+	outcome   [1]Outcome
 }
 
 // check is the work on one DKIM-Signature field.
@@ -216,7 +217,10 @@ func (v *Verification) Finish() []Outcome {
 	for i := range v.bodies {
 		v.bodies[i].pass.Close()
 	}
-	outcomes := make([]Outcome, len(v.checks))
+	outcomes := v.outcome[:]
+	if len(v.checks) > 1 {
+		outcomes = make([]Outcome, len(v.checks))
+	}
 	for i := range v.checks {
 		c := &v.checks[i]
 		decided := v.judge(c)

@@ -20,7 +20,8 @@ type mailbox struct {
 // are atoms here and never decoded (RFC 2047 §5).
 type addressList struct {
 	scanner
-	to *collector // where the addresses go
+	to   *collector // where the addresses go
+	room [64]byte   // for the local part of most addresses
 	// doubt names the first thing that the grammar allows and that readers of
 	// mail show differently, or not at all.
 	doubt string
@@ -110,7 +111,7 @@ type wordRun struct {
 
 // run reads words, dots and CFWS up to anything else.
 func (p *addressList) run() (wordRun, bool) {
-	r := wordRun{isLocal: true}
+	r := wordRun{isLocal: true, local: p.room[:0]}
 	for {
 		start := p.pos
 		if !p.cfws() {

@@ -53,6 +53,7 @@ type Author struct {
 // is linear in the header's size.
 func (h Header) Author() Author {
 	c := collector{}
+	c.author.Addresses, c.author.Domains = c.addresses[:0], c.domains[:0]
 	for _, f := range h {
 		c.field(f)
 	}
@@ -66,6 +67,12 @@ func (h Header) Author() Author {
 		c.author.Empty = c.group
 		c.problem("the From field has no address")
 	}
+	if len(c.author.Addresses) == 0 {
+		c.author.Addresses = nil
+	}
+	if len(c.author.Domains) == 0 {
+		c.author.Domains = nil
+	}
 	c.author.Lax = c.lax && c.problems == 1 && len(c.author.Domains) == 1
 	return c.author
 }
@@ -76,6 +83,9 @@ type collector struct {
 	problems int
 	lax      bool // a From field that is malformed and hides nothing
 	group    bool // a From field that is well-formed and has a group
+	// Room for the one that nearly every message has.
+	addresses [1]Address
+	domains   [1]string
 }
 
 func (c *collector) problem(text string) {
