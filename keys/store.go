@@ -38,12 +38,13 @@ func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
 		return nil, err
 	}
 	var faults, lacking faults
+	ahead := cfg.ahead(wanted)
 	for _, ref := range wanted {
 		if ref.Domain == AnyDomain {
 			faults.add(s.addAny(cfg, ref)...)
 			continue
 		}
-		err := s.add(cfg, ref)
+		err := s.add(ahead, ref)
 		if err != nil && cfg.Optional[ref] {
 			lacking.add(fmt.Errorf("a key does not sign: %w", err))
 			continue
@@ -92,11 +93,11 @@ func (c Config) reachable() error {
 }
 
 // add loads one key, unless it is there already.
-func (s *Store) add(cfg Config, ref Ref) error {
+func (s *Store) add(ahead *ahead, ref Ref) error {
 	if name, err := ref.canonical(); err == nil && s.keys[name] != nil {
 		return nil
 	}
-	k, err := cfg.load(ref)
+	k, err := ahead.load(ref)
 	if err != nil {
 		return err
 	}
@@ -115,14 +116,18 @@ func (s *Store) addAny(cfg Config, ref Ref) []error {
 	if err != nil {
 		return []error{err}
 	}
-	var errs []error
-	found := false
+	var all []Ref
 	for _, domain := range domains {
 		wanted := Ref{domain, ref.Selector}
-		if _, err := wanted.canonical(); err != nil {
-			continue // lost+found and the like
+		if _, err := wanted.canonical(); err == nil { // not lost+found and the like
+			all = append(all, wanted)
 		}
-		switch err := s.add(cfg, wanted); {
+	}
+	var errs []error
+	found := false
+	ahead := cfg.ahead(all)
+	for _, wanted := range all {
+		switch err := s.add(ahead, wanted); {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 			continue
 		case err != nil:
