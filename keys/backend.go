@@ -56,14 +56,14 @@ func (b Backend) signer(ref Ref, key crypto.Signer) crypto.Signer {
 	if err != nil {
 		return key
 	}
-	return &checkedSigner{key: private, ref: ref, lib: lib}
+	return newCheckedSigner(ref, private, lib)
 }
 
 // library does RSA arithmetic outside of Go.
 type library interface {
 	version() string
-	// take makes a key of the library's of one in PKCS #1. The octets are the
-	// caller's, who wipes them.
+	// take makes a key of the library's of one in PKCS #1. The octets stay the
+	// caller's.
 	take(pkcs1 []byte) (foreignKey, error)
 }
 

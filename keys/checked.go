@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"sync"
 	"sync/atomic"
 )
@@ -17,47 +18,66 @@ import (
 // processor, would give the private key away (Boneh, DeMillo, Lipton 1997). After
 // one fault the key is Go's for the rest of its generation.
 type checkedSigner struct {
-	key *rsa.PrivateKey
-	ref Ref
-	lib library
+	public *rsa.PublicKey
+	// pkcs1 is the private key: a third of what Go's form of it takes, which is
+	// made only when it is needed.
+	pkcs1 []byte
+	ref   Ref
+	lib   library
 
 	taken      sync.Once // the first signature takes the key into the library
 	foreign    foreignKey
 	takeFault  error
 	distrusted atomic.Bool
+	parsed     func() (*rsa.PrivateKey, error)
+}
+
+func newCheckedSigner(ref Ref, key *rsa.PrivateKey, lib library) *checkedSigner {
+	pkcs1 := x509.MarshalPKCS1PrivateKey(key)
+	return &checkedSigner{
+		public: &rsa.PublicKey{N: new(big.Int).Set(key.N), E: key.E},
+		pkcs1:  pkcs1, ref: ref, lib: lib,
+		parsed: sync.OnceValues(func() (*rsa.PrivateKey, error) { return x509.ParsePKCS1PrivateKey(pkcs1) }),
+	}
 }
 
 // Public returns the *rsa.PublicKey.
-func (s *checkedSigner) Public() crypto.PublicKey { return s.key.Public() }
+func (s *checkedSigner) Public() crypto.PublicKey { return s.public }
 
 // Sign signs as the key itself does. The library is asked for PKCS #1 v1.5 over
 // SHA-256, which is what DKIM has; all else is Go's.
 func (s *checkedSigner) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	_, pss := opts.(*rsa.PSSOptions)
 	if pss || opts.HashFunc() != crypto.SHA256 || len(digest) != sha256.Size || s.distrusted.Load() {
-		return s.key.Sign(random, digest, opts)
+		return s.signGo(random, digest, opts)
 	}
 	signature, err := s.signForeign(digest)
 	if err == nil {
-		err = rsa.VerifyPKCS1v15(&s.key.PublicKey, crypto.SHA256, digest, signature)
+		err = rsa.VerifyPKCS1v15(s.public, crypto.SHA256, digest, signature)
 	}
 	if err != nil {
 		s.distrust(err)
-		return s.key.Sign(random, digest, opts)
+		return s.signGo(random, digest, opts)
 	}
 	return signature, nil
 }
 
 func (s *checkedSigner) signForeign(digest []byte) ([]byte, error) {
 	s.taken.Do(func() {
-		pkcs1 := x509.MarshalPKCS1PrivateKey(s.key)
-		s.foreign, s.takeFault = s.lib.take(pkcs1)
-		clear(pkcs1)
+		s.foreign, s.takeFault = s.lib.take(s.pkcs1)
 	})
 	if s.takeFault != nil {
 		return nil, fmt.Errorf("taking the key: %w", s.takeFault)
 	}
 	return s.foreign.sign(digest)
+}
+
+func (s *checkedSigner) signGo(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	key, err := s.parsed()
+	if err != nil {
+		return nil, err // not of a key that was loaded: it was parsed before
+	}
+	return key.Sign(random, digest, opts)
 }
 
 // distrust tells of a library's fault, once for each key.

@@ -89,7 +89,7 @@ func TestAWrongSignatureNeverLeaves(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			log := catchLog(t)
 			key := rsaKey(t, "rsa2048-pkcs8.pem")
-			s := &checkedSigner{key: key, ref: Ref{"example.com", "s1"}, lib: &c.lib}
+			s := newCheckedSigner(Ref{"example.com", "s1"}, key, &c.lib)
 			for range 3 {
 				signature, err := s.Sign(rand.Reader, digest[:], crypto.SHA256)
 				if err != nil {
@@ -118,7 +118,7 @@ func TestAWrongSignatureNeverLeaves(t *testing.T) {
 func TestTheLibraryIsAskedOnlyForWhatDKIMHas(t *testing.T) {
 	key := rsaKey(t, "rsa2048-pkcs8.pem")
 	lib := &testLibrary{}
-	s := &checkedSigner{key: key, lib: lib}
+	s := newCheckedSigner(Ref{}, key, lib)
 	digest := sha256.Sum256(nil)
 	sum := make([]byte, crypto.SHA512.Size())
 	signature, err := s.Sign(rand.Reader, sum, crypto.SHA512)
@@ -136,7 +136,7 @@ func TestTheLibraryIsAskedOnlyForWhatDKIMHas(t *testing.T) {
 	if lib.calls != 0 {
 		t.Errorf("the library was asked %d times", lib.calls)
 	}
-	if s.Public().(*rsa.PublicKey) != &key.PublicKey {
+	if !key.PublicKey.Equal(s.Public()) {
 		t.Error("the public key is another")
 	}
 }

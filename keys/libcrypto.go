@@ -33,7 +33,7 @@ type libcrypto struct {
 
 	d2iPrivateKey, pkeyFree                           uintptr
 	ctxNew, ctxFree, signInit, setPadding, setMD, sha uintptr
-	sign                                              uintptr
+	sign, size                                        uintptr
 	errGet, errString                                 uintptr
 }
 
@@ -56,6 +56,7 @@ func loadLibrary() (library, error) {
 		"EVP_PKEY_CTX_set_signature_md": &l.setMD,
 		"EVP_sha256":                    &l.sha,
 		"EVP_PKEY_sign":                 &l.sign,
+		"EVP_PKEY_get_size":             &l.size,
 		"ERR_get_error":                 &l.errGet,
 		"ERR_error_string_n":            &l.errString,
 	} {
@@ -108,16 +109,13 @@ type held struct {
 	idle []*signContext
 }
 
-// maxSignature is the longest signature, in octets: that of maxRSABits.
-const maxSignature = maxRSABits / 8
-
 // signContext is an EVP_PKEY_CTX that is ready to sign, with the memory that the
 // library reads and writes. It lies on the heap, which does not move.
 type signContext struct {
 	ctx       uintptr
 	length    uintptr // size_t
 	hash      [32]byte
-	signature [maxSignature]byte
+	signature []byte
 }
 
 func (l *libcrypto) take(pkcs1 []byte) (foreignKey, error) {
@@ -171,7 +169,12 @@ func (l *libcrypto) newContext(pkey uintptr) (*signContext, error) {
 			return nil, fault
 		}
 	}
-	return &signContext{ctx: ctx}, nil
+	size, _, _ := purego.SyscallN(l.size, pkey)
+	if int32(size) < minRSABits/8 || int32(size) > maxRSABits/8 {
+		purego.SyscallN(l.ctxFree, ctx)
+		return nil, fmt.Errorf("EVP_PKEY_get_size: %d octets", int32(size))
+	}
+	return &signContext{ctx: ctx, signature: make([]byte, size)}, nil
 }
 
 // sign makes one signature in a context of its own for that time.
@@ -183,11 +186,11 @@ func (k *libcryptoKey) sign(hash []byte) ([]byte, error) {
 		return nil, err
 	}
 	copy(c.hash[:], hash)
-	c.length = maxSignature
+	c.length = uintptr(len(c.signature))
 	result, _, _ := purego.SyscallN(k.lib.sign, c.ctx,
-		uintptr(unsafe.Pointer(&c.signature)), uintptr(unsafe.Pointer(&c.length)),
+		uintptr(unsafe.Pointer(&c.signature[0])), uintptr(unsafe.Pointer(&c.length)),
 		uintptr(unsafe.Pointer(&c.hash)), uintptr(len(c.hash)))
-	if !done(result) || c.length > maxSignature {
+	if !done(result) || c.length > uintptr(len(c.signature)) {
 		purego.SyscallN(k.lib.ctxFree, c.ctx)
 		runtime.KeepAlive(k)
 		return nil, fmt.Errorf("EVP_PKEY_sign returned %d", int32(result))
