@@ -69,9 +69,15 @@ conformance:
 fuzz:
 	@bash .ci/fuzz $(FUZZ_SECONDS) $(FUZZ_TOTAL)
 
-# bench: all benchmarks, with allocations
+# bench: all benchmarks, with allocations, as benchstat reads them: make bench COUNT=10
+COUNT ?= 1
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	CGO_ENABLED=0 $(GO) test -tags libcrypto -run '^$$' -bench . -benchmem -count $(COUNT) ./...
+
+# bench-peers: beside OpenDKIM, OpenDMARC and rspamd, with the load generator of
+# ../shared/bench; prints ratios. As root
+bench-peers:
+	@bash e2e/bench/peers.sh
 
 # lint: formatting and vet
 lint:

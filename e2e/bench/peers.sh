@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Measures signpost beside OpenDKIM, OpenDMARC and rspamd with an independent load generator, and
+# prints ratios: `make bench-peers`, as root on Debian with two processors or more.
+#
+#   SIGNPOST_BENCH  the generator's folder (../shared/bench); it is copied and built elsewhere
+#   BENCH_WORK      where to (a folder below TMPDIR)
+#   BENCH_ROUNDS SECS  how often, how many seconds for each cell (3, 2.5)
+#   SIZES CONC      sizes of messages and sessions at once ("2k 200k", "64")
+#   TARGETS         what to run; all by default, without those whose program is not installed
+#
+# The targets of one task run one after the other in each round, so that what else the machine does
+# falls on all of them. Everything stays on loopback and unix sockets.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here/../.."
+
+generator=${SIGNPOST_BENCH:-../shared/bench}
+if [ ! -x "$generator/run.sh" ]; then
+	echo "bench-peers: there is no load generator in $generator: set SIGNPOST_BENCH to its folder" >&2
+	exit 1
+fi
+[ "$(id -u)" = 0 ] || { echo "bench-peers: the other milters are started in mount namespaces, which needs root" >&2; exit 1; }
+
+export BENCH_WORK=${BENCH_WORK:-${TMPDIR:-/tmp}/signpost-bench}
+export BENCH_DATA=${BENCH_DATA:-$BENCH_WORK/data}
+export RIG=$BENCH_WORK/rig BINARY=$BENCH_WORK/signpost
+export ROUNDS=1 SECS=${SECS:-2.5} SIZES=${SIZES:-2k 200k} CONC=${CONC:-64}
+export OUT=$BENCH_WORK/results-$(date +%H%M%S).jsonl
+rounds=${BENCH_ROUNDS:-3}
+mkdir -p "$RIG"
+cp -R "$generator/." "$RIG/"
+chmod -R u+w "$RIG"
+(cd "$RIG" && ./run.sh build)
+CGO_ENABLED=0 go build -trimpath -tags libcrypto -o "$BINARY" ./cmd/signpost
+go build -o "$BENCH_WORK/ratios" ./e2e/bench/ratios
+
+# ours TARGET: the cells of signpost-sign-rsa and its like.
+ours() {
+	local kind=${1#signpost-} flags=() out
+	case $kind in
+	*-2cpu) kind=${kind%-2cpu}; local -x MILTER_CPU= RIG_CPU= ;;
+	*-go) kind=${kind%-go}; local -x BACKEND=go ;;
+	esac
+	[ "$kind" = verify-ed ] && flags=(-corpus ed25519)
+	(cd "$RIG" && ./run.sh dns start >/dev/null)
+	out=$("$here/signpost.sh" start "$kind")
+	(cd "$RIG" && LABEL=$1 ./run.sh load "$(sed -n 's/^ADDR=//p' <<<"$out")" "${kind%-*}" \
+		"$(sed -n 's/^PID=//p' <<<"$out")" "${flags[@]}") || echo "bench-peers: $1: wrong answers, see above" >&2
+	"$here/signpost.sh" stop
+	(cd "$RIG" && ./run.sh dns stop >/dev/null)
+}
+
+# crypto: what libcrypto's RSA-2048 costs, as CPU time, for the floor.
+crypto() {
+	taskset -c "${MILTER_CPU-0}" openssl speed -seconds 2 -mr rsa2048 2>/dev/null | awk -F: '/^\+F2/ {
+		printf "{\"label\":\"libcrypto-sign\",\"size\":\"2k\",\"c\":0,\"cpu_ms_per_msg\":%.4f}\n", $4 * 1000
+		printf "{\"label\":\"libcrypto-verify\",\"size\":\"2k\",\"c\":0,\"cpu_ms_per_msg\":%.4f}\n", $5 * 1000 }' >>"$OUT"
+}
+
+all="noop-goraw crypto
+	signpost-sign-rsa opendkim-sign-rsa rspamd-sign-rsa
+	signpost-sign-ed opendkim-sign-ed rspamd-sign-ed
+	signpost-verify-rsa opendkim+opendmarc-rsa rspamd-verify-rsa
+	signpost-sign-rsa-2cpu"
+for round in $(seq "$rounds"); do
+	for target in ${TARGETS:-$all}; do
+		case $target in
+		crypto) crypto; continue ;;
+		signpost-*) ours "$target"; continue ;;
+		opendkim+opendmarc*) programs="opendkim opendmarc" ;;
+		opendkim*) programs=opendkim ;;
+		rspamd*) programs=rspamd ;;
+		*) programs= ;;
+		esac
+		for program in $programs; do
+			PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || { echo "bench-peers: $target left out: $program is not installed" >&2; continue 2; }
+		done
+		(cd "$RIG" && ./run.sh matrix "$target") || true
+	done
+	echo "== round $round of $rounds, load $(cut -d' ' -f1-3 /proc/loadavg)"
+done >"$BENCH_WORK/log" 2>"$BENCH_WORK/errors"
+grep '^==' "$BENCH_WORK/log"
+grep '^bench-peers' "$BENCH_WORK/errors" | sort -u || true
+"$BENCH_WORK/ratios" "$OUT"
