@@ -65,6 +65,9 @@ type library interface {
 	// take makes a key of the library's of one in PKCS #1. The octets stay the
 	// caller's.
 	take(pkcs1 []byte) (foreignKey, error)
+	// power sets result to base^exponent modulo modulus, all of one length, at most
+	// maxVerified. It returns false if it cannot.
+	power(result, base []byte, exponent int, modulus []byte) bool
 }
 
 // foreignKey is a private key in a library's memory, which is freed when nothing

@@ -13,8 +13,8 @@ import (
 	"sync/atomic"
 )
 
-// checkedSigner signs with a library, and verifies each signature with Go's
-// arithmetic before it leaves: a wrong one, made by a broken library or a broken
+// checkedSigner signs with a library, and verifies each signature (see verifyRSA)
+// before it leaves: a wrong one, made by a broken library or a broken
 // processor, would give the private key away (Boneh, DeMillo, Lipton 1997). After
 // one fault the key is Go's for the rest of its generation.
 type checkedSigner struct {
@@ -52,8 +52,8 @@ func (s *checkedSigner) Sign(random io.Reader, digest []byte, opts crypto.Signer
 		return s.signGo(random, digest, opts)
 	}
 	signature, err := s.signForeign(digest)
-	if err == nil {
-		err = rsa.VerifyPKCS1v15(s.public, crypto.SHA256, digest, signature)
+	if err == nil && !verifyRSA(s.lib, s.public, crypto.SHA256, digest, signature) {
+		err = rsa.ErrVerification
 	}
 	if err != nil {
 		s.distrust(err)

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"math/big"
 	"strings"
 	"testing"
 )
@@ -19,6 +20,19 @@ type testLibrary struct {
 	takeFault error
 	spoil     func(signature []byte) ([]byte, error)
 	calls     int
+
+	noPower    bool
+	wrongPower byte
+}
+
+func (l *testLibrary) power(result, base []byte, exponent int, modulus []byte) bool {
+	if l.noPower {
+		return false
+	}
+	n := new(big.Int).Exp(new(big.Int).SetBytes(base), big.NewInt(int64(exponent)), new(big.Int).SetBytes(modulus))
+	n.FillBytes(result)
+	result[len(result)/2] ^= l.wrongPower
+	return true
 }
 
 type testForeignKey struct {

@@ -35,6 +35,8 @@ type libcrypto struct {
 	ctxNew, ctxFree, signInit, setPadding, setMD, sha uintptr
 	sign, size                                        uintptr
 	errGet, errString                                 uintptr
+
+	numbers bignums
 }
 
 // loadLibrary loads libcrypto. It is never unloaded.
@@ -57,6 +59,17 @@ func loadLibrary() (library, error) {
 		"EVP_sha256":                    &l.sha,
 		"EVP_PKEY_sign":                 &l.sign,
 		"EVP_PKEY_get_size":             &l.size,
+		"BN_CTX_new":                    &l.numbers.ctxNew,
+		"BN_CTX_free":                   &l.numbers.ctxFree,
+		"BN_new":                        &l.numbers.bnNew,
+		"BN_free":                       &l.numbers.bnFree,
+		"BN_bin2bn":                     &l.numbers.fromOctets,
+		"BN_bn2binpad":                  &l.numbers.toOctets,
+		"BN_MONT_CTX_new":               &l.numbers.montNew,
+		"BN_MONT_CTX_free":              &l.numbers.montFree,
+		"BN_MONT_CTX_set":               &l.numbers.montSet,
+		"BN_set_word":                   &l.numbers.setWord,
+		"BN_mod_exp_mont":               &l.numbers.exp,
 		"ERR_get_error":                 &l.errGet,
 		"ERR_error_string_n":            &l.errString,
 	} {

@@ -39,12 +39,21 @@ type Verifier struct {
 	resolver Resolver
 	hostname string // authserv-id where neither the configuration nor the MTA names one
 	now      func() time.Time
+
+	verifyRSA dkim.RSAVerifier // nil: Go's
 }
 
 // New returns the verifier of a validated configuration. hostname is the
 // authserv-id of last resort; now is the clock for t= and x= of signatures.
 func New(cfg Config, resolver Resolver, hostname string, now func() time.Time) *Verifier {
 	return &Verifier{cfg: cfg, resolver: resolver, hostname: hostname, now: now}
+}
+
+// WithRSA returns the verifier with other arithmetic for RSA; nil is Go's.
+func (v *Verifier) WithRSA(verify dkim.RSAVerifier) *Verifier {
+	with := *v
+	with.verifyRSA = verify
+	return &with
 }
 
 // Verdict is the results of all checks for one message.
@@ -173,7 +182,7 @@ func (t *Verification) Header(env message.Envelope, h message.Header) (wantBody 
 	t.author = h.Author()
 	t.dkim = dkim.NewVerification(h, dkim.Options{
 		Now: v.now(), MaxSignatures: v.cfg.DKIM.MaxSignatures, MinRSABits: v.cfg.DKIM.MinRSABits,
-		AuthorDomains: t.author.Domains,
+		AuthorDomains: t.author.Domains, VerifyRSA: v.verifyRSA,
 	})
 	if n := len(t.author.Domains); n <= len(t.discovery) {
 		t.discoveries = t.discovery[:n]

@@ -178,7 +178,7 @@ func build(c Config, path string, now func() time.Time, before *generation) (*ge
 	g.watch.Preview(g.plan)
 	g.signer = signer.New(c.Signer, &g.plan.Roster, now)
 	host, _ := os.Hostname() // the last resort only: an MTA says its name in macro j
-	g.verifier = verifier.New(c.Verifier, g.resolver, host, now)
+	g.verifier = verifier.New(c.Verifier, g.resolver, host, now).WithRSA(c.Keys.Backend.VerifyRSA())
 	return g, nil
 }
 

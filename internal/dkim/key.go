@@ -183,10 +183,13 @@ func (key *Key) read(p string, minBits int) error {
 	return nil
 }
 
-// verify reports whether data is the key's signature of a hash.
-func (key *Key) verify(hash crypto.Hash, sum, data []byte) bool {
+// verify reports whether data is the key's signature of a hash. verifyRSA may be nil.
+func (key *Key) verify(verifyRSA RSAVerifier, hash crypto.Hash, sum, data []byte) bool {
 	switch public := key.Public.(type) {
 	case *rsa.PublicKey:
+		if verifyRSA != nil && verifyRSA(public, hash, sum, data) {
+			return true
+		}
 		return verifyPKCS1v15(public, hash, sum, data)
 	case ed25519.PublicKey:
 		// RFC 8463 §3: the hash is the message of PureEdDSA.

@@ -41,7 +41,7 @@ func parseKeys(records []string, minBits int) keysFound {
 
 // verify tries the keys on the header hash. What it decides is final only with the
 // body.
-func (c *check) verify(found *keysFound) {
+func (c *check) verify(found *keysFound, verifyRSA RSAVerifier) {
 	c.verdict = verdict{PermError, found.reason}
 	var buf [maxSignatureOctets]byte
 	data, _ := appendBase64(buf[:0], c.sig.B, maxSignatureOctets)
@@ -49,7 +49,7 @@ func (c *check) verify(found *keysFound) {
 		decided := verdict{PermError, key.unsuited(&c.sig)}
 		if decided.reason == "" {
 			decided = verdict{result: Pass}
-			if !key.verify(c.sig.hash, c.headerSum[:c.sig.hash.Size()], data) {
+			if !key.verify(verifyRSA, c.sig.hash, c.headerSum[:c.sig.hash.Size()], data) {
 				decided = verdict{Fail, reasonHeader}
 			}
 		}

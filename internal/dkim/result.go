@@ -2,6 +2,8 @@ package dkim
 
 import (
 	"context"
+	"crypto"
+	"crypto/rsa"
 	"time"
 )
 
@@ -72,7 +74,13 @@ type Options struct {
 	// forbid: rsa-sha1, and the signatures of the drafts before RFC 4871, with no
 	// v= or a v= of 0.5, and q=dns. They serve only to read old test messages.
 	AllowSHA1, AllowMissingV bool
+	// VerifyRSA is asked first if it is not nil. Several goroutines may call it.
+	VerifyRSA RSAVerifier
 }
+
+// An RSAVerifier reports that a PKCS #1 v1.5 signature over a hash is surely good.
+// Where it does not, Go's arithmetic judges.
+type RSAVerifier func(public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool
 
 // Outcome is what was found out about one DKIM-Signature field.
 type Outcome struct {

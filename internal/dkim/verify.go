@@ -296,6 +296,6 @@ func (v *Verification) LookupKey(ctx context.Context, i int, r Resolver) {
 			c.verdict, c.err = verdict{TempError, reasonTemporary}, err
 			continue
 		}
-		c.verify(&found)
+		c.verify(&found, v.opt.VerifyRSA)
 	}
 }
