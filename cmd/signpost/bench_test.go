@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -125,7 +126,7 @@ func (d *benchDaemon) connect(b *testing.B, client string) net.Conn {
 	if _, err := conn.Write(packet('O', string(offer))); err != nil {
 		b.Fatal(err)
 	}
-	d.answer(b, conn, 'O')
+	answer(b, conn, 'O', make([]byte, 1024))
 	hello := append(packet('C', "mail.example.net\x004\x00\x19"+client+"\x00"), packet('H', "mail.example.net\x00")...)
 	if _, err := conn.Write(hello); err != nil {
 		b.Fatal(err)
@@ -133,23 +134,22 @@ func (d *benchDaemon) connect(b *testing.B, client string) net.Conn {
 	return conn
 }
 
-var benchAnswer [8 << 10]byte
-
-// answer reads packets up to the one with this code, and returns all of them.
-func (d *benchDaemon) answer(b *testing.B, conn net.Conn, last byte) []byte {
+// answer reads packets up to the one with this code, and returns all of them, which
+// begin in buf.
+func answer(b *testing.B, conn net.Conn, last byte, buf []byte) []byte {
 	have := 0
 	for at := 0; ; {
-		for have < at+5 || have < at+4+int(binary.BigEndian.Uint32(benchAnswer[at:])) {
-			n, err := conn.Read(benchAnswer[have:])
+		for have < at+5 || have < at+4+int(binary.BigEndian.Uint32(buf[at:])) {
+			n, err := conn.Read(buf[have:])
 			if err != nil {
 				b.Fatal(err)
 			}
 			have += n
 		}
-		code := benchAnswer[at+4]
-		at += 4 + int(binary.BigEndian.Uint32(benchAnswer[at:]))
+		code := buf[at+4]
+		at += 4 + int(binary.BigEndian.Uint32(buf[at:]))
 		if code == last {
-			return benchAnswer[:at]
+			return buf[:at]
 		}
 	}
 }
@@ -157,11 +157,12 @@ func (d *benchDaemon) answer(b *testing.B, conn net.Conn, last byte) []byte {
 func (d *benchDaemon) run(b *testing.B, client string, h []message.Field, want string) {
 	conn := d.connect(b, client)
 	one := d.session(h)
+	buf := make([]byte, 8<<10)
 	send := func() []byte {
 		if _, err := conn.Write(one); err != nil {
 			b.Fatal(err)
 		}
-		return d.answer(b, conn, 'a')
+		return answer(b, conn, 'a', buf)
 	}
 	if got := string(send()); !strings.Contains(got, want) {
 		b.Fatalf("the answer %q has no %q", got, want)
@@ -192,4 +193,27 @@ func BenchmarkVerify(b *testing.B) {
 			d.run(b, "192.0.2.10", append([]message.Field{signature}, benchHeader...), "dmarc=pass")
 		})
 	}
+}
+
+// BenchmarkSignSessions signs on several connections at once: with -cpu 1 and -cpu 2,
+// each in a process of its own, it shows what a second processor is worth.
+func BenchmarkSignSessions(b *testing.B) {
+	d := startBench(b, keys.RSA)
+	one := d.session(benchHeader)
+	const perProcessor = 8
+	conns := make(chan net.Conn, perProcessor*runtime.GOMAXPROCS(0))
+	for range cap(conns) {
+		conns <- d.connect(b, "127.0.0.1")
+	}
+	b.SetParallelism(perProcessor)
+	b.RunParallel(func(pb *testing.PB) {
+		conn, buf := <-conns, make([]byte, 8<<10)
+		for pb.Next() {
+			if _, err := conn.Write(one); err != nil {
+				b.Error(err)
+				return
+			}
+			answer(b, conn, 'a', buf)
+		}
+	})
 }
