@@ -144,6 +144,21 @@ func TestBodyCanonicalizationIsWhatTheReferenceSays(t *testing.T) {
 	}
 }
 
+// Where there is long no white space the reader leaps; it must land right.
+func TestRelaxedBodyAfterALeap(t *testing.T) {
+	for _, ending := range []string{"", " ", "\t", "\r", "\n", " \r\n", "\r\n", "\r\n\r\n", "  x", "\tx", " x ", " \t \r\n \r\nx", "x\r\n y", " \r", "\r \n"} {
+		for n := lookEvery - 40; n < lookEvery+40; n++ {
+			for _, far := range []int{0, lookEvery, lookAt, 2*lookAt + lookEvery} {
+				body := strings.Repeat("x", n+far) + ending + strings.Repeat("y", lookEvery) + ending
+				want := referenceBody(body, Relaxed)
+				if got := canonicalBody(body, Relaxed, whole); got != want {
+					t.Fatalf("%d octets and %q: %d octets, want %d", n+far, ending, len(got), len(want))
+				}
+			}
+		}
+	}
+}
+
 func TestSIG_014_TheHashesOfAnEmptyBody(t *testing.T) {
 	for c, want := range map[Canonicalization]string{
 		Simple:  "frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY=",
@@ -160,7 +175,7 @@ func TestSIG_014_TheHashesOfAnEmptyBody(t *testing.T) {
 }
 
 func TestWritingABodyAllocatesNothing(t *testing.T) {
-	for _, body := range [][]byte{textBody(100000), htmlBody(100000), blankBody(100000), denseBody(100000)} {
+	for _, body := range [][]byte{textBody(100000), htmlBody(100000), base64Body(100000), blankBody(100000), denseBody(100000)} {
 		for _, c := range []Canonicalization{Simple, Relaxed} {
 			b := NewBodyHash(c, sha256.New())
 			if n := testing.AllocsPerRun(10, func() { b.Write(body) }); n != 0 {

@@ -1,6 +1,7 @@
 package dkim
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 )
@@ -54,13 +55,16 @@ func reduce(dst *[maxBlock]byte, p []byte) int {
 // the relaxed body, as far as their neighbours in p show: it stops at a tab, and
 // at a blank that is followed by white space, a CR or the end of p.
 func unchangedRun(p []byte) int {
-	i := 0
+	i, look := 0, lookEvery
 	for i+17 <= len(p) {
 		q := (*[17]byte)(p[i:])
 		first := stays(binary.LittleEndian.Uint64(q[:]), binary.LittleEndian.Uint64(q[1:]))
 		second := stays(binary.LittleEndian.Uint64(q[8:]), binary.LittleEndian.Uint64(q[9:]))
 		if first&second&high == high {
-			i += 16
+			if i += 16; i >= look {
+				i += withoutWSP(p[i:min(len(p), i+lookAt)])
+				look = i + lookEvery
+			}
 			continue
 		}
 		if first&high == high {
@@ -80,6 +84,23 @@ func unchangedRun(p []byte) int {
 	}
 	if i < len(p) && isWSP(p[i]) {
 		return i
+	}
+	return len(p)
+}
+
+// Encoded text has no white space for long: from time to time it is worth a look
+// whether that is so, which goes faster than to look at the neighbours.
+const (
+	lookEvery = 1 << 10
+	lookAt    = 8 << 10
+)
+
+// withoutWSP returns how many octets at the beginning of p are no white space.
+func withoutWSP(p []byte) int {
+	for _, c := range []byte(" \t") {
+		if n := bytes.IndexByte(p, c); n >= 0 {
+			p = p[:n]
+		}
 	}
 	return len(p)
 }
