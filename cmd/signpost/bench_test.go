@@ -53,6 +53,8 @@ func startBench(b *testing.B, algorithm keys.Algorithm) *benchDaemon {
 	c.DNS.Servers = []string{dnstest.Start(b, zone)}
 	c.Keys.Dir = filepath.Join(dir, "keys")
 	c.Signer.Domains = []signer.Domain{{Domain: "example.net", Selectors: []signer.Selector{{Selector: "s1"}}}}
+	c.Signer.RequirePublished = false
+	c.Keys.State = filepath.Join(dir, "state.json")
 	c.Verifier.AuthservID = "mx.example.org"
 	if d.generation, err = build(c, "", time.Now, nil); err != nil {
 		b.Fatal(err)

@@ -20,12 +20,12 @@ conf=$RUN/signpost.yaml
 cat >"$conf" <<C
 milter: { listen: ["unix:$RUN/signpost.sock"], socket_mode: "0666" }
 dns: { servers: ["$DNSIP:5353"] }
-keys: { dir: "$keys", backend: ${BACKEND:-auto}, insecure_mode: warn }
+keys: { dir: "$keys", backend: ${BACKEND:-auto}, insecure_mode: warn, state: "$RUN/signpost-state/keys.json" }
 verifier: { authserv_id: mx.bench.example }
 log: { level: ${LOG_LEVEL:-warn} }
 C
 case $2 in sign-*)
-	printf 'signer:\n  domains:\n' >>"$conf"
+	printf 'signer:\n  require_published: false\n  domains:\n' >>"$conf"
 	while read -r domain; do printf '    - { domain: %s, selectors: [%s] }\n' "$domain" "$selector"; done <"$DATA/domains.txt" >>"$conf"
 esac
 rm -f "$RUN/signpost.sock"
