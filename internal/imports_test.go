@@ -28,11 +28,12 @@ var mayImport = map[string][]string{
 	"internal/dmarc":   {"internal/message"},
 	"internal/spf":     {"internal/message"},
 
-	"internal/config":            nil,
-	"internal/dns":               {"internal/config", "internal/message"},
-	"internal/dns/dnstest":       {"internal/dns"},
-	"internal/conformance":       {"internal/dns"},
-	"internal/conformance/table": nil,
+	"internal/config":               nil,
+	"internal/dns":                  {"internal/config", "internal/message"},
+	"internal/dns/dnstest":          {"internal/dns"},
+	"internal/conformance":          {"internal/dns"},
+	"internal/conformance/casefile": nil,
+	"internal/conformance/table":    nil,
 
 	"keys":     {"internal/config", "internal/dkim", "internal/message"},
 	"signer":   {"internal/config", "internal/dkim", "internal/message", "keys"},
