@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -186,6 +187,33 @@ func TestRunPassesOverAnException(t *testing.T) {
 	})
 	if ran != 2 {
 		t.Errorf("ran %d cases", ran)
+	}
+}
+
+// leaver stands for the test that a suite is loaded in; a skip ends it.
+type leaver struct {
+	testing.TB
+	skipped string
+}
+
+func (l *leaver) Helper() {}
+func (l *leaver) Skipf(f string, a ...any) {
+	l.skipped = fmt.Sprintf(f, a...)
+	runtime.Goexit()
+}
+
+func TestWhereTheSuitesAreAbsentTheTestsSkipAndNameTheFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "nothing here")
+	t.Setenv("SIGNPOST_CASES", dir)
+	l := &leaver{TB: t}
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		Load(l, "spf-rfc7208")
+	}()
+	<-done
+	if !strings.HasPrefix(l.skipped, markSkipped+"\t") || !strings.Contains(l.skipped, dir) {
+		t.Errorf("skipped with %q, which does not name %s", l.skipped, dir)
 	}
 }
 

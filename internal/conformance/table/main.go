@@ -5,6 +5,7 @@
 //
 // Without packages it runs those of the whole module. The exit code is 0 when every
 // case passed or is an exception, 1 when one failed, 2 when the tests did not run.
+// Where the suites are absent there is no table: one line says so, and the code is 0.
 //
 // It runs the tests that have "conformance" or "suite" in their names; for others
 // conformance.Run refuses to work, so that none is forgotten here.
@@ -45,9 +46,12 @@ func run(packages []string, markdown bool) int {
 	}
 	s, readErr := collect(out)
 	err = cmd.Wait()
-	if markdown {
+	switch {
+	case s.absent():
+		fmt.Println(s.absence())
+	case markdown:
 		s.markdown(os.Stdout)
-	} else {
+	default:
 		s.plain(os.Stdout)
 	}
 	var exit *exec.ExitError
@@ -57,6 +61,8 @@ func run(packages []string, markdown bool) int {
 		return 2
 	case len(s.Failed) > 0 || errors.As(err, &exit):
 		return 1
+	case err == nil && s.absent():
+		return 0
 	case err != nil || len(s.Suites) == 0:
 		fmt.Fprintln(os.Stderr, "no conformance test ran:", err)
 		return 2

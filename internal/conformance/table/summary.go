@@ -19,6 +19,7 @@ type summary struct {
 	Exceptions []exception
 	Failed     []string // tests, "package: name"
 	Skipped    []string // packages in which the suites were not found
+	SkippedFor string   // what the last of them said
 	Broken     []string // what was printed and is not a test's
 
 	partial map[string]string // by test: an output line whose end has not come yet
@@ -71,9 +72,20 @@ func (s *summary) line(pkg, text string) {
 		s.Suites = append(s.Suites, n)
 	case f[0] == "CONFORMANCE-EXCEPTION" && len(f) == 4:
 		s.Exceptions = append(s.Exceptions, exception{f[1], f[2], f[3]})
-	case f[0] == "CONFORMANCE-SKIPPED":
+	case f[0] == "CONFORMANCE-SKIPPED" && len(f) == 2:
 		s.Skipped = append(s.Skipped, pkg)
+		s.SkippedFor = f[1]
 	}
+}
+
+// absent reports whether nothing ran and nothing broke, since the suites are not there.
+func (s *summary) absent() bool {
+	return len(s.Suites) == 0 && len(s.Failed) == 0 && len(s.Broken) == 0 && len(s.Skipped) > 0
+}
+
+// absence is the one line in place of a table.
+func (s *summary) absence() string {
+	return "no conformance suite ran: " + s.SkippedFor + ". The project's own cases run with make test."
 }
 
 func (s *summary) sort() {

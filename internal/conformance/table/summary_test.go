@@ -44,3 +44,28 @@ func TestTheSummaryHoldsSuitesExceptionsAndFailures(t *testing.T) {
 		}
 	}
 }
+
+func TestWithoutSuitesOneLineSaysSo(t *testing.T) {
+	const skip = `{"Action":"output","Package":"p","Test":"TestConformance","Output":"    suite.go:1: CONFORMANCE-SKIPPED\tthe public suites are not in /x; set SIGNPOST_CASES to their folder\n"}` + "\n"
+	for name, tt := range map[string]struct {
+		events string
+		absent bool
+	}{
+		"all skip":                   {skip + skip, true},
+		"nothing ran at all":         {"", false},
+		"one suite is there":         {skip + events, false},
+		"a test fails beside":        {skip + `{"Action":"fail","Package":"p","Test":"TestSuite"}` + "\n", false},
+		"a package is not built":     {skip + `{"Action":"build-output","Output":"x.go:1: undefined: y\n"}` + "\n", false},
+		"what is no event is broken": {skip + "go: no such tool\n", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := collect(strings.NewReader(tt.events))
+			if err != nil || s.absent() != tt.absent {
+				t.Fatalf("absent is %v, %v: %+v", s.absent(), err, s)
+			}
+			if line := s.absence(); tt.absent && (strings.Contains(line, "\n") || !strings.Contains(line, "not in /x")) {
+				t.Errorf("%q", line)
+			}
+		})
+	}
+}
