@@ -1,0 +1,94 @@
+package verifier
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"signpost/internal/dns"
+	"signpost/internal/message"
+)
+
+// hostile are texts that break out of XML, of a log line or of a header field.
+var hostile = []string{
+	"</record><record>", "a&b", "a]]>b", "a\x00b", "a\x1bb", "a\xffb", "a\ufffeb", "a\u202eb", `a"b`, "a\r\nX: y", "a;dmarc=pass", "a(b",
+}
+
+// ATK-059: what reports and logs are made of later is in the verdict and in the notes.
+// d=, s= and the names of SPF are domain names there, or nothing.
+func TestATK059NamesInAVerdictAreDomainNames(t *testing.T) {
+	for _, text := range hostile {
+		z := dns.NewZone()
+		z.AddTXT("example.com", "v=spf1 -all")
+		v := New(Defaults(), z, "mx.receiver.example", func() time.Time { return caseTime })
+		env := message.Envelope{
+			ClientAddr: netip.MustParseAddr("203.0.113.66"), Helo: text + ".example", ClientName: text, QueueID: "x",
+			Sender: "alice@" + text + ".example",
+		}
+		const tags = "; h=from; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=eA=="
+		h := message.Header{
+			{Name: "DKIM-Signature", Value: " v=1; a=ed25519-sha256; s=sel; d=" + text + ".example" + tags},
+			{Name: "DKIM-Signature", Value: " v=1; a=ed25519-sha256; d=example.com; s=" + text + tags},
+			{Name: "DKIM-Signature", Value: " v=1; a=" + text + "; d=example.com; s=sel" + tags},
+			{Name: "From", Value: " alice@example.com"},
+		}
+		tx := v.Verify(context.Background(), env)
+		tx.Header(env, h)
+		tx.Body([]byte("x\r\n"))
+		j, err := tx.Judge()
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := []string{j.Verdict.Helo, j.Verdict.SPF.Domain, j.Verdict.DMARC.AuthorDomain, j.Verdict.DMARC.RecordDomain}
+		for _, o := range j.Verdict.DKIM {
+			names = append(names, o.Domain, o.Selector, o.Algorithm)
+		}
+		for _, name := range names {
+			for _, c := range []byte(name) {
+				if c <= ' ' || c >= 0x7f || strings.IndexByte(`<>&"'()\;`, c) >= 0 {
+					t.Errorf("%q: the verdict has the name %q", text, name)
+				}
+			}
+		}
+		field := j.Field().Value
+		if strings.Contains(field, text) || strings.ContainsAny(field, "<>&\x00\x1b") || !utf8.ValidString(field) {
+			t.Errorf("%q is in the field: %q", text, field)
+		}
+	}
+}
+
+// ATK-074: what a stranger writes into the message about lists, forwarding or earlier
+// checks changes no decision; only trusted.networks do.
+func TestATK074NoFieldChangesADecision(t *testing.T) {
+	cfg := Defaults()
+	cfg.Mode = Enforce
+	z := dns.NewZone()
+	z.AddTXT("_dmarc.example.com", "v=DMARC1; p=reject")
+	v := New(cfg, z, "mx.receiver.example", func() time.Time { return caseTime })
+	env := message.Envelope{ClientAddr: netip.MustParseAddr("203.0.113.66"), Sender: "bounces@list.example", Helo: "list.example"}
+	for _, extra := range []message.Field{
+		{Name: "List-Id", Value: " <members.list.example>"},
+		{Name: "List-Id", Value: " <members.example.com>"},
+		{Name: "Precedence", Value: " list"},
+		{Name: "Auto-Submitted", Value: " auto-generated"},
+		{Name: "X-Forwarded-To", Value: " bob@receiver.example"},
+		{Name: "X-Original-From", Value: " alice@example.com"},
+		{Name: "Resent-From", Value: " alice@example.com"},
+		{Name: "ARC-Seal", Value: " i=1; a=rsa-sha256; cv=none; d=google.com; s=arc; b=eA=="},
+		{Name: "ARC-Authentication-Results", Value: " i=1; mx.receiver.example; dmarc=pass header.from=example.com"},
+		{Name: "Authentication-Results", Value: " mx.receiver.example; dmarc=pass header.from=example.com"},
+		{Name: "Received-SPF", Value: " pass"},
+		{Name: "X-Signpost-Disposition", Value: " accept"},
+	} {
+		tx := v.Verify(context.Background(), env)
+		if tx.Header(env, message.Header{extra, {Name: "From", Value: " alice@example.com"}}) {
+			tx.Body([]byte("x\r\n"))
+		}
+		if out := tx.End(); out.Disposition != message.Reject {
+			t.Errorf("with %s the message is taken: %+v", extra.Name, out)
+		}
+	}
+}
