@@ -60,12 +60,23 @@ func parseURI(s string) (URI, bool) {
 func hasMailbox(rest string) bool {
 	path, _, _ := strings.Cut(rest, "?")
 	at := strings.LastIndexByte(path, '@')
-	if at <= 0 {
+	if at <= 0 || hidesControl(path) {
 		return false
 	}
 	domain := path[at+1:]
 	_, ok := message.DomainToASCII(domain)
 	return ok || strings.HasPrefix(domain, "[")
+}
+
+// hidesControl reports a percent-encoded control character, such as a line end
+// that would begin a field of the report's header: no address has one.
+func hidesControl(path string) bool {
+	for i := 0; i+2 < len(path); i++ {
+		if path[i] == '%' && (path[i+1] == '0' || path[i+1] == '1' || path[i+1] == '7' && path[i+2]|0x20 == 'f') {
+			return true
+		}
+	}
+	return false
 }
 
 // isReportSize reports whether s is digits and at most one unit (§4.8,

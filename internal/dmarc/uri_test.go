@@ -1,7 +1,6 @@
 package dmarc
 
 import (
-	"net/url"
 	"strings"
 	"testing"
 )
@@ -55,12 +54,6 @@ func TestATK058AnEncodedLineEndInAnAddress(t *testing.T) {
 	rec, err := ParseRecord("v=DMARC1; p=none; rua=mailto:a%0d%0aBcc:x@example.com")
 	if err != nil {
 		t.Fatal(err)
-	}
-	for _, u := range rec.RUA {
-		address, err := url.PathUnescape(strings.TrimPrefix(u.Text, "mailto:"))
-		if err == nil && strings.ContainsAny(address, "\r\n") {
-			t.Skipf("a known fault, of no effect while nothing sends reports: %q is kept, and decodes to %q; RFC 6068 §2 has no such address", u.Text, address)
-		}
 	}
 	if len(rec.RUA) != 0 {
 		t.Errorf("kept %+v", rec.RUA)
