@@ -205,14 +205,12 @@ func (m *migrator) add(p pattern, row keyRow) {
 	if sdid == "%" {
 		sdid = p.domain
 	}
-	if sdid != AnyDomain {
-		ref, err := Ref{sdid, row.selector}.canonical()
-		if err != nil {
-			m.note("%s: %v", p.domain, err)
-			return
-		}
-		sdid = ref.Domain
+	ref, err := Ref{sdid, row.selector}.canonical()
+	if err != nil {
+		m.note("%s: %v", p.domain, err)
+		return
 	}
+	sdid, row.selector = ref.Domain, ref.Selector
 	e := MigratedEntry{Domain: sdid, Subdomains: p.below}
 	switch {
 	case p.domain == AnyDomain && sdid != AnyDomain:
@@ -241,7 +239,7 @@ func (m *migrator) has(domain string) bool {
 
 // entry puts a selector into the domain's entry, and the key beside it.
 func (m *migrator) entry(e MigratedEntry, row keyRow) {
-	selector := strings.ToLower(row.selector)
+	selector := row.selector
 	i, there := m.entries[e.Domain]
 	if !there {
 		i = len(m.Entries)
