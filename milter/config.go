@@ -24,6 +24,9 @@ type Config struct {
 	// MaxConnectionsPerPeer bounds those from one address, so that one host does not
 	// take all places. Unix sockets are not counted. Further ones are closed.
 	MaxConnectionsPerPeer int `yaml:"max_connections_per_peer"`
+	// MaxPacketBytes is one packet of the protocol. Postfix cuts a field at 100 KiB, and
+	// both MTAs the body at 64 KiB.
+	MaxPacketBytes config.Size `yaml:"max_packet_bytes"`
 	// MaxMessageBytes is header and body together, as the MTA hands them over. It is
 	// for mail that is not ours; ours is signed whatever its size.
 	MaxMessageBytes config.Size `yaml:"max_message_bytes"`
@@ -72,6 +75,7 @@ func Defaults() Config {
 
 		MaxConnectionsPerPeer: 4096,
 
+		MaxPacketBytes:  usualPacket,
 		MaxMessageBytes: 150e6,
 		OnTooBig:        TooBigPass,
 		MaxHeaderBytes:  1 << 20,
@@ -128,6 +132,7 @@ func (c Config) validateLimits(bad func(path, problem string)) {
 		value     config.Size
 		low, high config.Size
 	}{
+		{"max_packet_bytes", c.MaxPacketBytes, 128 << 10, 64 << 20},
 		{"max_message_bytes", c.MaxMessageBytes, 64 << 10, 1 << 40},
 		{"max_header_bytes", c.MaxHeaderBytes, 16 << 10, 64 << 20},
 	} {

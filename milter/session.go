@@ -42,7 +42,7 @@ type session struct {
 
 func newSession(server *Server, conn net.Conn, role message.Role, where string) *session {
 	s := &session{server: server, role: role, where: where, conn: conn}
-	s.reader = reader{conn: conn, ack: newQuickAck(conn), arm: s.arm}
+	s.reader = reader{conn: conn, ack: newQuickAck(conn), max: uint32(server.config.MaxPacketBytes), arm: s.arm}
 	s.reader.buf = s.reader.own[:]
 	s.writer.conn = conn
 	return s

@@ -18,9 +18,9 @@ const (
 )
 
 const (
-	// maxPacket bounds what an MTA may send at once. Pieces of the body have at
+	// usualPacket bounds what an MTA may send at once, unless configured otherwise. Pieces of the body have at
 	// most 65535 octets, and Postfix cuts a field at 102400 (header_size_limit).
-	maxPacket = 1 << 20
+	usualPacket = 1 << 20
 	// maxCommand bounds a packet that carries what an SMTP client said in one line.
 	// Postfix cuts such a line at 2048 octets (line_length_limit), Sendmail at 2048,
 	// and at 12288 after AUTH.
@@ -52,6 +52,7 @@ func bufferPool(size int) *sync.Pool {
 type reader struct {
 	conn net.Conn
 	ack  quickAck
+	max  uint32 // octets of a packet
 	// arm sets the read deadline before a read that may block; idle says that
 	// nothing of a packet has come yet.
 	arm func(idle bool) error
@@ -78,8 +79,8 @@ func (r *reader) next() (gomilter.Code, error) {
 		return 0, err
 	}
 	size := binary.BigEndian.Uint32(r.buf[r.r:])
-	if size == 0 || size > maxPacket {
-		return 0, fmt.Errorf("packet of %d octets, from 1 to %d are possible: this is no milter client", size, maxPacket)
+	if size == 0 || size > r.max {
+		return 0, fmt.Errorf("packet of %d octets, from 1 to %d are possible (max_packet_bytes): this is no milter client", size, r.max)
 	}
 	if err := r.need(5); err != nil {
 		return 0, err

@@ -109,12 +109,22 @@ func TestTheLargestFieldArrives(t *testing.T) {
 	p := dial(t, h, func(c *Config) { c.MaxHeaderBytes = 4 << 20 })
 	p.hello()
 	p.envelope("a@example.com")
-	value := strings.Repeat("v", maxPacket-100)
+	value := strings.Repeat("v", usualPacket-100)
 	p.send(gomilter.CodeHeader, "X\x00"+value+"\x00")
 	p.end()
 	if got := h.last(t).head[0].Value; got != value {
 		t.Errorf("%d octets", len(got))
 	}
+}
+
+// MIL-029: a packet beyond the limit ends the connection, and the log names the key.
+func TestAPacketBeyondTheLimitEndsTheConnection(t *testing.T) {
+	p := dial(t, &handler{}, func(c *Config) { c.MaxPacketBytes = 128 << 10 })
+	p.hello()
+	p.envelope("a@example.com")
+	p.raw([]byte{0, 2, 0, 1, 'L'}) // one octet more than 128 KiB
+	p.closed()
+	p.log.line(t, "max_packet_bytes")
 }
 
 // LIM-003: a body streams through.
