@@ -102,9 +102,28 @@ func (v judges) Verify(ctx context.Context, env message.Envelope) milter.Transac
 	return v.Verifier.Verify(ctx, env)
 }
 
+// counts has the outcomes counted, where somebody asked for metrics.
+type counts struct {
+	milter.Signer
+	milter.Verifier
+}
+
+func (c counts) Sign(ctx context.Context, env message.Envelope) milter.Transaction {
+	return counted{c.Signer.Sign(ctx, env), "outbound"}
+}
+
+func (c counts) Verify(ctx context.Context, env message.Envelope) milter.Transaction {
+	return counted{c.Verifier.Verify(ctx, env), "inbound"}
+}
+
 // handlers is the generation as the milter sees it.
 func (g *generation) handlers() *milter.Generation {
-	return &milter.Generation{Signer: signs{g.signer, g.verifier}, Verifier: judges{g.verifier}}
+	m := &milter.Generation{Signer: signs{g.signer, g.verifier}, Verifier: judges{g.verifier}}
+	if g.config.Metrics.Listen != "" {
+		c := counts{m.Signer, m.Verifier}
+		m.Signer, m.Verifier = c, c
+	}
+	return m
 }
 
 // service is the running milter with the generation in force.
@@ -126,6 +145,9 @@ func newService(g *generation, path string, log *slog.Logger) (*service, error) 
 	slog.SetDefault(log) // for alarms of the signing library
 	s := &service{path: path, log: log, started: g.config, current: g, server: milter.NewServer(g.config.Milter, g.handlers(), log)}
 	if err := s.server.Listen(); err != nil {
+		return nil, err
+	}
+	if err := serveMetrics(g.config.Metrics.Listen, log); err != nil {
 		return nil, err
 	}
 	s.begin(g)
@@ -239,6 +261,9 @@ func (s *service) reload() {
 	}
 	if next.config.Log != s.started.Log {
 		s.log.Warn("what section log says is not what is in force: it takes effect with a restart only, systemctl restart signpost")
+	}
+	if next.config.Metrics != s.started.Metrics {
+		s.log.Warn("what section metrics says is not what is in force: it takes effect with a restart only, systemctl restart signpost")
 	}
 	for _, k := range replaced(s.current.store, next.store) {
 		s.log.Warn("another key under the same selector: receivers that remember the old record cannot verify; a new key wants a new selector",

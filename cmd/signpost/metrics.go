@@ -1,0 +1,74 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"signpost/internal/message"
+	"signpost/milter"
+)
+
+// counted is a message's transaction whose outcome is counted.
+type counted struct {
+	milter.Transaction
+	direction string // outbound, inbound
+}
+
+func (c counted) End() message.Outcome {
+	out := c.Transaction.End()
+	count(c.direction, out)
+	return out
+}
+
+// count counts a decided message. Labels come from a few words of our own, never
+// from the message, so that their number is bounded.
+func count(direction string, o message.Outcome) {
+	metrics.GetOrCreateCounter(fmt.Sprintf(`signpost_messages_total{direction=%q,disposition=%q}`, direction, o.Disposition)).Inc()
+	for _, n := range o.Log {
+		switch n.Key {
+		case "signed", "unsigned", "fragile", "unjudged", "error":
+			metrics.GetOrCreateCounter("signpost_" + n.Key + "_total").Inc()
+		case "spf", "dkim", "dmarc":
+			result, _, _ := strings.Cut(n.Value, " ") // "pass (example.com)"
+			metrics.GetOrCreateCounter(fmt.Sprintf(`signpost_results_total{method=%q,result=%q}`, n.Key, result)).Inc()
+		case "would":
+			metrics.GetOrCreateCounter("signpost_would_refuse_total").Inc()
+		}
+	}
+}
+
+// serveMetrics answers /metrics in Prometheus' text format and /healthz at the
+// address, until the process ends. With no address it does nothing.
+func serveMetrics(address string, log *slog.Logger) error {
+	if address == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("listening for metrics at %s: %w", address, err)
+	}
+	go func() {
+		server := &http.Server{Handler: metricsHandler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("the metrics are not served any more", "address", address, "error", err.Error())
+		}
+	}()
+	log.Info("metrics", "address", l.Addr().String())
+	return nil
+}
+
+func metricsHandler() http.Handler {
+	v := currentVersion()
+	metrics.GetOrCreateGauge(fmt.Sprintf(`signpost_info{version=%q,signing_backend=%q}`, v.Version, v.Backend), func() float64 { return 1 })
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) { metrics.WritePrometheus(w, true) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	return mux
+}
