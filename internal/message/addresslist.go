@@ -67,10 +67,9 @@ func (p *addressList) parse() bool {
 			}
 			return true
 		// §4.4: empty members of a list are allowed.
+		case (c == ',' || c == ';' && inGroup) && len(p.to.author.Addresses) >= MaxAuthors:
+			return p.fail(fmt.Sprintf("it has more than %d addresses", MaxAuthors)) // not read to its end
 		case c == ',':
-			if len(p.to.author.Addresses) >= MaxAuthors { // nobody writes to so many as one author
-				return p.fail(fmt.Sprintf("it has more than %d addresses", MaxAuthors))
-			}
 			p.pos++
 		case c == ';' && inGroup:
 			inGroup = false

@@ -12,6 +12,9 @@ const (
 	MaxAuthorDomains = 5
 	// MaxAuthors is how many author addresses are listed.
 	MaxAuthors = 100
+	// maxFrom is how many octets of a From field are read. A hundred addresses with
+	// long names have less.
+	maxFrom = 16 << 10
 	// maxCommentNesting is how deep comments may stand in comments in From.
 	maxCommentNesting = 10
 )
@@ -128,6 +131,11 @@ func (c *collector) field(f Field) {
 
 // from reads one From field's value.
 func (c *collector) from(value string) {
+	if len(value) > maxFrom {
+		c.problem("the From field is longer than 16 KiB")
+		c.glean(value[:maxFrom])
+		return
+	}
 	if why := badText(value); why != "" {
 		c.problem("the From field has " + why)
 		c.glean(value)
