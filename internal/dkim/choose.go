@@ -1,43 +1,70 @@
 package dkim
 
-import "strings"
+import (
+	"math/bits"
+	"strings"
 
-// choose decides which signatures are evaluated, when there are too many: those
-// whose domain is likeliest to align with an author's first, and then from the
-// top. The cost of one that is not is that of reading it.
-func (v *Verification) choose() {
-	if len(v.checks) <= v.opt.MaxSignatures {
-		return
-	}
-	var having [maxChance + 1]int
-	for i := range v.checks {
-		if c := &v.checks[i]; c.verdict.result == "" {
-			having[v.chance(c.sig.Domain)]++
+	"signpost/internal/message"
+)
+
+// claim is a DKIM-Signature field, as far as it is known before it is read.
+type claim struct {
+	field  int
+	domain string // the SDID, if it is usable
+	chance int
+	check  int // index into checks, or -1: it is not evaluated
+}
+
+// choose reads only as many signatures as are evaluated, where there are more:
+// those whose domain is likeliest to align with an author's first, and then from the
+// top. One with a mistake does not count, since it costs no more than to read it.
+func (v *Verification) choose(h message.Header, n int) {
+	v.claims = make([]claim, 0, n)
+	v.checks = make([]check, 0, v.opt.MaxSignatures)
+	var chances uint64 // those that there are
+	for i, f := range h {
+		if f.Is(fieldName) {
+			c := claim{field: i, domain: claimedDomain(f.Value), check: -1}
+			c.chance = v.chance(c.domain)
+			chances |= 1 << c.chance
+			v.claims = append(v.claims, c)
 		}
 	}
-	// The chance of the last ones that are evaluated, and how many those are.
-	least, left := maxChance, v.opt.MaxSignatures
-	for least > 0 && having[least] < left {
-		left -= having[least]
-		least--
-	}
-	for i := range v.checks {
-		c := &v.checks[i]
-		if c.verdict.result != "" {
-			continue
-		}
-		switch chance := v.chance(c.sig.Domain); {
-		case chance > least:
-		case chance == least && left > 0:
-			left--
-		default:
-			c.verdict = verdict{Neutral, reasonTooMany}
+	left := v.opt.MaxSignatures
+	for left > 0 && chances != 0 {
+		chance := bits.Len64(chances) - 1
+		chances &^= 1 << chance
+		for i := range v.claims {
+			if c := &v.claims[i]; c.chance == chance && left > 0 {
+				c.check = len(v.checks)
+				if v.read(c.field, h[c.field]).result == "" {
+					left--
+				}
+			}
 		}
 	}
 }
 
+// claimedDomain is what ParseSignature finds for the SDID in a field without
+// mistakes.
+func claimedDomain(value string) string {
+	if len(value) > maxFieldOctets {
+		return ""
+	}
+	for range maxTags {
+		spec, rest, more := strings.Cut(value, ";")
+		if name, domain, _ := strings.Cut(spec, "="); trimFWS(name) == "d" {
+			return domainName(trimFWS(domain))
+		}
+		if value = rest; !more {
+			break
+		}
+	}
+	return ""
+}
+
 const (
-	// maxChance is that of the author domain itself.
+	// maxChance is that of the author domain itself; it is less than 64.
 	maxChance = 2*maxCommonLabels + 2
 	// maxCommonLabels is how many labels in common make a difference.
 	maxCommonLabels = 16

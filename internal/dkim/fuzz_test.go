@@ -51,6 +51,9 @@ func FuzzParseSignature(f *testing.F) {
 		if _, ok := err.(problem); err != nil && !ok {
 			t.Fatalf("%q: %v is no constant text", value, err)
 		}
+		if claimed := claimedDomain(value); err == nil && claimed != s.Domain {
+			t.Fatalf("%q: it is taken for one of %q", value, claimed)
+		}
 		for _, name := range []string{s.Domain, s.Selector} {
 			if again, ok := message.DomainToASCII(name); name != "" && (!ok || again != name || len(name) > 253) {
 				t.Fatalf("%q: %q is no name in DNS", value, name)

@@ -21,7 +21,8 @@ const (
 	// Policy: the signature is right but covers too little: the body goes on
 	// after l=.
 	Policy Result = "policy"
-	// Neutral: the signature was not evaluated, since there are too many.
+	// Neutral: the signature was not evaluated, since there are too many; only its
+	// domain was read.
 	Neutral Result = "neutral"
 	// TempError: the key could not be looked up; a later attempt may succeed.
 	TempError Result = "temperror"

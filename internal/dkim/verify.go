@@ -34,6 +34,7 @@ const (
 type Verification struct {
 	opt    Options
 	checks []check
+	claims []claim // all fields, in their order, where not all are in checks
 	keys   []keyQuery
 	bodies []body
 	cut    bool // the body is not whole
@@ -92,46 +93,59 @@ func NewVerification(h message.Header, opt Options) *Verification {
 	if n == 0 {
 		return v
 	}
-	if v.checks = v.checkRoom[:0]; n > len(v.checkRoom) {
-		v.checks = make([]check, 0, n)
+	v.checks, v.keys, v.bodies = v.checkRoom[:0], v.keyRoom[:0], v.bodyRoom[:0]
+	if n > opt.MaxSignatures {
+		v.choose(h, n)
+	} else {
+		v.readAll(h, n)
 	}
-	v.keys, v.bodies = v.keyRoom[:0], v.bodyRoom[:0]
-	for i, f := range h {
-		if f.Is(fieldName) {
-			v.checks = append(v.checks, check{field: i})
-			v.read(&v.checks[len(v.checks)-1], f)
-		}
-	}
-	v.choose()
 	v.prepare(h)
 	return v
 }
 
 const fieldName = "DKIM-Signature"
 
-// read parses one field and judges what needs no key.
-func (v *Verification) read(c *check, f message.Field) {
+// readAll reads all signatures, of which there are n.
+func (v *Verification) readAll(h message.Header, n int) {
+	if n > len(v.checkRoom) {
+		v.checks = make([]check, 0, n)
+	}
+	for i, f := range h {
+		if f.Is(fieldName) {
+			v.read(i, f)
+		}
+	}
+}
+
+// read parses the field at an index, adds the check of it, and judges what needs no
+// key.
+func (v *Verification) read(i int, f message.Field) verdict {
+	v.checks = append(v.checks, check{field: i})
+	c := &v.checks[len(v.checks)-1]
 	if err := c.sig.parse(f.Value, v.opt); err != nil {
 		c.verdict = verdict{PermError, err.Error()}
-		return
+		return c.verdict
 	}
 	// §3.5 d=, the ABNF of domain-name; §6.1.1 on "com".
 	if strings.IndexByte(c.sig.Domain, '.') < 0 {
 		c.verdict = verdict{PermError, reasonTopLevel}
-		return
+	} else if !v.opt.Now.IsZero() {
+		c.verdict = c.sig.judgeTime(v.opt.Now.Unix(), int64(v.opt.Skew/time.Second))
 	}
-	if v.opt.Now.IsZero() {
-		return
-	}
-	now, skew := v.opt.Now.Unix(), int64(v.opt.Skew/time.Second)
+	return c.verdict
+}
+
+// judgeTime judges what a signature says of time, at a time; all in seconds.
+func (s *Signature) judgeTime(now, skew int64) verdict {
 	switch {
 	// §3.5 x=: a fudge factor is allowed.
-	case c.sig.Expires >= 0 && now > c.sig.Expires+skew:
-		c.verdict = verdict{PermError, reasonExpired}
+	case s.Expires >= 0 && now > s.Expires+skew:
+		return verdict{PermError, reasonExpired}
 	// §3.5 t=
-	case c.sig.Time > now+skew:
-		c.verdict = verdict{PermError, reasonFuture}
+	case s.Time > now+skew:
+		return verdict{PermError, reasonFuture}
 	}
+	return verdict{}
 }
 
 // prepare hashes the header for each signature that is evaluated, and makes the
@@ -218,20 +232,32 @@ func (v *Verification) Finish() []Outcome {
 		v.bodies[i].pass.Close()
 	}
 	outcomes := v.outcome[:]
-	if len(v.checks) > 1 {
-		outcomes = make([]Outcome, len(v.checks))
+	if n := max(len(v.checks), len(v.claims)); n > 1 {
+		outcomes = make([]Outcome, n)
 	}
-	for i := range v.checks {
-		c := &v.checks[i]
-		decided := v.judge(c)
-		outcomes[i] = Outcome{Result: decided.result, Reason: decided.reason, Field: c.field, Domain: c.sig.Domain,
-			Selector: c.sig.Selector, AUID: c.sig.AUID, Algorithm: c.sig.Algorithm, B: c.sig.B, KeyBits: c.keyBits,
-			Testing: c.testing, Length: c.sig.Length, Err: c.err}
-		if decided.result == Pass || decided.result == Policy {
-			outcomes[i].Uncovered = c.uncovered
+	for i := range outcomes {
+		switch {
+		case v.claims == nil:
+			outcomes[i] = v.finish(&v.checks[i])
+		case v.claims[i].check >= 0:
+			outcomes[i] = v.finish(&v.checks[v.claims[i].check])
+		default:
+			outcomes[i] = Outcome{Result: Neutral, Reason: reasonTooMany, Field: v.claims[i].field, Domain: v.claims[i].domain, Length: -1}
 		}
 	}
 	return outcomes
+}
+
+// finish is the outcome of one that was read.
+func (v *Verification) finish(c *check) Outcome {
+	decided := v.judge(c)
+	o := Outcome{Result: decided.result, Reason: decided.reason, Field: c.field, Domain: c.sig.Domain,
+		Selector: c.sig.Selector, AUID: c.sig.AUID, Algorithm: c.sig.Algorithm, B: c.sig.B, KeyBits: c.keyBits,
+		Testing: c.testing, Length: c.sig.Length, Err: c.err}
+	if decided.result == Pass || decided.result == Policy {
+		o.Uncovered = c.uncovered
+	}
+	return o
 }
 
 // judge puts together what key, header and body say.
