@@ -11,8 +11,11 @@ const (
 	gather = 2048
 	// minBlock and maxBlock bound how much text is reduced at a time.
 	minBlock, maxBlock = 32, 1024
-	// minRun is how long a run has to be to be worth looking for.
-	minRun = 4
+	// slack is what may be overwritten behind it.
+	slack = 64
+	// minRun is how long a run has to be to be worth looking for, and where reducing
+	// is as fast as looking.
+	minRun, minRunVector = 4, direct
 	// direct is the length from which a run is worth a call of its own.
 	direct = 512
 )
@@ -42,7 +45,7 @@ type BodyHash struct {
 // bodyRoom is the memory that a BodyHash works in, from its beginning to Close.
 type bodyRoom struct {
 	buf   [gather]byte
-	block [maxBlock]byte
+	block [maxBlock + slack]byte
 }
 
 var bodyRooms = sync.Pool{New: func() any { return new(bodyRoom) }}
@@ -120,7 +123,10 @@ func (b *BodyHash) writeSimple(p []byte) {
 // elsewhere a run of it becomes one blank.
 func (b *BodyHash) writeRelaxed(p []byte) {
 	p = b.decide(p)
-	size := minBlock
+	size, worth := minBlock, minRun
+	if hasVBMI2 {
+		worth = minRunVector
+	}
 	for len(p) > 0 {
 		n := unchangedRun(p)
 		if n == len(p) && p[n-1] == '\r' {
@@ -135,7 +141,7 @@ func (b *BodyHash) writeRelaxed(p []byte) {
 		}
 		// Here is white space that does not stay as it is. Where such places are
 		// close together, looking for them costs more than not to.
-		if n >= minRun {
+		if n >= worth {
 			size = minBlock
 			p = b.skip(p)
 			continue

@@ -14,8 +14,9 @@ import (
 // looks at, and returns its length. White space goes away where more of it or a
 // line end follows, so nothing needs to be remembered. It does not branch: text
 // that is indented at random would make it guess wrong all the time.
-func reduce(dst *[maxBlock]byte, p []byte) int {
-	n := 0
+func reduce(dst *[maxBlock + slack]byte, p []byte) int {
+	read, n := reduceVector(dst, p)
+	p = p[read:]
 	for ; len(p) >= 10; p = p[8:] {
 		here := binary.LittleEndian.Uint64(p)
 		next := binary.LittleEndian.Uint64(p[1:])
@@ -56,13 +57,16 @@ func reduce(dst *[maxBlock]byte, p []byte) int {
 // at a blank that is followed by white space, a CR or the end of p.
 func unchangedRun(p []byte) int {
 	i, look := 0, lookEvery
+	if hasAVX2 {
+		look = shortRun
+	}
 	for i+17 <= len(p) {
 		q := (*[17]byte)(p[i:])
 		first := stays(binary.LittleEndian.Uint64(q[:]), binary.LittleEndian.Uint64(q[1:]))
 		second := stays(binary.LittleEndian.Uint64(q[8:]), binary.LittleEndian.Uint64(q[9:]))
 		if first&second&high == high {
 			if i += 16; i >= look {
-				i += withoutWSP(p[i:min(len(p), i+lookAt)])
+				i += longRun(p[i:])
 				look = i + lookEvery
 			}
 			continue
@@ -88,12 +92,25 @@ func unchangedRun(p []byte) int {
 	return len(p)
 }
 
-// Encoded text has no white space for long: from time to time it is worth a look
-// whether that is so, which goes faster than to look at the neighbours.
 const (
+	// shortRun is how long a run has to be to be worth the call that looks at
+	// vectors.
+	shortRun = 64
+	// lookEvery and lookAt are for processors without. Encoded text has no white space
+	// for long: from time to time it is worth a look whether that is so, which goes
+	// faster than to look at the neighbours.
 	lookEvery = 1 << 10
 	lookAt    = 8 << 10
 )
+
+// longRun returns a part of the run at the beginning of p, as far as it is quickly
+// found.
+func longRun(p []byte) int {
+	if hasAVX2 {
+		return unchangedVector(p)
+	}
+	return withoutWSP(p[:min(len(p), lookAt)])
+}
 
 // withoutWSP returns how many octets at the beginning of p are no white space.
 func withoutWSP(p []byte) int {

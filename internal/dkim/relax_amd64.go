@@ -1,0 +1,39 @@
+package dkim
+
+import "golang.org/x/sys/cpu"
+
+// What the processor has. Without these, the same is done with whole words in Go.
+var (
+	hasAVX2  = cpu.X86.HasAVX2
+	hasVBMI2 = cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VBMI2 && cpu.X86.HasPOPCNT
+)
+
+// unchangedAVX2 returns how many octets at p, of n, stand unchanged in the relaxed
+// body. It stops before one that does not, or 32 octets or fewer before the end.
+//
+//go:noescape
+func unchangedAVX2(p *byte, n int) int
+
+// reduceVBMI2 writes the relaxed form of the first octets at p, of n, and returns
+// how many it has read and written: all but the last 65 or fewer. It overwrites up
+// to 64 octets behind those.
+//
+//go:noescape
+func reduceVBMI2(dst, p *byte, n int) (read, written int)
+
+// unchangedVector is unchangedRun where hasAVX2, but for the end of p.
+func unchangedVector(p []byte) int {
+	if len(p) < 33 {
+		return 0
+	}
+	return unchangedAVX2(&p[0], len(p))
+}
+
+// reduceVector is the beginning of reduce, if hasVBMI2.
+func reduceVector(dst *[maxBlock + slack]byte, p []byte) (read, written int) {
+	if !hasVBMI2 || len(p) < 66 {
+		return 0, 0
+	}
+	p = p[:min(len(p), maxBlock+2)]
+	return reduceVBMI2(&dst[0], &p[0], len(p))
+}
