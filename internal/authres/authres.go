@@ -79,7 +79,12 @@ func IsFieldName(name string) bool { return LooksLike(name, Name) }
 // taken for it by a lax reader: white space or odd octets before, in or behind it.
 func LooksLike(name, wanted string) bool {
 	const odd = 16
-	name = strings.TrimRight(name, " \t\r\n") // MTAs drop it before the colon, however much it is
+	if len(name) < len(wanted) { // nearly all names
+		return false
+	}
+	for strings.HasSuffix(name, " ") || strings.HasSuffix(name, "\t") || strings.HasSuffix(name, "\r") || strings.HasSuffix(name, "\n") {
+		name = name[:len(name)-1] // MTAs drop it before the colon, however much it is
+	}
 	if len(name) < len(wanted) || len(name) > len(wanted)+odd {
 		return false
 	}
