@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/net/idna"
+
+	"signpost/internal/message"
 )
 
 // Load reads the key <dir>/<domain>/<selector>.pem, and refuses one that
@@ -62,7 +64,7 @@ func (c Config) paths(name Ref, asWritten string) []string {
 	}
 	files := []string{name.Selector}
 	// Only a selector that passed as a name in ASCII is safe within a path.
-	if asWritten != name.Selector && lowerASCII(asWritten) == name.Selector {
+	if asWritten != name.Selector && message.LowerASCII(asWritten) == name.Selector {
 		files = append(files, asWritten)
 	}
 	var paths []string
@@ -72,16 +74,6 @@ func (c Config) paths(name Ref, asWritten string) []string {
 		}
 	}
 	return paths
-}
-
-func lowerASCII(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
-	}
-	return string(b)
 }
 
 // loadFile reads a key from one file. A file that is not there is fs.ErrNotExist.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"signpost/internal/message"
 )
 
 // A Store holds the keys of one generation of the configuration. It never changes
@@ -157,7 +159,7 @@ func (c Config) domainsOf(selector string) ([]string, error) {
 		domains = append(domains, folder.Name())
 	}
 	for _, ref := range credentialRefs() {
-		if ref.Selector == lowerASCII(selector) {
+		if ref.Selector == message.LowerASCII(selector) {
 			domains = append(domains, ref.Domain)
 		}
 	}

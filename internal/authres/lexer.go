@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"signpost/internal/message"
 )
 
 const (
@@ -131,7 +133,7 @@ func (l *lexer) keyword(what string) string {
 	if l.pos == start {
 		l.expected(what)
 	}
-	return asciiLower(l.s[start:l.pos])
+	return message.LowerASCII(l.s[start:l.pos])
 }
 
 // number reads digits, at most as many as have a meaning here.
@@ -232,19 +234,4 @@ func isToken(c byte) bool {
 
 func isLoose(c byte) bool {
 	return c > ' ' && c != 0x7f && strings.IndexByte("();\"\\", c) < 0
-}
-
-func asciiLower(s string) string {
-	for i := range len(s) {
-		if 'A' <= s[i] && s[i] <= 'Z' {
-			b := []byte(s)
-			for j := i; j < len(b); j++ {
-				if 'A' <= b[j] && b[j] <= 'Z' {
-					b[j] += 'a' - 'A'
-				}
-			}
-			return string(b)
-		}
-	}
-	return s
 }

@@ -109,7 +109,7 @@ func keyword(s string) string {
 		return -1
 	}, s)
 	const longest = 64
-	return strings.Trim(asciiLower(clean[:min(len(clean), longest)]), "-")
+	return strings.Trim(message.LowerASCII(clean[:min(len(clean), longest)]), "-")
 }
 
 // value writes a token if s is one, else a quoted string.

@@ -8,7 +8,7 @@ import (
 	wire "github.com/miekg/dns"
 )
 
-func message(t testing.TB, rcode int, records ...string) *wire.Msg {
+func wireMessage(t testing.TB, rcode int, records ...string) *wire.Msg {
 	t.Helper()
 	m := new(wire.Msg)
 	m.Rcode = rcode
@@ -53,7 +53,7 @@ func TestReadingReplies(t *testing.T) {
 		{"an alias to the root", 0, []string{`a.example. 30 CNAME .`}, `go on at .`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s, err := readReply(message(t, c.rcode, c.records...), "a.example", wire.TypeTXT)
+			s, err := readReply(wireMessage(t, c.rcode, c.records...), "a.example", wire.TypeTXT)
 			got := ""
 			switch {
 			case err != nil:
@@ -74,7 +74,7 @@ func TestReadingReplies(t *testing.T) {
 }
 
 func TestAHostThatCannotBeOneIsLeftOut(t *testing.T) {
-	m := message(t, 0, `a.example. 1 PTR x\.y.example.`, `a.example. 1 PTR Ok.example.`)
+	m := wireMessage(t, 0, `a.example. 1 PTR x\.y.example.`, `a.example. 1 PTR Ok.example.`)
 	s, err := readReply(m, "a.example", wire.TypePTR)
 	if err != nil || fmt.Sprintf("%q", s.answer.texts) != `["ok.example"]` {
 		t.Errorf("%+v, %v", s.answer, err)
@@ -100,7 +100,7 @@ func BenchmarkWorst(b *testing.B) {
 }
 
 func benchmarkReply(b *testing.B, records []string, times, aliases int) {
-	m := message(b, 0, records...)
+	m := wireMessage(b, 0, records...)
 	m.Compress = true
 	packet, err := m.Pack()
 	if err != nil {
@@ -140,7 +140,7 @@ func FuzzReadReply(f *testing.F) {
 		{"a.example. 1 A 192.0.2.1", "a.example. 1 AAAA 2001:db8::1"},
 		{"example. 900 SOA a. b. 1 1 1 1 60"},
 	} {
-		packet, err := message(f, 0, records...).Pack()
+		packet, err := wireMessage(f, 0, records...).Pack()
 		if err != nil {
 			f.Fatal(err)
 		}

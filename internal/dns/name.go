@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"signpost/internal/message"
 )
 
 // §2.3.4 of RFC 1035: 255 octets on the wire are 253 in text without a final dot.
@@ -38,21 +40,9 @@ func canonical(name string) (string, bool) {
 		}
 	}
 	if upper {
-		name = lowerASCII(name)
+		name = message.LowerASCII(name)
 	}
 	return name, label > 0
-}
-
-// lowerASCII leaves octets above 127 alone: DNS folds the case of ASCII letters
-// only (RFC 4343 §3).
-func lowerASCII(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
-	}
-	return string(b)
 }
 
 // parent returns the name without its first label; "" is the root.

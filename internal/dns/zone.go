@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	wire "github.com/miekg/dns"
+
+	"signpost/internal/message"
 )
 
 // Failure is a way in which a name in a Zone fails to answer.
@@ -119,7 +121,7 @@ func hostName(s string) string {
 	if name == "" {
 		return "."
 	}
-	return lowerASCII(name)
+	return message.LowerASCII(name)
 }
 
 func (z *Zone) add(name string, rrtype uint16, put func(*rrset)) {
@@ -144,7 +146,7 @@ func (z *Zone) add(name string, rrtype uint16, put func(*rrset)) {
 // names above one that does not exist need not exist either.
 func (z *Zone) node(name string, exists bool) *node {
 	name, _ = canonical(name)
-	name = lowerASCII(name)
+	name = message.LowerASCII(name)
 	n := z.nodes[name]
 	if n == nil {
 		n = &node{}

@@ -55,7 +55,7 @@ func DomainToASCII(domain string) (ascii string, ok bool) {
 	if !hostLabels(domain) {
 		return "", false
 	}
-	return lowerASCII(domain), true
+	return LowerASCII(domain), true
 }
 
 // countStops counts the label separators of IDNA.
@@ -107,20 +107,6 @@ func hostLabels(s string) bool {
 
 func isLDH(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-'
-}
-
-// lowerASCII lowers ASCII letters only, and allocates only if there are any.
-func lowerASCII(s string) string {
-	for i := range len(s) {
-		if 'A' <= s[i] && s[i] <= 'Z' {
-			b := []byte(s)
-			for ; i < len(b); i++ {
-				b[i] = lower(b[i])
-			}
-			return string(b)
-		}
-	}
-	return s
 }
 
 // isFQDN reports whether a name, as DomainToASCII returns it, can be a public

@@ -128,6 +128,21 @@ func EqualFold(a, b string) bool {
 	return true
 }
 
+// LowerASCII lowers ASCII letters only, as DNS does (RFC 4343 §3), and allocates
+// only if there are any to be lowered.
+func LowerASCII(s string) string {
+	for i := range len(s) {
+		if 'A' <= s[i] && s[i] <= 'Z' {
+			b := []byte(s)
+			for ; i < len(b); i++ {
+				b[i] = lower(b[i])
+			}
+			return string(b)
+		}
+	}
+	return s
+}
+
 func lower(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
 		return c + 'a' - 'A'
