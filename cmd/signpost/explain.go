@@ -60,14 +60,7 @@ func explainCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) in
 	f.StringVar(&o.daemon, "daemon", "", "the MTA's `NAME` for the service (macro {daemon_name})")
 	f.StringVar(&o.body, "body", "", "the `TYPE` in MAIL FROM's BODY=, as 8BITMIME")
 	f.StringVar(&o.role, "role", "auto", "the `ROLE` of our listener: auto, sign or verify")
-	f.StringVar(&o.ip, "ip", "", "the client's `ADDRESS`")
-	f.StringVar(&o.helo, "helo", "", "the `NAME` in HELO or EHLO")
-	f.StringVar(&o.from, "from", "", "the `ADDRESS` in MAIL FROM; empty or <> is the null sender")
-	f.StringVar(&o.config, "config", "", "configuration `FILE` (default "+defaultConfig+" where it exists)")
-	f.StringVar(&o.zone, "zone", "", "answer DNS from this zone `FILE` instead of the network")
-	f.StringVar(&o.at, "at", "", "decide as of this `TIME`: RFC 3339, or seconds since 1970 (default: now)")
-	f.StringVar(&o.mta, "mta", "", "the MTA's host `NAME`")
-	f.BoolVar(&o.json, "json", false, "print one JSON object")
+	o.declare(f)
 	rest, code, stop := parse(f, args, stdout)
 	if stop {
 		return code

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net/netip"
@@ -45,17 +46,22 @@ type judged struct {
 	opinions []opinion // of go-msgauth, where it was asked
 }
 
-func verifyCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	var o verifyOptions
-	f := flags("verify", verifyText, stderr)
+// declare adds what says how the message came, when, and what is to be asked.
+func (o *verifyOptions) declare(f *flag.FlagSet) {
 	f.StringVar(&o.ip, "ip", "", "the client's `ADDRESS`; without one SPF has nothing to compare")
 	f.StringVar(&o.helo, "helo", "", "the `NAME` in HELO or EHLO")
 	f.StringVar(&o.from, "from", "", "the `ADDRESS` in MAIL FROM; empty or <> is the null sender")
 	f.StringVar(&o.config, "config", "", "configuration `FILE` (default "+defaultConfig+" where it exists)")
 	f.StringVar(&o.zone, "zone", "", "answer DNS from this zone `FILE` instead of the network")
-	f.StringVar(&o.at, "at", "", "judge as of this `TIME`: RFC 3339, or seconds since 1970 (default: now)")
-	f.StringVar(&o.mta, "mta", "", "the MTA's host `NAME`, the authserv-id where the configuration has none")
+	f.StringVar(&o.at, "at", "", "decide as of this `TIME`: RFC 3339, or seconds since 1970 (default: now)")
+	f.StringVar(&o.mta, "mta", "", "the MTA's host `NAME`; the authserv-id where the configuration has none")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
+}
+
+func verifyCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var o verifyOptions
+	f := flags("verify", verifyText, stderr)
+	o.declare(f)
 	f.BoolVar(&o.second, "second-opinion", false, "let go-msgauth, another hand's DKIM, judge the signatures too")
 	rest, code, stop := parse(f, args, stdout)
 	if stop {
