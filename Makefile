@@ -9,7 +9,7 @@ FUZZ_TOTAL ?= 600
 CHAOS ?= 1000
 LEAKS ?= 100000
 
-.PHONY: build static install run test test-unit e2e chaos leaks conformance fuzz bench bench-peers lint clean
+.PHONY: build static install run test test-unit e2e systemd chaos leaks conformance fuzz bench bench-peers lint clean
 
 # build: the program: bin/signpost. It loads libcrypto for RSA where the machine has
 # it, and so needs the machine's C library
@@ -50,6 +50,10 @@ test-unit:
 e2e:
 	sh e2e/install-packages.sh
 	SIGNPOST_E2E=require $(GO) test -count=1 -v ./e2e/
+
+# systemd: the unit under a real systemd, in a container (root, systemd-container)
+systemd:
+	bash e2e/systemd.sh
 
 # chaos: mail through both MTAs while DNS answers badly and Signpost is reloaded and killed: make chaos CHAOS=5000
 chaos:

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Runs the unit under a real systemd, in a container over this machine's own files: `make systemd`, as
+# root on Debian (apt-get install systemd-container). Nothing of this machine changes: what the
+# container writes goes to memory, and it has a network of its own with loopback only.
+#
+# The container does what the README says under "Install", and then: a message, a reload, a reload
+# with a bad configuration, a kill, a key as a credential, a stop. Each step prints a line.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ "$(id -u)" = 0 ] || { echo "systemd.sh: mounting needs root" >&2; exit 1; }
+command -v systemd-nspawn >/dev/null || { echo "systemd.sh: systemd-nspawn is missing: apt-get install systemd-container" >&2; exit 1; }
+
+memory=$(mktemp -d)
+root=$memory/root
+end() {
+	umount -q "$root" || true
+	umount -q "$memory" || true
+	rmdir "$memory"
+}
+trap end EXIT
+mount -t tmpfs -o size=1g signpost "$memory"
+mkdir "$memory/up" "$memory/work" "$root"
+mount -t overlay -o "lowerdir=/,upperdir=$memory/up,workdir=$memory/work" overlay "$root"
+
+make install DESTDIR="$root" >"$memory/install.log" 2>&1 || { cat "$memory/install.log" >&2; exit 1; }
+rm -f "$root"/etc/systemd/system/*.wants/*.service # nothing else is to start
+rm -rf "$root/var/lib/signpost" "$root/etc/systemd/system/signpost.service.d"
+cat >"$root/etc/signpost/signpost.yaml" <<'C'
+milter: { listen: ["inet:127.0.0.1:8891"] }
+dns: { zone_file: /etc/signpost/dns.zone }
+verifier: { authserv_id: mx.test.example }
+signer:
+  domains:
+    - { domain: example.com, selectors: [s1] }
+C
+: >"$root/etc/signpost/dns.zone"
+printf '%s\r\n' 'From: Alice <alice@example.com>' 'Date: Sat, 21 Nov 2026 10:00:00 +0000' '' 'hello' >"$root/trial.eml"
+
+cat >"$root/trial.sh" <<'S'
+exec >/trial.log 2>&1
+failed=0
+step() { # step NAME COMMAND...: the command has to succeed
+	name=$1; shift
+	if output=$("$@" 2>&1); then echo "ok    $name"; else echo "FAIL  $name: $output"; failed=1; fi
+}
+signs() { signpost probe inet:127.0.0.1:8891 /trial.eml --login alice --from alice@example.com | grep -q "s=$1;"; }
+of() { systemctl show signpost --value -p "$1"; }
+logged() { journalctl --no-pager -u signpost | grep -q -e "$1"; }
+restarted() { for _ in $(seq 100); do [ "$(of NRestarts)" -gt 0 ] && [ "$(of ActiveState)" = active ] && return; read -rt 0.1 <> <(:); done; return 1; }
+
+step "user and folders" sh -ec "systemd-sysusers; systemd-tmpfiles --create"
+step "a key" signpost keys generate example.com s1
+step "its file is nobody else's" sh -c '[ "$(stat -c %U:%G:%a /var/lib/signpost/keys/example.com/s1.pem)" = root:signpost:640 ]'
+step "start: it is ready when systemctl returns" systemctl start signpost
+step "it runs as its user" sh -c '[ "$(ps -o user= -p $(systemctl show signpost --value -p MainPID))" = signpost ]'
+step "it signs" signs s1
+step "all rules of the unit let it use libcrypto where there is one" sh -c '! ldconfig -p | grep -q libcrypto.so.3 || journalctl -u signpost | grep -q signing_backend=.openssl'
+step "reload" systemctl reload signpost
+step "the reload was one" logged msg=reloaded
+sed -i 's/^signer:/singer:/' /etc/signpost/signpost.yaml
+systemctl reload signpost
+step "a bad configuration is refused" logged "reload refused.*singer"
+step "and the old one stays in force" signs s1
+sed -i 's/^singer:/signer:/' /etc/signpost/signpost.yaml
+kill -9 "$(of MainPID)"
+step "after a kill it comes again" restarted
+step "and signs" signs s1
+step "stop" systemctl stop signpost
+step "it said so" logged "msg=stopped"
+mkdir -p /etc/systemd/system/signpost.service.d
+printf '[Service]\nLoadCredential=c1._domainkey.example.com:/etc/signpost/c1.pem\n' >/etc/systemd/system/signpost.service.d/local.conf
+mv /var/lib/signpost/keys/example.com/s1.pem /etc/signpost/c1.pem
+chown root:root /etc/signpost/c1.pem; chmod 600 /etc/signpost/c1.pem
+sed -i 's/selectors: \[s1\]/selectors: [c1]/' /etc/signpost/signpost.yaml
+step "a key as a credential" sh -ec "systemctl daemon-reload; systemctl start signpost"
+step "signs" signs c1
+[ "$failed" = 0 ] && echo PASSED || journalctl --no-pager -u signpost
+systemctl poweroff
+S
+cat >"$root/etc/systemd/system/trial.service" <<'U'
+[Unit]
+After=basic.target
+[Service]
+Type=oneshot
+ExecStart=/bin/bash /trial.sh
+U
+mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
+ln -sf /etc/systemd/system/trial.service "$root/etc/systemd/system/multi-user.target.wants/trial.service"
+timeout 120 systemd-nspawn -q -b -D "$root" --private-network --register=no --keep-unit --machine=signpost-trial </dev/null >"$memory/console.log" 2>&1 || true
+[ -e "$root/trial.log" ] || { cat "$memory/console.log" >&2; echo "systemd.sh: the container did not come so far as to run anything" >&2; exit 1; }
+cat "$root/trial.log"
+grep -qx PASSED "$root/trial.log"
