@@ -82,7 +82,7 @@ func TestAServerThatAnswersWithAnErrorIsNotAskedAgain(t *testing.T) {
 func TestTriesAreCounted(t *testing.T) {
 	srv := dnstest.Serve(t, zone(t, everything))
 	srv.Behave(dnstest.Drop)
-	r := resolver(t, 50*time.Millisecond, 3, srv.Addr)
+	r := resolver(t, 200*time.Millisecond, 3, srv.Addr)
 	if _, err := r.LookupA(context.Background(), "example.com"); err == nil || !strings.Contains(err.Error(), srv.Addr) {
 		t.Errorf("the error does not name the server: %v", err)
 	}
