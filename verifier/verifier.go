@@ -113,7 +113,7 @@ func (v *Verifier) Explain(ctx context.Context, env message.Envelope, trace *mes
 		return t
 	}
 	t.pending.Add(1)
-	go t.checkHost(t.spfQuery(env))
+	lookups.run(func() { t.checkHost(t.spfQuery(env)) })
 	return t
 }
 
@@ -144,7 +144,7 @@ func (v *Verifier) authservID(env message.Envelope) string {
 	return "localhost"
 }
 
-// The look-ups run beside each other, each a goroutine of its own, and end with done.
+// The look-ups run beside each other and end with done.
 
 func (t *Verification) checkHost(q spf.Query) {
 	defer t.done()
@@ -191,10 +191,10 @@ func (t *Verification) Header(env message.Envelope, h message.Header) (wantBody 
 	}
 	t.pending.Add(t.dkim.Keys() + len(t.discoveries))
 	for i := range t.dkim.Keys() {
-		go t.lookupKey(i)
+		lookups.run(func() { t.lookupKey(i) })
 	}
 	for i := range t.discoveries {
-		go t.discover(i)
+		lookups.run(func() { t.discover(i) })
 	}
 	return t.dkim.NeedsBody()
 }
