@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the unit under a real systemd, in a container over this machine's own files: `make systemd`, as
-# root on Debian (apt-get install systemd-container). Nothing of this machine changes: what the
+# root on Debian (apt-get install systemd-container). Nothing of this machine changes but bin/: what the
 # container writes goes to memory, and it has a network of its own with loopback only.
 #
 # The container does what the README says under "Install", and then: a message, a reload, a reload
@@ -45,8 +45,8 @@ step() { # step NAME COMMAND...: the command has to succeed
 }
 signs() { signpost probe inet:127.0.0.1:8891 /trial.eml --login alice --from alice@example.com | grep -q "s=$1;"; }
 of() { systemctl show signpost --value -p "$1"; }
-logged() { journalctl --no-pager -u signpost | grep -q -e "$1"; }
-restarted() { for _ in $(seq 100); do [ "$(of NRestarts)" -gt 0 ] && [ "$(of ActiveState)" = active ] && return; read -rt 0.1 <> <(:); done; return 1; }
+logged() { journalctl --sync; journalctl --no-pager -u signpost | grep -q -e "$1"; }
+restarted() { for _ in $(seq 100); do [ "$(of NRestarts)" -gt 0 ] && [ "$(of ActiveState)" = active ] && return; sleep 0.1; done; return 1; }
 
 step "user and folders" sh -ec "systemd-sysusers; systemd-tmpfiles --create"
 step "a key" signpost keys generate example.com s1

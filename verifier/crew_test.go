@@ -1,29 +1,54 @@
 package verifier
 
 import (
+	"runtime"
 	"sync"
 	"testing"
 )
 
-// However many are under way, none waits for another one's end; and those that come
-// later run as well.
+// atOnce runs n functions of which none ends before all have begun.
+func (c *crew) atOnce(n int) {
+	var under, over sync.WaitGroup
+	under.Add(n)
+	over.Add(n)
+	all := make(chan struct{})
+	for range n {
+		c.run(func() {
+			defer over.Done()
+			under.Done()
+			<-all
+		})
+	}
+	under.Wait()
+	close(all)
+	over.Wait()
+}
+
+// reaches waits for what other goroutines do.
+func reaches(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for range 1_000_000 {
+		if holds() {
+			return
+		}
+		runtime.Gosched()
+	}
+	t.Errorf("never: %s", what)
+}
+
+// However many are under way, none waits for another one's end; afterwards some
+// goroutines stay, and those that come later run on them.
 func TestLookupsNeverWaitForEachOther(t *testing.T) {
 	c := crew{work: make(chan func())}
+	before := runtime.NumGoroutine()
 	for range 3 {
-		const n = 10 * maxIdle
-		var under, over sync.WaitGroup
-		under.Add(n)
-		over.Add(n)
-		all := make(chan struct{})
-		for range n {
-			c.run(func() {
-				defer over.Done()
-				under.Done()
-				<-all
-			})
-		}
-		under.Wait()
-		close(all)
-		over.Wait()
+		c.atOnce(10 * maxIdle)
+		reaches(t, "no more than the idle ones stay", func() bool {
+			return c.idle.Load() == maxIdle && runtime.NumGoroutine() <= before+maxIdle
+		})
+	}
+	c.atOnce(maxIdle / 2)
+	if n := runtime.NumGoroutine(); n > before+maxIdle {
+		t.Errorf("%d goroutines, with %d idle ones there were %d", n, maxIdle, before+maxIdle)
 	}
 }

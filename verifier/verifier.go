@@ -113,7 +113,8 @@ func (v *Verifier) Explain(ctx context.Context, env message.Envelope, trace *mes
 		return t
 	}
 	t.pending.Add(1)
-	lookups.run(func() { t.checkHost(t.spfQuery(env)) })
+	q := t.spfQuery(env)
+	lookups.run(func() { t.checkHost(q) })
 	return t
 }
 

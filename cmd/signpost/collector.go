@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync/atomic"
 )
 
 // leastGarbage is how much garbage may gather before it is collected. The heap of a
@@ -12,33 +13,37 @@ import (
 // heap, would have it collected every few hundred messages.
 const leastGarbage = 8 << 20
 
-// paceCollector keeps to leastGarbage from now on. What the administrator says in
-// GOGC goes before.
-func paceCollector() {
+// paceCollector keeps to leastGarbage until stop is called. What the administrator
+// says in GOGC goes before.
+func paceCollector() (stop func()) {
+	var stopped atomic.Bool
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(collectorPercent(0))
-		paceAfterCollection()
+		pace(&stopped)
 	}
+	return func() { stopped.Store(true) }
 }
 
-// paceAfterCollection sets the pace after each collection, by what it found alive.
-func paceAfterCollection() {
+// pace sets the pace by what the last collection found alive, now and after each one
+// to come.
+func pace(stopped *atomic.Bool) {
+	if stopped.Load() {
+		return
+	}
+	heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/gogc:percent"}}
+	metrics.Read(heap)
+	percent := collectorPercent(heap[0].Value.Uint64())
+	// The world is stopped to set it.
+	if now := int(heap[1].Value.Uint64()); percent > now+now/8 || percent < now-now/8 {
+		debug.SetGCPercent(percent)
+	}
 	type mark struct{ _ *mark } // what has no pointer may share its memory with others
-	runtime.AddCleanup(new(mark), func(struct{}) {
-		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/gogc:percent"}}
-		metrics.Read(live)
-		percent := collectorPercent(live[0].Value.Uint64())
-		// The world is stopped to set it.
-		if now := int(live[1].Value.Uint64()); percent > now+now/8 || percent < now-now/8 {
-			debug.SetGCPercent(percent)
-		}
-		paceAfterCollection()
-	}, struct{}{})
+	runtime.AddCleanup(new(mark), pace, stopped)
 }
 
 // collectorPercent is how much garbage there may be for a live heap, as a percentage
-// of it. The runtime takes no live heap for smaller than 4 MB.
+// of it. The runtime collects at 4 MB times that, if that is more than both together.
 func collectorPercent(live uint64) int {
-	const usual, smallest = 100, 4 << 20
-	return max(usual, int(leastGarbage*100/max(live, smallest)))
+	const usual, runtimes = 100, 4 << 20
+	live = min(max(live, 1), 1<<40)
+	return max(usual, int(min(leastGarbage*100/live, (live+leastGarbage)*100/runtimes)))
 }

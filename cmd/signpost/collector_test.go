@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -11,7 +12,7 @@ func TestCollectorPercent(t *testing.T) {
 	for _, tt := range []struct {
 		live uint64
 		want int
-	}{{0, 200}, {1 << 20, 200}, {4 << 20, 200}, {5 << 20, 160}, {8 << 20, 100}, {100 << 20, 100}, {1 << 63, 100}} {
+	}{{0, 200}, {2 << 20, 250}, {3 << 20, 266}, {4 << 20, 200}, {5 << 20, 160}, {8 << 20, 100}, {100 << 20, 100}, {math.MaxUint64, 100}} {
 		if got := collectorPercent(tt.live); got != tt.want {
 			t.Errorf("%d live: %d, want %d", tt.live, got, tt.want)
 		}
@@ -22,24 +23,38 @@ func TestCollectorPercent(t *testing.T) {
 func TestPaceCollector(t *testing.T) {
 	t.Setenv("GOGC", "")
 	defer debug.SetGCPercent(debug.SetGCPercent(100))
-	paceCollector()
-	reaches := func(want func(percent uint64) bool) bool {
+	defer paceCollector()()
+	follows := func() bool {
 		for range 1000 {
 			runtime.GC() // cleanups run beside it
-			sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
-			if metrics.Read(sample); want(sample[0].Value.Uint64()) {
+			heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/gogc:percent"}}
+			metrics.Read(heap)
+			want, got := collectorPercent(heap[0].Value.Uint64()), int(heap[1].Value.Uint64())
+			if want <= got+got/8 && want >= got-got/8 {
 				return true
 			}
 			runtime.Gosched()
 		}
 		return false
 	}
+	debug.SetGCPercent(1000)
 	large := make([]byte, 64<<20)
-	if !reaches(func(percent uint64) bool { return percent == 100 }) {
-		t.Error("with 64 MB alive there is still more garbage allowed than that")
+	if !follows() {
+		t.Error("with 64 MB alive there is more garbage allowed than that")
 	}
 	runtime.KeepAlive(large)
-	if large = nil; !reaches(func(percent uint64) bool { return percent > 100 }) {
+	debug.SetGCPercent(10)
+	if large = nil; !follows() {
 		t.Error("with little alive garbage is collected early")
+	}
+}
+
+func TestPaceOfTheAdministrator(t *testing.T) {
+	t.Setenv("GOGC", "37")
+	defer debug.SetGCPercent(debug.SetGCPercent(37))
+	defer paceCollector()()
+	runtime.GC()
+	if got := debug.SetGCPercent(37); got != 37 {
+		t.Errorf("GOGC=37 became %d", got)
 	}
 }

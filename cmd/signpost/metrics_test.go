@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,21 @@ func scrape(t *testing.T, path string) string {
 		t.Fatalf("%s: %d", path, w.Code)
 	}
 	return w.Body.String()
+}
+
+// counterIn is what a scrape says of a counter, 0 if nothing.
+func counterIn(t *testing.T, scraped, counter string) int {
+	t.Helper()
+	for _, line := range strings.Split(scraped, "\n") {
+		if value, ok := strings.CutPrefix(line, counter+" "); ok {
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	return 0
 }
 
 func TestMetricsCountWhatBecameOfMessages(t *testing.T) {
@@ -44,17 +60,16 @@ func TestMetricsCountWhatBecameOfMessages(t *testing.T) {
 		tx.End()
 	}
 	after := scrape(t, "/metrics")
-	for _, want := range []string{
-		`signpost_messages_total{direction="outbound",disposition="accept"} 1`, "signpost_signed_total 1",
-		`signpost_messages_total{direction="inbound",disposition="reject"} 1`, `signpost_results_total{method="dkim",result="none"} 1`,
-		`signing_backend="`,
+	for _, counter := range []string{
+		`signpost_messages_total{direction="outbound",disposition="accept"}`, "signpost_signed_total",
+		`signpost_messages_total{direction="inbound",disposition="reject"}`, `signpost_results_total{method="dkim",result="none"}`,
 	} {
-		if !strings.Contains(after, want) {
-			t.Errorf("the metrics lack %s:\n%s", want, after)
+		if was, is := counterIn(t, before, counter), counterIn(t, after, counter); is != was+1 {
+			t.Errorf("%s was %d and is %d", counter, was, is)
 		}
 	}
-	if strings.Contains(before, "signpost_signed_total 1") {
-		t.Error("counted before the message")
+	if !strings.Contains(after, `signing_backend="`) {
+		t.Error("the backend is not told")
 	}
 	if got := scrape(t, "/healthz"); got != "ok\n" {
 		t.Errorf("/healthz: %q", got)

@@ -192,7 +192,7 @@ func (s *service) run(grace time.Duration) error {
 	served := make(chan error, 1)
 	go func() { served <- s.server.Serve(context.Background()) }()
 	defer s.watchKeys()()
-	paceCollector()
+	defer paceCollector()()
 	s.logStart()
 	notify(daemon.SdNotifyReady)
 	for {

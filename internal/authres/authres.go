@@ -82,8 +82,9 @@ func LooksLike(name, wanted string) bool {
 	if len(name) < len(wanted) { // nearly all names
 		return false
 	}
-	for strings.HasSuffix(name, " ") || strings.HasSuffix(name, "\t") || strings.HasSuffix(name, "\r") || strings.HasSuffix(name, "\n") {
-		name = name[:len(name)-1] // MTAs drop it before the colon, however much it is
+	// MTAs drop white space before the colon, however much it is.
+	for name != "" && strings.IndexByte(" \t\r\n", name[len(name)-1]) >= 0 {
+		name = name[:len(name)-1]
 	}
 	if len(name) < len(wanted) || len(name) > len(wanted)+odd {
 		return false

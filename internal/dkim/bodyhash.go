@@ -11,8 +11,6 @@ const (
 	gather = 2048
 	// minBlock and maxBlock bound how much text is reduced at a time.
 	minBlock, maxBlock = 32, 1024
-	// slack is what may be overwritten behind it.
-	slack = 64
 	// minRun is how long a run has to be to be worth looking for, and where reducing
 	// is as fast as looking.
 	minRun, minRunVector = 4, direct
@@ -45,7 +43,7 @@ type BodyHash struct {
 // bodyRoom is the memory that a BodyHash works in, from its beginning to Close.
 type bodyRoom struct {
 	buf   [gather]byte
-	block [maxBlock + slack]byte
+	block [maxBlock]byte
 }
 
 var bodyRooms = sync.Pool{New: func() any { return new(bodyRoom) }}

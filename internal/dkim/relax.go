@@ -14,7 +14,7 @@ import (
 // looks at, and returns its length. White space goes away where more of it or a
 // line end follows, so nothing needs to be remembered. It does not branch: text
 // that is indented at random would make it guess wrong all the time.
-func reduce(dst *[maxBlock + slack]byte, p []byte) int {
+func reduce(dst *[maxBlock]byte, p []byte) int {
 	read, n := reduceVector(dst, p)
 	p = p[read:]
 	for ; len(p) >= 10; p = p[8:] {

@@ -15,8 +15,8 @@ var (
 func unchangedAVX2(p *byte, n int) int
 
 // reduceVBMI2 writes the relaxed form of the first octets at p, of n, and returns
-// how many it has read and written: all but the last 65 or fewer. It overwrites up
-// to 64 octets behind those.
+// how many it has read and written: all but the last 65 or fewer. It overwrites what
+// is behind those in dst, which is as long as what it reads.
 //
 //go:noescape
 func reduceVBMI2(dst, p *byte, n int) (read, written int)
@@ -30,7 +30,7 @@ func unchangedVector(p []byte) int {
 }
 
 // reduceVector is the beginning of reduce, if hasVBMI2.
-func reduceVector(dst *[maxBlock + slack]byte, p []byte) (read, written int) {
+func reduceVector(dst *[maxBlock]byte, p []byte) (read, written int) {
 	if !hasVBMI2 || len(p) < 66 {
 		return 0, 0
 	}

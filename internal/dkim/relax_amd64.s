@@ -8,13 +8,13 @@ TEXT ·unchangedAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+8(FP), CX
 	XORQ AX, AX
 	MOVL $0x20202020, DX
-	MOVQ DX, X0
+	VMOVD DX, X0
 	VPBROADCASTD X0, Y0              // blanks
 	MOVL $0x09090909, DX
-	MOVQ DX, X1
+	VMOVD DX, X1
 	VPBROADCASTD X1, Y1              // tabs
 	MOVL $0x0d0d0d0d, DX
-	MOVQ DX, X2
+	VMOVD DX, X2
 	VPBROADCASTD X2, Y2              // CRs
 	SUBQ $33, CX
 
@@ -84,7 +84,7 @@ group:
 	KORQ     K2, K4, K2
 	KANDQ    K1, K2, K1              // goes away
 	KNOTQ    K1, K1
-	VPCOMPRESSB Z4, K1, Z6
+	VPCOMPRESSB.Z Z4, K1, Z6
 	VMOVDQU8 Z6, (DI)(BX*1)
 	KMOVQ    K1, DX
 	POPCNTQ  DX, DX
