@@ -47,10 +47,12 @@ func (d *daemon) goroutines(t *testing.T) []string {
 	d.log.wait(t, "the end of the dump", func(line string) bool { return strings.HasPrefix(line, "rflags") || strings.HasPrefix(line, "gs ") })
 	var all []string
 	lines, _ := d.log.all()
-	for i, line := range lines {
-		if strings.HasPrefix(line, "goroutine ") {
-			where := lines[min(i+1, len(lines)-1)]
-			all = append(all, line+" "+where)
+	for _, line := range lines {
+		switch {
+		case strings.HasPrefix(line, "goroutine "):
+			all = append(all, line)
+		case len(all) > 0:
+			all[len(all)-1] += "\n" + line
 		}
 	}
 	return all

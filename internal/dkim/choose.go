@@ -15,12 +15,17 @@ type claim struct {
 	check  int // index into checks, or -1: it is not evaluated
 }
 
+// maxBroken is how many signatures that are good for nothing are read beside those
+// that are evaluated, where there are many.
+const maxBroken = 32
+
 // choose reads only as many signatures as are evaluated, where there are more:
 // those whose domain is likeliest to align with an author's first, and then from the
-// top. One with a mistake does not count, since it costs no more than to read it.
+// top. Up to maxBroken with a mistake do not count, since they cost no more than to read
+// them.
 func (v *Verification) choose(h message.Header, n int) {
 	v.claims = make([]claim, 0, n)
-	v.checks = make([]check, 0, v.opt.MaxSignatures)
+	v.checks = make([]check, 0, min(n, v.opt.MaxSignatures+maxBroken))
 	var chances uint64 // those that there are
 	for i, f := range h {
 		if f.Is(fieldName) {
@@ -30,12 +35,12 @@ func (v *Verification) choose(h message.Header, n int) {
 			v.claims = append(v.claims, c)
 		}
 	}
-	left := v.opt.MaxSignatures
+	left, most := v.opt.MaxSignatures, v.opt.MaxSignatures+maxBroken
 	for left > 0 && chances != 0 {
 		chance := bits.Len64(chances) - 1
 		chances &^= 1 << chance
 		for i := range v.claims {
-			if c := &v.claims[i]; c.chance == chance && left > 0 {
+			if c := &v.claims[i]; c.chance == chance && left > 0 && len(v.checks) < most {
 				c.check = len(v.checks)
 				if v.read(c.field, h[c.field]).result == "" {
 					left--

@@ -34,7 +34,7 @@ const (
 type Verification struct {
 	opt    Options
 	checks []check
-	claims []claim // all fields, in their order, where not all are in checks
+	claims []claim // all fields, in their order, where there are more than MaxSignatures
 	keys   []keyQuery
 	bodies []body
 	cut    bool // the body is not whole

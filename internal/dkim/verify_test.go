@@ -250,10 +250,7 @@ func TestTooManySignatures(t *testing.T) {
 		}
 		return h
 	}
-	broken := make(message.Header, 300)
-	for i := range broken {
-		broken[i] = message.Field{Name: "dkim-signature", Value: " v=1; d=example.org"}
-	}
+	broken := slices.Repeat(message.Header{{Name: "dkim-signature", Value: " v=1; d=example.org"}}, 300)
 	author := []string{"example.org"}
 	for _, tt := range []struct {
 		name    string
@@ -270,7 +267,9 @@ func TestTooManySignatures(t *testing.T) {
 		{"VER-030 and its sibling", junk(300, "j%d.example.com"), []string{"mail.example.net", "example.org.example", "b.example.org"}, Pass, 8},
 		{"VER-030 the author's domain goes before its siblings", junk(300, "j%d.example.org"), []string{"mail.example.org"}, Pass, 8},
 		{"VER-030 ATK-052 but not a name that only looks like it", junk(300, "j%d.example.com"), []string{"evilexample.org", "example.org.evil.example"}, Neutral, 8},
-		{"VER-001 VER-030 ATK-033 signatures with mistakes do not count", broken, nil, Pass, 1},
+		{"VER-001 VER-030 ATK-033 signatures with mistakes do not count", broken[:maxBroken+defaultMaxSignatures-1], nil, Pass, 1},
+		{"VER-030 ATK-033 however many they are, if others align", junk(300, "j%d.example.com/"), author, Pass, 1},
+		{"VER-030 ATK-033 but not without end, if they would align as well", broken, author, Neutral, 0},
 		{"VER-031 a key is looked up once for all its signatures", junk(7, "example.com"), nil, Pass, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

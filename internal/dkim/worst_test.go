@@ -100,17 +100,29 @@ func wordOf(i int) string { return "x" + letter(i) + letter(i/26) + letter(i/26/
 // benchmarkManySignatures has signatures that are good but too many, and some that
 // turn out to be wrong only at the end of what can be read.
 func benchmarkManySignatures(b *testing.B) {
-	one := sign(b, plainHeader(), "", params("rsa2048"))
-	many := func(f message.Field) message.Header {
-		return append(slices.Repeat(message.Header{f}, 300), one...)
+	good := sign(b, plainHeader(), "", params("rsa2048"))
+	changed := func(old, new string) message.Field {
+		f := good[0]
+		f.Value = strings.Replace(f.Value, old, new, 1)
+		return f
 	}
-	wrong := one[0]
-	wrong.Value = strings.Replace(wrong.Value, "bh=", "bh=A", 1)
+	many := func(f message.Field) message.Header {
+		return slices.Concat(slices.Repeat(message.Header{f}, 300-defaultMaxSignatures), slices.Repeat(good[:1], defaultMaxSignatures), good[1:])
+	}
+	few := func(f message.Field) message.Header { // as many as are read, and then good ones
+		return slices.Concat(slices.Repeat(message.Header{f}, maxBroken), many(good[0])[maxBroken:])
+	}
 	for _, attack := range []struct {
 		name   string
 		header message.Header
 		want   Result
-	}{{"good", many(one[0]), Neutral}, {"wrong bh=", many(wrong), Pass}} {
+	}{
+		{"good", many(good[0]), Neutral},
+		{"wrong bh=", many(changed("bh=", "bh=A")), Neutral},
+		{"some with a wrong bh=", few(changed("bh=", "bh=A")), Neutral},
+		{"some with a wrong b=", few(changed("b=", "b=A")), Neutral},
+		{"some that have expired", few(changed("v=1;", "v=1; x=1000000;")), Neutral},
+	} {
 		b.Run(attack.name, func(b *testing.B) {
 			size := len(attack.header.String())
 			ordinary(b, size, 1)
