@@ -65,16 +65,20 @@ type library interface {
 	// take makes a key of the library's of one in PKCS #1. The octets stay the
 	// caller's.
 	take(pkcs1 []byte) (foreignKey, error)
+	// taken are the keys that were taken and are still there.
+	taken() *takenKeys
 	// power sets result to base^exponent modulo modulus, all of one length, at most
 	// maxVerified. It returns false if it cannot.
 	power(result, base []byte, exponent int, modulus []byte) bool
 }
 
-// foreignKey is a private key in a library's memory, which is freed when nothing
-// refers to the key any more. Any number of goroutines may use it.
+// foreignKey is a private key in a library's memory. Any number of goroutines may use
+// it.
 type foreignKey interface {
 	// sign returns the PKCS #1 v1.5 signature over a SHA-256 hash (RFC 8017 §8.2.1).
 	sign(hash []byte) ([]byte, error)
+	// free gives its memory back. It is called once, when nobody signs any more.
+	free()
 }
 
 // openLibrary loads the library, once.

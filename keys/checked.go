@@ -25,9 +25,8 @@ type checkedSigner struct {
 	ref   Ref
 	lib   library
 
-	taken      sync.Once // the first signature takes the key into the library
-	foreign    foreignKey
-	takeFault  error
+	taking     sync.Mutex
+	taken      atomic.Pointer[takenKey] // by the last signature that found it not there
 	distrusted atomic.Bool
 	parsed     func() (*rsa.PrivateKey, error)
 }
@@ -63,13 +62,32 @@ func (s *checkedSigner) Sign(random io.Reader, digest []byte, opts crypto.Signer
 }
 
 func (s *checkedSigner) signForeign(digest []byte) ([]byte, error) {
-	s.taken.Do(func() {
-		s.foreign, s.takeFault = s.lib.take(s.pkcs1)
-	})
-	if s.takeFault != nil {
-		return nil, fmt.Errorf("taking the key: %w", s.takeFault)
+	k, err := s.take()
+	if err != nil {
+		return nil, fmt.Errorf("taking the key: %w", err)
 	}
-	return s.foreign.sign(digest)
+	defer k.letGo()
+	return k.sign(digest)
+}
+
+// take returns the key in the library's memory, held. It is taken there by the first
+// signature, and by the first after it had to make room for others.
+func (s *checkedSigner) take() (*takenKey, error) {
+	if k := s.taken.Load(); k != nil && k.hold() {
+		return k, nil
+	}
+	s.taking.Lock()
+	defer s.taking.Unlock()
+	if k := s.taken.Load(); k != nil && k.hold() {
+		return k, nil // another signature was quicker
+	}
+	foreign, err := s.lib.take(s.pkcs1)
+	if err != nil {
+		return nil, err
+	}
+	k := s.lib.taken().add(foreign, s)
+	s.taken.Store(k)
+	return k, nil
 }
 
 func (s *checkedSigner) signGo(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {

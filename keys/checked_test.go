@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"math/big"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -19,7 +20,8 @@ import (
 type testLibrary struct {
 	takeFault error
 	spoil     func(signature []byte) ([]byte, error)
-	calls     int
+	calls     int64
+	private   *takenKeys
 
 	noPower    bool
 	wrongPower byte
@@ -40,6 +42,15 @@ type testForeignKey struct {
 	key *rsa.PrivateKey
 }
 
+func (l *testLibrary) taken() *takenKeys {
+	if l.private == nil {
+		l.private = &takenKeys{most: maxTaken}
+	}
+	return l.private
+}
+
+func (k *testForeignKey) free() {}
+
 func (l *testLibrary) version() string { return "TestSSL 1.0" }
 
 func (l *testLibrary) take(pkcs1 []byte) (foreignKey, error) {
@@ -51,7 +62,7 @@ func (l *testLibrary) take(pkcs1 []byte) (foreignKey, error) {
 }
 
 func (k *testForeignKey) sign(hash []byte) ([]byte, error) {
-	k.lib.calls++
+	atomic.AddInt64(&k.lib.calls, 1)
 	signature, err := rsa.SignPKCS1v15(nil, k.key, crypto.SHA256, hash)
 	if err != nil || k.lib.spoil == nil {
 		return signature, err

@@ -37,6 +37,7 @@ type libcrypto struct {
 	errGet, errString                                 uintptr
 
 	numbers bignums
+	private takenKeys
 }
 
 // loadLibrary loads libcrypto. It is never unloaded.
@@ -45,7 +46,7 @@ func loadLibrary() (library, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is not to be had on this machine (%v): install OpenSSL 3", libraryName, err)
 	}
-	l := &libcrypto{slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	l := &libcrypto{slots: make(chan struct{}, runtime.GOMAXPROCS(0)), private: takenKeys{most: maxTaken}}
 	var versionOf uintptr
 	for name, symbol := range map[string]*uintptr{
 		"OpenSSL_version":               &versionOf,
@@ -87,6 +88,8 @@ func loadLibrary() (library, error) {
 
 func (l *libcrypto) version() string { return l.words }
 
+func (l *libcrypto) taken() *takenKeys { return &l.private }
+
 // done reports that a function returned 1, which is success for all of these.
 func done(result uintptr) bool { return int32(result) == 1 }
 
@@ -108,15 +111,10 @@ func (l *libcrypto) fault(function string) error {
 	return fmt.Errorf("%s: %s", function, text)
 }
 
-// libcryptoKey is an EVP_PKEY with the contexts it signs in.
+// libcryptoKey is an EVP_PKEY with the contexts that wait for their next signature.
+// Slots bound how many these can be.
 type libcryptoKey struct {
-	lib *libcrypto
-	*held
-}
-
-// held is what is to be freed when the key is gone: the EVP_PKEY, and the contexts
-// that wait for their next signature. Slots bound how many these can be.
-type held struct {
+	lib  *libcrypto
 	pkey uintptr
 	mu   sync.Mutex
 	idle []*signContext
@@ -141,22 +139,20 @@ func (l *libcrypto) take(pkcs1 []byte) (foreignKey, error) {
 	if pkey == 0 {
 		return nil, l.fault("d2i_PrivateKey")
 	}
-	k := &libcryptoKey{lib: l, held: &held{pkey: pkey}}
-	runtime.AddCleanup(k, l.free, k.held)
 	c, err := l.newContext(pkey)
 	if err != nil {
+		purego.SyscallN(l.pkeyFree, pkey)
 		return nil, err
 	}
-	k.idle = append(k.idle, c)
-	return k, nil
+	return &libcryptoKey{lib: l, pkey: pkey, idle: []*signContext{c}}, nil
 }
 
-// free gives back a key that nothing refers to. The library wipes what it frees.
-func (l *libcrypto) free(h *held) {
-	for _, c := range h.idle {
-		purego.SyscallN(l.ctxFree, c.ctx)
+// free gives the key back. The library wipes what it frees.
+func (k *libcryptoKey) free() {
+	for _, c := range k.idle {
+		purego.SyscallN(k.lib.ctxFree, c.ctx)
 	}
-	purego.SyscallN(l.pkeyFree, h.pkey)
+	purego.SyscallN(k.lib.pkeyFree, k.pkey)
 }
 
 // newContext makes a context for PKCS #1 v1.5 over SHA-256. The caller has the
@@ -205,14 +201,12 @@ func (k *libcryptoKey) sign(hash []byte) ([]byte, error) {
 		uintptr(unsafe.Pointer(&c.hash)), uintptr(len(c.hash)))
 	if !done(result) || c.length > uintptr(len(c.signature)) {
 		purego.SyscallN(k.lib.ctxFree, c.ctx)
-		runtime.KeepAlive(k)
 		return nil, fmt.Errorf("EVP_PKEY_sign returned %d", int32(result))
 	}
 	signature := append([]byte(nil), c.signature[:c.length]...)
 	k.mu.Lock()
 	k.idle = append(k.idle, c)
 	k.mu.Unlock()
-	runtime.KeepAlive(k) // until here nothing may free the EVP_PKEY
 	return signature, nil
 }
 

@@ -1,0 +1,206 @@
+package keys
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// A countedLibrary counts the keys that a library has, and holds it to the rules of
+// foreignKey.
+type countedLibrary struct {
+	library
+	t              testing.TB
+	bound          *takenKeys
+	here, most, in atomic.Int64 // keys now, at most, and taken in all
+}
+
+type countedKey struct {
+	foreignKey
+	lib   *countedLibrary
+	using atomic.Int64
+	gone  atomic.Bool
+}
+
+func (l *countedLibrary) taken() *takenKeys { return l.bound }
+
+func (l *countedLibrary) take(pkcs1 []byte) (foreignKey, error) {
+	k, err := l.library.take(pkcs1)
+	if err != nil {
+		return nil, err
+	}
+	l.in.Add(1)
+	here := l.here.Add(1)
+	for most := l.most.Load(); here > most && !l.most.CompareAndSwap(most, here); most = l.most.Load() {
+	}
+	return &countedKey{foreignKey: k, lib: l}, nil
+}
+
+func (k *countedKey) sign(hash []byte) ([]byte, error) {
+	k.using.Add(1)
+	defer k.using.Add(-1)
+	if k.gone.Load() {
+		k.lib.t.Error("a key that was freed is signed with")
+	}
+	return k.foreignKey.sign(hash)
+}
+
+func (k *countedKey) free() {
+	if k.gone.Swap(true) || k.using.Load() != 0 {
+		k.lib.t.Error("a key is freed twice, or while it signs")
+	}
+	k.lib.here.Add(-1)
+	k.foreignKey.free()
+}
+
+// libraries are those that this build and machine have, with room for some keys.
+func libraries(t testing.TB, room int) map[string]*countedLibrary {
+	all := map[string]*countedLibrary{"test": {library: &testLibrary{}, t: t}}
+	if lib, err := openLibrary(); err == nil {
+		all["openssl"] = &countedLibrary{library: lib, t: t}
+	}
+	for _, l := range all {
+		l.bound = &takenKeys{most: room}
+	}
+	return all
+}
+
+func someKeys(t testing.TB, n int) []*rsa.PrivateKey {
+	t.Helper()
+	all := make([]*rsa.PrivateKey, n)
+	for i := range all {
+		var err error
+		if all[i], err = rsa.GenerateKey(rand.Reader, minRSABits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+func signAndVerify(t testing.TB, s *checkedSigner, what string) {
+	t.Helper()
+	digest := sha256.Sum256([]byte(what))
+	signature, err := s.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err == nil {
+		err = rsa.VerifyPKCS1v15(s.public, crypto.SHA256, digest[:], signature)
+	}
+	if err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+}
+
+func TestALibraryHasNoMoreKeysThanThereIsRoomFor(t *testing.T) {
+	const room, signers, each = 4, 8, 40
+	keys := someKeys(t, 3*room)
+	for name, lib := range libraries(t, room) {
+		t.Run(name, func(t *testing.T) {
+			log := catchLog(t)
+			var all []*checkedSigner
+			for i, k := range keys {
+				all = append(all, newCheckedSigner(Ref{"example.com", fmt.Sprint("s", i)}, k, lib))
+			}
+			var running sync.WaitGroup
+			for g := range signers {
+				running.Go(func() {
+					for i := range each {
+						at := (g + i*(g+1)) % len(all)
+						signAndVerify(t, all[at], fmt.Sprint("signature ", i, " of signer ", g, " with key ", at))
+					}
+				})
+			}
+			running.Wait()
+			if most := lib.most.Load(); most > room+signers {
+				t.Errorf("there were %d keys at once: the bound is %d and those that sign", most, room)
+			}
+			if here := lib.here.Load(); here != room || len(lib.bound.ring) != room {
+				t.Errorf("%d keys stay, %d of them known; want %d", here, len(lib.bound.ring), room)
+			}
+			if log.Len() > 0 {
+				t.Errorf("fell back: %s", log)
+			}
+			runtime.KeepAlive(all)
+		})
+	}
+}
+
+func TestAKeyThatMadeRoomSignsAgain(t *testing.T) {
+	keys := someKeys(t, 3)
+	for name, lib := range libraries(t, 2) {
+		t.Run(name, func(t *testing.T) {
+			log := catchLog(t)
+			var s []*checkedSigner
+			for _, k := range keys {
+				s = append(s, newCheckedSigner(Ref{}, k, lib))
+			}
+			for round := range 4 {
+				for i := range s {
+					signAndVerify(t, s[i], fmt.Sprint("key ", i, " in round ", round))
+				}
+			}
+			if taken := lib.in.Load(); taken <= int64(len(s)) || log.Len() > 0 {
+				t.Errorf("%d keys were taken, none of them anew; log %q", taken, log)
+			}
+		})
+	}
+}
+
+func TestAKeyThatSignsOftenStays(t *testing.T) {
+	const room = 4
+	keys := someKeys(t, 1)
+	lib := &countedLibrary{library: &testLibrary{}, t: t, bound: &takenKeys{most: room}}
+	busy := newCheckedSigner(Ref{}, keys[0], lib)
+	signAndVerify(t, busy, "first")
+	there := busy.taken.Load()
+	for i := range 10 * room {
+		signAndVerify(t, newCheckedSigner(Ref{}, keys[0], lib), fmt.Sprint("another ", i))
+		signAndVerify(t, busy, fmt.Sprint("again ", i))
+	}
+	if busy.taken.Load() != there {
+		t.Error("it was taken anew")
+	}
+}
+
+func TestKeysOfAGenerationThatIsGoneAreFreed(t *testing.T) {
+	keys := someKeys(t, 1)
+	for name, lib := range libraries(t, 100) {
+		t.Run(name, func(t *testing.T) {
+			stays := newCheckedSigner(Ref{}, keys[0], lib)
+			signAndVerify(t, stays, "it stays")
+			for i := range 10 {
+				signAndVerify(t, newCheckedSigner(Ref{}, keys[0], lib), fmt.Sprint("it goes ", i))
+			}
+			for lib.here.Load() > 1 { // the test's time limit ends it
+				runtime.GC()
+				runtime.Gosched()
+			}
+			signAndVerify(t, stays, "again")
+			if lib.in.Load() != 11 || lib.here.Load() != 1 {
+				t.Errorf("%d keys taken, %d there", lib.in.Load(), lib.here.Load())
+			}
+		})
+	}
+}
+
+// BenchmarkSignAnew is a signature whose key has to be taken into the library first.
+func BenchmarkSignAnew(b *testing.B) {
+	lib, err := openLibrary()
+	if err != nil {
+		b.Skip(err)
+	}
+	counted := &countedLibrary{library: lib, t: b, bound: &takenKeys{most: 1}}
+	key := rsaKey(b, "rsa2048-pkcs8.pem")
+	s := []*checkedSigner{newCheckedSigner(Ref{}, key, counted), newCheckedSigner(Ref{}, key, counted)}
+	digest := sha256.Sum256(nil)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, err := s[i%2].Sign(rand.Reader, digest[:], crypto.SHA256); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
