@@ -31,7 +31,7 @@ type Config struct {
 	// them in a database is to keep the daemon from starting.
 	Optional map[Ref]bool
 
-	read map[Ref]*Key // what lentKey has loaded; nil: it keeps nothing
+	lenders *lenders // of one Open
 }
 
 // The bounds of the times in the section.

@@ -3,24 +3,40 @@ package keys
 import (
 	"errors"
 	"io/fs"
+	"sync"
 )
+
+// lenders has what was loaded of other domains' folders within one Open, which loads
+// on all processors. A nil one keeps nothing.
+type lenders struct {
+	mu   sync.Mutex
+	keys map[Ref]func() (*Key, error)
+}
+
+// load returns what load returned when it was first called for a key.
+func (l *lenders) load(from Ref, load func(Ref) (*Key, error)) (*Key, error) {
+	if l == nil {
+		return load(from)
+	}
+	l.mu.Lock()
+	once := l.keys[from]
+	if once == nil {
+		once = sync.OnceValues(func() (*Key, error) { return load(from) })
+		l.keys[from] = once
+	}
+	l.mu.Unlock()
+	return once()
+}
 
 // lentKey loads a key of another domain's folder for a domain that signs with it:
 // with the same selector, under its own name. A file that several domains sign with
 // is read once for all, within one Open.
 func (c Config) lentKey(name Ref, owner string) (*Key, error) {
-	from := Ref{owner, name.Selector}
-	k, ok := c.read[from]
-	if !ok {
-		var err error
-		lender := c
-		lender.Lent = nil // what is lent is not lent on
-		if k, err = lender.load(from); err != nil {
-			return nil, err
-		}
-		if c.read != nil {
-			c.read[from] = k
-		}
+	lender := c
+	lender.Lent = nil // what is lent is not lent on
+	k, err := c.lenders.load(Ref{owner, name.Selector}, lender.load)
+	if err != nil {
+		return nil, err
 	}
 	return &Key{
 		Domain: name.Domain, Selector: k.Selector, Algorithm: k.Algorithm, Bits: k.Bits,

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
@@ -67,5 +68,28 @@ func TestAKeyOfSeveralDuties(t *testing.T) {
 	}
 	if len(known) != 2 || known[s1].State != Active || known[s2].State != Active {
 		t.Errorf("known is %+v", known)
+	}
+}
+
+// All processors load keys, and many domains may have one lender.
+func TestManyDomainsHaveOneLender(t *testing.T) {
+	cfg := Defaults()
+	cfg.Dir = t.TempDir()
+	_, err := Generate(cfg.Dir, "provider.example", "s1", Ed25519, 0)
+	check(t, err)
+	cfg.Lent = map[string]string{}
+	var refs []Ref
+	for i := range 200 {
+		ref := Ref{fmt.Sprintf("d%d.example", i), "s1"}
+		refs = append(refs, ref)
+		cfg.Lent[ref.Domain] = "provider.example"
+	}
+	store, err := Open(cfg, refs)
+	check(t, err)
+	first, _ := store.Lookup("d0.example", "s1")
+	for _, k := range store.Keys() {
+		if k.Fingerprint() != first.Fingerprint() || k.Path != first.Path {
+			t.Errorf("%s: %+v", k.Domain, k)
+		}
 	}
 }
