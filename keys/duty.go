@@ -28,6 +28,8 @@ type Duty struct {
 	Why string
 	// StandIn says that a key signs which the configuration does not list.
 	StandIn bool
+
+	open []*question // about its keys
 }
 
 // A Roster has the duty of every domain of one generation of the configuration.
@@ -70,7 +72,8 @@ type candidate struct {
 	listed     bool
 	activeFrom time.Time
 	fact       Fact
-	key        *Key // nil: known of, but not loaded
+	key        *Key      // nil: known of, but not loaded
+	open       *question // nil: DNS has been heard, as far as it answers
 	// replaced and signs are what assign makes of it.
 	replaced, signs bool
 }
@@ -91,7 +94,8 @@ func (c *candidate) due(now time.Time) bool { return !c.activeFrom.After(now) }
 //  1. The listed keys that are due and proven; of these, where some have an
 //     active_from, those with the latest.
 //  2. Else the proven key that left the configuration last.
-//  3. Else the listed keys that are due and of which nothing is known.
+//  3. Else the listed keys that are due and of which nothing is known, although DNS
+//     was asked.
 func assign(slot []*candidate, require bool, now time.Time) {
 	var latest time.Time
 	any := false
@@ -117,7 +121,7 @@ func assign(slot []*candidate, require bool, now time.Time) {
 		return
 	}
 	for _, c := range slot {
-		c.signs = c.listed && c.due(now) && c.fact.DNS == NoAnswer
+		c.signs = c.listed && c.due(now) && c.fact.DNS == NoAnswer && c.open == nil
 	}
 }
 
@@ -166,6 +170,9 @@ func dutyOf(all []*candidate, require bool, now time.Time) *Duty {
 	d := &Duty{}
 	var idle, standIns []string
 	for _, c := range all {
+		if c.open != nil {
+			d.open = append(d.open, c.open)
+		}
 		switch {
 		case c.signs:
 			d.Keys = append(d.Keys, c.key)

@@ -56,7 +56,7 @@ func TestAKeyOfSeveralDuties(t *testing.T) {
 	p := &Plan{Config: cfg, Store: store, Listed: []Listed{
 		{Ref: s1}, {Ref: s1, Duty: "x"}, {Ref: s2, Duty: "x"}, {Ref: s2, Duty: "x"}, {Ref: s1, Duty: "late", ActiveFrom: now.Add(time.Hour)},
 	}}
-	known := p.fill(ledger{}, now)
+	known := p.fill(ledger{}, now, nil)
 	for duty, want := range map[string]string{"example.com": "s1", "x": "s1 s2", "late": ""} {
 		var got []string
 		for _, k := range p.Roster.Duty(duty).Keys {

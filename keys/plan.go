@@ -66,12 +66,17 @@ func (p *Plan) members(known ledger) map[string][]*candidate {
 }
 
 // fill writes the roster from what is known at a moment, and returns what is known
-// of the keys from then on.
-func (p *Plan) fill(known ledger, now time.Time) ledger {
+// of the keys from then on. Where a question is open, who signs is not settled.
+func (p *Plan) fill(known ledger, now time.Time, open map[Ref]*question) ledger {
 	duties := make(map[string]*Duty)
 	next := make(ledger, len(known))
 	best := make(map[Ref]int, len(known))
 	for domain, all := range p.members(known) {
+		for _, c := range all {
+			if q := open[c.fact.ref()]; q != nil && q.fingerprint == c.fact.Fingerprint {
+				c.open = q
+			}
+		}
 		duty := dutyOf(all, p.Require, now)
 		if slices.ContainsFunc(all, func(c *candidate) bool { return c.listed }) {
 			duties[domain] = duty

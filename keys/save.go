@@ -42,7 +42,7 @@ func (w *Watch) save(last bool) {
 		return
 	}
 	if last { // what was used since the last round
-		w.known = w.plan.fill(w.known, now)
+		w.known = w.plan.fill(w.known, now, w.open)
 	}
 	path, facts := w.plan.Config.State, w.known.sorted()
 	damaged := w.damaged

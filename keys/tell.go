@@ -31,7 +31,7 @@ func (w *Watch) tell(before ledger, now time.Time) {
 	}
 	news := ledger{}
 	for ref, f := range w.known {
-		if before[ref].State != f.State {
+		if w.open[ref] == nil && before[ref].State != f.State {
 			news[ref] = f
 		}
 	}
@@ -73,11 +73,12 @@ func (w *Watch) tell(before ledger, now time.Time) {
 	}
 }
 
-// troubled are the domains that do not sign as listed, or of which that was told.
+// troubled are the domains that do not sign as listed, or of which that was told, as
+// far as DNS has been heard.
 func (w *Watch) troubled(duties map[string]*Duty) []string {
 	var domains []string
 	for domain, d := range duties {
-		if _, known := w.told[domain]; known || d.Why != "" {
+		if _, known := w.told[domain]; !d.Open() && (known || d.Why != "") {
 			domains = append(domains, domain)
 		}
 	}

@@ -39,6 +39,7 @@ type Watch struct {
 	plan    *Plan
 	known   ledger
 	turns   map[Ref]turn
+	open    map[Ref]*question
 	told    map[string]told
 	changed bool // there is more than times to be saved
 	saved   time.Time
@@ -48,6 +49,9 @@ type Watch struct {
 	damaged          bool
 
 	wake chan struct{}
+
+	heardMu sync.Mutex
+	heard   []observation // out of turn, and not decided on yet
 }
 
 // turn is when a key is asked for next, and how long it was waited for that.
@@ -60,7 +64,7 @@ type turn struct {
 // be read, it knows nothing, and Trouble says why.
 func NewWatch(path string, now func() time.Time) *Watch {
 	w := &Watch{
-		now: now, log: slog.New(slog.DiscardHandler), known: ledger{}, turns: map[Ref]turn{}, told: map[string]told{},
+		now: now, log: slog.New(slog.DiscardHandler), known: ledger{}, turns: map[Ref]turn{}, open: map[Ref]*question{}, told: map[string]told{},
 		wake: make(chan struct{}, 1),
 	}
 	facts, err := ReadState(path)
@@ -104,30 +108,28 @@ func (w *Watch) Spares(listed []Listed) []Ref {
 func (w *Watch) Preview(p *Plan) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p.fill(w.known, w.now())
+	p.fill(w.known, w.now(), nil)
 }
 
-// Begin puts a plan in force. It first asks for the keys of which nothing is known,
-// and at the start of a process for those that were not asked for lately, until ctx
-// ends at the latest: so that what is new is judged before it signs, and DNS that
-// does not answer stops nothing.
+// Begin puts a plan in force. At the start of a process that waits for nothing: mail
+// of a domain whose keys are not known, or were not asked for lately, waits for the
+// first answer about these, and for no other (see Duty.Wait). Later, while another
+// plan is in force, Begin asks for the keys that are new first, until ctx ends at the
+// latest. So what is new is judged before it signs, and DNS that does not answer
+// stops nothing.
 func (w *Watch) Begin(ctx context.Context, p *Plan, log *slog.Logger) {
 	w.mu.Lock()
 	start, now := w.plan == nil, w.now()
 	if !start { // when its keys were last used
-		w.known = w.plan.fill(w.known, now)
+		w.known = w.plan.fill(w.known, now, w.open)
 	}
-	var first []target
-	for _, f := range p.fill(w.known, now) {
-		old := start && now.Sub(f.Asked) > 2*p.Config.CheckEvery
-		if (f.DNS == NoAnswer || old) && p.asks(f) {
-			first = append(first, target{f.ref(), f.Fingerprint})
-		}
+	first := w.ask(p, p.fill(w.known, now, nil), w.known, start)
+	var observed []observation
+	if !start {
+		w.mu.Unlock()
+		observed = ask(ctx, p.Servers, first)
+		w.mu.Lock()
 	}
-	w.mu.Unlock()
-	observed := ask(ctx, p.Servers, first)
-
-	w.mu.Lock()
 	defer w.mu.Unlock()
 	before := w.known // fill makes another
 	w.plan, w.log = p, log
@@ -135,7 +137,12 @@ func (w *Watch) Begin(ctx context.Context, p *Plan, log *slog.Logger) {
 		w.log.Warn(w.trouble)
 		w.trouble = ""
 	}
-	w.known = p.fill(w.known, w.now())
+	w.known = p.fill(w.known, w.now(), w.open)
+	for ref, q := range w.open {
+		if f := w.known[ref]; f.Fingerprint != q.fingerprint || !p.asks(f) {
+			w.close(ref) // nobody asks any more
+		}
+	}
 	for ref, t := range w.turns {
 		if p.Anew || t.wait != 0 { // a person may just have mended it
 			delete(w.turns, ref)
@@ -174,7 +181,7 @@ func (w *Watch) Run(ctx context.Context) {
 // round asks for the keys whose turn it is, and decides.
 func (w *Watch) round(ctx context.Context) {
 	servers, due := w.due()
-	observed := ask(ctx, servers, due)
+	observed := w.survey(ctx, servers, due)
 	w.mu.Lock()
 	before := maps.Clone(w.known)
 	w.forget()
@@ -183,14 +190,33 @@ func (w *Watch) round(ctx context.Context) {
 	w.save(false)
 }
 
+// survey asks for keys in the background. While first questions are open, what is
+// heard within firstAnswer is decided on before the rest is asked for.
+func (w *Watch) survey(ctx context.Context, servers []Server, due []target) []observation {
+	w.mu.Lock()
+	open := len(w.open)
+	w.mu.Unlock()
+	if open > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, firstAnswer)
+		defer cancel()
+	}
+	return ask(ctx, servers, due)
+}
+
 func (w *Watch) due() ([]Server, []target) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := w.now()
 	var due []target
 	most := max(maxRound, len(w.turns)/20)
+	for ref, q := range w.open { // somebody may come to wait for these
+		if t, ok := w.turns[ref]; ok && len(due) < most && !t.at.After(now) && !q.hurried.Load() {
+			due = append(due, q.target)
+		}
+	}
 	for ref, t := range w.turns {
-		if len(due) < most && !t.at.After(now) {
+		if len(due) < most && !t.at.After(now) && w.open[ref] == nil {
 			due = append(due, target{ref, w.known[ref].Fingerprint})
 		}
 	}
@@ -215,7 +241,21 @@ func (w *Watch) apply(before ledger, observed []observation) {
 		t.at = now.Add(jitter(every))
 		w.turns[o.ref] = t
 	}
-	w.known = w.plan.fill(w.known, now)
+	var answered []*question
+	for _, o := range observed {
+		if q := w.open[o.ref]; q != nil && q.fingerprint == o.fingerprint {
+			answered = append(answered, q)
+			delete(w.open, o.ref)
+		}
+	}
+	w.known = w.plan.fill(w.known, now, w.open)
+	for _, q := range answered {
+		close(q.done)
+		if b, ok := before[q.ref]; ok { // what it was while the question was open was not told
+			b.State = q.was
+			before[q.ref] = b
+		}
+	}
 	w.queue(now)
 	w.tell(before, now)
 }

@@ -155,10 +155,13 @@ func (s *scene) after(d time.Duration) {
 	synctest.Wait()
 }
 
-// want holds the keys that sign to these, and those known to their states.
+// want holds the keys that sign a message to these, and those known to their states.
 func (s *scene) want(when, signing, states string) {
 	s.t.Helper()
 	var got []string
+	if d := s.plan.Roster.Duty("example.com"); d.Open() {
+		check(s.t, d.Wait(s.t.Context()))
+	}
 	for _, k := range s.plan.Roster.Duty("example.com").Keys {
 		got = append(got, k.Selector)
 		k.Used(time.Now())
@@ -485,7 +488,7 @@ func BenchmarkFill100000Domains(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		p.fill(known, noon)
+		p.fill(known, noon, nil)
 	}
 }
 

@@ -50,15 +50,16 @@ type Signing struct {
 	trace    *message.Trace
 }
 
-// Sign begins on one message that is ours. Signing waits for nothing; what is held of
-// the message for a self-check is let go when ctx ends.
+// Sign begins on one message that is ours. Signing waits for nothing but the first
+// answer of DNS about the domain's keys after a start, and that until ctx ends; what
+// is held of the message for a self-check is let go then, too.
 func (s *Signer) Sign(ctx context.Context, env message.Envelope) *Signing {
 	return &Signing{signer: s, ctx: ctx, env: env}
 }
 
 // Explain is Sign, with every rule that is asked in the trace.
 func (s *Signer) Explain(env message.Envelope, trace *message.Trace) *Signing {
-	return &Signing{signer: s, env: env, trace: trace}
+	return &Signing{signer: s, ctx: context.Background(), env: env, trace: trace}
 }
 
 // Header chooses the keys by the author domain and starts the signatures.
@@ -74,8 +75,12 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 		return false
 	}
 	traceAuthor(t.trace, author, "signed by the rules for "+author.Domains[0])
-	c, ok := t.signer.table.choose(author, t.trace)
-	if !ok {
+	c, ok := t.choose(author)
+	switch {
+	case t.err != nil:
+		t.choice.sdid = author.Domains[0]
+		return false
+	case !ok:
 		t.unsigned = c.rule
 		return false
 	}
@@ -91,6 +96,22 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 	t.fragile.fields(h)
 	t.sample = t.signer.check.take(t.ctx, h)
 	return true
+}
+
+// choose finds the keys for an author. Nothing is signed, nor said to go unsigned,
+// before DNS was heard about them.
+func (t *Signing) choose(author message.Author) (c choice, ok bool) {
+	c, ok = t.signer.table.choose(author, t.trace)
+	for c.open != nil && t.err == nil {
+		waited := c.open
+		if t.err = waited.Wait(t.ctx); t.err != nil {
+			break
+		}
+		if c, ok = t.signer.table.choose(author, t.trace); c.open == waited {
+			t.err = errors.New("the configuration was replaced while it waited for DNS")
+		}
+	}
+	return c, ok
 }
 
 func unsignable(a message.Author) string {

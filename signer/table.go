@@ -32,8 +32,9 @@ type entry struct {
 type choice struct {
 	sdid    string
 	keys    []*keys.Key
-	rule    string // how the entry was found, for the log
-	instead string // which listed keys do not sign, and why; "" where all do
+	rule    string     // how the entry was found, for the log
+	instead string     // which listed keys do not sign, and why; "" where all do
+	open    *keys.Duty // not nil: DNS is to be heard about these keys first
 }
 
 // choose returns the keys for an author, most specific entry first: the whole
@@ -43,7 +44,7 @@ type choice struct {
 func (t *table) choose(author message.Author, trace *message.Trace) (c choice, ok bool) {
 	domain := author.Domains[0]
 	c, ok = t.byAddress(author, trace)
-	if ok {
+	if ok || c.open != nil {
 		return c, true
 	}
 	idle := c.rule // an entry for the address that cannot sign: the domain's does
@@ -129,6 +130,8 @@ func (t *table) onDuty(e entry, author, duty, how string, trace *message.Trace) 
 	switch {
 	case d == nil:
 		return choice{rule: fmt.Sprintf("%s: no key is loaded for selector %s of %s; signpost keys generate makes one, then publish it and reload", rule, e.names(), duty)}, false
+	case d.Open():
+		return choice{rule: rule, open: d}, false
 	case len(d.Keys) == 0:
 		return choice{rule: rule + ": " + d.Why + " (or set signer.require_published: false)"}, false
 	}

@@ -94,6 +94,11 @@ func (h *house) live() {
 	}
 	s := &service{log: slog.New(slog.DiscardHandler), current: g}
 	s.begin(g)
+	for _, d := range g.config.Signer.Domains {
+		if err := g.plan.Roster.Duty(d.Domain).Wait(h.t.Context()); err != nil {
+			h.t.Fatal(err)
+		}
+	}
 	s.watchKeys()()
 }
 

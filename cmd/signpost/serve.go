@@ -135,8 +135,8 @@ type service struct {
 	current *generation
 }
 
-// firstCheck bounds how long DNS is waited for, at the start and at a reload, before
-// keys of which nothing is known sign.
+// firstCheck bounds how long DNS is waited for at a reload, before keys of which
+// nothing is known sign. At the start the messages wait, each for its own domain's.
 const firstCheck = 5 * time.Second
 
 // newService opens the listeners, so that a fault with them is known before
