@@ -59,6 +59,25 @@ func (b Backend) signer(ref Ref, key crypto.Signer) crypto.Signer {
 	return newCheckedSigner(ref, private, lib)
 }
 
+// readRSA returns the reader of RSA keys that a library can sign with: their octets are
+// kept, and no more of them is read than it takes to see that they are sound.
+func (c Config) readRSA(ref Ref) func(pkcs1 []byte) crypto.Signer {
+	if c.Backend == BackendGo {
+		return noRSA
+	}
+	lib, err := openLibrary()
+	if err != nil {
+		return noRSA
+	}
+	return func(pkcs1 []byte) crypto.Signer {
+		public := soundRSA(pkcs1)
+		if public == nil {
+			return nil
+		}
+		return &checkedSigner{public: public, pkcs1: c.vault.keep(pkcs1), vault: c.vault, ref: ref, lib: lib}
+	}
+}
+
 // library does RSA arithmetic outside of Go.
 type library interface {
 	version() string

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -20,24 +21,22 @@ import (
 type checkedSigner struct {
 	public *rsa.PublicKey
 	// pkcs1 is the private key: a third of what Go's form of it takes, which is
-	// made only when it is needed.
+	// made only when it is needed. It is good as long as the vault is.
 	pkcs1 []byte
+	vault *vault
 	ref   Ref
 	lib   library
 
 	taking     sync.Mutex
 	taken      atomic.Pointer[takenKey] // by the last signature that found it not there
 	distrusted atomic.Bool
-	parsed     func() (*rsa.PrivateKey, error)
+	parsed     atomic.Pointer[rsa.PrivateKey]
 }
 
+// newCheckedSigner is for a key that crypto/x509 has parsed.
 func newCheckedSigner(ref Ref, key *rsa.PrivateKey, lib library) *checkedSigner {
-	pkcs1 := x509.MarshalPKCS1PrivateKey(key)
-	return &checkedSigner{
-		public: &rsa.PublicKey{N: new(big.Int).Set(key.N), E: key.E},
-		pkcs1:  pkcs1, ref: ref, lib: lib,
-		parsed: sync.OnceValues(func() (*rsa.PrivateKey, error) { return x509.ParsePKCS1PrivateKey(pkcs1) }),
-	}
+	public := &rsa.PublicKey{N: new(big.Int).Set(key.N), E: key.E}
+	return &checkedSigner{public: public, pkcs1: x509.MarshalPKCS1PrivateKey(key), ref: ref, lib: lib}
 }
 
 // Public returns the *rsa.PublicKey.
@@ -82,6 +81,7 @@ func (s *checkedSigner) take() (*takenKey, error) {
 		return k, nil // another signature was quicker
 	}
 	foreign, err := s.lib.take(s.pkcs1)
+	runtime.KeepAlive(s.vault)
 	if err != nil {
 		return nil, err
 	}
@@ -91,9 +91,15 @@ func (s *checkedSigner) take() (*takenKey, error) {
 }
 
 func (s *checkedSigner) signGo(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	key, err := s.parsed()
-	if err != nil {
-		return nil, err // not of a key that was loaded: it was parsed before
+	key := s.parsed.Load()
+	if key == nil {
+		var err error
+		key, err = x509.ParsePKCS1PrivateKey(s.pkcs1)
+		runtime.KeepAlive(s.vault)
+		if err != nil {
+			return nil, err // not of a key that was loaded: its numbers were looked at
+		}
+		s.parsed.Store(key)
 	}
 	return key.Sign(random, digest, opts)
 }

@@ -32,6 +32,7 @@ type Config struct {
 	Optional map[Ref]bool
 
 	lenders *lenders // of one Open
+	vault   *vault   // nil: the heap
 }
 
 // The bounds of the times in the section.

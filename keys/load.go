@@ -102,7 +102,7 @@ func (c Config) loadFile(ref Ref, path string) (*Key, error) {
 	case len(text) > maxKeyFile:
 		return nil, wrong(fmt.Errorf("it is larger than %d bytes, so it is not a key file", maxKeyFile))
 	}
-	signer, err := parse(text)
+	signer, err := parseWith(text, c.readRSA(ref))
 	if err != nil {
 		return nil, wrong(err)
 	}

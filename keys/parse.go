@@ -20,7 +20,11 @@ var errNoKey = errors.New("there is no private key in it: it must hold RSA or Ed
 // parse reads the one private key of a key file. Certificates and parameters
 // that tools write beside it are passed over. No error repeats what is in the
 // file, since that may be key material.
-func parse(text []byte) (crypto.Signer, error) {
+func parse(text []byte) (crypto.Signer, error) { return parseWith(text, noRSA) }
+
+// parseWith is parse with another reader of RSA keys in PKCS #1. What that returns
+// nil for, crypto/x509 reads.
+func parseWith(text []byte, readRSA func(pkcs1 []byte) crypto.Signer) (crypto.Signer, error) {
 	if !bytes.Contains(text, []byte("-----BEGIN")) {
 		return parseSeed(text)
 	}
@@ -35,7 +39,7 @@ func parse(text []byte) (crypto.Signer, error) {
 			return nil, errors.New("there is more than one private key in it: leave one, and give the other a file and a selector of its own")
 		}
 		var err error
-		if key, err = parseBlock(block); err != nil {
+		if key, err = parseBlock(block, readRSA); err != nil {
 			return nil, err
 		}
 	}
@@ -50,7 +54,9 @@ func parse(text []byte) (crypto.Signer, error) {
 	return nil, errNoKey
 }
 
-func parseBlock(block *pem.Block) (crypto.Signer, error) {
+func noRSA([]byte) crypto.Signer { return nil }
+
+func parseBlock(block *pem.Block, readRSA func(pkcs1 []byte) crypto.Signer) (crypto.Signer, error) {
 	const plain = "openssl pkey -in FILE -out NEWFILE"
 	switch {
 	case block.Type == "ENCRYPTED PRIVATE KEY", strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
@@ -58,6 +64,9 @@ func parseBlock(block *pem.Block) (crypto.Signer, error) {
 	case block.Type == "OPENSSH PRIVATE KEY":
 		return nil, errors.New("it is in the form of OpenSSH: change it with ssh-keygen -p -m PKCS8 -f FILE")
 	case block.Type == "RSA PRIVATE KEY":
+		if key := readRSA(block.Bytes); key != nil {
+			return key, nil
+		}
 		key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
 		if err != nil {
 			return nil, fmt.Errorf("its RSA key is damaged (%v)", err)
@@ -65,6 +74,11 @@ func parseBlock(block *pem.Block) (crypto.Signer, error) {
 		return key, nil
 	case block.Type != "PRIVATE KEY":
 		return nil, fmt.Errorf("DKIM has no algorithm for %s: make an RSA or Ed25519 key", kindOf(block.Type))
+	}
+	if pkcs1 := rsaWithin(block.Bytes); pkcs1 != nil {
+		if key := readRSA(pkcs1); key != nil {
+			return key, nil
+		}
 	}
 	any, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {

@@ -32,6 +32,7 @@ func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
 	if len(wanted) == 0 {
 		return s, nil
 	}
+	cfg.vault = newVault()
 	cfg.lenders = &lenders{keys: make(map[Ref]func() (*Key, error))}
 	if err := cfg.reachable(); err != nil {
 		return nil, err

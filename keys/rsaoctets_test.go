@@ -1,0 +1,121 @@
+package keys
+
+import (
+	"bytes"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/pem"
+	"math/big"
+	"runtime"
+	"testing"
+)
+
+func pkcs1Of(t testing.TB, file string) []byte {
+	t.Helper()
+	return x509.MarshalPKCS1PrivateKey(rsaKey(t, file))
+}
+
+func TestSoundRSAKeysAreKnownWithoutX509(t *testing.T) {
+	for _, file := range []string{"rsa1024.pem", "rsa2048-pkcs1.pem", "rsa2048-pkcs8.pem", "rsa4096.pem"} {
+		public := soundRSA(pkcs1Of(t, file))
+		if public == nil || !public.Equal(rsaKey(t, file).Public()) {
+			t.Errorf("%s: %v", file, public)
+		}
+	}
+	block, _ := pem.Decode(testFile(t, "rsa2048-pkcs8.pem"))
+	if !bytes.Equal(rsaWithin(block.Bytes), pkcs1Of(t, "rsa2048-pkcs8.pem")) {
+		t.Error("the key within PKCS #8 is another")
+	}
+	block, _ = pem.Decode(testFile(t, "ed25519-pkcs8.pem"))
+	if rsaWithin(block.Bytes) != nil || rsaWithin(nil) != nil {
+		t.Error("there is an RSA key where there is none")
+	}
+}
+
+// What is not of the usual form, or does not fit together, is left to x509.
+func TestUnsoundRSAKeysAreLeftToX509(t *testing.T) {
+	good := pkcs1Of(t, "rsa1024.pem")
+	add := func(n *big.Int) { n.Add(n, big.NewInt(2)) }
+	for name, change := range map[string]func(k *pkcs1Key){
+		"nothing is changed": nil,
+		"version":            func(k *pkcs1Key) { k.Version = 1 },
+		"modulus":            func(k *pkcs1Key) { add(k.N) },
+		"public exponent":    func(k *pkcs1Key) { k.E = 3 },
+		"private exponent":   func(k *pkcs1Key) { add(k.D) },
+		"a prime":            func(k *pkcs1Key) { add(k.P) },
+		"the other prime":    func(k *pkcs1Key) { add(k.Q) },
+		"dP":                 func(k *pkcs1Key) { add(k.DP) },
+		"dQ":                 func(k *pkcs1Key) { add(k.DQ) },
+		"qInv":               func(k *pkcs1Key) { add(k.QInv) },
+		"a negative number":  func(k *pkcs1Key) { k.DP.Neg(k.DP) },
+		"a prime of zero":    func(k *pkcs1Key) { k.P.SetInt64(0) },
+		"a prime of one":     func(k *pkcs1Key) { k.P.SetInt64(1); k.Q.Set(k.N) },
+		"primes the wrong way round": func(k *pkcs1Key) {
+			k.P, k.Q = k.Q, k.P
+		},
+	} {
+		var k pkcs1Key
+		if _, err := asn1.Unmarshal(good, &k); err != nil {
+			t.Fatal(err)
+		}
+		if change == nil {
+			change = func(*pkcs1Key) {}
+		}
+		change(&k)
+		der, err := asn1.Marshal(struct {
+			Version               int
+			N                     *big.Int
+			E                     int
+			D, P, Q, DP, DQ, QInv *big.Int
+		}{k.Version, k.N, k.E, k.D, k.P, k.Q, k.DP, k.DQ, k.QInv})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sound := soundRSA(der) != nil; sound != (name == "nothing is changed") {
+			t.Errorf("%s: sound is %v", name, sound)
+		}
+	}
+	if soundRSA(append(good, 0)) != nil || soundRSA(good[:len(good)-1]) != nil || soundRSA(nil) != nil {
+		t.Error("trailing or missing octets are sound")
+	}
+}
+
+// FuzzSoundRSA holds soundRSA to crypto/x509: what it calls sound is a key there.
+func FuzzSoundRSA(f *testing.F) {
+	good := pkcs1Of(f, "rsa1024.pem")
+	f.Add(good)
+	f.Fuzz(func(t *testing.T, der []byte) {
+		public := soundRSA(der)
+		if public == nil {
+			return
+		}
+		key, err := x509.ParsePKCS1PrivateKey(der)
+		if err != nil || !public.Equal(key.Public().(*rsa.PublicKey)) {
+			t.Errorf("x509 says %v of %x", err, der)
+		}
+	})
+}
+
+func TestAVaultKeepsOctets(t *testing.T) {
+	for name, v := range map[string]*vault{"a vault": newVault(), "the heap": nil} {
+		var kept [][]byte
+		size := func(i int) int { return i * 7919 % (vaultPages / 8) }
+		for i := range 40 { // more than one mapping has
+			octets := bytes.Repeat([]byte{byte(i)}, size(i))
+			kept = append(kept, v.keep(octets))
+			clear(octets)
+		}
+		kept = append(kept, v.keep(bytes.Repeat([]byte{40}, 2*vaultPages)))
+		for i, octets := range kept {
+			want := size(i)
+			if i == 40 {
+				want = 2 * vaultPages
+			}
+			if !bytes.Equal(octets, bytes.Repeat([]byte{byte(i)}, want)) {
+				t.Errorf("%s: the octets %d are others", name, i)
+			}
+		}
+		runtime.KeepAlive(v)
+	}
+}
