@@ -28,13 +28,21 @@ type ledger map[Ref]Fact
 
 // members puts together, by duty, the keys that a plan lists, in its order, and behind
 // them, with their domain's, those that are only known of. A listed key whose file
-// holds another key than before begins anew.
-func (p *Plan) members(known ledger) map[string][]*candidate {
+// holds another key than before begins anew. only, where it is not nil, are the duties
+// that are wanted.
+func (p *Plan) members(known ledger, only map[string]bool) map[string][]*candidate {
 	out := make(map[string][]*candidate)
 	type post struct{ domain, selector, duty string }
-	listed := make(map[Ref]bool, len(p.Listed))
-	placed := make(map[post]bool, len(p.Listed))
+	size := len(p.Listed)
+	if only != nil {
+		size = len(only)
+	}
+	listed := make(map[Ref]bool, size)
+	placed := make(map[post]bool, size)
 	for _, l := range p.Listed {
+		if only != nil && !only[cmp.Or(l.Duty, l.Domain)] {
+			continue
+		}
 		k, ok := p.Store.Lookup(l.Domain, l.Selector)
 		if !ok {
 			continue
@@ -52,10 +60,14 @@ func (p *Plan) members(known ledger) map[string][]*candidate {
 		}
 		out[duty] = append(out[duty], &candidate{listed: true, activeFrom: l.ActiveFrom, fact: fact, key: k})
 	}
-	for _, ref := range slices.SortedFunc(maps.Keys(known), compareRefs) {
-		if listed[ref] {
-			continue
+	var others []Ref
+	for ref := range known {
+		if !listed[ref] && (only == nil || only[ref.Domain]) {
+			others = append(others, ref)
 		}
+	}
+	slices.SortFunc(others, compareRefs)
+	for _, ref := range others {
 		fact, k := known[ref], p.Store.spare(ref)
 		if k != nil && k.Fingerprint() != fact.Fingerprint {
 			k = nil
@@ -68,10 +80,60 @@ func (p *Plan) members(known ledger) map[string][]*candidate {
 // fill writes the roster from what is known at a moment, and returns what is known
 // of the keys from then on. Where a question is open, who signs is not settled.
 func (p *Plan) fill(known ledger, now time.Time, open map[Ref]*question) ledger {
+	duties, next := p.settle(known, now, open, nil)
+	p.Roster.duties.Store(&duties)
+	return next
+}
+
+// refill is fill for some domains and all that has to do with their keys. It returns
+// what was known of these keys and what is known from then on.
+func (p *Plan) refill(known ledger, now time.Time, open map[Ref]*question, domains []string) (before, after ledger) {
+	only := p.connected(domains)
+	some, after := p.settle(known, now, open, only)
+	before = ledger{}
+	for ref, f := range known {
+		if only[ref.Domain] {
+			before[ref] = f
+		}
+	}
+	duties := maps.Clone(*p.Roster.duties.Load())
+	for duty := range only {
+		delete(duties, duty)
+	}
+	maps.Copy(duties, some)
+	p.Roster.duties.Store(&duties)
+	return before, after
+}
+
+// connected are the duties of the domains' keys, the domains of these duties' keys, and
+// so on.
+func (p *Plan) connected(domains []string) map[string]bool {
+	only := make(map[string]bool, len(domains))
+	for _, d := range domains {
+		only[d] = true
+	}
+	for size := 0; size != len(only); {
+		size = len(only)
+		for _, l := range p.Listed {
+			if only[l.Domain] || (l.Duty != "" && only[l.Duty]) {
+				only[l.Domain], only[cmp.Or(l.Duty, l.Domain)] = true, true
+			}
+		}
+	}
+	return only
+}
+
+// settle decides who signs for all duties, or for some of them, and what becomes of
+// their keys.
+func (p *Plan) settle(known ledger, now time.Time, open map[Ref]*question, only map[string]bool) (map[string]*Duty, ledger) {
 	duties := make(map[string]*Duty)
-	next := make(ledger, len(known))
-	best := make(map[Ref]int, len(known))
-	for domain, all := range p.members(known) {
+	size := len(known)
+	if only != nil {
+		size = len(only)
+	}
+	next := make(ledger, size)
+	best := make(map[Ref]int, size)
+	for domain, all := range p.members(known, only) {
 		for _, c := range all {
 			if q := open[c.fact.ref()]; q != nil && q.fingerprint == c.fact.Fingerprint {
 				c.open = q
@@ -92,8 +154,7 @@ func (p *Plan) fill(known ledger, now time.Time, open map[Ref]*question) ledger 
 			}
 		}
 	}
-	p.Roster.duties.Store(&duties)
-	return next
+	return duties, next
 }
 
 func later(a, b time.Time) time.Time {

@@ -99,6 +99,7 @@ func (w *Watch) askNow(t target) {
 	w.heard = nil
 	w.heardMu.Unlock()
 	if len(observed) > 0 {
-		w.apply(w.known, observed)
+		w.applyFew(observed)
+		w.awake()
 	}
 }

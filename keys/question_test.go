@@ -3,6 +3,9 @@ package keys
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,4 +122,79 @@ func TestAReloadEndsQuestionsThatNobodyAsksAnyMore(t *testing.T) {
 		}
 		s.after(firstAnswer)
 	})
+}
+
+// Who signs after one answer is the same whether all domains are looked at or
+// those concerned.
+func TestAFewDomainsAreDecidedOnAsAllAre(t *testing.T) {
+	const domains = 40
+	random := rand.New(rand.NewPCG(1, 2))
+	p := &Plan{Config: Defaults(), Store: &Store{keys: map[Ref]*Key{}, spares: map[Ref]*Key{}}, Require: true}
+	known := ledger{}
+	for i := range domains {
+		domain := fmt.Sprintf("d%d.example", i)
+		for j, selector := range []string{"s1", "s2", "old"} {
+			k := &Key{Domain: domain, Selector: selector, Algorithm: []Algorithm{RSA, Ed25519}[random.IntN(2)], print: fmt.Sprint(domain, j)}
+			f := Fact{Domain: domain, Selector: selector, Algorithm: k.Algorithm, Fingerprint: k.print, State: Active, DNS: []Answer{NoAnswer, Found, Absent, Differs}[random.IntN(4)]}
+			if f.DNS == Found {
+				f.FirstSeen = noon
+			}
+			known[f.ref()] = f
+			if selector == "old" {
+				p.Store.spares[f.ref()] = k
+				continue
+			}
+			p.Store.keys[f.ref()] = k
+			p.Listed = append(p.Listed, Listed{Ref: f.ref()})
+			if random.IntN(3) == 0 { // an address signs with it, and with another domain's
+				other := Ref{fmt.Sprintf("d%d.example", random.IntN(i+1)), "s1"}
+				p.Listed = append(p.Listed, Listed{Ref: f.ref(), Duty: "alice@" + domain}, Listed{Ref: other, Duty: "alice@" + domain})
+			}
+		}
+	}
+	roster := func() map[string]string {
+		words := map[string]string{}
+		for duty, d := range *p.Roster.duties.Load() {
+			for _, k := range d.Keys {
+				words[duty] += k.Domain + " " + k.Selector + ", "
+			}
+			words[duty] += d.Why
+		}
+		return words
+	}
+	for i := range domains {
+		p.fill(known, noon, nil)
+		ref := Ref{fmt.Sprintf("d%d.example", i), "s1"}
+		f := known[ref]
+		f.DNS = []Answer{Found, Absent}[i%2]
+		known[ref] = f
+		before, after := p.refill(known, noon, nil, []string{ref.Domain})
+		few := roster()
+		next := p.fill(known, noon, nil)
+		if all := roster(); !maps.Equal(few, all) {
+			t.Errorf("%s: a few domains: %v\nall: %v", ref, few, all)
+		}
+		for ref := range before {
+			if after[ref] != next[ref] {
+				t.Errorf("%s: a few domains: %+v\nall: %+v", ref, after[ref], next[ref])
+			}
+		}
+	}
+}
+
+func BenchmarkAnswerAmong10000Domains(b *testing.B) {
+	const domains = 10_000
+	p := &Plan{Config: Defaults(), Store: &Store{keys: map[Ref]*Key{}}, Require: true}
+	known := ledger{}
+	for i := range domains {
+		ref := Ref{fmt.Sprintf("d%d.example", i), "s1"}
+		p.Store.keys[ref] = &Key{Domain: ref.Domain, Selector: "s1", Algorithm: RSA, print: "x"}
+		p.Listed = append(p.Listed, Listed{Ref: ref})
+		known[ref] = Fact{Domain: ref.Domain, Selector: "s1", Algorithm: RSA, Fingerprint: "x", DNS: Found, FirstSeen: noon}
+	}
+	p.fill(known, noon, nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		p.refill(known, noon, nil, []string{"d5000.example"})
+	}
 }

@@ -21,8 +21,8 @@ type told struct {
 	at  time.Time
 }
 
-// tell logs what has changed, and what is not as it should be.
-func (w *Watch) tell(before ledger, now time.Time) {
+// tell logs what has changed of some keys or all, and what is not as it should be.
+func (w *Watch) tell(before, after ledger, now time.Time) {
 	lines, most := 0, maxTold
 	line := func(level slog.Level, text string, args ...any) {
 		if lines++; lines <= most {
@@ -30,12 +30,12 @@ func (w *Watch) tell(before ledger, now time.Time) {
 		}
 	}
 	news := ledger{}
-	for ref, f := range w.known {
+	for ref, f := range after {
 		if w.open[ref] == nil && before[ref].State != f.State {
 			news[ref] = f
 		}
 	}
-	w.changed = w.changed || len(news) > 0 || len(before) != len(w.known)
+	w.changed = w.changed || len(news) > 0 || len(before) != len(after)
 	for _, f := range news.sorted() {
 		was := before[f.ref()].State
 		level, text := f.news()

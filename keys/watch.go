@@ -149,6 +149,11 @@ func (w *Watch) Begin(ctx context.Context, p *Plan, log *slog.Logger) {
 		}
 	}
 	w.apply(before, observed)
+	w.awake()
+}
+
+// awake has Run look again what it waits for.
+func (w *Watch) awake() {
 	select {
 	case w.wake <- struct{}{}:
 	default:
@@ -171,8 +176,9 @@ func (w *Watch) Run(ctx context.Context) {
 			w.save(true)
 			return
 		case <-timer.C:
-		case <-w.wake:
+		case <-w.wake: // there is another time to wait for
 			timer.Stop()
+			continue
 		}
 		w.round(ctx)
 	}
@@ -227,7 +233,39 @@ func (w *Watch) due() ([]Server, []target) {
 // was known when it was last told of.
 func (w *Watch) apply(before ledger, observed []observation) {
 	now := w.now()
+	answered := w.hear(observed, now)
+	w.known = w.plan.fill(w.known, now, w.open)
+	w.answered(answered, before)
+	w.queue(now)
+	w.tell(before, w.known, now)
+}
+
+// applyFew is apply for what was asked out of turn: it looks at the domains concerned
+// only.
+func (w *Watch) applyFew(observed []observation) {
+	now := w.now()
+	var domains []string
 	for _, o := range observed {
+		domains = append(domains, o.ref.Domain)
+	}
+	answered := w.hear(observed, now)
+	before, after := w.plan.refill(w.known, now, w.open, domains)
+	for ref := range before {
+		delete(w.known, ref)
+	}
+	maps.Copy(w.known, after)
+	w.answered(answered, before)
+	w.tell(before, after, now)
+}
+
+// hear notes what was observed, and when to ask again. It returns the questions that
+// are no longer open.
+func (w *Watch) hear(observed []observation, now time.Time) (answered []*question) {
+	for _, o := range observed {
+		if q := w.open[o.ref]; q != nil && q.fingerprint == o.fingerprint {
+			answered = append(answered, q)
+			delete(w.open, o.ref)
+		}
 		f, ok := w.known[o.ref]
 		if !ok || f.Fingerprint != o.fingerprint {
 			continue
@@ -241,23 +279,18 @@ func (w *Watch) apply(before ledger, observed []observation) {
 		t.at = now.Add(jitter(every))
 		w.turns[o.ref] = t
 	}
-	var answered []*question
-	for _, o := range observed {
-		if q := w.open[o.ref]; q != nil && q.fingerprint == o.fingerprint {
-			answered = append(answered, q)
-			delete(w.open, o.ref)
-		}
-	}
-	w.known = w.plan.fill(w.known, now, w.open)
-	for _, q := range answered {
+	return answered
+}
+
+// answered lets those go on who waited, now that the roster is filled.
+func (w *Watch) answered(questions []*question, before ledger) {
+	for _, q := range questions {
 		close(q.done)
 		if b, ok := before[q.ref]; ok { // what it was while the question was open was not told
 			b.State = q.was
 			before[q.ref] = b
 		}
 	}
-	w.queue(now)
-	w.tell(before, now)
 }
 
 // jitter spreads what would otherwise happen at once.
@@ -289,12 +322,21 @@ func (w *Watch) pause() time.Duration {
 	defer w.mu.Unlock()
 	now := w.now()
 	next := now.Add(min(w.plan.Config.CheckEvery, savedEvery))
-	for _, t := range w.turns {
+	rest, asking := roundRest*time.Duration(len(w.known)), false
+	for ref, t := range w.turns {
+		q := w.open[ref]
+		if q != nil && q.hurried.Load() {
+			continue // its answer wakes us
+		}
+		asking = asking || q != nil
 		if t.at.Before(next) {
 			next = t.at
 		}
 	}
-	if unsaved := w.saved.Add(w.rest()); unsaved.After(now) && unsaved.Before(next) {
+	if asking {
+		rest = 0 // somebody may come to wait
+	}
+	if unsaved := w.saved.Add(w.rest()); (w.changed || unsaved.After(now)) && unsaved.Before(next) {
 		next = unsaved
 	}
 	for _, l := range w.plan.Listed {
@@ -302,5 +344,5 @@ func (w *Watch) pause() time.Duration {
 			next = l.ActiveFrom
 		}
 	}
-	return max(roundRest*time.Duration(len(w.known)), next.Sub(now))
+	return max(rest, next.Sub(now))
 }
