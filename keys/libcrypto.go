@@ -25,6 +25,9 @@ const (
 	openSSLVersion  = 0 // OPENSSL_VERSION, crypto.h
 )
 
+// mallocArenas is glibc's M_ARENA_MAX, malloc.h.
+const mallocArenas = -8
+
 // libcrypto is the loaded library. A call of it holds a thread of the operating
 // system, so not more run at once than there are processors for Go.
 type libcrypto struct {
@@ -80,10 +83,21 @@ func loadLibrary() (library, error) {
 		}
 		*symbol = address
 	}
+	l.shareMemory()
 	var version func(what int32) string
 	purego.RegisterFunc(&version, versionOf)
 	l.words = version(openSSLVersion)
 	return l, nil
+}
+
+// shareMemory has glibc keep as many heaps as calls run at once, not eight for each
+// processor: what was freed in one of them is no good for the others, and keys come
+// and go in all. Other C libraries have one heap.
+func (l *libcrypto) shareMemory() {
+	if mallopt, err := purego.Dlsym(purego.RTLD_DEFAULT, "mallopt"); err == nil && mallopt != 0 {
+		option := mallocArenas
+		purego.SyscallN(mallopt, uintptr(option), uintptr(cap(l.slots)))
+	}
 }
 
 func (l *libcrypto) version() string { return l.words }

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,10 +91,6 @@ func (l ledger) sorted() []Fact {
 
 // writeState puts what is known into the file, whole or not at all.
 func writeState(path string, facts []Fact) error {
-	text, err := json.MarshalIndent(stateFile{Version: stateVersion, Keys: facts}, "", " ")
-	if err != nil {
-		return err
-	}
 	folder := filepath.Dir(path)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
@@ -107,7 +104,7 @@ func writeState(path string, facts []Fact) error {
 	// There is nothing secret in it, and `keys list` may be run by anybody.
 	err = f.Chmod(0o644)
 	if err == nil {
-		_, err = f.Write(append(text, '\n'))
+		err = printState(f, facts)
 	}
 	if err := errors.Join(err, f.Sync()); err != nil {
 		return err
@@ -116,4 +113,23 @@ func writeState(path string, facts []Fact) error {
 		return err
 	}
 	return syncFolder(folder)
+}
+
+// printState writes a stateFile, one fact after the other: the text of ten thousand
+// takes several megabytes.
+func printState(to io.Writer, facts []Fact) error {
+	w := bufio.NewWriter(to)
+	fmt.Fprintf(w, "{\n \"version\": %d,\n \"keys\": [", stateVersion)
+	between := "\n  "
+	for _, f := range facts {
+		text, err := json.MarshalIndent(f, "  ", " ")
+		if err != nil {
+			return err
+		}
+		w.WriteString(between)
+		w.Write(text)
+		between = ",\n  "
+	}
+	w.WriteString("\n ]\n}\n")
+	return w.Flush() // with the first error of all
 }
