@@ -123,21 +123,24 @@ func (w *Watch) Begin(ctx context.Context, p *Plan, log *slog.Logger) {
 	if !start { // when its keys were last used
 		w.known = w.plan.fill(w.known, now, w.open)
 	}
-	first := w.ask(p, p.fill(w.known, now, nil), w.known, start)
+	next := p.fill(w.known, now, nil)
+	first := w.ask(p, next, w.known, start)
 	var observed []observation
+	before := w.known // fill makes another
 	if !start {
 		w.mu.Unlock()
 		observed = ask(ctx, p.Servers, first)
 		w.mu.Lock()
+		before = w.known
+		next = p.fill(w.known, w.now(), w.open)
 	}
 	defer w.mu.Unlock()
-	before := w.known // fill makes another
 	w.plan, w.log = p, log
 	if w.trouble != "" {
 		w.log.Warn(w.trouble)
 		w.trouble = ""
 	}
-	w.known = p.fill(w.known, w.now(), w.open)
+	w.known = next
 	for ref, q := range w.open {
 		if f := w.known[ref]; f.Fingerprint != q.fingerprint || !p.asks(f) {
 			w.close(ref) // nobody asks any more

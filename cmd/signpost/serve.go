@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -195,6 +196,7 @@ func (s *service) run(grace time.Duration) error {
 	defer paceCollector()()
 	s.logStart()
 	notify(daemon.SdNotifyReady)
+	go debug.FreeOSMemory() // what it took to load: as much as what was loaded
 	for {
 		tables := watchTables(s.current.config.Signer)
 		goOn, err := s.await(served, reload, stop, tables.changed, grace)
