@@ -86,6 +86,11 @@ type library interface {
 	take(pkcs1 []byte) (foreignKey, error)
 	// taken are the keys that were taken and are still there.
 	taken() *takenKeys
+	powers
+}
+
+// powers is what a signature is verified with.
+type powers interface {
 	// power sets result to base^exponent modulo modulus, all of one length, at most
 	// maxVerified. It returns false if it cannot.
 	power(result, base []byte, exponent int, modulus []byte) bool
@@ -96,6 +101,8 @@ type library interface {
 type foreignKey interface {
 	// sign returns the PKCS #1 v1.5 signature over a SHA-256 hash (RFC 8017 §8.2.1).
 	sign(hash []byte) ([]byte, error)
+	// power is asked for the key's own modulus only.
+	powers
 	// free gives its memory back. It is called once, when nobody signs any more.
 	free()
 }

@@ -50,9 +50,6 @@ func (s *checkedSigner) Sign(random io.Reader, digest []byte, opts crypto.Signer
 		return s.signGo(random, digest, opts)
 	}
 	signature, err := s.signForeign(digest)
-	if err == nil && !verifyRSA(s.lib, s.public, crypto.SHA256, digest, signature) {
-		err = rsa.ErrVerification
-	}
 	if err != nil {
 		s.distrust(err)
 		return s.signGo(random, digest, opts)
@@ -66,7 +63,11 @@ func (s *checkedSigner) signForeign(digest []byte) ([]byte, error) {
 		return nil, fmt.Errorf("taking the key: %w", err)
 	}
 	defer k.letGo()
-	return k.sign(digest)
+	signature, err := k.sign(digest)
+	if err == nil && !verifyRSA(k, s.public, crypto.SHA256, digest, signature) {
+		err = rsa.ErrVerification
+	}
+	return signature, err
 }
 
 // take returns the key in the library's memory, held. It is taken there by the first

@@ -51,6 +51,10 @@ func (l *testLibrary) taken() *takenKeys {
 
 func (k *testForeignKey) free() {}
 
+func (k *testForeignKey) power(result, base []byte, exponent int, modulus []byte) bool {
+	return k.lib.power(result, base, exponent, modulus)
+}
+
 func (l *testLibrary) version() string { return "TestSSL 1.0" }
 
 func (l *testLibrary) take(pkcs1 []byte) (foreignKey, error) {

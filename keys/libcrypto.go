@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/ebitengine/purego"
@@ -132,6 +133,8 @@ type libcryptoKey struct {
 	pkey uintptr
 	mu   sync.Mutex
 	idle []*signContext
+
+	modulus atomic.Pointer[modulus] // of its public key, from the first power on
 }
 
 // signContext is an EVP_PKEY_CTX that is ready to sign, with the memory that the
@@ -167,6 +170,9 @@ func (k *libcryptoKey) free() {
 		purego.SyscallN(k.lib.ctxFree, c.ctx)
 	}
 	purego.SyscallN(k.lib.pkeyFree, k.pkey)
+	if m := k.modulus.Load(); m != nil {
+		k.lib.numbers.freeModulus(*m)
+	}
 }
 
 // newContext makes a context for PKCS #1 v1.5 over SHA-256. The caller has the

@@ -25,7 +25,7 @@ type modulus struct {
 	mont uintptr // BN_MONT_CTX; does not change any more, and so any number of threads may use it
 }
 
-// maxModuli is how many are remembered; each takes about a kilobyte.
+// maxModuli is how many of others' keys are remembered; each takes about a kilobyte.
 const maxModuli = 1024
 
 // bignums are the functions for numbers, and what is kept for them.
@@ -74,6 +74,7 @@ func (b *bignums) modulus(octets []byte, n *numbers) *modulus {
 	if m = b.newModulus(octets, n); m == nil {
 		return nil
 	}
+	runtime.AddCleanup(m, b.freeModulus, *m)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.moduli == nil || len(b.moduli) >= maxModuli {
@@ -83,23 +84,32 @@ func (b *bignums) modulus(octets []byte, n *numbers) *modulus {
 	return m
 }
 
+// newModulus returns nil for what can be none, and where there is no memory.
 func (b *bignums) newModulus(octets []byte, n *numbers) *modulus {
 	m := new(modulus)
 	size := uintptr(copy(n.in[:], octets))
 	m.n, _, _ = purego.SyscallN(b.fromOctets, uintptr(unsafe.Pointer(&n.in)), size, 0)
 	m.mont, _, _ = purego.SyscallN(b.montNew)
-	held := *m
-	runtime.AddCleanup(m, func(b *bignums) {
-		purego.SyscallN(b.montFree, held.mont)
-		purego.SyscallN(b.bnFree, held.n)
-	}, b)
-	if m.n == 0 || m.mont == 0 || octets[len(octets)-1]&1 == 0 {
-		return nil
+	if m.n != 0 && m.mont != 0 && octets[len(octets)-1]&1 != 0 {
+		if r, _, _ := purego.SyscallN(b.montSet, m.mont, m.n, n.ctx); done(r) {
+			return m
+		}
 	}
-	if r, _, _ := purego.SyscallN(b.montSet, m.mont, m.n, n.ctx); !done(r) {
-		return nil
+	b.freeModulus(*m)
+	return nil
+}
+
+func (b *bignums) freeModulus(m modulus) { // freeing nothing is allowed
+	purego.SyscallN(b.montFree, m.mont)
+	purego.SyscallN(b.bnFree, m.n)
+}
+
+// borrow returns numbers to calculate with, or nil. They go back into idle.
+func (b *bignums) borrow() *numbers {
+	if n, ok := b.idle.Get().(*numbers); ok {
+		return n
 	}
-	return m
+	return b.newNumbers()
 }
 
 // power sets result to base^exponent modulo an odd modulus. All have the same
@@ -107,17 +117,38 @@ func (b *bignums) newModulus(octets []byte, n *numbers) *modulus {
 // so that it needs no slot.
 func (l *libcrypto) power(result, base []byte, exponent int, octets []byte) bool {
 	b := &l.numbers
-	n, _ := b.idle.Get().(*numbers)
+	n := b.borrow()
 	if n == nil {
-		if n = b.newNumbers(); n == nil {
-			return false
-		}
+		return false
 	}
 	defer b.idle.Put(n)
 	m := b.modulus(octets, n)
-	if m == nil {
+	return m != nil && b.raise(n, m, result, base, exponent)
+}
+
+// power is that of the library, with a modulus that goes when the key goes.
+func (k *libcryptoKey) power(result, base []byte, exponent int, octets []byte) bool {
+	b := &k.lib.numbers
+	n := b.borrow()
+	if n == nil {
 		return false
 	}
+	defer b.idle.Put(n)
+	m := k.modulus.Load()
+	if m == nil {
+		if m = b.newModulus(octets, n); m == nil {
+			return false
+		}
+		if !k.modulus.CompareAndSwap(nil, m) { // another signature was quicker
+			b.freeModulus(*m)
+			m = k.modulus.Load()
+		}
+	}
+	return b.raise(n, m, result, base, exponent)
+}
+
+// raise sets result to base^exponent.
+func (b *bignums) raise(n *numbers, m *modulus, result, base []byte, exponent int) bool {
 	size := uintptr(copy(n.in[:], base))
 	if r, _, _ := purego.SyscallN(b.fromOctets, uintptr(unsafe.Pointer(&n.in)), size, n.base); r == 0 {
 		return false

@@ -31,12 +31,12 @@ type ledger map[Ref]Fact
 // holds another key than before begins anew. only, where it is not nil, are the duties
 // that are wanted.
 func (p *Plan) members(known ledger, only map[string]bool) map[string][]*candidate {
-	out := make(map[string][]*candidate)
 	type post struct{ domain, selector, duty string }
 	size := len(p.Listed)
 	if only != nil {
 		size = len(only)
 	}
+	out := make(map[string][]*candidate, size)
 	listed := make(map[Ref]bool, size)
 	placed := make(map[post]bool, size)
 	for _, l := range p.Listed {
@@ -126,11 +126,11 @@ func (p *Plan) connected(domains []string) map[string]bool {
 // settle decides who signs for all duties, or for some of them, and what becomes of
 // their keys.
 func (p *Plan) settle(known ledger, now time.Time, open map[Ref]*question, only map[string]bool) (map[string]*Duty, ledger) {
-	duties := make(map[string]*Duty)
-	size := len(known)
+	size := max(len(known), len(p.Listed))
 	if only != nil {
 		size = len(only)
 	}
+	duties := make(map[string]*Duty, size)
 	next := make(ledger, size)
 	best := make(map[Ref]int, size)
 	for domain, all := range p.members(known, only) {

@@ -28,14 +28,14 @@ func (b Backend) VerifyRSA() func(public *rsa.PublicKey, hash crypto.Hash, sum, 
 const maxVerified = wideRSABits / 8
 
 // verifyRSA reports whether a signature is good, by the library or by Go.
-func verifyRSA(lib library, public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
+func verifyRSA(lib powers, public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
 	return surelyGood(lib, public, hash, sum, signature) || rsa.VerifyPKCS1v15(public, hash, sum, signature) == nil
 }
 
 // surelyGood lets the library raise the signature to the public exponent, and no
 // more: the library is not told what must come out, so that an error of its own makes no
 // wrong signature good.
-func surelyGood(lib library, public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
+func surelyGood(lib powers, public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
 	var modulus, want, got [maxVerified]byte
 	size := public.Size()
 	if hash == crypto.SHA256 && len(sum) == sha256.Size && size >= minRSABits/8 && size <= maxVerified && len(signature) == size {

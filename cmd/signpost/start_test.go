@@ -18,8 +18,13 @@ import (
 	"signpost/signer"
 )
 
-// crowd is a daemon with many domains that has just started, and its DNS.
-func crowd(t *testing.T, domains int, tell dnstest.Behaviour) *service {
+// started is a daemon with many domains that has just started, and its DNS.
+type started struct {
+	*service
+	dns *dnstest.Server
+}
+
+func crowd(t *testing.T, domains int, tell dnstest.Behaviour) started {
 	t.Helper()
 	dir := t.TempDir()
 	zone := dns.NewZone()
@@ -44,11 +49,11 @@ func crowd(t *testing.T, domains int, tell dnstest.Behaviour) *service {
 	s := &service{log: slog.New(slog.DiscardHandler), current: g}
 	s.begin(g)
 	t.Cleanup(s.watchKeys())
-	return s
+	return started{s, server}
 }
 
 // sign is the signing of a message from a domain.
-func (s *service) sign(ctx context.Context, domain string) message.Outcome {
+func (s started) sign(ctx context.Context, domain string) message.Outcome {
 	h := message.Header{{Name: "From", Value: " alice@" + domain}, {Name: "Subject", Value: " hello"}}
 	job := s.current.signer.Sign(ctx, message.Envelope{})
 	if job.Header(message.Envelope{}, h) {
@@ -102,5 +107,33 @@ func TestAKeyThatDNSHasNotNeverSignsAtTheStart(t *testing.T) {
 		if len(out.Insert) != want || (want == 0 && !strings.Contains(fmt.Sprint(out.Log), "DNS has no key at s1._domainkey.d1.example")) {
 			t.Errorf("d%d.example: %+v", i, out)
 		}
+	}
+}
+
+// A message of the generation before, for which DNS is heard after the reload, is
+// signed or comes again.
+func TestAMessageThatWaitsAcrossAReloadNeverLeavesUnsigned(t *testing.T) {
+	release, asked := make(chan struct{}), make(chan struct{}, 100)
+	s := crowd(t, 1, func(_ string, _, reply *wire.Msg) *wire.Msg {
+		asked <- struct{}{}
+		<-release
+		return reply
+	})
+	defer close(release)
+	out := make(chan message.Outcome, 1)
+	go func() { out <- s.sign(t.Context(), "d0.example") }()
+	<-asked // in the background, and out of turn
+	<-asked
+	s.dns.Behave(nil)
+	next, err := build(s.current.config, "", time.Now, s.current)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.begin(next)
+	if o := <-out; len(o.Insert) != 1 && o.Disposition != message.Tempfail {
+		t.Errorf("%+v", o)
+	}
+	if d := next.plan.Roster.Duty("d0.example"); d.Open() || len(d.Keys) != 1 {
+		t.Errorf("after the reload %d keys sign, open: %v", len(d.Keys), d.Open())
 	}
 }
