@@ -8,13 +8,16 @@ import (
 	"sync/atomic"
 )
 
-// leastGarbage is how much garbage may gather before it is collected. The heap of a
-// small daemon is a few megabytes; Go's own rule, as much garbage as there is live
-// heap, would have it collected every few hundred messages.
-const leastGarbage = 8 << 20
+// Go's own rule is as much garbage as there is live heap. The heap of a small daemon is
+// a few megabytes and would be collected every few hundred messages; that of one with
+// thousands of domains is their keys, and half as much again is garbage enough.
+const (
+	leastGarbage = 8 << 20
+	leastPercent = 50
+)
 
-// paceCollector keeps to leastGarbage until stop is called. What the administrator
-// says in GOGC goes before.
+// paceCollector keeps to these until stop is called. What the administrator says in
+// GOGC goes before.
 func paceCollector() (stop func()) {
 	var stopped atomic.Bool
 	if os.Getenv("GOGC") == "" {
@@ -43,7 +46,7 @@ func pace(stopped *atomic.Bool) {
 // collectorPercent is how much garbage there may be for a live heap, as a percentage
 // of it. The runtime collects at 4 MB times that, if that is more than both together.
 func collectorPercent(live uint64) int {
-	const usual, runtimes = 100, 4 << 20
+	const runtimes = 4 << 20
 	live = min(max(live, 1), 1<<40)
-	return max(usual, int(min(leastGarbage*100/live, (live+leastGarbage)*100/runtimes)))
+	return max(leastPercent, int(min(leastGarbage*100/live, (live+leastGarbage)*100/runtimes)))
 }

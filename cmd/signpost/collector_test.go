@@ -12,7 +12,7 @@ func TestCollectorPercent(t *testing.T) {
 	for _, tt := range []struct {
 		live uint64
 		want int
-	}{{0, 200}, {2 << 20, 250}, {3 << 20, 266}, {4 << 20, 200}, {5 << 20, 160}, {8 << 20, 100}, {100 << 20, 100}, {math.MaxUint64, 100}} {
+	}{{0, 200}, {2 << 20, 250}, {3 << 20, 266}, {4 << 20, 200}, {5 << 20, 160}, {8 << 20, 100}, {16 << 20, 50}, {100 << 20, 50}, {math.MaxUint64, 50}} {
 		if got := collectorPercent(tt.live); got != tt.want {
 			t.Errorf("%d live: %d, want %d", tt.live, got, tt.want)
 		}

@@ -157,7 +157,6 @@ func build(c Config, path string, now func() time.Time, before *generation) (*ge
 	if err != nil {
 		return nil, err
 	}
-	thrift(len(c.Signer.Domains))
 	g := &generation{config: c, path: path}
 	if before != nil {
 		g.watch = before.watch

@@ -50,6 +50,7 @@ func serveCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	if len(rest) > 0 {
 		return wrongUsage(stderr, "serve", fmt.Sprintf("unexpected argument %q", rest[0]))
 	}
+	defer paceCollector()()
 	g, err := load(*path, time.Now, nil)
 	if err != nil {
 		return failure(stderr, "serve", err)
@@ -193,7 +194,6 @@ func (s *service) run(grace time.Duration) error {
 	served := make(chan error, 1)
 	go func() { served <- s.server.Serve(context.Background()) }()
 	defer s.watchKeys()()
-	defer paceCollector()()
 	s.logStart()
 	notify(daemon.SdNotifyReady)
 	go debug.FreeOSMemory() // what it took to load: as much as what was loaded
