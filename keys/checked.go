@@ -49,11 +49,16 @@ func (s *checkedSigner) Sign(random io.Reader, digest []byte, opts crypto.Signer
 	if pss || opts.HashFunc() != crypto.SHA256 || len(digest) != sha256.Size || s.distrusted.Load() {
 		return s.signGo(random, digest, opts)
 	}
-	signature, err := s.signForeign(digest)
-	if err != nil {
-		s.distrust(err)
-		return s.signGo(random, digest, opts)
+	signature, fault := s.signForeign(digest)
+	if fault == nil {
+		return signature, nil
 	}
+	signature, err := s.signGo(random, digest, opts)
+	if err != nil {
+		return nil, fmt.Errorf("nobody can sign with this key, neither %s (%v) nor Go (%w): its file is damaged; "+
+			"put it back from a backup, or go on with a new selector: signpost keys rotate %s", s.lib.version(), fault, err, s.ref.Domain)
+	}
+	s.distrust(fault)
 	return signature, nil
 }
 

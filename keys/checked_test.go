@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"errors"
 	"log/slog"
 	"math/big"
@@ -167,5 +168,30 @@ func TestTheLibraryIsAskedOnlyForWhatDKIMHas(t *testing.T) {
 	}
 	if !key.PublicKey.Equal(s.Public()) {
 		t.Error("the public key is another")
+	}
+}
+
+// A key with which nobody can sign is not the library's fault.
+func TestADamagedKeyIsToldAsThat(t *testing.T) {
+	log := catchLog(t)
+	var k pkcs1Key
+	if _, err := asn1.Unmarshal(pkcs1Of(t, "rsa1024.pem"), &k); err != nil {
+		t.Fatal(err)
+	}
+	composite := new(big.Int).Mul(nextPrime(big.NewInt(1<<40+1)), nextPrime(new(big.Int).Rsh(k.P, 39)))
+	for new(big.Int).GCD(nil, nil, new(big.Int).Sub(composite, big.NewInt(1)), big.NewInt(65537)).Cmp(big.NewInt(1)) != 0 {
+		composite.Mul(composite, big.NewInt(3))
+	}
+	der := marshalKey(t, withPrimes(composite, k.Q))
+	s := &checkedSigner{public: &rsa.PublicKey{N: new(big.Int).Mul(composite, k.Q), E: 65537}, pkcs1: der, ref: Ref{"example.com", "s1"}, lib: &testLibrary{}}
+	digest := sha256.Sum256(nil)
+	for range 2 {
+		_, err := s.Sign(rand.Reader, digest[:], crypto.SHA256)
+		if err == nil || !strings.Contains(err.Error(), "its file is damaged") {
+			t.Errorf("signing: %v", err)
+		}
+	}
+	if log.Len() > 0 {
+		t.Errorf("the library was blamed: %s", log)
 	}
 }

@@ -147,6 +147,8 @@ type signContext struct {
 }
 
 func (l *libcrypto) take(pkcs1 []byte) (foreignKey, error) {
+	l.slots <- struct{}{}
+	defer func() { <-l.slots }()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	// An integer, since the library moves it beyond the end of what it has read.
@@ -166,6 +168,8 @@ func (l *libcrypto) take(pkcs1 []byte) (foreignKey, error) {
 
 // free gives the key back. The library wipes what it frees.
 func (k *libcryptoKey) free() {
+	k.lib.slots <- struct{}{}
+	defer func() { <-k.lib.slots }()
 	for _, c := range k.idle {
 		purego.SyscallN(k.lib.ctxFree, c.ctx)
 	}

@@ -40,7 +40,7 @@ func rsaWithin(pkcs8 []byte) []byte {
 
 // soundRSA returns the public key of an RSA key in PKCS #1 whose numbers belong
 // together, or nil for whatever is not of the usual form: that is for crypto/x509 to
-// judge. It looks at the same equations in a tenth of the time, since it does not have to
+// judge. It looks at the same in a tenth of the time, since it does not have to
 // be done in constant time: a file that was just read is nobody's chosen number.
 func soundRSA(pkcs1 []byte) *rsa.PublicKey {
 	const usual = 65537
@@ -62,6 +62,12 @@ func soundRSA(pkcs1 []byte) *rsa.PublicKey {
 	isOne := func(a, b, modulus *big.Int) bool {
 		product := new(big.Int).Mul(a, b)
 		return product.Mod(product, modulus).Cmp(one) == 0
+	}
+	// Primes that are close can be found from the modulus, and so can a short private
+	// exponent.
+	half := k.N.BitLen() / 2
+	if new(big.Int).Sub(k.P, k.Q).BitLen() <= half-100 || k.D.BitLen() <= half {
+		return nil
 	}
 	e := big.NewInt(usual)
 	for _, prime := range []struct{ p, exponent *big.Int }{{k.P, k.DP}, {k.Q, k.DQ}} {

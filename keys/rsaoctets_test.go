@@ -33,6 +33,53 @@ func TestSoundRSAKeysAreKnownWithoutX509(t *testing.T) {
 	}
 }
 
+func nextPrime(p *big.Int) *big.Int {
+	for p = new(big.Int).Set(p); ; {
+		if p.Add(p, big.NewInt(2)).ProbablyPrime(20) {
+			return p
+		}
+	}
+}
+
+// withPrimes is a key whose numbers fit together.
+func withPrimes(p, q *big.Int) pkcs1Key {
+	one, e := big.NewInt(1), big.NewInt(65537)
+	dP := new(big.Int).ModInverse(e, new(big.Int).Sub(p, one))
+	dQ := new(big.Int).ModInverse(e, new(big.Int).Sub(q, one))
+	d := new(big.Int).ModInverse(e, new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one)))
+	return pkcs1Key{N: new(big.Int).Mul(p, q), E: 65537, D: d, P: p, Q: q, DP: dP, DQ: dQ, QInv: new(big.Int).ModInverse(q, p)}
+}
+
+// The test's own keys are sound, so that what makes them unsound is what is changed.
+func TestWithPrimes(t *testing.T) {
+	var k pkcs1Key
+	if _, err := asn1.Unmarshal(pkcs1Of(t, "rsa1024.pem"), &k); err != nil {
+		t.Fatal(err)
+	}
+	far := new(big.Int).SetBit(k.P, k.P.BitLen()-3, k.P.Bit(k.P.BitLen()-3)^1)
+	if k := withPrimes(k.P, nextPrime(far)); soundRSA(marshalKey(t, k)) == nil {
+		t.Error("a key with primes far apart is unsound")
+	}
+	close := marshalKey(t, withPrimes(k.P, nextPrime(k.P)))
+	if _, err := x509.ParsePKCS1PrivateKey(close); err == nil {
+		t.Error("x509 has become less strict about close primes")
+	}
+}
+
+func marshalKey(t *testing.T, k pkcs1Key) []byte {
+	t.Helper()
+	der, err := asn1.Marshal(struct {
+		Version               int
+		N                     *big.Int
+		E                     int
+		D, P, Q, DP, DQ, QInv *big.Int
+	}{k.Version, k.N, k.E, k.D, k.P, k.Q, k.DP, k.DQ, k.QInv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
 // What is not of the usual form, or does not fit together, is left to x509.
 func TestUnsoundRSAKeysAreLeftToX509(t *testing.T) {
 	good := pkcs1Of(t, "rsa1024.pem")
@@ -54,6 +101,10 @@ func TestUnsoundRSAKeysAreLeftToX509(t *testing.T) {
 		"primes the wrong way round": func(k *pkcs1Key) {
 			k.P, k.Q = k.Q, k.P
 		},
+		"primes that are neighbours": func(k *pkcs1Key) { *k = withPrimes(k.P, nextPrime(k.P)) },
+		"a private exponent that is short": func(k *pkcs1Key) {
+			k.D.Mod(k.D, new(big.Int).Sub(k.P, big.NewInt(1)))
+		},
 	} {
 		var k pkcs1Key
 		if _, err := asn1.Unmarshal(good, &k); err != nil {
@@ -63,16 +114,7 @@ func TestUnsoundRSAKeysAreLeftToX509(t *testing.T) {
 			change = func(*pkcs1Key) {}
 		}
 		change(&k)
-		der, err := asn1.Marshal(struct {
-			Version               int
-			N                     *big.Int
-			E                     int
-			D, P, Q, DP, DQ, QInv *big.Int
-		}{k.Version, k.N, k.E, k.D, k.P, k.Q, k.DP, k.DQ, k.QInv})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if sound := soundRSA(der) != nil; sound != (name == "nothing is changed") {
+		if sound := soundRSA(marshalKey(t, k)) != nil; sound != (name == "nothing is changed") {
 			t.Errorf("%s: sound is %v", name, sound)
 		}
 	}
