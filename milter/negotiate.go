@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	gomilter "github.com/emersion/go-milter"
+
+	"signpost/internal/message"
 )
 
 // The versions of the protocol that we speak. The version says nothing of what an
@@ -21,7 +23,8 @@ const useful = gomilter.OptAddHeader | gomilter.OptChangeHeader | gomilter.OptQu
 // quiet are the steps that need no answer from us, or no packet at all: what
 // decides is the end of the message. MAIL is missing on purpose. Postfix holds back
 // what it need not wait for, so an answer at MAIL is what makes it deliver the
-// envelope while the client is still talking, and SPF can start (milter8_event).
+// envelope while the client is still talking, and SPF can start (milter8_event). A
+// listener that only signs has no use for that.
 //
 // Macros of a step come even if the step itself is not wanted.
 const quiet = gomilter.OptNoUnknown | gomilter.OptNoData |
@@ -42,8 +45,9 @@ func (a agreement) can(action gomilter.OptAction) bool { return a.actions&action
 // has reports that the MTA agreed to this step flag.
 func (a agreement) has(step gomilter.OptProtocol) bool { return a.steps&step != 0 }
 
-// negotiate takes the MTA's offer and returns the part of it that we use.
-func negotiate(offer []byte) (agreement, error) {
+// negotiate takes the MTA's offer and returns the part of it that a listener of this
+// role uses.
+func negotiate(offer []byte, role message.Role) (agreement, error) {
 	if len(offer) < 12 {
 		return agreement{}, fmt.Errorf("option packet of %d octets, 12 are needed: this is no milter client", len(offer))
 	}
@@ -58,6 +62,9 @@ func negotiate(offer []byte) (agreement, error) {
 	}
 	steps := gomilter.OptProtocol(binary.BigEndian.Uint32(offer[8:]))
 	wanted := quiet | gomilter.OptHeaderLeadingSpace
+	if role == message.RoleSign {
+		wanted |= gomilter.OptNoMailReply
+	}
 	if steps&gomilter.OptNoBodyReply == 0 {
 		// SKIP is an answer to a piece of the body; without answers it has no place.
 		wanted |= gomilter.OptSkip

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	gomilter "github.com/emersion/go-milter"
+
+	"signpost/internal/message"
 )
 
 // MIL-001: what is agreed is part of what was offered, whatever that is.
@@ -22,7 +24,7 @@ func TestNegotiation(t *testing.T) {
 		{"MIL-001 no deleting, no holding", 2, 0x01, 0, 2, 0x01, 2},
 		{"no holding", 6, 0x11, 0, 6, 0x11, 1},
 	} {
-		a, err := negotiate([]byte(offer(c.version, c.actions, c.steps)))
+		a, err := negotiate([]byte(offer(c.version, c.actions, c.steps)), message.RoleAuto)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
@@ -48,7 +50,7 @@ func TestNegotiation(t *testing.T) {
 
 // What we must not ask for: steps that we need, rejected recipients.
 func TestNoNeededStepIsTurnedOff(t *testing.T) {
-	a, err := negotiate([]byte(offer(6, allActions, 0xffffffff)))
+	a, err := negotiate([]byte(offer(6, allActions, 0xffffffff)), message.RoleAuto)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,12 +69,17 @@ func TestNoNeededStepIsTurnedOff(t *testing.T) {
 	if a.has(gomilter.OptSkip) {
 		t.Error("MIL-025 SKIP is asked for though pieces of the body get no answer")
 	}
+	// Where nothing is judged, no look-up is to begin at MAIL.
+	signs, err := negotiate([]byte(offer(6, allActions, 0xffffffff)), message.RoleSign)
+	if a.steps |= gomilter.OptNoMailReply; err != nil || signs != a {
+		t.Errorf("a listener that only signs agrees to %+v, want %+v: %v", signs, a, err)
+	}
 }
 
 // Every stage is named: Postfix drops its own lists otherwise, and Sendmail needs the
 // one of end of header to see that of end of message.
 func TestTheListsOfMacros(t *testing.T) {
-	a, _ := negotiate([]byte(offer(6, allActions, allSteps)))
+	a, _ := negotiate([]byte(offer(6, allActions, allSteps)), message.RoleAuto)
 	out := a.appendTo(nil)[17:]
 	lists := map[uint32]string{}
 	for len(out) > 0 {
@@ -95,7 +102,7 @@ func TestTheListsOfMacros(t *testing.T) {
 			}
 		}
 	}
-	a, _ = negotiate([]byte(offer(6, 0xff, allSteps)))
+	a, _ = negotiate([]byte(offer(6, 0xff, allSteps)), message.RoleAuto)
 	if out := a.appendTo(nil); len(out) != 17 {
 		t.Errorf("lists though the MTA takes none: %q", out)
 	}
@@ -105,7 +112,7 @@ func FuzzNegotiate(f *testing.F) {
 	f.Add([]byte(offer(6, allActions, allSteps)))
 	f.Add([]byte("short"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		a, err := negotiate(data)
+		a, err := negotiate(data, message.RoleAuto)
 		if err != nil {
 			return
 		}

@@ -192,7 +192,7 @@ func (s *session) takeOptions(offer []byte) error {
 	if s.negotiated {
 		return errors.New("options offered twice: this is no milter client")
 	}
-	agreed, err := negotiate(offer)
+	agreed, err := negotiate(offer, s.role)
 	if err != nil && !s.server.once("options") {
 		return errTold
 	}

@@ -8,6 +8,7 @@ set -euo pipefail
 
 selector=s1 kind=rsa.pem
 [ "$2" = sign-ed ] && selector=ed1 kind=ed.pem
+role=${2%%-*} # sign, verify
 keys=$WORK/signpost-keys
 if [ ! -e "$keys/$selector" ]; then
 	while read -r domain; do
@@ -18,7 +19,7 @@ if [ ! -e "$keys/$selector" ]; then
 fi
 conf=$RUN/signpost.yaml
 cat >"$conf" <<C
-milter: { listen: ["unix:$RUN/signpost.sock"], socket_mode: "0666" }
+milter: { listen: [{ address: "unix:$RUN/signpost.sock", role: $role }], socket_mode: "0666" }
 dns: { servers: ["$DNSIP:5353"] }
 keys: { dir: "$keys", backend: ${BACKEND:-auto}, insecure_mode: warn, state: "$RUN/signpost-state/keys.json" }
 verifier: { authserv_id: mx.bench.example }
