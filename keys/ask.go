@@ -5,11 +5,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
-// Server is one DNS server, asked for itself and without a cache. An error of
-// LookupTXT means that it gave no answer; no record is an empty answer.
+// Server is one DNS server, asked for itself and without a cache. Turn waits until it
+// may be asked, or until ctx ends; done comes after the look-up. An error of LookupTXT
+// means that it gave no answer; no record is an empty answer.
 type Server interface {
+	Turn(ctx context.Context) (done func(), err error)
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 	String() string
 }
@@ -38,52 +41,94 @@ func (o observation) answers() []Answer {
 	return answers
 }
 
+// silent reports whether a server did not answer.
+func (o observation) silent() bool {
+	return slices.ContainsFunc(o.findings, func(f Finding) bool { return f.Answer == NoAnswer })
+}
+
 // settled reports whether there is nothing to wait for.
 func (o observation) settled() bool {
 	return !slices.ContainsFunc(o.findings, func(f Finding) bool { return f.Answer != Found })
 }
 
+// patience is how long DNS is waited for, until ctx ends at the latest.
+type patience struct {
+	ctx context.Context
+	// turn is for a look-up to begin, and look is for an answer from then on; 0: as
+	// long as the server takes.
+	turn, look time.Duration
+}
+
+func bounded(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, d)
+}
+
 // ask puts the question for each target to every server. Targets that were not
-// begun when ctx ended are left out.
-func ask(ctx context.Context, servers []Server, targets []target) []observation {
+// asked for, or not to the end, are left out: of these nothing is heard, not even that
+// DNS is silent.
+func ask(p patience, servers []Server, targets []target) []observation {
 	slots := make(chan struct{}, maxAsking)
 	out := make([]observation, len(targets))
+	heard := make([]bool, len(targets))
 	var wg sync.WaitGroup
-	begun := 0
+	turn, cancel := bounded(p.ctx, p.turn)
+	defer cancel()
 	for i, t := range targets {
 		select {
 		case slots <- struct{}{}:
-		case <-ctx.Done():
+		case <-turn.Done():
 		}
-		if ctx.Err() != nil {
+		if turn.Err() != nil {
 			break
 		}
-		begun++
 		wg.Go(func() {
 			defer func() { <-slots }()
-			out[i] = askOne(ctx, servers, t)
+			out[i], heard[i] = p.askOne(turn, servers, t)
 		})
 	}
 	wg.Wait()
-	return out[:begun]
+	n := 0
+	for i, o := range out {
+		if heard[i] {
+			out[n] = o
+			n++
+		}
+	}
+	return out[:n]
 }
 
-func askOne(ctx context.Context, servers []Server, t target) observation {
-	o := observation{target: t, findings: make([]Finding, len(servers))}
+// askOne asks for one key. heard reports whether every server was asked and had its
+// time; its turn is to come before turn ends.
+func (p patience) askOne(turn context.Context, servers []Server, t target) (o observation, heard bool) {
+	o = observation{target: t, findings: make([]Finding, len(servers))}
+	hears := make([]bool, len(servers))
 	var wg sync.WaitGroup
 	for i, s := range servers {
-		wg.Go(func() {
-			records, err := s.LookupTXT(ctx, t.ref.recordName())
-			if err != nil {
-				o.findings[i] = Finding{Answer: NoAnswer, Detail: "gets no answer", Err: err}
-				return
-			}
-			o.findings[i] = Examine(t.fingerprint, records)
-		})
+		wg.Go(func() { o.findings[i], hears[i] = p.find(turn, s, t) })
 	}
 	wg.Wait()
 	o.detail = describe(servers, o.findings)
-	return o
+	return o, !slices.Contains(hears, false)
+}
+
+// find is askOne for one server.
+func (p patience) find(turn context.Context, s Server, t target) (f Finding, heard bool) {
+	silent := func(err error) Finding { return Finding{Answer: NoAnswer, Detail: "gets no answer", Err: err} }
+	done, err := s.Turn(turn)
+	if err != nil {
+		return silent(err), false
+	}
+	defer done()
+	look, cancel := bounded(p.ctx, p.look)
+	defer cancel()
+	records, err := s.LookupTXT(look, t.ref.recordName())
+	if err != nil {
+		return silent(err), p.ctx.Err() == nil
+	}
+	return Examine(t.fingerprint, records), true
 }
 
 // describe says what the servers found wrong, the gravest first.

@@ -3,13 +3,20 @@ package keys
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 )
 
-// firstAnswer is how long mail of a domain waits for the first answer about its keys:
-// where DNS is silent for that long, what was known before decides.
-const firstAnswer = 5 * time.Second
+const (
+	// firstAnswer is how long DNS has for the first answer about a key, from when it
+	// is asked: where it is silent for that long, what was known before decides.
+	firstAnswer = 5 * time.Second
+	// Patience is how long DNS is waited for at most, by a message or by a reload: a
+	// little longer than it has for one answer, so that its silence is heard. Who
+	// waited so long was not heard of: others were asked for before.
+	Patience = firstAnswer + firstAnswer/10
+)
 
 // A question is the first one that is put to DNS about a key of which nothing is
 // known, or nothing of late. Until it is answered nobody signs for the key's
@@ -18,32 +25,54 @@ type question struct {
 	target
 	was     State // before it was put
 	asker   *Watch
-	hurried atomic.Bool
+	waiting atomic.Int32  // messages
+	hurried atomic.Bool   // it is being put out of turn
 	done    chan struct{} // closed when the answer stands in the roster
 }
 
-// hurry has the question put out of turn, once.
+// hurry has the question put out of turn, if it is not already.
 func (q *question) hurry() {
 	if !q.hurried.Swap(true) {
-		go q.asker.askNow(q.target)
+		go q.put()
 	}
+}
+
+// put asks out of turn, as often as it takes while somebody waits.
+func (q *question) put() {
+	if q.asker.askNow(q.target) {
+		return
+	}
+	q.hurried.Store(false)
+	if q.waiting.Load() > 0 {
+		q.hurry()
+	}
+	q.asker.awake() // else it is asked for in the background
 }
 
 // Open reports that a first question about one of the keys is unanswered: Wait, and
 // read the roster again, before anything is signed.
 func (d *Duty) Open() bool { return len(d.open) > 0 }
 
-// Wait has the open questions put at once, whatever else is to be asked for, and
-// waits until they are answered, or until ctx ends. That takes some seconds at most.
-func (d *Duty) Wait(ctx context.Context) error {
+// Hurry has the open questions put at once, whatever else is to be asked for.
+func (d *Duty) Hurry() {
 	for _, q := range d.open {
 		q.hurry()
 	}
+}
+
+// Wait is Hurry, and waits until the questions are answered, or until ctx ends: there
+// may be more to ask for than DNS answers within anybody's patience.
+func (d *Duty) Wait(ctx context.Context) error {
+	for _, q := range d.open {
+		q.waiting.Add(1)
+		defer q.waiting.Add(-1)
+	}
+	d.Hurry()
 	for _, q := range d.open {
 		select {
 		case <-q.done:
 		case <-ctx.Done():
-			return errors.New("it ended before DNS was heard about its keys")
+			return errors.New("it ended, or its time was up, before DNS was heard about its keys")
 		}
 	}
 	return nil
@@ -79,17 +108,18 @@ func (w *Watch) close(ref Ref) {
 	}
 }
 
-// askNow asks for one key out of turn. Answers that come together are decided on
-// together.
-func (w *Watch) askNow(t target) {
-	ctx, cancel := context.WithTimeout(context.Background(), firstAnswer)
-	defer cancel()
+// askNow asks for one key out of turn, and reports whether anything was heard, be it
+// silence. Answers that come together are decided on together.
+func (w *Watch) askNow(t target) bool {
 	w.mu.Lock()
-	servers := w.plan.Servers
+	plan := w.plan
 	w.mu.Unlock()
-	o := askOne(ctx, servers, t)
+	heard := w.inForce(plan, ask(patience{context.Background(), firstAnswer, firstAnswer}, plan.Servers, []target{t}))
+	if len(heard) == 0 {
+		return false
+	}
 	w.heardMu.Lock()
-	w.heard = append(w.heard, o)
+	w.heard = append(w.heard, heard...)
 	w.heardMu.Unlock()
 
 	w.mu.Lock()
@@ -102,4 +132,16 @@ func (w *Watch) askNow(t target) {
 		w.applyFew(observed)
 		w.awake()
 	}
+	return true
+}
+
+// inForce leaves out the silence of servers that are not those of the plan in force
+// any more: these were not asked yet.
+func (w *Watch) inForce(asked *Plan, observed []observation) []observation {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.plan == asked {
+		return observed
+	}
+	return slices.DeleteFunc(observed, observation.silent)
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,6 +61,170 @@ func TestAMessageWaitsNoLongerThanItsContext(t *testing.T) {
 			t.Errorf("%d keys sign", len(d.Keys))
 		}
 		s.after(firstAnswer) // the question goes on without it
+	})
+}
+
+// full has all servers put off who asks, until the function it returns is called.
+func (s *scene) full() (free func()) {
+	for _, n := range s.dns {
+		n.set(func() { n.turns = make(chan struct{}, 1) })
+		n.turns <- struct{}{}
+	}
+	return func() {
+		for _, n := range s.dns {
+			<-n.turns
+		}
+	}
+}
+
+func TestAKeyThatWasNotAskedForDoesNotSign(t *testing.T) {
+	play(t, func(s *scene) {
+		free := s.full()
+		s.start("s1")
+		for range 3 {
+			ctx, cancel := context.WithTimeout(s.t.Context(), Patience)
+			if err := s.plan.Roster.Duty("example.com").Wait(ctx); err == nil {
+				t.Error("it is told that DNS was heard")
+			}
+			cancel()
+			if d := s.plan.Roster.Duty("example.com"); !d.Open() || len(d.Keys) != 0 {
+				t.Errorf("%d keys sign, open: %v", len(d.Keys), d.Open())
+			}
+		}
+		if n := s.dns[0].queries(); n != 0 {
+			t.Errorf("%d queries", n)
+		}
+		free()
+		s.want("when it was asked for", "", "s1 pending")
+	})
+}
+
+func TestAMessageHasItsQuestionPutAgain(t *testing.T) {
+	play(t, func(s *scene) {
+		s.publish("s1")
+		free := s.full()
+		s.w = NewWatch(s.cfg.State, time.Now) // nobody asks in the background
+		s.reload("s1")
+		d := s.plan.Roster.Duty("example.com")
+		d.Hurry()
+		s.after(firstAnswer - time.Second)
+		waited := make(chan error, 1)
+		go func() { waited <- d.Wait(s.t.Context()) }()
+		s.after(2 * time.Second)
+		free()
+		check(t, <-waited)
+		s.want("after the second time", "s1", "s1 active")
+	})
+}
+
+func TestTheTimeOfAKeyBeginsWithItsTurn(t *testing.T) {
+	play(t, func(s *scene) {
+		for _, n := range s.dns {
+			n.delay = firstAnswer - time.Second
+		}
+		free := s.full()
+		s.start("s1")
+		s.plan.Roster.Duty("example.com").Hurry()
+		s.after(firstAnswer - time.Second)
+		free()
+		s.after(2 * time.Second)
+		if d := s.plan.Roster.Duty("example.com"); !d.Open() || len(d.Keys) != 0 {
+			t.Errorf("before DNS had its time, %d keys sign, open: %v", len(d.Keys), d.Open())
+		}
+		s.after(firstAnswer)
+		s.want("when DNS has answered", "", "s1 pending")
+	})
+}
+
+// crowd is a plan of many domains with one key each.
+func crowd(t *testing.T, domains int, servers ...Server) *Plan {
+	p := &Plan{Config: Defaults(), Store: &Store{keys: map[Ref]*Key{}}, Require: true, Servers: servers}
+	p.Config.State = filepath.Join(t.TempDir(), "keys.json")
+	for i := range domains {
+		ref := Ref{fmt.Sprintf("d%d.example", i), "s1"}
+		p.Store.keys[ref] = &Key{Domain: ref.Domain, Selector: ref.Selector, Algorithm: Ed25519, print: ref.Domain}
+		p.Listed = append(p.Listed, Listed{Ref: ref})
+	}
+	return p
+}
+
+// signing counts the domains that a key signs for, and those with open questions.
+func (p *Plan) signing() (signing, open int) {
+	for _, d := range *p.Roster.duties.Load() {
+		switch {
+		case d.Open():
+			open++
+		case len(d.Keys) > 0:
+			signing++
+		}
+	}
+	return signing, open
+}
+
+func TestSlowDNSIsNotSilent(t *testing.T) {
+	const domains = 1000
+	for _, hurried := range []bool{false, true} {
+		t.Run(fmt.Sprint("hurried ", hurried), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				slow := &nameserver{name: "slow", delay: 700 * time.Millisecond, turns: make(chan struct{}, 2*maxAsking)}
+				p := crowd(t, domains, slow)
+				w := NewWatch(p.Config.State, time.Now)
+				w.Begin(t.Context(), p, slog.New(slog.DiscardHandler))
+				ctx, cancel := context.WithCancel(t.Context())
+				var run sync.WaitGroup
+				run.Go(func() { w.Run(ctx) })
+				if hurried {
+					for _, l := range p.Listed {
+						p.Roster.Duty(l.Domain).Hurry()
+					}
+				}
+				open := domains
+				for range 400 {
+					time.Sleep(100 * time.Millisecond)
+					synctest.Wait()
+					var signing int
+					if signing, open = p.signing(); signing > 0 {
+						t.Fatalf("%d domains are signed for by keys that are not published", signing)
+					}
+				}
+				if open > 0 {
+					t.Errorf("%d questions are open", open)
+				}
+				cancel()
+				run.Wait()
+			})
+		})
+	}
+}
+
+func TestTheEndDecidesNothing(t *testing.T) {
+	play(t, func(s *scene) {
+		s.silence(true)
+		s.start("s1")
+		s.after(time.Second)
+		s.end()
+		if d := s.plan.Roster.Duty("example.com"); !d.Open() || len(d.Keys) != 0 {
+			t.Errorf("%d keys sign, open: %v", len(d.Keys), d.Open())
+		}
+	})
+}
+
+func TestAReloadLeavesOpenWhatWasNotAskedInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &nameserver{name: "slow", delay: 700 * time.Millisecond}
+		few, many := crowd(t, 1, slow), crowd(t, 1000, slow)
+		w := NewWatch(few.Config.State, time.Now)
+		w.Begin(t.Context(), few, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithTimeout(t.Context(), Patience)
+		defer cancel()
+		begun := time.Now()
+		w.Begin(ctx, many, slog.New(slog.DiscardHandler))
+		if took := time.Since(begun); took > Patience {
+			t.Errorf("the reload took %v", took)
+		}
+		if signing, open := many.signing(); signing != 0 || open < 500 || open > 990 {
+			t.Errorf("%d are signed for by keys that are not published, %d are open", signing, open)
+		}
 	})
 }
 

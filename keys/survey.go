@@ -126,7 +126,7 @@ type Verdict struct {
 
 // Check asks every server for a key's record, now.
 func Check(ctx context.Context, servers []Server, k *Key) []Verdict {
-	o := askOne(ctx, servers, target{Ref{k.Domain, k.Selector}, k.Fingerprint()})
+	o, _ := patience{ctx: ctx}.askOne(ctx, servers, target{Ref{k.Domain, k.Selector}, k.Fingerprint()})
 	var verdicts []Verdict
 	for i, f := range o.findings {
 		verdicts = append(verdicts, Verdict{servers[i].String(), f})

@@ -48,7 +48,8 @@ type Watch struct {
 	trouble, unsaved string
 	damaged          bool
 
-	wake chan struct{}
+	rested time.Time // since when nobody was asked for in the background
+	wake   chan struct{}
 
 	heardMu sync.Mutex
 	heard   []observation // out of turn, and not decided on yet
@@ -129,7 +130,7 @@ func (w *Watch) Begin(ctx context.Context, p *Plan, log *slog.Logger) {
 	before := w.known // fill makes another
 	if !start {
 		w.mu.Unlock()
-		observed = ask(ctx, p.Servers, first)
+		observed = ask(patience{ctx: ctx, look: firstAnswer}, p.Servers, first)
 		w.mu.Lock()
 		before = w.known
 		next = p.fill(w.known, w.now(), w.open)
@@ -189,31 +190,31 @@ func (w *Watch) Run(ctx context.Context) {
 
 // round asks for the keys whose turn it is, and decides.
 func (w *Watch) round(ctx context.Context) {
-	servers, due := w.due()
-	observed := w.survey(ctx, servers, due)
+	plan, due := w.due()
+	observed := w.inForce(plan, w.survey(ctx, plan.Servers, due))
 	w.mu.Lock()
 	before := maps.Clone(w.known)
 	w.forget()
 	w.apply(before, observed)
+	w.rested = w.now()
 	w.mu.Unlock()
 	w.save(false)
 }
 
-// survey asks for keys in the background. While first questions are open, what is
-// heard within firstAnswer is decided on before the rest is asked for.
+// survey asks for keys in the background. While first questions are open, those keys
+// that are begun with within firstAnswer are decided on before the rest is asked for.
 func (w *Watch) survey(ctx context.Context, servers []Server, due []target) []observation {
 	w.mu.Lock()
 	open := len(w.open)
 	w.mu.Unlock()
+	p := patience{ctx: ctx}
 	if open > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, firstAnswer)
-		defer cancel()
+		p.turn, p.look = firstAnswer, firstAnswer
 	}
-	return ask(ctx, servers, due)
+	return ask(p, servers, due)
 }
 
-func (w *Watch) due() ([]Server, []target) {
+func (w *Watch) due() (*Plan, []target) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := w.now()
@@ -229,7 +230,7 @@ func (w *Watch) due() ([]Server, []target) {
 			due = append(due, target{ref, w.known[ref].Fingerprint})
 		}
 	}
-	return w.plan.Servers, due
+	return w.plan, due
 }
 
 // apply makes decisions of what was observed, for the plan in force. before is what
@@ -325,7 +326,7 @@ func (w *Watch) pause() time.Duration {
 	defer w.mu.Unlock()
 	now := w.now()
 	next := now.Add(min(w.plan.Config.CheckEvery, savedEvery))
-	rest, asking := roundRest*time.Duration(len(w.known)), false
+	rested, asking := w.rested.Add(roundRest*time.Duration(len(w.known))), false
 	for ref, t := range w.turns {
 		q := w.open[ref]
 		if q != nil && q.hurried.Load() {
@@ -337,7 +338,7 @@ func (w *Watch) pause() time.Duration {
 		}
 	}
 	if asking {
-		rest = 0 // somebody may come to wait
+		rested = now // somebody may come to wait
 	}
 	if unsaved := w.saved.Add(w.rest()); (w.changed || unsaved.After(now)) && unsaved.Before(next) {
 		next = unsaved
@@ -347,5 +348,5 @@ func (w *Watch) pause() time.Duration {
 			next = l.ActiveFrom
 		}
 	}
-	return max(rest, next.Sub(now))
+	return max(0, later(rested, next).Sub(now))
 }

@@ -22,19 +22,40 @@ type nameserver struct {
 	records map[string][]string
 	broken  error
 	silent  bool
+	delay   time.Duration
+	turns   chan struct{} // nil: as many as are wanted
 	asked   int
 }
 
 func (n *nameserver) String() string { return n.name }
 
+func (n *nameserver) Turn(ctx context.Context) (done func(), err error) {
+	if n.turns == nil {
+		return func() {}, nil
+	}
+	select {
+	case n.turns <- struct{}{}:
+		return func() { <-n.turns }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 func (n *nameserver) LookupTXT(ctx context.Context, name string) ([]string, error) {
 	n.mu.Lock()
 	n.asked++
-	records, broken, silent := n.records[name], n.broken, n.silent
+	records, broken, silent, delay := n.records[name], n.broken, n.silent, n.delay
 	n.mu.Unlock()
 	if silent {
 		<-ctx.Done()
 		return nil, ctx.Err()
+	}
+	if delay > 0 {
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 	return records, broken
 }
@@ -143,7 +164,7 @@ func (s *scene) reload(listed ...string) {
 	var err error
 	p.Store, err = Open(s.cfg, refs, s.w.Spares(p.Listed)...)
 	check(s.t, err)
-	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), Patience)
 	defer cancel()
 	s.w.Begin(ctx, p, slog.New(slog.NewTextHandler(s, nil)))
 	s.plan = p

@@ -137,10 +137,6 @@ type service struct {
 	current *generation
 }
 
-// firstCheck bounds how long DNS is waited for at a reload, before keys of which
-// nothing is known sign. At the start the messages wait, each for its own domain's.
-const firstCheck = 5 * time.Second
-
 // newService opens the listeners, so that a fault with them is known before
 // anything is called ready.
 func newService(g *generation, path string, log *slog.Logger) (*service, error) {
@@ -158,7 +154,7 @@ func newService(g *generation, path string, log *slog.Logger) (*service, error) 
 
 // begin puts the generation's keys in force, and its checks of its own work.
 func (s *service) begin(g *generation) {
-	ctx, cancel := context.WithTimeout(context.Background(), firstCheck)
+	ctx, cancel := context.WithTimeout(context.Background(), keys.Patience)
 	defer cancel()
 	g.watch.Begin(ctx, g.plan, s.log)
 	g.signer.SelfCheck(g.resolver, s.log)

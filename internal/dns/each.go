@@ -11,6 +11,9 @@ import (
 // is remembered, and no other server answers in its place. Its methods may be used
 // concurrently.
 type Server interface {
+	// Turn waits until one look-up more may be under way, or until ctx ends: then the
+	// server was not asked. It comes before LookupTXT, and done after.
+	Turn(ctx context.Context) (done func(), err error)
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 	// String is the server's address, or what stands for it in messages.
 	String() string
@@ -29,6 +32,8 @@ func Each(s Source) []Server {
 }
 
 type zoneServer struct{ *Zone }
+
+func (zoneServer) Turn(context.Context) (done func(), err error) { return func() {}, nil }
 
 func (zoneServer) String() string { return "the zone file" }
 
@@ -51,7 +56,14 @@ func (r *Resolver) each() []Server {
 
 func (d direct) String() string { return d.servers[0].addr.String() }
 
-// LookupTXT asks this server, and the server alone.
+func (d direct) Turn(ctx context.Context) (done func(), err error) {
+	if err := d.turn(ctx); err != nil {
+		return nil, err
+	}
+	return func() { <-d.slots }, nil
+}
+
+// LookupTXT asks this server, and the server alone. It takes no turn.
 func (d direct) LookupTXT(ctx context.Context, name string) ([]string, error) {
 	name, ok := canonical(name)
 	if !ok {
@@ -63,6 +75,6 @@ func (d direct) LookupTXT(ctx context.Context, name string) ([]string, error) {
 	if err := d.closed(); err != nil {
 		return nil, lookupError(name, wire.TypeTXT, err)
 	}
-	a := d.fly(ctx, key{name, wire.TypeTXT})
+	a := d.follow(ctx, key{name, wire.TypeTXT})
 	return a.texts, a.err
 }

@@ -1,6 +1,7 @@
 package dns_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -46,6 +47,32 @@ func TestEachServerIsAskedForItselfAndWithoutTheCache(t *testing.T) {
 	}
 	if _, err := servers[0].LookupTXT(t.Context(), "s1._domainkey.example.com"); err == nil {
 		t.Error("a server answers after its resolver was closed")
+	}
+}
+
+func TestAServerIsAskedInTurn(t *testing.T) {
+	c := dns.Defaults()
+	c.Servers = []string{"192.0.2.1"}
+	r, err := dns.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	server := dns.Each(r)[0]
+	var last func()
+	for range dns.MaxDirect {
+		if last, err = server.Turn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := server.Turn(over); err == nil {
+		t.Error("there is no end of turns")
+	}
+	last()
+	if _, err := server.Turn(t.Context()); err != nil {
+		t.Errorf("after one was done: %v", err)
 	}
 }
 

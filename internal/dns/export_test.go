@@ -43,6 +43,7 @@ const (
 	MinTTL         = minTTL
 	MaxNegativeTTL = maxNegativeTTL
 	RestTime       = restTime
+	MaxDirect      = maxDirect
 	CacheEntries   = cacheEntries
 	CacheBytes     = cacheBytes
 	MaxRecords     = maxRecords

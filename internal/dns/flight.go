@@ -95,26 +95,40 @@ func (s *shard) leave(k key, f *flight) {
 	}
 }
 
-// fly finds the answer to a question, along CNAMEs that the servers did not follow.
+// fly finds the answer to a question when it is its turn.
 func (r *Resolver) fly(ctx context.Context, k key) *answer {
-	failed := func(err error) *answer {
-		return &answer{err: lookupError(k.name, k.rrtype, err), ttl: errorTTL}
+	if err := r.turn(ctx); err != nil {
+		return k.failed(err)
 	}
+	defer func() { <-r.slots }()
+	return r.follow(ctx, k)
+}
+
+// turn waits for one of the slots, until ctx ends.
+func (r *Resolver) turn(ctx context.Context) error {
 	select {
 	case r.slots <- struct{}{}:
-		defer func() { <-r.slots }()
+		return nil
 	case <-ctx.Done():
-		return failed(errors.New("too many look-ups are under way"))
+		return errors.New("too many look-ups are under way")
 	}
+}
+
+func (k key) failed(err error) *answer {
+	return &answer{err: lookupError(k.name, k.rrtype, err), ttl: errorTTL}
+}
+
+// follow finds the answer to a question, along CNAMEs that the servers did not follow.
+func (r *Resolver) follow(ctx context.Context, k key) *answer {
 	at, ttl, aliases, failures := k, maxTTL, 0, 0
 	for {
 		st, err := r.ask(ctx, at, &failures)
 		if err != nil {
-			return failed(err)
+			return k.failed(err)
 		}
 		ttl = min(ttl, st.ttl)
 		if aliases += st.aliases; aliases > maxCNAMEs {
-			return failed(errAliases)
+			return k.failed(errAliases)
 		}
 		a, name, ok := st.answer, "", true
 		if a == nil {
