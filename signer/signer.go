@@ -47,12 +47,13 @@ type Signing struct {
 	fragile  fragile
 	sample   *sample // nil: not self-checked
 	err      error   // our own failure
+	again    bool    // nothing broke: the message is to come again
 	trace    *message.Trace
 }
 
 // Sign begins on one message that is ours. Signing waits for nothing but the first
-// answer of DNS about the domain's keys after a start, and that until ctx ends; what
-// is held of the message for a self-check is let go then, too.
+// answer of DNS about the domain's keys after a start, and that for keys.Patience, or
+// until ctx ends; what is held of the message for a self-check is let go then, too.
 func (s *Signer) Sign(ctx context.Context, env message.Envelope) *Signing {
 	return &Signing{signer: s, ctx: ctx, env: env}
 }
@@ -99,18 +100,27 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 }
 
 // choose finds the keys for an author. Nothing is signed, nor said to go unsigned,
-// before DNS was heard about them.
+// before DNS was heard about them: else the message comes again.
 func (t *Signing) choose(author message.Author) (c choice, ok bool) {
 	c, ok = t.signer.table.choose(author, t.trace)
+	if c.open == nil {
+		return c, ok
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, keys.Patience)
+	defer cancel()
 	for c.open != nil && t.err == nil {
 		waited := c.open
-		if t.err = waited.Wait(t.ctx); t.err != nil {
+		if c.next != nil {
+			c.next.Hurry()
+		}
+		if t.err = waited.Wait(ctx); t.err != nil {
 			break
 		}
 		if c, ok = t.signer.table.choose(author, t.trace); c.open == waited {
 			t.err = errors.New("the configuration was replaced while it waited for DNS")
 		}
 	}
+	t.again = t.err != nil
 	return c, ok
 }
 
@@ -159,10 +169,11 @@ func (t *Signing) End() message.Outcome {
 }
 
 // failed is our own failure to sign: what leaves then is the administrator's
-// choice (on_error), and never a silent one.
+// choice (on_error), and never a silent one. A message that waited in vain was not
+// failed by anything, and comes again.
 func (t *Signing) failed() message.Outcome {
 	notes := []message.Note{{Key: "error", Value: fmt.Sprintf("signing as %s: %v", t.choice.sdid, t.err)}}
-	if t.signer.cfg.OnError == OnErrorUnsigned {
+	if t.signer.cfg.OnError == OnErrorUnsigned && !t.again {
 		notes = append(notes, message.Note{Key: "unsigned", Value: "signing broke and signer.on_error is unsigned"})
 		return message.Outcome{Disposition: message.Accept, Log: notes}
 	}

@@ -35,6 +35,7 @@ type choice struct {
 	rule    string     // how the entry was found, for the log
 	instead string     // which listed keys do not sign, and why; "" where all do
 	open    *keys.Duty // not nil: DNS is to be heard about these keys first
+	next    *keys.Duty // not nil: it may have to be heard about these then
 }
 
 // choose returns the keys for an author, most specific entry first: the whole
@@ -44,6 +45,10 @@ type choice struct {
 func (t *table) choose(author message.Author, trace *message.Trace) (c choice, ok bool) {
 	domain := author.Domains[0]
 	c, ok = t.byAddress(author, trace)
+	if c.open != nil { // where its keys may not sign, the domain's do
+		domains, _ := t.byDomain(domain, nil)
+		c.next = domains.open
+	}
 	if ok || c.open != nil {
 		return c, true
 	}
