@@ -135,7 +135,7 @@ func (p *Plan) settle(known ledger, now time.Time, open map[Ref]*question, only 
 	best := make(map[Ref]int, size)
 	for domain, all := range p.members(known, only) {
 		for _, c := range all {
-			if q := open[c.fact.ref()]; q != nil && q.fingerprint == c.fact.Fingerprint {
+			if q := open[c.fact.ref()]; q != nil && q.fingerprint == c.fact.Fingerprint && p.asks(c.fact) {
 				c.open = q
 			}
 		}

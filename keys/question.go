@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -79,25 +80,42 @@ func (d *Duty) Wait(ctx context.Context) error {
 }
 
 // ask opens the first questions of a plan about these facts, of which before is what
-// was known of the same names. At the start of a process, that is about all keys of
-// which nothing is known and those that were not asked for lately; later, about
-// those that are new.
+// was known of the same names: about keys that nobody asked for until now, if nothing
+// is known of them, or nothing of late. At the start of a process that is any key,
+// later those that are new to the plan, or are asked for by it only. ask returns whom
+// to ask for, questions first, and then the other keys of which nothing is known.
 func (w *Watch) ask(p *Plan, facts, before ledger, start bool) []target {
-	var first []target
+	var first, others []target
 	for ref, f := range facts {
-		old := start && w.now().Sub(f.Asked) > 2*p.Config.CheckEvery
+		t, b := target{ref, f.Fingerprint}, before[ref]
+		anew := start || b.Fingerprint != f.Fingerprint || !w.plan.asks(b)
+		old := anew && w.now().Sub(f.Asked) > 2*p.Config.CheckEvery
 		if !p.asks(f) || (f.DNS != NoAnswer && !old) {
 			continue
 		}
-		t := target{ref, f.Fingerprint}
-		first = append(first, t)
-		asked := w.open[ref] != nil && w.open[ref].fingerprint == f.Fingerprint
-		if b := before[ref]; !asked && (start || b.Fingerprint != f.Fingerprint) {
+		q := w.open[ref]
+		if open := q != nil && q.fingerprint == f.Fingerprint; !open && !anew {
+			others = append(others, t)
+			continue
+		} else if !open {
 			w.close(ref)
 			w.open[ref] = &question{target: t, was: b.State, asker: w, done: make(chan struct{})}
 		}
+		first = append(first, t)
 	}
-	return first
+	return append(first, others...)
+}
+
+// letGo takes those of the open questions that nobody asks any more out of them.
+func (w *Watch) letGo(refs iter.Seq[Ref]) (gone []*question) {
+	for ref := range refs {
+		q, f := w.open[ref], w.known[ref]
+		if q != nil && (f.Fingerprint != q.fingerprint || !w.plan.asks(f)) {
+			delete(w.open, ref)
+			gone = append(gone, q)
+		}
+	}
+	return gone
 }
 
 // close ends a question, if there is one. Who waited for it reads the roster again.

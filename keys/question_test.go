@@ -291,6 +291,65 @@ func TestAReloadEndsQuestionsThatNobodyAsksAnyMore(t *testing.T) {
 	})
 }
 
+func TestAQuestionEndsWithItsKey(t *testing.T) {
+	for name, end := range map[string]func(*scene){
+		"an answer about another key of the domain": func(s *scene) {
+			s.w.open[Ref{"example.com", "s1"}].hurry()
+			s.after(time.Second)
+		},
+		"the round": func(s *scene) {
+			s.w.mu.Lock()
+			defer s.w.mu.Unlock()
+			s.w.apply(maps.Clone(s.w.known), nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(s *scene) {
+				s.publish("s1")
+				s.w = NewWatch(s.cfg.State, time.Now)
+				old := Fact{Domain: "example.com", Selector: "s2", Algorithm: Ed25519, Fingerprint: s.keys["s2"].Fingerprint(), State: Retiring,
+					DNS: Absent, FirstSeen: time.Now().Add(-time.Hour), Unlisted: time.Now().Add(time.Second - s.cfg.QueueTime)}
+				s.w.known[old.ref()] = old
+				s.reload("s1")
+				if s.w.open[old.ref()] == nil {
+					t.Fatal("there is no question about the key that is retiring")
+				}
+				s.after(2 * time.Second)
+				s.logged()
+				waited := make(chan struct{})
+				q := s.w.open[old.ref()]
+				go func() { <-q.done; close(waited) }()
+				end(s)
+				if s.w.open[old.ref()] != nil {
+					t.Error("it is still open")
+				}
+				<-waited
+				s.wantLogged("selector=s2 state=retired was=retiring")
+				s.want("then", "s1", "s1 active, s2 retired")
+			})
+		})
+	}
+}
+
+func TestWhatWasNeverRequiredIsAskedForFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &nameserver{name: "slow", delay: 700 * time.Millisecond}
+		lax, strict := crowd(t, 1000, slow), crowd(t, 1000, slow)
+		lax.Require = false
+		w := NewWatch(lax.Config.State, time.Now)
+		w.Begin(t.Context(), lax, slog.New(slog.DiscardHandler))
+		if signing, _ := lax.signing(); signing != 1000 {
+			t.Fatalf("%d domains are signed for", signing)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), Patience)
+		defer cancel()
+		w.Begin(ctx, strict, slog.New(slog.DiscardHandler))
+		if signing, open := strict.signing(); signing != 0 || open == 0 {
+			t.Errorf("%d are signed for by keys that are not published, %d are open", signing, open)
+		}
+	})
+}
+
 // Who signs after one answer is the same whether all domains are looked at or
 // those concerned.
 func TestAFewDomainsAreDecidedOnAsAllAre(t *testing.T) {

@@ -142,11 +142,6 @@ func (w *Watch) Begin(ctx context.Context, p *Plan, log *slog.Logger) {
 		w.trouble = ""
 	}
 	w.known = next
-	for ref, q := range w.open {
-		if f := w.known[ref]; f.Fingerprint != q.fingerprint || !p.asks(f) {
-			w.close(ref) // nobody asks any more
-		}
-	}
 	for ref, t := range w.turns {
 		if p.Anew || t.wait != 0 { // a person may just have mended it
 			delete(w.turns, ref)
@@ -239,6 +234,10 @@ func (w *Watch) apply(before ledger, observed []observation) {
 	now := w.now()
 	answered := w.hear(observed, now)
 	w.known = w.plan.fill(w.known, now, w.open)
+	if gone := w.letGo(maps.Keys(w.open)); len(gone) > 0 {
+		answered = append(answered, gone...)
+		w.known = w.plan.fill(w.known, now, w.open)
+	}
 	w.answered(answered, before)
 	w.queue(now)
 	w.tell(before, w.known, now)
@@ -253,13 +252,24 @@ func (w *Watch) applyFew(observed []observation) {
 		domains = append(domains, o.ref.Domain)
 	}
 	answered := w.hear(observed, now)
-	before, after := w.plan.refill(w.known, now, w.open, domains)
+	before, after := w.refill(domains, now)
+	if gone := w.letGo(maps.Keys(before)); len(gone) > 0 {
+		answered = append(answered, gone...)
+		_, after = w.refill(domains, now)
+	}
+	w.answered(answered, before)
+	w.tell(before, after, now)
+}
+
+// refill fills the roster for some domains, and returns what was known of their keys
+// and what is known from then on.
+func (w *Watch) refill(domains []string, now time.Time) (before, after ledger) {
+	before, after = w.plan.refill(w.known, now, w.open, domains)
 	for ref := range before {
 		delete(w.known, ref)
 	}
 	maps.Copy(w.known, after)
-	w.answered(answered, before)
-	w.tell(before, after, now)
+	return before, after
 }
 
 // hear notes what was observed, and when to ask again. It returns the questions that
