@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// Listed is one selector as the configuration lists it. A domain "*" stands for
-// the keys of the folder "*" only, which nobody looks up in DNS.
+// Listed is one selector as the configuration lists it. Its Domain is canonical:
+// A-labels in lower case, as Roster.Duty takes it. A domain "*" stands for the keys of
+// the folder "*" only, which nobody looks up in DNS.
 type Listed struct {
 	Ref
 	// ActiveFrom is when the key begins to sign; zero: as soon as it may.
@@ -29,7 +30,7 @@ type Duty struct {
 	// StandIn says that a key signs which the configuration does not list.
 	StandIn bool
 
-	open []*question // about its keys
+	open []*question // whose answers may change who signs
 }
 
 // A Roster has the duty of every domain of one generation of the configuration.
@@ -167,12 +168,9 @@ func dutyOf(all []*candidate, require bool, now time.Time) *Duty {
 			last.signs = true // of another algorithm, rather than nobody
 		}
 	}
-	d := &Duty{}
+	d := &Duty{open: awaited(all, require, now)}
 	var idle, standIns []string
 	for _, c := range all {
-		if c.open != nil {
-			d.open = append(d.open, c.open)
-		}
 		switch {
 		case c.signs:
 			d.Keys = append(d.Keys, c.key)
@@ -193,6 +191,35 @@ func dutyOf(all []*candidate, require bool, now time.Time) *Duty {
 		d.Why += "; until then " + strings.Join(standIns, " and ") + goes
 	}
 	return d
+}
+
+// awaited are the open questions whose answers may change who signs for a domain at the
+// moment.
+func awaited(all []*candidate, require bool, now time.Time) []*question {
+	var open []*question
+	for _, c := range all {
+		if c.open != nil && c.mayYetSign(all, require, now) {
+			open = append(open, c.open)
+		}
+	}
+	return open
+}
+
+// mayYetSign reports whether a candidate could sign, whatever the open questions are
+// answered: its time has come, or it can stand in, and no listed key that needs no
+// answer signs in its place.
+func (c *candidate) mayYetSign(all []*candidate, require bool, now time.Time) bool {
+	if (c.listed && !c.due(now)) || (!c.listed && c.key == nil) {
+		return false
+	}
+	rival := func(o *candidate) bool { return o.fact.Algorithm == c.fact.Algorithm }
+	if !slices.ContainsFunc(all, func(o *candidate) bool { return o.listed && rival(o) }) {
+		rival = func(*candidate) bool { return true } // given up: it stands in for nobody else
+	}
+	return !slices.ContainsFunc(all, func(o *candidate) bool {
+		sure := o.listed && o.due(now) && o.open == nil && o.proven(require)
+		return sure && rival(o) && (!c.listed || o.activeFrom.After(c.activeFrom))
+	})
 }
 
 // idle says why a listed key does not sign, and what to do about it.

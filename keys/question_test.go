@@ -350,6 +350,53 @@ func TestWhatWasNeverRequiredIsAskedForFirst(t *testing.T) {
 	})
 }
 
+func TestOnlyKeysThatMayYetSignAreWaitedFor(t *testing.T) {
+	key := &Key{}
+	asked := func(c candidate, dns Answer) candidate {
+		c.fact.DNS, c.open = dns, nil
+		return c
+	}
+	listed := candidate{listed: true, key: key, fact: Fact{Algorithm: RSA, DNS: Found}, open: &question{}}
+	later, latest := listed, listed
+	later.activeFrom, latest.activeFrom = noon.Add(-time.Hour), noon.Add(time.Hour)
+	spare := candidate{key: key, fact: Fact{Algorithm: RSA, DNS: Found, State: Retiring}, open: &question{}}
+	lost, other, otherSpare := spare, listed, spare
+	lost.key = nil
+	other.fact.Algorithm, otherSpare.fact.Algorithm = Ed25519, Ed25519
+	for _, c := range []struct {
+		name string
+		all  []candidate
+		want int
+	}{
+		{"a listed key", []candidate{listed}, 1},
+		{"two listed keys, of which one is proven", []candidate{asked(listed, Found), listed}, 1},
+		{"one whose active_from is to come", []candidate{asked(listed, Found), latest}, 0},
+		{"that alone", []candidate{latest}, 0},
+		{"that, and one that stands in", []candidate{latest, spare}, 1},
+		{"one whose place is taken", []candidate{listed, asked(later, Found)}, 0},
+		{"one whose place may be taken", []candidate{listed, later}, 2},
+		{"one whose place is not taken", []candidate{listed, asked(later, Absent)}, 1},
+		{"one that takes a place", []candidate{asked(listed, Found), later}, 1},
+		{"a spare of a proven key", []candidate{asked(listed, Found), spare}, 0},
+		{"a spare of a key of which nothing is known", []candidate{asked(listed, NoAnswer), spare}, 1},
+		{"a spare of a key that is asked for", []candidate{listed, spare}, 2},
+		{"a spare without its file", []candidate{asked(listed, Absent), lost}, 0},
+		{"a spare of the other listed algorithm", []candidate{asked(listed, Found), asked(other, Absent), otherSpare}, 1},
+		{"a spare of an algorithm that is given up", []candidate{asked(listed, Found), otherSpare}, 0},
+		{"that, where else nobody signs", []candidate{asked(listed, Absent), otherSpare}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var all []*candidate
+			for _, one := range c.all {
+				all = append(all, &one)
+			}
+			if got := dutyOf(all, true, noon); len(got.open) != c.want {
+				t.Errorf("%d questions are waited for, want %d", len(got.open), c.want)
+			}
+		})
+	}
+}
+
 // Who signs after one answer is the same whether all domains are looked at or
 // those concerned.
 func TestAFewDomainsAreDecidedOnAsAllAre(t *testing.T) {
