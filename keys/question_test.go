@@ -197,6 +197,27 @@ func TestSlowDNSIsNotSilent(t *testing.T) {
 	}
 }
 
+// Answers out of turn wake Run again and again: that does not put off a round.
+func TestTheRestCountsFromTheLastRound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := crowd(t, 1000, &nameserver{})
+		w := NewWatch(p.Config.State, time.Now)
+		w.Begin(t.Context(), p, slog.New(slog.DiscardHandler))
+		for _, q := range w.open {
+			q.hurried.Store(true)
+		}
+		delete(w.open, p.Listed[0].Ref) // it was answered, and its turn comes
+		w.rested = time.Now()
+		const rest = 1000 * roundRest
+		for _, gone := range []time.Duration{0, rest / 2, rest, 2 * rest} {
+			time.Sleep(time.Until(w.rested.Add(gone)))
+			if got, want := w.pause(), max(0, rest-gone); got != want {
+				t.Errorf("%v after the round, the pause is %v, want %v", gone, got, want)
+			}
+		}
+	})
+}
+
 func TestTheEndDecidesNothing(t *testing.T) {
 	play(t, func(s *scene) {
 		s.silence(true)
