@@ -230,6 +230,25 @@ func TestTheEndDecidesNothing(t *testing.T) {
 	})
 }
 
+func TestTheSilenceOfFormerServersDecidesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		before := crowd(t, 1, &nameserver{name: "former", silent: true})
+		w := NewWatch(before.Config.State, time.Now)
+		w.Begin(t.Context(), before, slog.New(slog.DiscardHandler))
+		before.Roster.Duty("d0.example").Hurry()
+		time.Sleep(time.Second)
+		p := crowd(t, 1, &nameserver{name: "later", turns: make(chan struct{})}) // whose turn never comes
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		w.Begin(ctx, p, slog.New(slog.DiscardHandler))
+		time.Sleep(firstAnswer)
+		synctest.Wait()
+		if signing, open := p.signing(); signing != 0 || open != 1 {
+			t.Errorf("%d are signed for by keys that are not asked for, %d are open", signing, open)
+		}
+	})
+}
+
 func TestAReloadLeavesOpenWhatWasNotAskedInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := &nameserver{name: "slow", delay: 700 * time.Millisecond}
