@@ -13,11 +13,11 @@ func (c *crew) atOnce(n int) {
 	over.Add(n)
 	all := make(chan struct{})
 	for range n {
-		c.run(func() {
+		c.run(lookup{what: func(*Verification, int) {
 			defer over.Done()
 			under.Done()
 			<-all
-		})
+		}})
 	}
 	under.Wait()
 	close(all)
@@ -39,7 +39,7 @@ func reaches(t *testing.T, what string, holds func() bool) {
 // However many are under way, none waits for another one's end; afterwards some
 // goroutines stay, and those that come later run on them.
 func TestLookupsNeverWaitForEachOther(t *testing.T) {
-	c := crew{work: make(chan func())}
+	c := crew{work: make(chan lookup)}
 	before := runtime.NumGoroutine()
 	for range 3 {
 		c.atOnce(10 * maxIdle)

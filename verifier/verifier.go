@@ -86,6 +86,7 @@ type Verification struct {
 	trace    *message.Trace
 
 	pending     sync.WaitGroup // the look-ups under way
+	query       spf.Query
 	spf         spf.Outcome
 	author      message.Author
 	dkim        *dkim.Verification
@@ -113,8 +114,8 @@ func (v *Verifier) Explain(ctx context.Context, env message.Envelope, trace *mes
 		return t
 	}
 	t.pending.Add(1)
-	q := t.spfQuery(env)
-	lookups.run(func() { t.checkHost(q) })
+	t.query = t.spfQuery(env)
+	lookups.run(lookup{t, (*Verification).checkHost, 0})
 	return t
 }
 
@@ -147,9 +148,9 @@ func (v *Verifier) authservID(env message.Envelope) string {
 
 // The look-ups run beside each other and end with done.
 
-func (t *Verification) checkHost(q spf.Query) {
+func (t *Verification) checkHost(int) {
 	defer t.done()
-	t.spf = spf.CheckHost(t.ctx, t.verifier.resolver, q)
+	t.spf = spf.CheckHost(t.ctx, t.verifier.resolver, t.query)
 }
 
 func (t *Verification) lookupKey(i int) {
@@ -192,10 +193,10 @@ func (t *Verification) Header(env message.Envelope, h message.Header) (wantBody 
 	}
 	t.pending.Add(t.dkim.Keys() + len(t.discoveries))
 	for i := range t.dkim.Keys() {
-		lookups.run(func() { t.lookupKey(i) })
+		lookups.run(lookup{t, (*Verification).lookupKey, i})
 	}
 	for i := range t.discoveries {
-		lookups.run(func() { t.discover(i) })
+		lookups.run(lookup{t, (*Verification).discover, i})
 	}
 	return t.dkim.NeedsBody()
 }
