@@ -27,12 +27,13 @@ type fieldIndex struct {
 	// buckets hold groups plus one. A group is the fields of one name; it is
 	// known by the lowest of them.
 	buckets []int32
+	stamps  []int32 // group → a part of its name's sum, which most other names do not share
 	chain   []int32 // group → the next one in its bucket, plus one
 	above   []int32 // field → the next one of its name above it, plus one
 	// cursor is, for each group, the next field to be signed, plus one.
 	cursor []int32
 	double []double   // the single fields that the header has more than once
-	room   [128]int32 // for all of these where the header is not long
+	room   [160]int32 // for all of these where the header is not long
 }
 
 type double struct {
@@ -46,20 +47,22 @@ func (x *fieldIndex) fill(h message.Header) {
 	size := 1 << bits.Len(uint(n))
 	*x = fieldIndex{header: h}
 	memory := x.room[:]
-	if size+3*n > len(memory) {
-		memory = make([]int32, size+3*n)
+	if size+4*n > len(memory) {
+		memory = make([]int32, size+4*n)
 	}
 	x.buckets, x.chain = memory[:size], memory[size:size+n]
 	x.above, x.cursor = memory[size+n:size+2*n], memory[size+2*n:size+3*n]
+	x.stamps = memory[size+3*n : size+4*n]
 	last := x.cursor // group → the highest field so far, plus one
 	for i := n - 1; i >= 0; i-- {
 		name := trimWSP(h[i].Name)
-		bucket := x.bucket(name)
-		g := x.group(bucket, name)
+		sum := nameSum(name)
+		g := x.group(sum, name)
 		if g < 0 {
 			g = int32(i)
-			x.chain[g] = x.buckets[bucket]
-			x.buckets[bucket] = g + 1
+			bucket := x.bucket(sum)
+			x.chain[g], x.stamps[g] = *bucket, stamp(sum)
+			*bucket = g + 1
 		} else {
 			x.above[last[g]-1] = int32(i) + 1
 		}
@@ -72,8 +75,8 @@ func (x *fieldIndex) fill(h message.Header) {
 	}
 }
 
-// bucket is where a name belongs, in any case.
-func (x *fieldIndex) bucket(name string) uint64 {
+// nameSum is the same for a name in any case.
+func nameSum(name string) uint64 {
 	sum := uint64(len(name))
 	for ; len(name) > 16; name = name[16:] {
 		sum = mix(sum, word(name), word(name[8:]))
@@ -87,8 +90,13 @@ func (x *fieldIndex) bucket(name string) uint64 {
 	case n > 0:
 		first = uint64(name[0]) | uint64(name[n/2])<<8 | uint64(name[n-1])<<16
 	}
-	return mix(sum, first, last) & uint64(len(x.buckets)-1)
+	return mix(sum, first, last)
 }
+
+// bucket is where a name of this sum belongs.
+func (x *fieldIndex) bucket(sum uint64) *int32 { return &x.buckets[sum&uint64(len(x.buckets)-1)] }
+
+func stamp(sum uint64) int32 { return int32(sum >> 32) }
 
 // mix adds 16 octets of a name to a sum.
 func mix(sum, first, last uint64) uint64 {
@@ -97,8 +105,11 @@ func mix(sum, first, last uint64) uint64 {
 }
 
 // group finds the fields of a name in their bucket; -1 if there are none.
-func (x *fieldIndex) group(bucket uint64, name string) int32 {
-	for g := x.buckets[bucket]; g != 0; g = x.chain[g-1] {
+func (x *fieldIndex) group(sum uint64, name string) int32 {
+	for g := *x.bucket(sum); g != 0; g = x.chain[g-1] {
+		if x.stamps[g-1] != stamp(sum) {
+			continue
+		}
 		if other := trimWSP(x.header[g-1].Name); other == name || message.EqualFold(other, name) {
 			return g - 1
 		}
@@ -106,7 +117,7 @@ func (x *fieldIndex) group(bucket uint64, name string) int32 {
 	return -1
 }
 
-func (x *fieldIndex) find(name string) int32 { return x.group(x.bucket(name), name) }
+func (x *fieldIndex) find(name string) int32 { return x.group(nameSum(name), name) }
 
 // count returns how many fields have the name.
 func (x *fieldIndex) count(name string) int {
