@@ -180,8 +180,7 @@ func TestSlowDNSIsNotSilent(t *testing.T) {
 				}
 				open := domains
 				for range 400 {
-					time.Sleep(100 * time.Millisecond)
-					synctest.Wait()
+					pass(100 * time.Millisecond)
 					var signing int
 					if signing, open = p.signing(); signing > 0 {
 						t.Fatalf("%d domains are signed for by keys that are not published", signing)
@@ -210,7 +209,7 @@ func TestTheRestCountsFromTheLastRound(t *testing.T) {
 		w.rested = time.Now()
 		const rest = 1000 * roundRest
 		for _, gone := range []time.Duration{0, rest / 2, rest, 2 * rest} {
-			time.Sleep(time.Until(w.rested.Add(gone)))
+			pass(time.Until(w.rested.Add(gone)))
 			if got, want := w.pause(), max(0, rest-gone); got != want {
 				t.Errorf("%v after the round, the pause is %v, want %v", gone, got, want)
 			}
@@ -236,13 +235,12 @@ func TestTheSilenceOfFormerServersDecidesNothing(t *testing.T) {
 		w := NewWatch(before.Config.State, time.Now)
 		w.Begin(t.Context(), before, slog.New(slog.DiscardHandler))
 		before.Roster.Duty("d0.example").Hurry()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		p := crowd(t, 1, &nameserver{name: "later", turns: make(chan struct{})}) // whose turn never comes
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		w.Begin(ctx, p, slog.New(slog.DiscardHandler))
-		time.Sleep(firstAnswer)
-		synctest.Wait()
+		pass(firstAnswer)
 		if signing, open := p.signing(); signing != 0 || open != 1 {
 			t.Errorf("%d are signed for by keys that are not asked for, %d are open", signing, open)
 		}
@@ -270,11 +268,7 @@ func TestAReloadLeavesOpenWhatWasNotAskedInTime(t *testing.T) {
 
 func TestAKeyThatWasProvenSignsAtOnceAfterARestart(t *testing.T) {
 	play(t, func(s *scene) {
-		s.publish("s1")
-		s.start("s1")
-		s.after(time.Minute)
-		s.end()
-		s.withdraw("s1")
+		s.provenOnce("s1")
 		outage := func(err error) {
 			for _, n := range s.dns {
 				n.set(func() { n.broken = err })

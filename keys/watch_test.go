@@ -171,9 +171,23 @@ func (s *scene) reload(listed ...string) {
 }
 
 // after lets time pass, and everything that happens in it.
-func (s *scene) after(d time.Duration) {
+func (s *scene) after(d time.Duration) { pass(d) }
+
+// pass moves the clock of a synctest bubble, in which nobody waits, and lets all happen
+// that is due by then.
+func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
+}
+
+// provenOnce is a process that found the key in DNS and ended, since when the record
+// is gone.
+func (s *scene) provenOnce(selector string) {
+	s.publish(selector)
+	s.start(selector)
+	s.after(time.Minute)
+	s.end()
+	s.withdraw(selector)
 }
 
 // want holds the keys that sign a message to these, and those known to their states.
@@ -390,18 +404,14 @@ func TestWhatIsKnownSurvivesARestart(t *testing.T) {
 
 func TestAfterALongPauseDNSIsAskedBeforeAnythingIsSigned(t *testing.T) {
 	play(t, func(s *scene) {
-		s.publish("s1")
-		s.start("s1")
-		s.after(time.Minute)
-		s.end()
-		s.withdraw("s1")
+		s.provenOnce("s1")
 		asked := s.dns[0].queries()
 		s.w = NewWatch(s.cfg.State, time.Now)
 		s.reload("s1")
 		if n := s.dns[0].queries(); n != asked {
 			t.Errorf("a start right after the end waited for %d queries", n-asked)
 		}
-		time.Sleep(24 * time.Hour)
+		s.after(24 * time.Hour)
 		s.w = NewWatch(s.cfg.State, time.Now)
 		s.reload("s1")
 		s.want("started a day later", "", "s1 missing")
