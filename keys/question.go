@@ -79,31 +79,41 @@ func (d *Duty) Wait(ctx context.Context) error {
 	return nil
 }
 
-// ask opens the first questions of a plan about these facts, of which before is what
+// wanted are the first questions of a plan about these facts, of which before is what
 // was known of the same names: about keys that nobody asked for until now, if nothing
 // is known of them, or nothing of late. At the start of a process that is any key,
-// later those that are new to the plan, or are asked for by it only. ask returns whom
-// to ask for, questions first, and then the other keys of which nothing is known.
-func (w *Watch) ask(p *Plan, facts, before ledger, start bool) []target {
-	var first, others []target
+// later those that are new to the plan, or are asked for by it only. others are the
+// other keys of which nothing is known.
+func (w *Watch) wanted(p *Plan, facts, before ledger, start bool) (questions, others []target) {
 	for ref, f := range facts {
 		t, b := target{ref, f.Fingerprint}, before[ref]
 		anew := start || b.Fingerprint != f.Fingerprint || !w.plan.asks(b)
 		old := anew && w.now().Sub(f.Asked) > 2*p.Config.CheckEvery
-		if !p.asks(f) || (f.DNS != NoAnswer && !old) {
-			continue
-		}
-		q := w.open[ref]
-		if open := q != nil && q.fingerprint == f.Fingerprint; !open && !anew {
+		switch {
+		case !p.asks(f) || (f.DNS != NoAnswer && !old):
+		case anew || w.isOpen(t):
+			questions = append(questions, t)
+		default:
 			others = append(others, t)
-			continue
-		} else if !open {
-			w.close(ref)
-			w.open[ref] = &question{target: t, was: b.State, asker: w, done: make(chan struct{})}
 		}
-		first = append(first, t)
 	}
-	return append(first, others...)
+	return questions, others
+}
+
+func (w *Watch) isOpen(t target) bool {
+	q := w.open[t.ref]
+	return q != nil && q.fingerprint == t.fingerprint
+}
+
+// begin opens questions of the plan that is put in force: until then, the one before
+// decides on what is open.
+func (w *Watch) begin(questions []target, before ledger) {
+	for _, t := range questions {
+		if !w.isOpen(t) {
+			w.close(t.ref)
+			w.open[t.ref] = &question{target: t, was: before[t.ref].State, asker: w, done: make(chan struct{})}
+		}
+	}
 }
 
 // letGo takes those of the open questions that nobody asks any more out of them.

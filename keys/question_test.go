@@ -247,6 +247,42 @@ func TestTheSilenceOfFormerServersDecidesNothing(t *testing.T) {
 	})
 }
 
+// The rounds of the plan before go on while a reload asks, and decide nothing for it.
+func TestRoundsDuringAReloadDecideNothingForIt(t *testing.T) {
+	for name, before := range map[string]struct {
+		domains int
+		require bool
+	}{"new domains": {500, true}, "require_published is switched on": {1000, false}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				slow := &nameserver{name: "slow", delay: 700 * time.Millisecond}
+				few, many := crowd(t, before.domains, slow), crowd(t, 1000, slow)
+				few.Require = before.require
+				w := NewWatch(few.Config.State, time.Now)
+				w.Begin(t.Context(), few, slog.New(slog.DiscardHandler))
+				ctx, cancel := context.WithCancel(t.Context())
+				var run sync.WaitGroup
+				run.Go(func() { w.Run(ctx) })
+				run.Go(func() { // more rounds than Run has without questions
+					for range 5 {
+						<-time.After(time.Second)
+						w.round(ctx)
+					}
+				})
+				pass(time.Second)
+				reload, end := context.WithTimeout(ctx, Patience)
+				defer end()
+				w.Begin(reload, many, slog.New(slog.DiscardHandler))
+				if signing, open := many.signing(); signing != 0 || open == 0 {
+					t.Errorf("%d are signed for by keys that are not published, %d are open", signing, open)
+				}
+				cancel()
+				run.Wait()
+			})
+		})
+	}
+}
+
 func TestAReloadLeavesOpenWhatWasNotAskedInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := &nameserver{name: "slow", delay: 700 * time.Millisecond}

@@ -125,17 +125,19 @@ func (w *Watch) Begin(ctx context.Context, p *Plan, log *slog.Logger) {
 		w.known = w.plan.fill(w.known, now, w.open)
 	}
 	next := p.fill(w.known, now, nil)
-	first := w.ask(p, next, w.known, start)
+	questions, others := w.wanted(p, next, w.known, start)
 	var observed []observation
 	before := w.known // fill makes another
 	if !start {
 		w.mu.Unlock()
-		observed = ask(patience{ctx: ctx, look: firstAnswer}, p.Servers, first)
+		observed = ask(patience{ctx: ctx, look: firstAnswer}, p.Servers, append(questions, others...))
 		w.mu.Lock()
 		before = w.known
 		next = p.fill(w.known, w.now(), w.open)
+		questions, _ = w.wanted(p, next, before, false)
 	}
 	defer w.mu.Unlock()
+	w.begin(questions, before)
 	w.plan, w.log = p, log
 	if w.trouble != "" {
 		w.log.Warn(w.trouble)
