@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"fmt"
+	"math/big"
 	"sync"
 )
 
@@ -49,7 +50,7 @@ func (b Backend) check() error {
 // signer puts the library before a key that it can sign with.
 func (b Backend) signer(ref Ref, key crypto.Signer) crypto.Signer {
 	private, isRSA := key.(*rsa.PrivateKey)
-	if !isRSA || b == BackendGo {
+	if !isRSA || b == BackendGo || len(private.Primes) != 2 || !alike(private.Primes[0], private.Primes[1]) {
 		return key
 	}
 	lib, err := openLibrary()
@@ -78,11 +79,18 @@ func (c Config) readRSA(ref Ref) func(pkcs1 []byte) crypto.Signer {
 	}
 }
 
+// alike reports that two primes take as many words as each other, which is all but
+// always so.
+func alike(p, q *big.Int) bool {
+	const word = 64
+	return (p.BitLen()+word-1)/word == (q.BitLen()+word-1)/word
+}
+
 // library does RSA arithmetic outside of Go.
 type library interface {
 	version() string
-	// take makes a key of the library's of one in PKCS #1. The octets stay the
-	// caller's.
+	// take makes a key of the library's of one in PKCS #1, whose primes are two and
+	// alike and whose numbers belong together. The octets stay the caller's.
 	take(pkcs1 []byte) (foreignKey, error)
 	// taken are the keys that were taken and are still there.
 	taken() *takenKeys

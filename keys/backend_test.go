@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -60,6 +61,65 @@ func TestBothBackendsMakeTheSignaturesOfTheVectors(t *testing.T) {
 					t.Errorf("fell back: %s", log)
 				}
 			})
+		}
+	}
+}
+
+// The vectors are of keys as they are usually made. These are of all lengths of a last
+// word, and with either prime as the larger one.
+func TestBothBackendsSignWithPrimesOfAnyLength(t *testing.T) {
+	log := catchLog(t)
+	for _, bits := range [][2]int{{512, 512}, {520, 560}, {576, 513}, {577, 640}, {1024, 961}, {640, 500}, {400, 700}} {
+		var key *rsa.PrivateKey
+		for key == nil {
+			p, err := rand.Prime(rand.Reader, bits[0])
+			check(t, err)
+			q, err := rand.Prime(rand.Reader, bits[1])
+			check(t, err)
+			k := withPrimes(p, q)
+			if k.D == nil {
+				continue // 65537 is no public exponent for these primes
+			}
+			key, err = x509.ParsePKCS1PrivateKey(marshalKey(t, k))
+			if err != nil {
+				t.Fatalf("%d: %v", bits, err)
+			}
+		}
+		for _, b := range backends(t) {
+			s := b.signer(Ref{"example.com", "s"}, key)
+			if _, checked := s.(*checkedSigner); checked != (b == BackendOpenSSL && alike(key.Primes[0], key.Primes[1])) {
+				t.Errorf("%s, %d: signed by a %T", b, bits, s)
+			}
+			for i := range 8 {
+				digest := sha256.Sum256([]byte{byte(i)})
+				want, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
+				check(t, err)
+				if got, err := s.Sign(rand.Reader, digest[:], crypto.SHA256); err != nil || !bytes.Equal(got, want) {
+					t.Fatalf("%s, %d: %x, %v; want %x", b, bits, got, err, want)
+				}
+			}
+		}
+	}
+	if log.Len() > 0 {
+		t.Errorf("fell back: %s", log)
+	}
+}
+
+// The library's blindings are used up and taken anew on the way.
+func TestEverySignatureOfManyIsTheSame(t *testing.T) {
+	digest := sha256.Sum256([]byte("abc"))
+	for _, b := range backends(t) {
+		log := catchLog(t)
+		s := b.signer(Ref{"example.com", "s"}, rsaKey(t, "rsa1024.pem"))
+		for range 600 {
+			signature, err := s.Sign(rand.Reader, digest[:], crypto.SHA256)
+			check(t, err)
+			if got := fmt.Sprintf("%x", sha256.Sum256(signature)); got != vectors["rsa1024.pem"] {
+				t.Fatalf("%s: the signature's sum is %s", b, got)
+			}
+		}
+		if log.Len() > 0 {
+			t.Errorf("%s fell back: %s", b, log)
 		}
 	}
 }

@@ -55,7 +55,7 @@ func soundRSA(pkcs1 []byte) *rsa.PublicKey {
 		}
 	}
 	one := big.NewInt(1)
-	if k.P.Bit(0) == 0 || k.Q.Bit(0) == 0 || k.P.Cmp(one) == 0 || k.Q.Cmp(one) == 0 || k.P.Cmp(k.Q) == 0 ||
+	if k.P.Bit(0) == 0 || k.Q.Bit(0) == 0 || k.P.Cmp(one) == 0 || k.Q.Cmp(one) == 0 || k.P.Cmp(k.Q) == 0 || !alike(k.P, k.Q) ||
 		new(big.Int).Mul(k.P, k.Q).Cmp(k.N) != 0 || k.D.Cmp(k.N) >= 0 || k.QInv.Cmp(k.P) >= 0 {
 		return nil
 	}

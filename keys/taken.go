@@ -7,7 +7,7 @@ import (
 )
 
 // maxTaken bounds how many private keys are in a library's memory at once, beside
-// those that are signing at the moment. Each takes about 8 KB there, which Go's
+// those that are signing at the moment. Each takes about 7 KB there, which Go's
 // garbage collector does not see; in Go's memory a key waits in a seventh of that.
 const maxTaken = 1024
 

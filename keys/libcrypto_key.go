@@ -1,0 +1,202 @@
+//go:build libcrypto && linux && (amd64 || arm64)
+
+package keys
+
+import (
+	"bytes"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"github.com/ebitengine/purego"
+)
+
+// libcryptoKey is an RSA private key of two primes in the library's memory. It signs
+// in the steps of the library's own signature (EVP_PKEY_sign) and with the same
+// functions, blinded and in constant time, but for the last step: there the library raises
+// the signature to the public exponent, which checkedSigner does anyway.
+type libcryptoKey struct {
+	lib       *libcrypto
+	size      int // of the modulus, in octets
+	n, p, q   modulus
+	e, dP, dQ uintptr // BIGNUM
+	qInv      uintptr // BIGNUM: the coefficient, in Montgomery form modulo p
+
+	mu   sync.Mutex
+	idle []blinding // each for one signature at a time; slots bound how many
+}
+
+// blinding is a random factor with its inverse, which the library squares after each
+// signature.
+type blinding struct {
+	factor uintptr // BN_BLINDING
+	left   int     // signatures
+}
+
+// maxBlinded is for how many signatures a blinding serves. The library itself takes a new
+// one after 32, and as long for it as for a signature; others, as Mbed TLS, go on
+// squaring.
+const maxBlinded = 256
+
+// What bn.h has as constants.
+const (
+	bnConstTime   = 4 // BN_FLG_CONSTTIME
+	blindingStays = 2 // BN_BLINDING_NO_RECREATE
+)
+
+func (l *libcrypto) take(pkcs1 []byte) (foreignKey, error) {
+	var octets struct { // RFC 8017 §A.1.2; what is read are parts of pkcs1, no copies
+		Version                     int
+		N, E, D, P, Q, DP, DQ, QInv asn1.RawValue
+	}
+	if _, err := asn1.Unmarshal(pkcs1, &octets); err != nil {
+		return nil, err
+	}
+	size := len(bytes.TrimLeft(octets.N.Bytes, "\x00"))
+	if size < minRSABits/8 || size > maxRSABits/8 {
+		return nil, fmt.Errorf("a modulus of %d octets", size)
+	}
+	l.slots <- struct{}{}
+	defer func() { <-l.slots }()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	b := &l.numbers
+	n := b.borrow()
+	if n == nil {
+		return nil, l.fault("BN_new")
+	}
+	defer b.idle.Put(n)
+	k := &libcryptoKey{
+		lib: l, size: size,
+		n: b.newModulus(octets.N.Bytes, n), p: b.newModulus(octets.P.Bytes, n), q: b.newModulus(octets.Q.Bytes, n),
+		e: b.read(octets.E.Bytes, 0), dP: b.read(octets.DP.Bytes, 0), dQ: b.read(octets.DQ.Bytes, 0), qInv: b.read(octets.QInv.Bytes, 0),
+	}
+	runtime.KeepAlive(pkcs1)
+	whole := k.n.mont != 0 && k.p.mont != 0 && k.q.mont != 0 && k.e != 0 && k.dP != 0 && k.dQ != 0 && k.qInv != 0
+	if whole && n.did(b.montTo, k.qInv, k.qInv, k.p.mont, n.ctx) {
+		if first := k.newBlinding(n); first.factor != 0 {
+			k.idle = append(k.idle, first)
+			return k, nil
+		}
+	}
+	err := l.fault("reading the key")
+	k.release()
+	return nil, err
+}
+
+// free gives the key back. The library wipes what it frees.
+func (k *libcryptoKey) free() {
+	k.lib.slots <- struct{}{}
+	defer func() { <-k.lib.slots }()
+	k.release()
+}
+
+func (k *libcryptoKey) release() { // freeing nothing is allowed
+	b := &k.lib.numbers
+	for _, idle := range k.idle { // they use n
+		purego.SyscallN(b.blindingFree, idle.factor)
+	}
+	for _, m := range []modulus{k.n, k.p, k.q} {
+		b.freeModulus(m)
+	}
+	for _, number := range []uintptr{k.e, k.dP, k.dQ, k.qInv} {
+		purego.SyscallN(b.bnFree, number)
+	}
+}
+
+// errNoSignature has no more to say: the library keeps its reasons by thread, and a
+// signature is not worth holding one.
+var errNoSignature = errors.New("libcrypto does not sign")
+
+// sign makes one signature.
+func (k *libcryptoKey) sign(hash []byte) ([]byte, error) {
+	k.lib.slots <- struct{}{}
+	defer func() { <-k.lib.slots }()
+	b := &k.lib.numbers
+	n := b.borrow()
+	if n == nil {
+		return nil, errNoSignature
+	}
+	defer b.idle.Put(n)
+	blinding := k.blinding(n)
+	if blinding.factor == 0 {
+		return nil, errNoSignature
+	}
+	encode(n.in[:k.size], hash)
+	if !k.root(n, blinding.factor) || !b.write(n, n.base, k.size) {
+		purego.SyscallN(b.blindingFree, blinding.factor)
+		return nil, errNoSignature
+	}
+	k.putBack(blinding)
+	return bytes.Clone(n.out[:k.size]), nil
+}
+
+// root sets n.base to n.in raised to the private exponent, modulo the key (RFC 8017
+// §5.2.1, step 2.b). What takes a time of its own for each number, the subtraction,
+// sees blinded numbers alone.
+func (k *libcryptoKey) root(n *numbers, factor uintptr) bool {
+	b, p, q := &k.lib.numbers, k.p, k.q
+	const own = 0 // the factor that the blinding has itself
+	return b.read(n.in[:k.size], n.base) != 0 && n.did(b.blind, n.base, own, factor, n.ctx) &&
+		// The residues of n.base by way of the Montgomery form, without a division.
+		n.did(b.montFrom, n.p, n.base, p.mont, n.ctx) && n.did(b.montTo, n.p, n.p, p.mont, n.ctx) &&
+		n.did(b.montFrom, n.q, n.base, q.mont, n.ctx) && n.did(b.montTo, n.q, n.q, q.mont, n.ctx) &&
+		n.did(b.expTwo, n.rootP, n.p, k.dP, p.n, p.mont, n.rootQ, n.q, k.dQ, q.n, q.mont, n.ctx) &&
+		// h = (rootP - rootQ) * qInv mod p, each product less than p, whichever prime is larger.
+		n.did(b.montMul, n.p, n.rootP, k.qInv, p.mont, n.ctx) && n.did(b.montMul, n.q, n.rootQ, k.qInv, p.mont, n.ctx) &&
+		n.did(b.modSub, n.p, n.p, n.q, p.n) &&
+		n.did(b.mul, n.base, n.p, q.n, n.ctx) && n.did(b.add, n.base, n.base, n.rootQ) &&
+		n.did(b.unblind, n.base, own, factor, n.ctx)
+}
+
+// blinding takes a blinding that waits, or makes one, which is 0 if it cannot.
+func (k *libcryptoKey) blinding(n *numbers) blinding {
+	k.mu.Lock()
+	if last := len(k.idle) - 1; last >= 0 {
+		waits := k.idle[last]
+		k.idle = k.idle[:last]
+		k.mu.Unlock()
+		return waits
+	}
+	k.mu.Unlock()
+	return k.newBlinding(n)
+}
+
+// putBack has a blinding wait for the next signature, if it is good for one more.
+func (k *libcryptoKey) putBack(used blinding) {
+	if used.left--; used.left <= 0 {
+		purego.SyscallN(k.lib.numbers.blindingFree, used.factor)
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.idle = append(k.idle, used)
+}
+
+func (k *libcryptoKey) newBlinding(n *numbers) blinding {
+	b := &k.lib.numbers
+	modulus, _, _ := purego.SyscallN(b.dup, k.n.n)
+	if modulus == 0 {
+		return blinding{}
+	}
+	defer purego.SyscallN(b.bnFree, modulus)
+	purego.SyscallN(b.setFlags, modulus, bnConstTime) // which the blinding takes over
+	factor, _, _ := purego.SyscallN(b.blindingNew, 0, k.e, modulus, n.ctx, b.exp, k.n.mont)
+	if factor != 0 {
+		purego.SyscallN(b.blindingFlags, factor, blindingStays)
+	}
+	return blinding{factor, maxBlinded}
+}
+
+// power is that of the library, for the key's own modulus.
+func (k *libcryptoKey) power(result, base []byte, exponent int, octets []byte) bool {
+	b := &k.lib.numbers
+	n := b.borrow()
+	if n == nil {
+		return false
+	}
+	defer b.idle.Put(n)
+	return b.raise(n, k.n, result, base, exponent)
+}
