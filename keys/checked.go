@@ -110,12 +110,21 @@ func (s *checkedSigner) signGo(random io.Reader, digest []byte, opts crypto.Sign
 	return key.Sign(random, digest, opts)
 }
 
+// libraryFaults counts the keys that a library failed.
+var libraryFaults atomic.Int64
+
+// Faults returns how often a library made a wrong signature, or none where Go could,
+// since the process began: each key counts once between two reloads. Anything but 0 is an
+// alarm.
+func Faults() int64 { return libraryFaults.Load() }
+
 // distrust tells of a library's fault, once for each key.
 func (s *checkedSigner) distrust(fault error) {
 	if s.distrusted.Swap(true) {
 		return
 	}
-	slog.Error("the signing library made a wrong signature or none; it did not leave, and this key is signed with by Go's own arithmetic until the next reload",
+	libraryFaults.Add(1)
+	slog.Error("ALARM: the signing library made a wrong signature or none; it did not leave, and this key is signed with by Go's own arithmetic until the next reload",
 		"library", s.lib.version(), "domain", s.ref.Domain, "selector", s.ref.Selector, "fault", fault.Error(),
 		"remedy", "set keys.backend: go, and have memory, processor and libcrypto looked at")
 }

@@ -120,6 +120,7 @@ func TestAWrongSignatureNeverLeaves(t *testing.T) {
 			log := catchLog(t)
 			key := rsaKey(t, "rsa2048-pkcs8.pem")
 			s := newCheckedSigner(Ref{"example.com", "s1"}, key, &c.lib)
+			before := Faults()
 			for range 3 {
 				signature, err := s.Sign(rand.Reader, digest[:], crypto.SHA256)
 				if err != nil {
@@ -131,14 +132,14 @@ func TestAWrongSignatureNeverLeaves(t *testing.T) {
 			}
 			lines := strings.Count(log.String(), "\n")
 			if c.want == "" {
-				if lines != 0 || c.lib.calls != 3 {
+				if lines != 0 || c.lib.calls != 3 || Faults() != before {
 					t.Errorf("%d calls of the library, log %q", c.lib.calls, log)
 				}
 				return
 			}
 			// One alarm, and the library is not asked again.
-			if lines != 1 || c.lib.calls > 1 || !strings.Contains(log.String(), c.want) ||
-				!strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "domain=example.com selector=s1") {
+			if lines != 1 || c.lib.calls > 1 || Faults() != before+1 || !strings.Contains(log.String(), c.want) ||
+				!strings.Contains(log.String(), "level=ERROR msg=\"ALARM: ") || !strings.Contains(log.String(), "domain=example.com selector=s1") {
 				t.Errorf("%d calls of the library, log %q, wanted one line with %q", c.lib.calls, log, c.want)
 			}
 		})

@@ -7,11 +7,13 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 
 	"signpost/internal/message"
+	"signpost/keys"
 	"signpost/milter"
 )
 
@@ -65,10 +67,25 @@ func serveMetrics(address string, log *slog.Logger) error {
 }
 
 func metricsHandler() http.Handler {
-	v := currentVersion()
-	metrics.GetOrCreateGauge(fmt.Sprintf(`signpost_info{version=%q,signing_backend=%q}`, v.Version, v.Backend), func() float64 { return 1 })
+	metrics.GetOrCreateGauge("signpost_signing_faults_total", func() float64 { return float64(keys.Faults()) })
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) { metrics.WritePrometheus(w, true) })
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	return mux
+}
+
+// running is the name of the metric that tells version and backend.
+var running struct {
+	sync.Mutex
+	name string
+}
+
+// tellBackend has /metrics name who does the RSA arithmetic from now on, which a reload
+// may change.
+func tellBackend(b keys.Backend) {
+	running.Lock()
+	defer running.Unlock()
+	metrics.UnregisterMetric(running.name)
+	running.name = fmt.Sprintf(`signpost_info{version=%q,signing_backend=%q}`, currentVersion().Version, b.Arithmetic().Backend)
+	metrics.GetOrCreateGauge(running.name, func() float64 { return 1 })
 }

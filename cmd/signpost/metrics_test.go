@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"net/http/httptest"
 	"strconv"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"signpost/internal/message"
+	"signpost/keys"
 )
 
 // scrape is what Prometheus would read.
@@ -68,10 +71,28 @@ func TestMetricsCountWhatBecameOfMessages(t *testing.T) {
 			t.Errorf("%s was %d and is %d", counter, was, is)
 		}
 	}
-	if !strings.Contains(after, `signing_backend="`) {
-		t.Error("the backend is not told")
-	}
 	if got := scrape(t, "/healthz"); got != "ok\n" {
 		t.Errorf("/healthz: %q", got)
+	}
+}
+
+// The backend is that of the generation in force, not what the build could have.
+func TestMetricsTellTheBackendInForce(t *testing.T) {
+	path, _ := setUp(t)
+	s := &service{log: slog.New(slog.DiscardHandler)}
+	for _, b := range []keys.Backend{keys.BackendAuto, keys.BackendGo, keys.BackendAuto} {
+		g, err := load(path, time.Now, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.config.Keys.Backend = b
+		s.begin(g)
+		scraped := scrape(t, "/metrics")
+		if strings.Count(scraped, "signpost_info{") != 1 || !strings.Contains(scraped, fmt.Sprintf("signing_backend=%q} 1\n", b.Arithmetic().Backend)) {
+			t.Errorf("with %s: %s", b, scraped)
+		}
+		if !strings.Contains(scraped, "signpost_signing_faults_total 0\n") {
+			t.Errorf("no count of faults: %s", scraped)
+		}
 	}
 }

@@ -156,6 +156,7 @@ func newService(g *generation, path string, log *slog.Logger) (*service, error) 
 func (s *service) begin(g *generation) {
 	ctx, cancel := context.WithTimeout(context.Background(), keys.Patience)
 	defer cancel()
+	tellBackend(g.config.Keys.Backend)
 	g.watch.Begin(ctx, g.plan, s.log)
 	g.signer.SelfCheck(g.resolver, s.log)
 	if err := g.config.Signer.KeepTables(g.config.keptTables()); err != nil {
