@@ -24,11 +24,10 @@ const openSSLVersion = 0
 const mallocArenas = -8
 
 // libcrypto is the loaded library. A call of it holds a thread of the operating
-// system, so not more run at once than there are processors for Go.
+// system, so not more run at once than there are processors for Go: whoever calls holds
+// numbers, of which there are not more.
 type libcrypto struct {
-	words string // its version, as it says it
-	slots chan struct{}
-
+	words             string // its version, as it says it
 	errGet, errString uintptr
 
 	numbers bignums
@@ -41,8 +40,12 @@ func loadLibrary() (library, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is not to be had on this machine (%v): install OpenSSL 3", libraryName, err)
 	}
-	l := &libcrypto{slots: make(chan struct{}, runtime.GOMAXPROCS(0)), private: takenKeys{most: maxTaken}}
+	atOnce := runtime.GOMAXPROCS(0)
+	l := &libcrypto{private: takenKeys{most: maxTaken}, numbers: bignums{idle: make(chan *numbers, atOnce)}}
 	b := &l.numbers
+	for range atOnce {
+		b.idle <- new(numbers)
+	}
 	var versionOf uintptr
 	for name, symbol := range map[string]*uintptr{
 		"OpenSSL_version":              &versionOf,
@@ -93,7 +96,7 @@ func loadLibrary() (library, error) {
 func (l *libcrypto) shareMemory() {
 	if mallopt, err := purego.Dlsym(purego.RTLD_DEFAULT, "mallopt"); err == nil && mallopt != 0 {
 		option := mallocArenas
-		purego.SyscallN(mallopt, uintptr(option), uintptr(cap(l.slots)))
+		purego.SyscallN(mallopt, uintptr(option), uintptr(cap(l.numbers.idle)))
 	}
 }
 

@@ -25,7 +25,7 @@ type libcryptoKey struct {
 	qInv      uintptr // BIGNUM: the coefficient, in Montgomery form modulo p
 
 	mu   sync.Mutex
-	idle []blinding // each for one signature at a time; slots bound how many
+	idle []blinding // each for one signature at a time; as many as can sign at once
 }
 
 // blinding is a random factor with its inverse, which the library squares after each
@@ -58,23 +58,21 @@ func (l *libcrypto) take(pkcs1 []byte) (foreignKey, error) {
 	if size < minRSABits/8 || size > maxRSABits/8 {
 		return nil, fmt.Errorf("a modulus of %d octets", size)
 	}
-	l.slots <- struct{}{}
-	defer func() { <-l.slots }()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	b := &l.numbers
-	n := b.borrow()
-	if n == nil {
+	n, whole := b.borrow()
+	defer b.giveBack(n)
+	if !whole {
 		return nil, l.fault("BN_new")
 	}
-	defer b.idle.Put(n)
 	k := &libcryptoKey{
 		lib: l, size: size,
 		n: b.newModulus(octets.N.Bytes, n), p: b.newModulus(octets.P.Bytes, n), q: b.newModulus(octets.Q.Bytes, n),
 		e: b.read(octets.E.Bytes, 0), dP: b.read(octets.DP.Bytes, 0), dQ: b.read(octets.DQ.Bytes, 0), qInv: b.read(octets.QInv.Bytes, 0),
 	}
 	runtime.KeepAlive(pkcs1)
-	whole := k.n.mont != 0 && k.p.mont != 0 && k.q.mont != 0 && k.e != 0 && k.dP != 0 && k.dQ != 0 && k.qInv != 0
+	whole = k.n.mont != 0 && k.p.mont != 0 && k.q.mont != 0 && k.e != 0 && k.dP != 0 && k.dQ != 0 && k.qInv != 0
 	if whole && n.did(b.montTo, k.qInv, k.qInv, k.p.mont, n.ctx) {
 		if first := k.newBlinding(n); first.factor != 0 {
 			k.idle = append(k.idle, first)
@@ -88,8 +86,9 @@ func (l *libcrypto) take(pkcs1 []byte) (foreignKey, error) {
 
 // free gives the key back. The library wipes what it frees.
 func (k *libcryptoKey) free() {
-	k.lib.slots <- struct{}{}
-	defer func() { <-k.lib.slots }()
+	b := &k.lib.numbers
+	n, _ := b.borrow()
+	defer b.giveBack(n)
 	k.release()
 }
 
@@ -112,14 +111,12 @@ var errNoSignature = errors.New("libcrypto does not sign")
 
 // sign makes one signature.
 func (k *libcryptoKey) sign(hash []byte) ([]byte, error) {
-	k.lib.slots <- struct{}{}
-	defer func() { <-k.lib.slots }()
 	b := &k.lib.numbers
-	n := b.borrow()
-	if n == nil {
+	n, whole := b.borrow()
+	defer b.giveBack(n)
+	if !whole {
 		return nil, errNoSignature
 	}
-	defer b.idle.Put(n)
 	blinding := k.blinding(n)
 	if blinding.factor == 0 {
 		return nil, errNoSignature
@@ -193,10 +190,7 @@ func (k *libcryptoKey) newBlinding(n *numbers) blinding {
 // power is that of the library, for the key's own modulus.
 func (k *libcryptoKey) power(result, base []byte, exponent int, octets []byte) bool {
 	b := &k.lib.numbers
-	n := b.borrow()
-	if n == nil {
-		return false
-	}
-	defer b.idle.Put(n)
-	return b.raise(n, k.n, result, base, exponent)
+	n, whole := b.borrow()
+	defer b.giveBack(n)
+	return whole && b.raise(n, k.n, result, base, exponent)
 }

@@ -11,12 +11,14 @@ import (
 )
 
 // numbers is what one calculation needs: OpenSSL's numbers, and the memory from
-// which they are filled. It lies on the heap, which does not move.
+// which they are filled. It lies on the heap, which does not move. They are made when
+// they are first borrowed, and never freed.
 type numbers struct {
 	ctx                    uintptr // BN_CTX
 	result, base, exponent uintptr // BIGNUM
 	p, q, rootP, rootQ     uintptr // BIGNUM, for signatures
 	in, out                [maxRSABits / 8]byte
+	whole                  bool        // all of these are there
 	arguments              [11]uintptr // BN_mod_exp_mont_consttime_x2 has the most
 }
 
@@ -47,41 +49,34 @@ type bignums struct {
 	montTo, montFrom, montMul                                uintptr
 	blindingNew, blindingFree, blindingFlags, blind, unblind uintptr
 
-	idle   sync.Pool // of *numbers
+	idle   chan *numbers
 	mu     sync.Mutex
 	moduli map[string]*modulus
 }
 
-// newNumbers returns nil where there is no memory for them.
-func (b *bignums) newNumbers() *numbers {
-	n := new(numbers)
-	n.ctx, _, _ = purego.SyscallN(b.ctxNew)
-	whole := n.ctx != 0
-	for _, number := range []*uintptr{&n.result, &n.base, &n.exponent, &n.p, &n.q, &n.rootP, &n.rootQ} {
-		*number, _, _ = purego.SyscallN(b.bnNew)
-		whole = whole && *number != 0
-	}
-	held := [...]uintptr{n.result, n.base, n.exponent, n.p, n.q, n.rootP, n.rootQ}
-	ctx := n.ctx
-	runtime.AddCleanup(n, func(b *bignums) { // freeing nothing is allowed
-		for _, number := range held {
-			purego.SyscallN(b.bnFree, number)
-		}
-		purego.SyscallN(b.ctxFree, ctx)
-	}, b)
-	if !whole {
-		return nil
-	}
-	return n
+// borrow waits for numbers to calculate with. It returns false where there is no
+// memory for them; giveBack is due in any case.
+func (b *bignums) borrow() (n *numbers, whole bool) {
+	n = <-b.idle
+	return n, n.whole || b.complete(n)
 }
 
-// borrow returns numbers to calculate with, or nil. They go back into idle.
-func (b *bignums) borrow() *numbers {
-	if n, ok := b.idle.Get().(*numbers); ok {
-		return n
+// complete makes what n has not yet, and reports that it has all then.
+func (b *bignums) complete(n *numbers) bool {
+	if n.ctx == 0 {
+		n.ctx, _, _ = purego.SyscallN(b.ctxNew)
 	}
-	return b.newNumbers()
+	n.whole = n.ctx != 0
+	for _, number := range []*uintptr{&n.result, &n.base, &n.exponent, &n.p, &n.q, &n.rootP, &n.rootQ} {
+		if *number == 0 {
+			*number, _, _ = purego.SyscallN(b.bnNew)
+		}
+		n.whole = n.whole && *number != 0
+	}
+	return n.whole
 }
+
+func (b *bignums) giveBack(n *numbers) { b.idle <- n }
 
 // read sets a number to octets that lie where nothing moves them, or makes one if it
 // is 0. It returns 0 where there is no memory.
@@ -141,15 +136,14 @@ func (b *bignums) freeModulus(m modulus) { // freeing nothing is allowed
 }
 
 // power sets result to base^exponent modulo an odd modulus. All have the same
-// length, which is maxVerified at most. It takes some hundredths of a millisecond,
-// so that it needs no slot.
+// length, which is maxVerified at most.
 func (l *libcrypto) power(result, base []byte, exponent int, octets []byte) bool {
 	b := &l.numbers
-	n := b.borrow()
-	if n == nil {
+	n, whole := b.borrow()
+	defer b.giveBack(n)
+	if !whole {
 		return false
 	}
-	defer b.idle.Put(n)
 	m := b.modulus(octets, n)
 	if m == nil {
 		return false
@@ -166,6 +160,5 @@ func (b *bignums) raise(n *numbers, m modulus, result, base []byte, exponent int
 		return false
 	}
 	copy(result, n.out[:size])
-	runtime.KeepAlive(n) // until here nothing may free the numbers
 	return true
 }

@@ -40,7 +40,7 @@ func rsaWithin(pkcs8 []byte) []byte {
 
 // soundRSA returns the public key of an RSA key in PKCS #1 whose numbers belong
 // together, or nil for whatever is not of the usual form: that is for crypto/x509 to
-// judge. It looks at the same in a tenth of the time, since it does not have to
+// judge. It looks at the same in a seventh of the time, since it does not have to
 // be done in constant time: a file that was just read is nobody's chosen number.
 func soundRSA(pkcs1 []byte) *rsa.PublicKey {
 	const usual = 65537

@@ -8,7 +8,7 @@ import (
 
 // maxTaken bounds how many private keys are in a library's memory at once, beside
 // those that are signing at the moment. Each takes about 7 KB there, which Go's
-// garbage collector does not see; in Go's memory a key waits in a seventh of that.
+// garbage collector does not see; as octets a key waits in a sixth of that.
 const maxTaken = 1024
 
 // takenKeys are the keys in a library's memory, of all generations of the
