@@ -7,6 +7,9 @@
 #   BENCH_ROUNDS SECS  how often, how many seconds for each cell (3, 2.5)
 #   SIZES CONC      sizes of messages and sessions at once ("2k 200k", "64")
 #   TARGETS         what to run; all by default, without those whose program is not installed
+#   MILTER_CPU RIG_CPU  the processors of the milters and of the rig (0, 1; empty: any)
+#   BENCH_DATA BENCH_DNS  the corpus's folder, and the address of the rig's DNS server
+#   BACKEND LOG_LEVEL  signpost's keys.backend and log.level (auto, warn)
 #
 # The targets of one task run one after the other in each round, so that what else the machine does
 # falls on all of them. Everything stays on loopback and unix sockets.
@@ -28,6 +31,8 @@ export ROUNDS=1 SECS=${SECS:-2.5} SIZES=${SIZES:-2k 200k} CONC=${CONC:-64}
 export OUT=$BENCH_WORK/results-$(date +%H%M%S).jsonl
 rounds=${BENCH_ROUNDS:-3}
 mkdir -p "$RIG"
+# What lies there is run as root.
+[ -O "$BENCH_WORK" ] && [ ! -L "$BENCH_WORK" ] || { echo "bench-peers: $BENCH_WORK is somebody else's: set BENCH_WORK to a folder of your own" >&2; exit 1; }
 cp -R "$generator/." "$RIG/"
 chmod -R u+w "$RIG"
 (cd "$RIG" && ./run.sh build)
@@ -62,23 +67,46 @@ all="noop-goraw crypto
 	signpost-sign-ed opendkim-sign-ed rspamd-sign-ed
 	signpost-verify-rsa opendkim+opendmarc-rsa rspamd-verify-rsa
 	signpost-sign-rsa-2cpu"
+errors=$BENCH_WORK/errors
+say() { echo "bench-peers: $*" >&3; }
+# tidy stops whatever is left over when the script ends early.
+tidy() {
+	local rc=$? name
+	trap - EXIT INT TERM
+	(cd "$RIG" && . peers/lib.sh && for name in "$RUN"/*.pid; do
+		[ -e "$name" ] && stop "$(basename "$name" .pid)"
+	done) || true
+	[ $rc = 0 ] || { tail -n 20 "$errors"; say "ended early ($rc); the last lines of $errors are above"; } >&3
+	exit $rc
+}
+exec 3>&2
+trap tidy EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# there PROGRAM...: whether all of them are installed.
+there() {
+	local program
+	for program; do
+		PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || { [ "$round" -gt 1 ] || say "$target left out: $program is not installed"; return 1; }
+	done
+}
+
 for round in $(seq "$rounds"); do
 	for target in ${TARGETS:-$all}; do
+		say "round $round of $rounds: $target, load $(cut -d' ' -f1-3 /proc/loadavg)"
 		case $target in
-		crypto) crypto; continue ;;
+		crypto) there openssl && crypto; continue ;;
 		signpost-*) ours "$target"; continue ;;
-		opendkim+opendmarc*) programs="opendkim opendmarc" ;;
-		opendkim*) programs=opendkim ;;
-		rspamd*) programs=rspamd ;;
-		*) programs= ;;
+		opendkim+opendmarc*) there opendkim opendmarc || continue ;;
+		opendkim*) there opendkim || continue ;;
+		rspamd*) there rspamd || continue ;;
 		esac
-		for program in $programs; do
-			PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || { echo "bench-peers: $target left out: $program is not installed" >&2; continue 2; }
-		done
 		(cd "$RIG" && ./run.sh matrix "$target") || true
 	done
-	echo "== round $round of $rounds, load $(cut -d' ' -f1-3 /proc/loadavg)"
-done >"$BENCH_WORK/log" 2>"$BENCH_WORK/errors"
-grep '^==' "$BENCH_WORK/log"
-grep '^bench-peers' "$BENCH_WORK/errors" | sort -u || true
+done >"$BENCH_WORK/log" 2>"$errors"
+# A peer that did not start, or answered wrongly, must not go missing in silence.
+grep -E '^bench-peers|did not start|unknown target' "$errors" | sort | uniq -c >&3 || true
+[ -s "$OUT" ] || { say "nothing was measured"; exit 1; }
 "$BENCH_WORK/ratios" "$OUT"
+say "the single results are in $OUT"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A signpost for the load rig: signpost.sh start sign-rsa|sign-ed|verify-rsa|verify-ed | stop
-# Prints ADDR and PID lines as the rig's scripts for the other milters do. It is sourced into the
+# Prints ADDR and PID lines as the rig's scripts for the other milters do. It runs in the
 # environment of peers.sh: RIG is the built rig, BINARY the signpost.
 set -euo pipefail
 . "$RIG/peers/lib.sh"
