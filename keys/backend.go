@@ -79,8 +79,9 @@ func (c Config) readRSA(ref Ref) func(pkcs1 []byte) crypto.Signer {
 	}
 }
 
-// alike reports that two primes take as many words as each other, which is all but
-// always so.
+// alike reports that two primes take as many words of the library's, which is all but
+// always so. Then a number below p·q is below p times 2^64 for each word of p, as
+// its residue modulo p demands where nothing is divided, and so for q.
 func alike(p, q *big.Int) bool {
 	const word = 64
 	return (p.BitLen()+word-1)/word == (q.BitLen()+word-1)/word

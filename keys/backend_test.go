@@ -65,8 +65,8 @@ func TestBothBackendsMakeTheSignaturesOfTheVectors(t *testing.T) {
 	}
 }
 
-// The vectors are of keys as they are usually made. These are of all lengths of a last
-// word, and with either prime as the larger one.
+// The vectors are of keys as they are usually made. These fill their last word more or
+// less, have either prime as the larger one, or are none that the library is given.
 func TestBothBackendsSignWithPrimesOfAnyLength(t *testing.T) {
 	log := catchLog(t)
 	for _, bits := range [][2]int{{512, 512}, {520, 560}, {576, 513}, {577, 640}, {1024, 961}, {640, 500}, {400, 700}} {
@@ -98,6 +98,13 @@ func TestBothBackendsSignWithPrimesOfAnyLength(t *testing.T) {
 					t.Fatalf("%s, %d: %x, %v; want %x", b, bits, got, err, want)
 				}
 			}
+		}
+	}
+	three, err := rsa.GenerateMultiPrimeKey(rand.Reader, 3, 1024)
+	check(t, err)
+	for _, b := range backends(t) {
+		if s := b.signer(Ref{"example.com", "s"}, three); s != crypto.Signer(three) {
+			t.Errorf("%s: a key of three primes is signed with by a %T", b, s)
 		}
 	}
 	if log.Len() > 0 {

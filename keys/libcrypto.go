@@ -27,8 +27,8 @@ const mallocArenas = -8
 // system, so not more run at once than there are processors for Go: whoever calls holds
 // numbers, of which there are not more.
 type libcrypto struct {
-	words             string // its version, as it says it
-	errGet, errString uintptr
+	words                       string // its version, as it says it
+	errGet, errClear, errString uintptr
 
 	numbers bignums
 	private takenKeys
@@ -50,9 +50,13 @@ func loadLibrary() (library, error) {
 	for name, symbol := range map[string]*uintptr{
 		"OpenSSL_version":              &versionOf,
 		"ERR_get_error":                &l.errGet,
+		"ERR_clear_error":              &l.errClear,
 		"ERR_error_string_n":           &l.errString,
 		"BN_CTX_new":                   &b.ctxNew,
 		"BN_CTX_free":                  &b.ctxFree,
+		"BN_CTX_start":                 &b.ctxStart,
+		"BN_CTX_get":                   &b.ctxGet,
+		"BN_CTX_end":                   &b.ctxEnd,
 		"BN_new":                       &b.bnNew,
 		"BN_clear_free":                &b.bnFree,
 		"BN_dup":                       &b.dup,
@@ -60,9 +64,9 @@ func loadLibrary() (library, error) {
 		"BN_bn2binpad":                 &b.toOctets,
 		"BN_set_word":                  &b.setWord,
 		"BN_set_flags":                 &b.setFlags,
-		"BN_add":                       &b.add,
+		"BN_sub":                       &b.sub,
 		"BN_mul":                       &b.mul,
-		"BN_mod_sub_quick":             &b.modSub,
+		"BN_mod_add_quick":             &b.modAdd,
 		"BN_mod_exp_mont":              &b.exp,
 		"BN_mod_exp_mont_consttime_x2": &b.expTwo,
 		"BN_MONT_CTX_new":              &b.montNew,
@@ -104,8 +108,8 @@ func (l *libcrypto) version() string { return l.words }
 
 func (l *libcrypto) taken() *takenKeys { return &l.private }
 
-// fault is why the last function failed. The caller has the thread locked, since
-// the library keeps its errors by thread.
+// fault is why a function failed, the first since errClear. The caller has the thread
+// locked, since the library keeps its errors by thread.
 func (l *libcrypto) fault(doing string) error {
 	code, _, _ := purego.SyscallN(l.errGet)
 	if code == 0 {

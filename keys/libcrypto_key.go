@@ -23,6 +23,7 @@ type libcryptoKey struct {
 	n, p, q   modulus
 	e, dP, dQ uintptr // BIGNUM
 	qInv      uintptr // BIGNUM: the coefficient, in Montgomery form modulo p
+	minusQInv uintptr // BIGNUM: p - qInv
 
 	mu   sync.Mutex
 	idle []blinding // each for one signature at a time; as many as can sign at once
@@ -60,21 +61,29 @@ func (l *libcrypto) take(pkcs1 []byte) (foreignKey, error) {
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	purego.SyscallN(l.errClear)
 	b := &l.numbers
 	n, whole := b.borrow()
 	defer b.giveBack(n)
-	if !whole {
+	temporary, there := b.secret(n)
+	defer temporary.end()
+	if !whole || !there {
 		return nil, l.fault("BN_new")
 	}
+	ctx := temporary.ctx
 	k := &libcryptoKey{
 		lib: l, size: size,
-		n: b.newModulus(octets.N.Bytes, n), p: b.newModulus(octets.P.Bytes, n), q: b.newModulus(octets.Q.Bytes, n),
-		e: b.read(octets.E.Bytes, 0), dP: b.read(octets.DP.Bytes, 0), dQ: b.read(octets.DQ.Bytes, 0), qInv: b.read(octets.QInv.Bytes, 0),
+		n: b.newModulus(n, ctx, octets.N.Bytes, 0),
+		p: b.newModulus(n, ctx, octets.P.Bytes, bnConstTime),
+		q: b.newModulus(n, ctx, octets.Q.Bytes, bnConstTime),
+		e: b.read(octets.E.Bytes, 0), dP: b.read(octets.DP.Bytes, 0), dQ: b.read(octets.DQ.Bytes, 0),
+		qInv: b.read(octets.QInv.Bytes, 0), minusQInv: n.call(b.bnNew),
 	}
-	runtime.KeepAlive(pkcs1)
-	whole = k.n.mont != 0 && k.p.mont != 0 && k.q.mont != 0 && k.e != 0 && k.dP != 0 && k.dQ != 0 && k.qInv != 0
-	if whole && n.did(b.montTo, k.qInv, k.qInv, k.p.mont, n.ctx) {
-		if first := k.newBlinding(n); first.factor != 0 {
+	for _, number := range []uintptr{k.n.mont, k.p.mont, k.q.mont, k.e, k.dP, k.dQ, k.qInv, k.minusQInv} {
+		whole = whole && number != 0
+	}
+	if whole && n.did(b.montTo, k.qInv, k.qInv, k.p.mont, ctx) && n.did(b.sub, k.minusQInv, k.p.n, k.qInv) {
+		if first := k.newBlinding(n, ctx); first.factor != 0 {
 			k.idle = append(k.idle, first)
 			return k, nil
 		}
@@ -84,7 +93,8 @@ func (l *libcrypto) take(pkcs1 []byte) (foreignKey, error) {
 	return nil, err
 }
 
-// free gives the key back. The library wipes what it frees.
+// free gives the key back. The library wipes its numbers; not the blindings, which are
+// worth nothing without them.
 func (k *libcryptoKey) free() {
 	b := &k.lib.numbers
 	n, _ := b.borrow()
@@ -100,7 +110,7 @@ func (k *libcryptoKey) release() { // freeing nothing is allowed
 	for _, m := range []modulus{k.n, k.p, k.q} {
 		b.freeModulus(m)
 	}
-	for _, number := range []uintptr{k.e, k.dP, k.dQ, k.qInv} {
+	for _, number := range []uintptr{k.e, k.dP, k.dQ, k.qInv, k.minusQInv} {
 		purego.SyscallN(b.bnFree, number)
 	}
 }
@@ -114,42 +124,46 @@ func (k *libcryptoKey) sign(hash []byte) ([]byte, error) {
 	b := &k.lib.numbers
 	n, whole := b.borrow()
 	defer b.giveBack(n)
-	if !whole {
+	temporary, there := b.secret(n)
+	defer temporary.end()
+	if !whole || !there {
 		return nil, errNoSignature
 	}
-	blinding := k.blinding(n)
-	if blinding.factor == 0 {
+	used := k.takeBlinding(n, temporary.ctx)
+	if used.factor == 0 {
 		return nil, errNoSignature
 	}
 	encode(n.in[:k.size], hash)
-	if !k.root(n, blinding.factor) || !b.write(n, n.base, k.size) {
-		purego.SyscallN(b.blindingFree, blinding.factor)
+	if !k.root(n, temporary, used.factor) || !b.write(n, n.base, k.size) {
+		purego.SyscallN(b.blindingFree, used.factor)
 		return nil, errNoSignature
 	}
-	k.putBack(blinding)
+	k.putBack(used)
 	return bytes.Clone(n.out[:k.size]), nil
 }
 
 // root sets n.base to n.in raised to the private exponent, modulo the key (RFC 8017
-// §5.2.1, step 2.b). What takes a time of its own for each number, the subtraction,
-// sees blinded numbers alone.
-func (k *libcryptoKey) root(n *numbers, factor uintptr) bool {
-	b, p, q := &k.lib.numbers, k.p, k.q
+// §5.2.1, step 2.b).
+func (k *libcryptoKey) root(n *numbers, temporary secret, factor uintptr) bool {
+	b, p, q, ctx := &k.lib.numbers, k.p, k.q, temporary.ctx
+	x, y, rootP, rootQ := temporary.number(), temporary.number(), temporary.number(), temporary.number()
 	const own = 0 // the factor that the blinding has itself
-	return b.read(n.in[:k.size], n.base) != 0 && n.did(b.blind, n.base, own, factor, n.ctx) &&
-		// The residues of n.base by way of the Montgomery form, without a division.
-		n.did(b.montFrom, n.p, n.base, p.mont, n.ctx) && n.did(b.montTo, n.p, n.p, p.mont, n.ctx) &&
-		n.did(b.montFrom, n.q, n.base, q.mont, n.ctx) && n.did(b.montTo, n.q, n.q, q.mont, n.ctx) &&
-		n.did(b.expTwo, n.rootP, n.p, k.dP, p.n, p.mont, n.rootQ, n.q, k.dQ, q.n, q.mont, n.ctx) &&
-		// h = (rootP - rootQ) * qInv mod p, each product less than p, whichever prime is larger.
-		n.did(b.montMul, n.p, n.rootP, k.qInv, p.mont, n.ctx) && n.did(b.montMul, n.q, n.rootQ, k.qInv, p.mont, n.ctx) &&
-		n.did(b.modSub, n.p, n.p, n.q, p.n) &&
-		n.did(b.mul, n.base, n.p, q.n, n.ctx) && n.did(b.add, n.base, n.base, n.rootQ) &&
-		n.did(b.unblind, n.base, own, factor, n.ctx)
+	return rootQ != 0 && b.read(n.in[:k.size], n.base) != 0 && n.did(b.blind, n.base, own, factor, ctx) &&
+		// The residues of n.base by way of the Montgomery form, without a division: it is
+		// less than p times the power of two of that form, and so for q.
+		n.did(b.montFrom, x, n.base, p.mont, ctx) && n.did(b.montTo, x, x, p.mont, ctx) &&
+		n.did(b.montFrom, y, n.base, q.mont, ctx) && n.did(b.montTo, y, y, q.mont, ctx) &&
+		n.did(b.expTwo, rootP, x, k.dP, p.n, p.mont, rootQ, y, k.dQ, q.n, q.mont, ctx) &&
+		// h = (rootP - rootQ) * qInv mod p as a sum of two numbers less than p, whichever
+		// prime is larger: the library's subtraction would take a time of its own.
+		n.did(b.montMul, x, k.qInv, rootP, p.mont, ctx) && n.did(b.montMul, y, k.minusQInv, rootQ, p.mont, ctx) &&
+		n.did(b.modAdd, x, x, y, p.n) &&
+		n.did(b.mul, n.base, x, q.n, ctx) && n.did(b.modAdd, n.base, n.base, rootQ, k.n.n) &&
+		n.did(b.unblind, n.base, own, factor, ctx)
 }
 
-// blinding takes a blinding that waits, or makes one, which is 0 if it cannot.
-func (k *libcryptoKey) blinding(n *numbers) blinding {
+// takeBlinding takes a blinding that waits, or makes one.
+func (k *libcryptoKey) takeBlinding(n *numbers, ctx uintptr) blinding {
 	k.mu.Lock()
 	if last := len(k.idle) - 1; last >= 0 {
 		waits := k.idle[last]
@@ -158,7 +172,7 @@ func (k *libcryptoKey) blinding(n *numbers) blinding {
 		return waits
 	}
 	k.mu.Unlock()
-	return k.newBlinding(n)
+	return k.newBlinding(n, ctx)
 }
 
 // putBack has a blinding wait for the next signature, if it is good for one more.
@@ -172,17 +186,18 @@ func (k *libcryptoKey) putBack(used blinding) {
 	k.idle = append(k.idle, used)
 }
 
-func (k *libcryptoKey) newBlinding(n *numbers) blinding {
+// newBlinding makes a blinding, whose factor is 0 if it cannot.
+func (k *libcryptoKey) newBlinding(n *numbers, ctx uintptr) blinding {
 	b := &k.lib.numbers
-	modulus, _, _ := purego.SyscallN(b.dup, k.n.n)
-	if modulus == 0 {
+	secretly := n.call(b.dup, k.n.n) // with a flag that the blinding takes over, and k.n must not have
+	if secretly == 0 {
 		return blinding{}
 	}
-	defer purego.SyscallN(b.bnFree, modulus)
-	purego.SyscallN(b.setFlags, modulus, bnConstTime) // which the blinding takes over
-	factor, _, _ := purego.SyscallN(b.blindingNew, 0, k.e, modulus, n.ctx, b.exp, k.n.mont)
+	defer purego.SyscallN(b.bnFree, secretly)
+	n.call(b.setFlags, secretly, bnConstTime)
+	factor := n.call(b.blindingNew, 0, k.e, secretly, ctx, b.exp, k.n.mont)
 	if factor != 0 {
-		purego.SyscallN(b.blindingFlags, factor, blindingStays)
+		n.call(b.blindingFlags, factor, blindingStays)
 	}
 	return blinding{factor, maxBlinded}
 }

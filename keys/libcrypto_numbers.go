@@ -12,22 +12,55 @@ import (
 
 // numbers is what one calculation needs: OpenSSL's numbers, and the memory from
 // which they are filled. It lies on the heap, which does not move. They are made when
-// they are first borrowed, and never freed.
+// they are first borrowed, and never freed, so that nothing secret may stay in them.
 type numbers struct {
 	ctx                    uintptr // BN_CTX
 	result, base, exponent uintptr // BIGNUM
-	p, q, rootP, rootQ     uintptr // BIGNUM, for signatures
 	in, out                [maxRSABits / 8]byte
 	whole                  bool        // all of these are there
 	arguments              [11]uintptr // BN_mod_exp_mont_consttime_x2 has the most
 }
 
-// did calls a function with numbers and others of the library's pointers, and reports
-// that it returned 1, which is success for all of these. The arguments are kept in n, or
-// each call would allocate them.
+// call calls a function with numbers and others of the library's pointers. They are
+// kept in n, or each call would allocate them.
+func (n *numbers) call(function uintptr, arguments ...uintptr) uintptr {
+	kept := n.arguments[:len(arguments)]
+	copy(kept, arguments)
+	result, _, _ := purego.SyscallN(function, kept...)
+	return result
+}
+
+// did calls a function and reports that it returned 1, which is success for all that
+// return an int.
 func (n *numbers) did(function uintptr, arguments ...uintptr) bool {
-	result, _, _ := purego.SyscallN(function, n.arguments[:copy(n.arguments[:], arguments)]...)
-	return int32(result) == 1
+	return int32(n.call(function, arguments...)) == 1
+}
+
+// A secret is a BN_CTX for numbers that must not stay behind: its own are wiped when it
+// is freed, as those of numbers.ctx never are.
+type secret struct {
+	ctx uintptr
+	n   *numbers
+	b   *bignums
+}
+
+// secret returns false where there is no memory. Its end is due in any case.
+func (b *bignums) secret(n *numbers) (secret, bool) {
+	s := secret{n.call(b.ctxNew), n, b}
+	if s.ctx != 0 {
+		n.call(b.ctxStart, s.ctx)
+	}
+	return s, s.ctx != 0
+}
+
+// number returns a number that goes with the secret, or 0; after a 0 there are only more.
+func (s secret) number() uintptr { return s.n.call(s.b.ctxGet, s.ctx) }
+
+func (s secret) end() {
+	if s.ctx != 0 {
+		s.n.call(s.b.ctxEnd, s.ctx)
+		s.n.call(s.b.ctxFree, s.ctx)
+	}
 }
 
 // modulus is an odd modulus with what is computed once for it, which takes as long
@@ -42,9 +75,10 @@ const maxModuli = 1024
 
 // bignums are the functions for numbers, and what is kept for them.
 type bignums struct {
-	ctxNew, ctxFree, bnNew, bnFree, dup                      uintptr
+	ctxNew, ctxFree, ctxStart, ctxGet, ctxEnd                uintptr
+	bnNew, bnFree, dup                                       uintptr
 	fromOctets, toOctets, setWord, setFlags                  uintptr
-	add, mul, modSub, exp, expTwo                            uintptr
+	sub, mul, modAdd, exp, expTwo                            uintptr
 	montNew, montFree, montSet                               uintptr
 	montTo, montFrom, montMul                                uintptr
 	blindingNew, blindingFree, blindingFlags, blind, unblind uintptr
@@ -67,7 +101,7 @@ func (b *bignums) complete(n *numbers) bool {
 		n.ctx, _, _ = purego.SyscallN(b.ctxNew)
 	}
 	n.whole = n.ctx != 0
-	for _, number := range []*uintptr{&n.result, &n.base, &n.exponent, &n.p, &n.q, &n.rootP, &n.rootQ} {
+	for _, number := range []*uintptr{&n.result, &n.base, &n.exponent} {
 		if *number == 0 {
 			*number, _, _ = purego.SyscallN(b.bnNew)
 		}
@@ -103,7 +137,7 @@ func (b *bignums) modulus(octets []byte, n *numbers) *modulus {
 	}
 	size := copy(n.in[:], octets)
 	m = new(modulus)
-	if *m = b.newModulus(n.in[:size], n); m.mont == 0 {
+	if *m = b.newModulus(n, n.ctx, n.in[:size], 0); m.mont == 0 {
 		return nil
 	}
 	runtime.AddCleanup(m, b.freeModulus, *m)
@@ -117,14 +151,16 @@ func (b *bignums) modulus(octets []byte, n *numbers) *modulus {
 }
 
 // newModulus computes a modulus of octets that lie where nothing moves them. What it
-// returns is empty for what can be none, and where there is no memory.
-func (b *bignums) newModulus(octets []byte, n *numbers) modulus {
-	var m modulus
-	m.n = b.read(octets, 0)
-	m.mont, _, _ = purego.SyscallN(b.montNew)
+// returns is empty for what can be none, and where there is no memory. bnConstTime
+// among the flags is for one that is secret: it makes powers slow as well.
+func (b *bignums) newModulus(n *numbers, ctx uintptr, octets []byte, flags uintptr) modulus {
+	m := modulus{n: b.read(octets, 0), mont: n.call(b.montNew)}
 	odd := len(octets) > 0 && octets[len(octets)-1]&1 != 0
-	if m.n != 0 && m.mont != 0 && odd && n.did(b.montSet, m.mont, m.n, n.ctx) {
-		return m
+	if m.n != 0 && m.mont != 0 && odd {
+		n.call(b.setFlags, m.n, flags)
+		if n.did(b.montSet, m.mont, m.n, ctx) {
+			return m
+		}
 	}
 	b.freeModulus(m)
 	return modulus{}

@@ -132,11 +132,14 @@ func BenchmarkVerifyRSA(b *testing.B) {
 		key := rsaKey(b, file)
 		signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, sum[:])
 		check(b, err)
-		for name, verify := range verifiers(b) {
-			if name != "the library of auto" && name != "Go, to hold the cases to" {
-				continue
+		for _, backend := range backends(b) {
+			verify := backend.VerifyRSA()
+			if verify == nil {
+				verify = func(p *rsa.PublicKey, h crypto.Hash, sum, s []byte) bool {
+					return rsa.VerifyPKCS1v15(p, h, sum, s) == nil
+				}
 			}
-			b.Run(fmt.Sprintf("%d/%.2s", key.N.BitLen(), name), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/rsa%d", backend, key.N.BitLen()), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					if !verify(&key.PublicKey, crypto.SHA256, sum[:], signature) {
