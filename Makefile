@@ -9,7 +9,7 @@ FUZZ_TOTAL ?= 600
 CHAOS ?= 1000
 LEAKS ?= 100000
 
-.PHONY: build static install run test test-unit e2e systemd chaos leaks conformance fuzz bench bench-peers lint clean
+.PHONY: build static install run test test-unit e2e systemd chaos leaks conformance fuzz bench bench-peers bench-domains lint clean
 
 # build: the program: bin/signpost. It loads libcrypto for RSA where the machine has
 # it, and so needs the machine's C library
@@ -73,7 +73,7 @@ conformance:
 fuzz:
 	@bash .ci/fuzz $(FUZZ_SECONDS) $(FUZZ_TOTAL)
 
-# bench: all benchmarks, with allocations, as benchstat reads them: make bench COUNT=10
+# bench: all benchmarks, with allocations, as benchstat reads them: make bench COUNT=10 (it takes an hour)
 COUNT ?= 1
 bench:
 	CGO_ENABLED=0 $(GO) test -tags libcrypto -run '^$$' -bench . -benchmem -count $(COUNT) ./...
@@ -82,6 +82,10 @@ bench:
 # ../shared/bench; prints ratios. As root
 bench-peers:
 	@bash e2e/bench/peers.sh
+
+# bench-domains: start to first signature, and memory, with 1,000 and 10,000 domains; as bench-peers
+bench-domains:
+	@bash e2e/bench/domains.sh
 
 # lint: formatting and vet
 lint:

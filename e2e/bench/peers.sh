@@ -17,26 +17,10 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 
-generator=${SIGNPOST_BENCH:-../shared/bench}
-if [ ! -x "$generator/run.sh" ]; then
-	echo "bench-peers: there is no load generator in $generator: set SIGNPOST_BENCH to its folder" >&2
-	exit 1
-fi
-[ "$(id -u)" = 0 ] || { echo "bench-peers: the other milters are started in mount namespaces, which needs root" >&2; exit 1; }
-
-export BENCH_WORK=${BENCH_WORK:-${TMPDIR:-/tmp}/signpost-bench}
-export BENCH_DATA=${BENCH_DATA:-$BENCH_WORK/data}
-export RIG=$BENCH_WORK/rig BINARY=$BENCH_WORK/signpost
+. e2e/bench/rig.sh
 export ROUNDS=1 SECS=${SECS:-2.5} SIZES=${SIZES:-2k 200k} CONC=${CONC:-64}
 export OUT=$BENCH_WORK/results-$(date +%H%M%S).jsonl
 rounds=${BENCH_ROUNDS:-3}
-mkdir -p "$RIG"
-# What lies there is run as root.
-[ -O "$BENCH_WORK" ] && [ ! -L "$BENCH_WORK" ] || { echo "bench-peers: $BENCH_WORK is somebody else's: set BENCH_WORK to a folder of your own" >&2; exit 1; }
-cp -R "$generator/." "$RIG/"
-chmod -R u+w "$RIG"
-(cd "$RIG" && ./run.sh build)
-CGO_ENABLED=0 go build -trimpath -tags libcrypto -o "$BINARY" ./cmd/signpost
 go build -o "$BENCH_WORK/ratios" ./e2e/bench/ratios
 
 # ours TARGET: the cells of signpost-sign-rsa and its like.
