@@ -29,6 +29,7 @@ type target struct {
 // observation is what each server said of one key, once.
 type observation struct {
 	target
+	era      int       // of the plan it was asked for
 	findings []Finding // by server
 	detail   string
 }
@@ -39,11 +40,6 @@ func (o observation) answers() []Answer {
 		answers[i] = f.Answer
 	}
 	return answers
-}
-
-// silent reports whether a server did not answer.
-func (o observation) silent() bool {
-	return slices.ContainsFunc(o.findings, func(f Finding) bool { return f.Answer == NoAnswer })
 }
 
 // settled reports whether there is nothing to wait for.
@@ -66,10 +62,24 @@ func bounded(ctx context.Context, d time.Duration) (context.Context, context.Can
 	return context.WithTimeout(ctx, d)
 }
 
+// askAgain is when a server that fails at once is asked again, such as a resolver of
+// this machine that is still starting.
+const askAgain = 500 * time.Millisecond
+
+// pause waits, and returns false if ctx ended meanwhile.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
 // ask puts the question for each target to every server. Targets that were not
 // asked for, or not to the end, are left out: of these nothing is heard, not even that
 // DNS is silent.
-func ask(p patience, servers []Server, targets []target) []observation {
+func ask(p patience, plan *Plan, targets []target) []observation {
 	slots := make(chan struct{}, maxAsking)
 	out := make([]observation, len(targets))
 	heard := make([]bool, len(targets))
@@ -86,7 +96,8 @@ func ask(p patience, servers []Server, targets []target) []observation {
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			out[i], heard[i] = p.askOne(turn, servers, t)
+			out[i], heard[i] = p.askOne(turn, plan.Servers, t)
+			out[i].era = plan.era
 		})
 	}
 	wg.Wait()
@@ -125,6 +136,9 @@ func (p patience) find(turn context.Context, s Server, t target) (f Finding, hea
 	look, cancel := bounded(p.ctx, p.look)
 	defer cancel()
 	records, err := s.LookupTXT(look, t.ref.recordName())
+	for err != nil && p.look > 0 && pause(look, askAgain) { // a failure is not yet silence
+		records, err = s.LookupTXT(look, t.ref.recordName())
+	}
 	if err != nil {
 		return silent(err), p.ctx.Err() == nil
 	}

@@ -58,8 +58,10 @@ func (c Config) orLent(name Ref, k *Key, err error) (*Key, error) {
 func standing(c *candidate, duty string) int {
 	switch {
 	case c.signs:
-		return 2
+		return 3
 	case duty == c.fact.Domain:
+		return 2
+	case !c.replaced:
 		return 1
 	}
 	return 0

@@ -21,6 +21,8 @@ type Plan struct {
 	Anew bool
 	// Roster is filled by Watch.
 	Roster Roster
+
+	era int // counts the changes of Servers
 }
 
 // ledger is what is known, by key.

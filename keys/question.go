@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -40,8 +39,11 @@ func (q *question) hurry() {
 
 // put asks out of turn, as often as it takes while somebody waits.
 func (q *question) put() {
-	if q.asker.askNow(q.target) {
+	q.asker.askNow(q.target)
+	select {
+	case <-q.done:
 		return
+	default:
 	}
 	q.hurried.Store(false)
 	if q.waiting.Load() > 0 {
@@ -87,11 +89,11 @@ func (d *Duty) Wait(ctx context.Context) error {
 func (w *Watch) wanted(p *Plan, facts, before ledger, start bool) (questions, others []target) {
 	for ref, f := range facts {
 		t, b := target{ref, f.Fingerprint}, before[ref]
-		anew := start || b.Fingerprint != f.Fingerprint || !w.plan.asks(b)
-		old := anew && w.now().Sub(f.Asked) > 2*p.Config.CheckEvery
+		anew := start || p.Anew || b.Fingerprint != f.Fingerprint || !w.plan.asks(b)
+		old := anew && w.now().Sub(f.Asked).Abs() > 2*p.Config.CheckEvery
 		switch {
 		case !p.asks(f) || (f.DNS != NoAnswer && !old):
-		case anew || w.isOpen(t):
+		case anew:
 			questions = append(questions, t)
 		default:
 			others = append(others, t)
@@ -136,16 +138,13 @@ func (w *Watch) close(ref Ref) {
 	}
 }
 
-// askNow asks for one key out of turn, and reports whether anything was heard, be it
-// silence. Answers that come together are decided on together.
-func (w *Watch) askNow(t target) bool {
+// askNow asks for one key out of turn. Answers that come together are decided on
+// together.
+func (w *Watch) askNow(t target) {
 	w.mu.Lock()
 	plan := w.plan
 	w.mu.Unlock()
-	heard := w.inForce(plan, ask(patience{context.Background(), firstAnswer, firstAnswer}, plan.Servers, []target{t}))
-	if len(heard) == 0 {
-		return false
-	}
+	heard := ask(patience{context.Background(), firstAnswer, firstAnswer}, plan, []target{t})
 	w.heardMu.Lock()
 	w.heard = append(w.heard, heard...)
 	w.heardMu.Unlock()
@@ -160,16 +159,4 @@ func (w *Watch) askNow(t target) bool {
 		w.applyFew(observed)
 		w.awake()
 	}
-	return true
-}
-
-// inForce leaves out the silence of servers that are not those of the plan in force
-// any more: these were not asked yet.
-func (w *Watch) inForce(asked *Plan, observed []observation) []observation {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.plan == asked {
-		return observed
-	}
-	return slices.DeleteFunc(observed, observation.silent)
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -237,6 +238,7 @@ func TestTheSilenceOfFormerServersDecidesNothing(t *testing.T) {
 		before.Roster.Duty("d0.example").Hurry()
 		pass(time.Second)
 		p := crowd(t, 1, &nameserver{name: "later", turns: make(chan struct{})}) // whose turn never comes
+		p.Anew = true
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		w.Begin(ctx, p, slog.New(slog.DiscardHandler))
@@ -521,6 +523,152 @@ func TestAFewDomainsAreDecidedOnAsAllAre(t *testing.T) {
 			if after[ref] != next[ref] {
 				t.Errorf("%s: a few domains: %+v\nall: %+v", ref, after[ref], next[ref])
 			}
+		}
+	}
+}
+
+// What servers said that are not asked any more decides nothing, however it came in.
+func TestAnswersOfFormerServersDecideNothing(t *testing.T) {
+	for _, hurried := range []bool{false, true} {
+		play(t, func(s *scene) {
+			s.publish("s1")
+			for _, n := range s.dns {
+				n.delay = 3 * time.Second
+			}
+			s.start("s1")
+			if hurried {
+				s.plan.Roster.Duty("example.com").Hurry()
+			}
+			s.after(time.Second)
+			s.anew = true
+			s.dns = []*nameserver{{name: "later", records: map[string][]string{}}}
+			s.reload("s1")
+			s.after(3 * time.Second) // the former ones have answered
+			s.want("with servers that do not have it", "", "s1 pending")
+		})
+	}
+}
+
+func TestTheSilenceOfFormerServersIsForgotten(t *testing.T) {
+	play(t, func(s *scene) {
+		s.silence(true)
+		s.start("s1")
+		s.want("with servers that are dead", "s1", "s1 active")
+		s.anew = true
+		s.dns = []*nameserver{{name: "later", turns: make(chan struct{})}} // whose turn never comes
+		s.reload("s1")
+		if d := s.plan.Roster.Duty("example.com"); !d.Open() || len(d.Keys) > 0 {
+			t.Errorf("%d keys sign, open: %v; the servers in force were asked %d times", len(d.Keys), d.Open(), s.dns[0].queries())
+		}
+	})
+}
+
+// A resolver that is still starting refuses at once.
+func TestAFailureIsNotYetSilence(t *testing.T) {
+	play(t, func(s *scene) {
+		for _, n := range s.dns {
+			n.broken = errors.New("connection refused")
+		}
+		s.start("s1")
+		s.after(firstAnswer / 2)
+		for _, n := range s.dns {
+			n.set(func() { n.broken = nil })
+		}
+		s.want("when it has started", "", "s1 pending")
+	})
+	play(t, func(s *scene) {
+		for _, n := range s.dns {
+			n.broken = errors.New("connection refused")
+		}
+		s.start("s1")
+		s.want("when it never does", "s1", "s1 active")
+	})
+}
+
+// rotated is a domain whose key s1 is still listed, was replaced by s2 long ago, and
+// has been revoked since.
+func (s *scene) rotated() (listed []string) {
+	s.publish("s1")
+	s.publish("s2")
+	listed = []string{"s1", "s2@" + time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}
+	s.start(listed...)
+	s.after(time.Hour + s.cfg.QueueTime + 10*time.Minute)
+	s.want("after the change", "s2", "s1 retired, s2 active")
+	s.publish("s1", "v=DKIM1; p=")
+	s.after(24 * time.Hour)
+	return listed
+}
+
+// neverSigns holds that a selector signs at no time.
+func (s *scene) neverSigns(selector string, during time.Duration) {
+	s.t.Helper()
+	for begun := time.Now(); time.Since(begun) < during; s.after(500 * time.Millisecond) {
+		if d := s.plan.Roster.Duty("example.com"); !d.Open() && len(d.Keys) > 0 && d.Keys[0].Selector == selector {
+			s.t.Fatalf("%s signs after %v", selector, time.Since(begun))
+		}
+	}
+}
+
+// It is listed, so it would sign again when its successor vanishes.
+func TestARetiredKeyThatIsListedIsAskedFor(t *testing.T) {
+	play(t, func(s *scene) {
+		s.rotated()
+		for _, n := range s.dns {
+			n.set(func() { n.delay = 2 * time.Second })
+		}
+		s.withdraw("s2")
+		s.neverSigns("s1", time.Hour)
+	})
+	play(t, func(s *scene) { // and at a start
+		listed := s.rotated()
+		s.end()
+		s.withdraw("s2")
+		s.start(listed...)
+		s.neverSigns("s1", time.Hour)
+	})
+}
+
+// Its file may be another domain's, or systemd's, and so not where it is looked for.
+func TestAListedKeyIsNotForgotten(t *testing.T) {
+	play(t, func(s *scene) {
+		s.publish("s1")
+		s.publish("s2")
+		s.start("s1", "s2@"+time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+		check(t, os.Rename(s.keys["s1"].Path, filepath.Join(t.TempDir(), "elsewhere")))
+		s.after(time.Hour + s.cfg.QueueTime + time.Hour)
+		s.want("after the change", "s2", "s1 retired, s2 active")
+	})
+}
+
+func TestAStateFileOfTheFutureIsNotRecent(t *testing.T) {
+	play(t, func(s *scene) {
+		s.provenOnce("s1")
+		s.w = NewWatch(s.cfg.State, func() time.Time { return time.Now().Add(-1000 * time.Hour) }) // a clock that was ahead then
+		s.reload("s1")
+		if d := s.plan.Roster.Duty("example.com"); !d.Open() {
+			t.Errorf("not asked for, and %d keys sign", len(d.Keys))
+		}
+	})
+}
+
+// One address has replaced the key, for another its turn is to come.
+func TestAKeyOfTwoAddressesHasOneState(t *testing.T) {
+	p := &Plan{Config: Defaults(), Store: &Store{keys: map[Ref]*Key{}, spares: map[Ref]*Key{}}, Require: true}
+	known := ledger{}
+	s1, s2 := Ref{"example.com", "s1"}, Ref{"example.com", "s2"}
+	for _, ref := range []Ref{s1, s2} {
+		p.Store.keys[ref] = &Key{Domain: ref.Domain, Selector: ref.Selector, Algorithm: RSA, print: ref.Selector}
+		known[ref] = Fact{Domain: ref.Domain, Selector: ref.Selector, Algorithm: RSA, Fingerprint: ref.Selector, DNS: Found, FirstSeen: noon, Asked: noon, State: Active}
+	}
+	p.Listed = []Listed{
+		{Ref: s1, Duty: "alice@example.com"},
+		{Ref: s2, Duty: "alice@example.com", ActiveFrom: noon.Add(-time.Hour)},
+		{Ref: s1, Duty: "bob@example.com", ActiveFrom: noon.Add(time.Hour)},
+		{Ref: s2, Duty: "bob@example.com"},
+	}
+	for range 100 { // the duties are in a map
+		if got := p.fill(known, noon, nil)[s1].State; got != Published {
+			t.Fatalf("s1 is %s, which is to sign for bob", got)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 // forget drops retired keys whose file is gone: nobody wants to hear of them.
 func (w *Watch) forget() {
 	for ref, f := range w.known {
-		if f.State == Retired && !w.plan.Config.there(ref) {
+		if f.State == Retired && w.plan.Store.keys[ref] == nil && !w.plan.Config.there(ref) {
 			delete(w.known, ref)
 			w.changed = true
 		}

@@ -122,6 +122,10 @@ func (w *Watch) Begin(ctx context.Context, p *Plan, log *slog.Logger) {
 	w.mu.Lock()
 	start, now := w.plan == nil, w.now()
 	if !start { // when its keys were last used
+		p.era = w.plan.era
+		if p.Anew {
+			p.era++
+		}
 		w.known = w.plan.fill(w.known, now, w.open)
 	}
 	next := p.fill(w.known, now, nil)
@@ -130,7 +134,7 @@ func (w *Watch) Begin(ctx context.Context, p *Plan, log *slog.Logger) {
 	before := w.known // fill makes another
 	if !start {
 		w.mu.Unlock()
-		observed = ask(patience{ctx: ctx, look: firstAnswer}, p.Servers, append(questions, others...))
+		observed = ask(patience{ctx: ctx, look: firstAnswer}, p, append(questions, others...))
 		w.mu.Lock()
 		before = w.known
 		next = p.fill(w.known, w.now(), w.open)
@@ -163,7 +167,7 @@ func (w *Watch) awake() {
 
 // asks reports whether DNS is asked for a key.
 func (p *Plan) asks(f Fact) bool {
-	return p.Require && len(p.Servers) > 0 && f.Domain != AnyDomain && f.State != Retired
+	return p.Require && len(p.Servers) > 0 && f.Domain != AnyDomain && (f.State != Retired || p.Store.keys[f.ref()] != nil)
 }
 
 // Run asks for the keys when their time comes, until ctx ends. It then saves what
@@ -188,7 +192,7 @@ func (w *Watch) Run(ctx context.Context) {
 // round asks for the keys whose turn it is, and decides.
 func (w *Watch) round(ctx context.Context) {
 	plan, due := w.due()
-	observed := w.inForce(plan, w.survey(ctx, plan.Servers, due))
+	observed := w.survey(ctx, plan, due)
 	w.mu.Lock()
 	before := maps.Clone(w.known)
 	w.forget()
@@ -200,7 +204,7 @@ func (w *Watch) round(ctx context.Context) {
 
 // survey asks for keys in the background. While first questions are open, those keys
 // that are begun with within firstAnswer are decided on before the rest is asked for.
-func (w *Watch) survey(ctx context.Context, servers []Server, due []target) []observation {
+func (w *Watch) survey(ctx context.Context, plan *Plan, due []target) []observation {
 	w.mu.Lock()
 	open := len(w.open)
 	w.mu.Unlock()
@@ -208,7 +212,7 @@ func (w *Watch) survey(ctx context.Context, servers []Server, due []target) []ob
 	if open > 0 {
 		p.turn, p.look = firstAnswer, firstAnswer
 	}
-	return ask(p, servers, due)
+	return ask(p, plan, due)
 }
 
 func (w *Watch) due() (*Plan, []target) {
@@ -278,6 +282,9 @@ func (w *Watch) refill(domains []string, now time.Time) (before, after ledger) {
 // are no longer open.
 func (w *Watch) hear(observed []observation, now time.Time) (answered []*question) {
 	for _, o := range observed {
+		if o.era != w.plan.era {
+			continue // these servers are not asked any more
+		}
 		if q := w.open[o.ref]; q != nil && q.fingerprint == o.fingerprint {
 			answered = append(answered, q)
 			delete(w.open, o.ref)
