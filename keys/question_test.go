@@ -549,6 +549,55 @@ func TestAnswersOfFormerServersDecideNothing(t *testing.T) {
 	}
 }
 
+// Reloads, which databases may cause every second, do not keep silence from being heard.
+func TestReloadsDoNotKeepAQuestionOpen(t *testing.T) {
+	play(t, func(s *scene) {
+		s.provenOnce("s1")
+		s.after(24 * time.Hour)
+		s.silence(true)
+		s.start("s1")
+		for range 5 {
+			d := s.plan.Roster.Duty("example.com")
+			go func() {
+				ctx, cancel := context.WithTimeout(s.t.Context(), Patience)
+				defer cancel()
+				_ = d.Wait(ctx)
+			}()
+			s.after(3 * time.Second)
+			s.reload("s1")
+		}
+		if d := s.plan.Roster.Duty("example.com"); d.Open() {
+			t.Error("after five reloads in a quarter of a minute the question is open")
+		}
+		s.after(Patience)
+	})
+}
+
+// What is open at the end of a reload to other servers stays so until these have been
+// asked, although the former ones fall silent at that moment.
+func TestSilenceThatAReloadOvertakesDecidesNothing(t *testing.T) {
+	for range 30 {
+		synctest.Test(t, func(t *testing.T) {
+			const domains = 200
+			before := crowd(t, domains, &nameserver{name: "former", silent: true})
+			w := NewWatch(before.Config.State, time.Now)
+			w.Begin(t.Context(), before, slog.New(slog.DiscardHandler))
+			for _, l := range before.Listed {
+				before.Roster.Duty(l.Domain).Hurry()
+			}
+			p := crowd(t, domains, &nameserver{name: "later", turns: make(chan struct{})}) // whose turn never comes
+			p.Anew = true
+			ctx, cancel := context.WithTimeout(t.Context(), firstAnswer)
+			defer cancel()
+			w.Begin(ctx, p, slog.New(slog.DiscardHandler))
+			pass(2 * firstAnswer)
+			if signing, open := p.signing(); signing != 0 || open != domains {
+				t.Errorf("%d are signed for by keys that were not asked for, %d are open", signing, open)
+			}
+		})
+	}
+}
+
 func TestTheSilenceOfFormerServersIsForgotten(t *testing.T) {
 	play(t, func(s *scene) {
 		s.silence(true)
