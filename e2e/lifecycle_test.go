@@ -62,6 +62,16 @@ func TestReload(t *testing.T) {
 		says  string
 	}{
 		{"an unknown key", func(t *testing.T) { d.append(t, "verifyer: {}\n") }, "verifyer"},
+		{"an empty file", func(t *testing.T) { write(t, d.path("signpost.yaml"), "") }, "has no key at all"},
+		{"a file cut off before its domains", func(t *testing.T) {
+			text, err := os.ReadFile(d.path("signpost.yaml"))
+			check(t, err)
+			whole, _, found := strings.Cut(string(text), "  domains:")
+			if !found {
+				t.Fatal("the configuration has no domains")
+			}
+			write(t, d.path("signpost.yaml"), whole)
+		}, "no signing domain, and had 1 before"},
 		{"no YAML at all", func(t *testing.T) { write(t, d.path("signpost.yaml"), "milter: [\n") }, "signpost.yaml"},
 		{"a key file that is not there", func(t *testing.T) {
 			absent := c

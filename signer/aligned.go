@@ -9,11 +9,17 @@ import (
 )
 
 // Warnings are what a person should know of a section that works: what is wrong with
-// databases, and the entries whose d= DMARC will take no account of (RFC 9989
+// databases, table files without entries, and the entries whose d= DMARC will take no account of (RFC 9989
 // §4.4.1).
 func (c Config) Warnings() []string {
 	const told = 10
 	lines := slices.Clone(c.troubles)
+	for _, f := range c.files {
+		if f.entries == 0 {
+			lines = append(lines, fmt.Sprintf("%s has no entry", f.path))
+		}
+	}
+	others := len(lines)
 	for _, d := range c.Domains {
 		name, k := d.name()
 		if d.SDID == "" || k == noKind {
@@ -24,7 +30,7 @@ func (c Config) Warnings() []string {
 		if aligned(author, sdid) {
 			continue
 		}
-		if len(lines) >= told+len(c.troubles) {
+		if len(lines) >= told+others {
 			return append(lines, "signer.domains: and more entries whose sdid is not aligned")
 		}
 		lines = append(lines, fmt.Sprintf("signer.domains %s: d=%s is not aligned with %s: the signature is good, but DMARC takes no account of it; sign with a key of its own, or with keys_of",

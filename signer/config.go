@@ -35,7 +35,8 @@ type Config struct {
 	Senders Senders `yaml:"senders"`
 
 	fetched  []fetched // what the databases gave
-	troubles []string  // with what stands outside the YAML file
+	files    []fileSize
+	troubles []string // with what stands outside the YAML file
 }
 
 // Ours tells our mail from other people's by the connection alone, never by a

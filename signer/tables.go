@@ -59,6 +59,10 @@ func (c Config) WithTables(ctx context.Context, keep string) (Config, error) {
 	var errs []error
 	if c.Senders.File != "" {
 		allow, err := readSenders(c.Senders.File)
+		c.files = append(c.files, fileSize{c.Senders.File, len(allow)})
+		if err == nil && len(allow)+len(c.Senders.Allow) == 0 && c.Senders.Mode != SendersOff {
+			err = fmt.Errorf("%s has no entry, so signer.senders allows nobody anything: write lines of LOGIN-or-NETWORK AUTHOR", c.Senders.File)
+		}
 		errs = append(errs, err)
 		c.Senders.Allow = slices.Concat(c.Senders.Allow, allow)
 	}
@@ -66,7 +70,9 @@ func (c Config) WithTables(ctx context.Context, keep string) (Config, error) {
 		t := newTableReader(c.Domains)
 		for _, source := range c.Tables {
 			if source.File != "" {
+				before := len(t.config.Domains)
 				errs = append(errs, t.file(source.File))
+				c.files = append(c.files, fileSize{source.File, len(t.config.Domains) - before})
 			} else {
 				t.database(ctx, database{source.Database, source.Query}, c.fetched, keep)
 			}

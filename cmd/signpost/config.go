@@ -35,6 +35,8 @@ type Config struct {
 	Verifier verifier.Config `yaml:"verifier"`
 	Log      LogConfig       `yaml:"log"`
 	Metrics  MetricsConfig   `yaml:"metrics"`
+
+	signsNone bool // the file says that nothing is signed: domains: [] and no tables
 }
 
 // LogConfig is the section `log`: one line a message, on standard error.
@@ -81,6 +83,7 @@ func loadConfig(path string) (Config, string, error) {
 		return c, path, err
 	}
 	c.validate(src)
+	c.signsNone = src.Has("signer.domains") && len(c.Signer.Domains) == 0 && len(c.Signer.Tables) == 0
 	// A zone file is off-line work: it need not have our own keys, unless the file says so.
 	if c.DNS.ZoneFile != "" && !src.Has("signer.require_published") {
 		c.Signer.RequirePublished = false
@@ -154,6 +157,9 @@ func build(c Config, path string, now func() time.Time, before *generation) (*ge
 		c.Signer = c.Signer.After(before.config.Signer)
 	}
 	c, err := c.complete()
+	if err == nil && before != nil {
+		err = c.vanished(before.config)
+	}
 	if err != nil {
 		return nil, err
 	}

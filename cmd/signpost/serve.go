@@ -269,6 +269,9 @@ func (s *service) reload() {
 		s.log.Warn("another key under the same selector: receivers that remember the old record cannot verify; a new key wants a new selector",
 			"domain", k.Domain, "selector", k.Selector, "file", k.Path)
 	}
+	if gone := leaving(s.current.config, next.config); len(gone) > 0 {
+		s.log.Warn("entries are no longer in the configuration: their mail goes unsigned, unless another entry fits", "entries", someOf(gone))
+	}
 	s.begin(next)
 	s.server.Swap(next.handlers())
 	s.current = next

@@ -40,13 +40,22 @@ func Read(path string, v any) (*Source, error) {
 func Decode(file string, text []byte, v any) *Source {
 	s := &Source{file: file, unread: map[string]bool{}}
 	root := s.parse(text)
-	if root == nil {
+	if root == nil || isNull(root) || (root.Kind == yaml.MappingNode && len(root.Content) == 0) {
+		s.withoutKeys()
 		return s
 	}
 	s.root = root
 	d := decoder{source: s, top: reflect.TypeOf(v).Elem(), schemas: map[reflect.Type]schema{}}
 	d.value(root, reflect.ValueOf(v).Elem(), &place{line: 1})
 	return s
+}
+
+// withoutKeys reports a text that has no key at all, unless it could not be read. Such
+// a file was cut off, or is still being written: it must not count as the defaults.
+func (s *Source) withoutKeys() {
+	if len(s.problems) == 0 {
+		s.fatal(1, "the file has no key at all: it is empty, or was cut off when it was written; put it back, or write one key, such as verifier: {mode: monitor}")
+	}
 }
 
 // parse returns the one document's root, or nil when there is none to decode:

@@ -145,10 +145,6 @@ signer:
 
 func TestWhatIsAbsentKeepsItsDefault(t *testing.T) {
 	for name, text := range map[string]string{
-		"an empty file":                           "",
-		"a file of comments":                      "# nothing\n\n# here\n",
-		"an empty document":                       "---\n",
-		"a byte order mark alone":                 "\ufeff",
 		"a section whose keys are commented out":  "signer:\n  # on_error: unsigned\nmilter: # nothing\n",
 		"a section with braces and nothing in it": "signer: {ours: {}}",
 		"Windows line ends":                       "signer:\r\n  on_error: tempfail\r\n",
@@ -160,6 +156,26 @@ func TestWhatIsAbsentKeepsItsDefault(t *testing.T) {
 			}
 			if !reflect.DeepEqual(got, defaults()) {
 				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+func TestAFileWithoutAKeyIsRefused(t *testing.T) {
+	for name, text := range map[string]string{
+		"an empty file":           "",
+		"a file of comments":      "# nothing\n\n# here\n",
+		"an empty document":       "---\n",
+		"a byte order mark alone": "\ufeff",
+		"blank lines":             " \n\n",
+		"empty braces":            "{}\n",
+		"null":                    "null\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := defaults()
+			err := Decode("f.yaml", []byte(text), &got).Err()
+			if err == nil || !strings.HasPrefix(err.Error(), "f.yaml:1: the file has no key at all") || strings.Contains(err.Error(), "\n") {
+				t.Errorf("the error is %v", err)
 			}
 		})
 	}
@@ -202,6 +218,7 @@ func TestTheSizeOfTheFileIsBounded(t *testing.T) {
 		text[i] = '#'
 	}
 	v := defaults()
+	copy(text, "signer:\n")
 	if err := Decode("f.yaml", text[:MaxFile], &v).Err(); err != nil {
 		t.Errorf("at the limit: %v", err)
 	}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// vanished returns an error where a reload would take all signing domains away, or all
+// entries of a table file, and no file says that this is meant: a file that was cut
+// off, or is still being written, must not make mail leave unsigned.
+func (c Config) vanished(before Config) error {
+	err := c.Signer.Emptied(before.Signer)
+	had := len(before.Signer.Domains)
+	if had > 0 && len(c.Signer.Domains) == 0 && !c.signsNone {
+		err = errors.Join(err, fmt.Errorf("the configuration has no signing domain, and had %d before (%s): if nothing is to be signed any more, write signer: {domains: []}, without tables",
+			had, someOf(domainNames(before))))
+	}
+	return err
+}
+
+// leaving are the entries that the next configuration does not have.
+func leaving(before, next Config) []string {
+	stay := map[string]bool{}
+	for _, name := range domainNames(next) {
+		stay[name] = true
+	}
+	return slices.DeleteFunc(domainNames(before), func(name string) bool { return stay[name] })
+}
+
+func domainNames(c Config) []string {
+	names := make([]string, 0, len(c.Signer.Domains))
+	for _, d := range c.Signer.Domains {
+		names = append(names, d.Domain)
+	}
+	return names
+}
+
+// someOf lists the first few names.
+func someOf(names []string) string {
+	const shown = 10
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"signpost/milter"
+)
+
+// reloader is a running service, without listeners, whose files a test changes.
+type reloader struct {
+	*service
+	log bytes.Buffer
+}
+
+func startReloader(t *testing.T, config string) *reloader {
+	t.Helper()
+	g, err := load(config, time.Now, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &reloader{}
+	log := slog.New(slog.NewTextHandler(&r.log, nil))
+	r.service = &service{path: config, log: log, current: g, started: g.config, server: milter.NewServer(g.config.Milter, g.handlers(), log)}
+	r.begin(g)
+	t.Cleanup(r.watchKeys())
+	return r
+}
+
+// domainsAfter reloads, and returns how many domains sign and what was logged.
+func (r *reloader) domainsAfter() (int, string) {
+	r.log.Reset()
+	r.reload()
+	return len(r.current.config.Signer.Domains), r.log.String()
+}
+
+func TestAReloadDoesNotTakeAllDomainsAway(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		domains    int
+		says       string
+	}{
+		{"an empty file", "", 2, "has no key at all"},
+		{"a file of comments", "# being written\n", 2, "has no key at all"},
+		{"a file that was cut off before its domains", "keys: {dir: DIR/keys, state: DIR/state/keys.json}\nsigner:\n", 2, "no signing domain, and had 2 before (example.com, example.org)"},
+		{"another section alone", "verifier: {mode: enforce}\n", 2, "no signing domain, and had 2 before"},
+		{"a table beside domains: []", "keys: {dir: DIR/keys, state: DIR/state/keys.json}\nsigner: {domains: [], tables: [DIR/table]}\n", 2, "no signing domain, and had 2 before"},
+		{"domains: []", "keys: {dir: DIR/keys, state: DIR/state/keys.json}\nsigner: {domains: []}\n", 0, "entries are no longer in the configuration"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHouse(t)
+			h.write(h.dir+"/table", "# none\n")
+			r := startReloader(t, h.config)
+			good := h.read(h.config)
+			for range 2 { // the old one stays in force however often it is tried
+				h.write(h.config, strings.ReplaceAll(c.text, "DIR", h.dir))
+				if n, log := r.domainsAfter(); n != c.domains || !strings.Contains(log, c.says) {
+					t.Fatalf("%d domains after the reload, want %d and %q:\n%s", n, c.domains, c.says, log)
+				}
+				if c.domains == 0 {
+					return
+				}
+			}
+			h.write(h.config, "milter: [")
+			if n, log := r.domainsAfter(); n != 2 {
+				t.Errorf("%d domains after a broken file:\n%s", n, log)
+			}
+			h.write(h.config, good)
+			if n, log := r.domainsAfter(); n != 2 || strings.Contains(log, "refused") {
+				t.Errorf("%d domains after the good file:\n%s", n, log)
+			}
+		})
+	}
+}
+
+func TestAReloadDoesNotTakeAnEmptyTableForAnAnswer(t *testing.T) {
+	h := newHouse(t)
+	table, senders := h.dir+"/table", h.dir+"/senders"
+	h.write(table, "a.test s1 keys_of=example.org\nb.test s1 keys_of=example.org\n")
+	h.write(senders, "alice alice@example.com\n")
+	text := strings.Replace(h.read(h.config), "  require_published: true\n", "  require_published: false\n  tables: ["+table+"]\n  senders: {mode: reject, file: "+senders+"}\n", 1)
+	h.write(h.config, text)
+	r := startReloader(t, h.config)
+	step := func(path, content string, domains int, says string) {
+		t.Helper()
+		h.write(path, content)
+		if n, log := r.domainsAfter(); n != domains || !strings.Contains(log, says) {
+			t.Errorf("%d domains after the reload, want %d and %q:\n%s", n, domains, says, log)
+		}
+	}
+	step(table, "", 4, "is empty, and had 2 entries before")
+	step(table, "\n \n", 4, "is empty, and had 2 entries before")
+	step(table, "# the last customer has left\n", 2, "entries=\"a.test, b.test\"")
+	step(table, "", 2, "reloaded")
+	step(senders, "", 2, "has no entry, so signer.senders allows nobody anything")
+}
+
+func TestVerifyOnlyNeedsNoDomains(t *testing.T) {
+	config := writeFile(t, "c.yaml", "verifier: {mode: enforce}\nkeys: {state: "+t.TempDir()+"/keys.json}\n")
+	r := startReloader(t, config)
+	if n, log := r.domainsAfter(); n != 0 || strings.Contains(log, "refused") {
+		t.Errorf("a reload of a file that signs nothing: %s", log)
+	}
+}
