@@ -11,11 +11,9 @@ import (
 	wire "github.com/miekg/dns"
 )
 
-// How long an answer is kept, whatever its TTL says.
+// The longest that an answer is kept, whatever its TTL says. One with a TTL of 0 is not
+// kept at all: it is for those who asked while the query was under way (RFC 1035 §3.2.1).
 const (
-	// minTTL keeps a TTL of 0 from costing a query for each of the look-ups that
-	// one message makes of the same name.
-	minTTL = time.Second
 	// maxTTL bounds how long a key that was revoked goes on being used.
 	maxTTL = time.Hour
 	// maxNegativeTTL is lower than RFC 2308 §5 would let it be (three hours): a

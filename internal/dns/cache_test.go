@@ -23,9 +23,7 @@ func TestAnswersAreKeptForTheirTTLWithinBounds(t *testing.T) {
 		want time.Duration
 	}{
 		{"a TTL is honoured", "example.com", 30, 30 * sec},
-		{"a TTL of 0 lasts for one message", "example.com", 0, dns.MinTTL},
 		{"a huge TTL is bounded, so that a revoked key is noticed", "example.com", 1_000_000_000, dns.MaxTTL},
-		{"a TTL with the highest bit is 0", "example.com", 1 << 31, dns.MinTTL},
 		{"no such name, for the SOA's minimum", "absent.example.com", 20, 20 * sec},
 		{"no such type, for the SOA's minimum", "null.example.com", 20, 20 * sec},
 		{"a huge minimum is bounded, so that a new key is noticed", "absent.example.com", 1_000_000, dns.MaxNegativeTTL},
@@ -57,13 +55,44 @@ func lasts(t *testing.T, r *dns.Resolver, srv *dnstest.Server, name string, want
 	}
 }
 
-func TestANegativeAnswerWithoutSOAIsHardlyKept(t *testing.T) {
-	srv := dnstest.Serve(t, zone(t, everything))
-	srv.Behave(func(_ string, _, m *wire.Msg) *wire.Msg {
+// RFC 1035 §3.2.1: a TTL of 0 is for the transaction in progress; RFC 2308 §5: so is a
+// negative answer that has no SOA record.
+func TestAnswersWithoutATimeToLiveAreNotKept(t *testing.T) {
+	noSOA := func(_ string, _, m *wire.Msg) *wire.Msg {
 		m.Ns = nil
 		return m
-	})
-	lasts(t, resolver(t, patience, 1, srv.Addr), srv, "absent.example.com", dns.MinTTL)
+	}
+	for _, c := range []struct {
+		name, ask string
+		behave    dnstest.Behaviour
+	}{
+		{"a TTL of 0", "example.com", dnstest.TTL(0)},
+		{"a TTL with the highest bit is 0 (RFC 2181 §8)", "example.com", dnstest.TTL(1 << 31)},
+		{"a chain with a link of TTL 0", "alias.example.com", dnstest.TTL(0)},
+		{"no such name, for an SOA's minimum of 0", "absent.example.com", dnstest.TTL(0)},
+		{"no such type, for an SOA's minimum of 0", "null.example.com", dnstest.TTL(0)},
+		{"no such name, without an SOA", "absent.example.com", noSOA},
+		{"no such type, without an SOA", "null.example.com", noSOA},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			srv := dnstest.Serve(t, zone(t, everything))
+			srv.Behave(c.behave)
+			r := resolver(t, patience, 1, srv.Addr)
+			var now clock
+			r.SetNow(now.now)
+			for i := range 3 {
+				if _, err := r.LookupTXT(context.Background(), c.ask); err != nil {
+					t.Fatal(err)
+				}
+				if n := srv.Queries(c.ask, "TXT"); n != i+1 {
+					t.Fatalf("%d look-ups in one moment made %d queries", i+1, n)
+				}
+			}
+			if entries, _, _ := r.Cached(); entries != 0 {
+				t.Errorf("%d entries are kept", entries)
+			}
+		})
+	}
 }
 
 func TestFailuresAreRememberedShortly(t *testing.T) {
@@ -150,11 +179,8 @@ func BenchmarkQuery(b *testing.B) {
 	srv := dnstest.Serve(b, zone(b, everything))
 	srv.Behave(dnstest.TTL(0))
 	r := resolver(b, patience, 1, srv.Addr)
-	var c clock
-	r.SetNow(c.now)
 	b.ReportAllocs()
 	for b.Loop() {
-		c.advance(dns.MinTTL)
 		if got, err := r.LookupTXT(context.Background(), "example.com"); err != nil || len(got) != 2 {
 			b.Fatal(got, err)
 		}

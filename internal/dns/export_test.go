@@ -40,7 +40,6 @@ var SystemServers = func(path string) ([]netip.AddrPort, error) { return systemS
 const (
 	ErrorTTL       = errorTTL
 	MaxTTL         = maxTTL
-	MinTTL         = minTTL
 	MaxNegativeTTL = maxNegativeTTL
 	RestTime       = restTime
 	MaxDirect      = maxDirect

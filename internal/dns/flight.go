@@ -77,7 +77,9 @@ func (r *Resolver) start(s *shard, k key) *flight {
 		defer s.mu.Unlock()
 		if s.flights[k] == f {
 			delete(s.flights, k)
-			s.put(k, a, r.now())
+			if a.ttl > 0 {
+				s.put(k, a, r.now())
+			}
 		}
 		f.answer = a
 		close(f.done)
@@ -138,7 +140,7 @@ func (r *Resolver) follow(ctx context.Context, k key) *answer {
 		}
 		if a != nil {
 			a.absent = a.absent && at == k // an alias exists
-			a.ttl = max(ttl, minTTL)
+			a.ttl = ttl
 			return a
 		}
 		at.name = name
