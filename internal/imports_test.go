@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"internal/conformance":          {"internal/dns"},
 	"internal/conformance/casefile": nil,
 	"internal/conformance/table":    nil,
+	"internal/opendkim":             {"internal/message"},
 
 	"keys":     {"internal/config", "internal/dkim", "internal/message"},
 	"signer":   {"internal/config", "internal/dkim", "internal/message", "keys"},
@@ -41,7 +42,7 @@ var mayImport = map[string][]string{
 	"milter":   {"internal/config", "internal/message"},
 
 	"cmd/signpost": {
-		"internal/config", "internal/dkim", "internal/dns", "internal/message",
+		"internal/config", "internal/dkim", "internal/dns", "internal/message", "internal/opendkim",
 		"keys", "milter", "signer", "verifier",
 	},
 	"e2e/report":       nil,

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"signpost/internal/message"
+	"signpost/internal/opendkim"
 	"signpost/keys"
 )
 
@@ -75,8 +76,8 @@ func importCommand(args []string, stdout, stderr io.Writer) int {
 }
 
 // readOpenDKIM reads a configuration of opendkim, or the two tables.
-func readOpenDKIM(conf []string, keyTable, signingTable string) (keys.OpenDKIM, error) {
-	var o keys.OpenDKIM
+func readOpenDKIM(conf []string, keyTable, signingTable string) (opendkim.Config, error) {
+	var o opendkim.Config
 	set := map[string]string{"keytable": keyTable, "signingtable": signingTable}
 	if len(conf) == 1 {
 		text, err := readBounded(conf[0])
@@ -174,13 +175,14 @@ func readBounded(path string) (string, error) {
 
 // importKeys copies the keys, and says for each what became of it. It returns how
 // many could not be.
-func importKeys(section keys.Config, all []keys.MigratedKey, dry bool, stderr io.Writer) (faults int) {
+func importKeys(section keys.Config, all []opendkim.Key, dry bool, stderr io.Writer) (faults int) {
 	done := "copied to"
 	if dry {
 		done = "would be copied to"
 	}
 	for _, m := range all {
 		for _, one := range eachDomain(m) {
+			ref := keys.Ref{Domain: one.Domain, Selector: one.Selector}
 			text := keys.Inline(one.Inline)
 			var err error
 			if one.File != "" {
@@ -190,16 +192,16 @@ func importKeys(section keys.Config, all []keys.MigratedKey, dry bool, stderr io
 			}
 			var k *keys.Key
 			if err == nil {
-				k, err = section.Import(one.Ref, text, dry)
+				k, err = section.Import(ref, text, dry)
 			}
 			if err != nil {
 				faults++
-				fmt.Fprintf(stderr, "%s: %v\n", one.Ref, err)
+				fmt.Fprintf(stderr, "%s: %v\n", ref, err)
 				continue
 			}
-			fmt.Fprintf(stderr, "%s (%s, %d bits): %s %s\n", one.Ref, k.Algorithm, k.Bits, done, k.Path)
+			fmt.Fprintf(stderr, "%s (%s, %d bits): %s %s\n", ref, k.Algorithm, k.Bits, done, k.Path)
 			for _, w := range k.Warnings {
-				fmt.Fprintf(stderr, "%s: warning: %s\n", one.Ref, w)
+				fmt.Fprintf(stderr, "%s: warning: %s\n", ref, w)
 			}
 		}
 	}
@@ -208,25 +210,25 @@ func importKeys(section keys.Config, all []keys.MigratedKey, dry bool, stderr io
 
 // eachDomain finds the keys that a path with a % stands for: one for each domain
 // that has a file.
-func eachDomain(m keys.MigratedKey) []keys.MigratedKey {
+func eachDomain(m opendkim.Key) []opendkim.Key {
 	if !m.EachDomain {
-		return []keys.MigratedKey{m}
+		return []opendkim.Key{m}
 	}
 	head, tail, _ := strings.Cut(m.File, "%")
 	paths, _ := filepath.Glob(globQuote(head) + "*" + strings.ReplaceAll(globQuote(tail), "%", "*"))
-	var found []keys.MigratedKey
+	var found []opendkim.Key
 	for _, path := range paths {
 		rest := strings.TrimPrefix(path, head)
 		for n := range rest { // the domain, if put in the place of each %, makes the path
 			domain, ok := message.DomainToASCII(rest[:n])
 			if ok && strings.ReplaceAll(m.File, "%", rest[:n]) == path {
-				found = append(found, keys.MigratedKey{Ref: keys.Ref{Domain: domain, Selector: m.Selector}, File: path})
+				found = append(found, opendkim.Key{Domain: domain, Selector: m.Selector, File: path})
 				break
 			}
 		}
 	}
 	if len(found) == 0 {
-		return []keys.MigratedKey{m} // whose file, with the %, is then not found
+		return []opendkim.Key{m} // whose file, with the %, is then not found
 	}
 	return found
 }
@@ -236,7 +238,7 @@ func globQuote(s string) string {
 }
 
 // printEntries writes the fragment for the configuration.
-func printEntries(w io.Writer, section keys.Config, entries []keys.MigratedEntry) {
+func printEntries(w io.Writer, section keys.Config, entries []opendkim.Entry) {
 	if section.Dir != keys.Defaults().Dir {
 		fmt.Fprintf(w, "keys:\n  dir: %q\n\n", section.Dir)
 	}

@@ -15,9 +15,9 @@ import (
 	"signpost/keys"
 )
 
-// opendkim makes an installation of opendkim: files by name, @ in their text for
+// installation is one of opendkim: files by name, @ in their text for
 // the folder, and keys.
-func opendkim(t *testing.T, files map[string]string, rsaKeys ...string) string {
+func installation(t *testing.T, files map[string]string, rsaKeys ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	put := func(name, text string) {
@@ -47,7 +47,7 @@ func TestKeysImportTakesOverAnInstallationOfOpenDKIM(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := opendkim(t, map[string]string{
+	dir := installation(t, map[string]string{
 		"opendkim.conf": "# Debian's\nSyslog yes\nMode sv\nKeyTable  @DIR/KeyTable\nSigningTable\trefile:@DIR/SigningTable # by pattern\nMultipleSignatures yes\n",
 		"KeyTable":      "one example.com:Mail2020:@DIR/mail.private\ntwo example.com:ed:@DIR/ed.key\nall %:s1:@DIR/%/s1.pem\n",
 		"SigningTable":  "*@example.com one\n*@example.com two\n*@*.example.com one\nboss@example.net one\n* all\n",
@@ -91,7 +91,7 @@ func TestKeysImportTakesOverAnInstallationOfOpenDKIM(t *testing.T) {
 }
 
 func TestKeysImportOfOneKeyAndOfTables(t *testing.T) {
-	dir := opendkim(t, map[string]string{
+	dir := installation(t, map[string]string{
 		"one.conf": "Domain example.com, example.org\nSelector mail\nKeyFile @DIR/k\nSubDomains no\n",
 		"kt":       "k example.net:n:@DIR/k\n", "st": "*@example.net k\n",
 		"sql.conf": "KeyTable dsn:pgsql://x/y\nSigningTable file:@DIR/st\n", "none.conf": "Mode v\n",
@@ -119,7 +119,7 @@ func TestKeysImportOfOneKeyAndOfTables(t *testing.T) {
 	wantParts(t, "a key that is not there", run(exitFailure, "--keytable", "@DIR/lost", "--signingtable", "@DIR/st").stderr, "nowhere: no such file", "1 keys could not be taken over")
 	wantParts(t, "a key that is none", run(exitFailure, "--keytable", "@DIR/weak", "--signingtable", "@DIR/st").stderr, "the key n of example.net", "damaged")
 
-	other := opendkim(t, map[string]string{"kt": "k example.net:n:@DIR/x\n"}, "x")
+	other := installation(t, map[string]string{"kt": "k example.net:n:@DIR/x\n"}, "x")
 	wantParts(t, "another key under the name", run(exitFailure, "--keytable", other+"/kt", "--signingtable", "@DIR/st").stderr, "is there already, and is another key")
 	k, err := keys.Load(to, "example.net", "n")
 	if err != nil {

@@ -1,9 +1,11 @@
-package keys
+package opendkim
 
 import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"signpost/internal/message"
 )
 
 // shown writes a migration in few words.
@@ -17,7 +19,7 @@ func (m Migration) shown() string {
 		b.WriteString("\n")
 	}
 	for _, k := range m.Keys {
-		fmt.Fprintf(&b, "%s: %s%s", k.Ref, k.File, k.Inline)
+		fmt.Fprintf(&b, "%s of %s: %s%s", k.Selector, k.Domain, k.File, k.Inline)
 		if k.EachDomain {
 			b.WriteString(" for each")
 		}
@@ -67,7 +69,7 @@ func TestOpenDKIMsTables(t *testing.T) {
 		{name: "a pattern that is too clever", keys: "k example.com:s1:/k", signing: "*@ex*mple.com k", want: "", mustBeNote: "write an entry by hand"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m, err := OpenDKIM{KeyTable: c.keys, SigningTable: c.signing, Multiple: c.multiple}.Migrate()
+			m, err := Config{KeyTable: c.keys, SigningTable: c.signing, Multiple: c.multiple}.Migrate()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +82,7 @@ func TestOpenDKIMsTables(t *testing.T) {
 }
 
 func TestOpenDKIMWithoutTables(t *testing.T) {
-	m, err := OpenDKIM{Domains: []string{"example.com", "example.org"}, Selector: "mail", KeyFile: "/k", Subdomains: true}.Migrate()
+	m, err := Config{Domains: []string{"example.com", "example.org"}, Selector: "mail", KeyFile: "/k", Subdomains: true}.Migrate()
 	want := "example.com [mail] and below\nexample.org [mail] and below\nmail of example.com: /k\nmail of example.org: /k\n"
 	if err != nil || m.shown() != want || len(m.Notes) > 0 {
 		t.Errorf("got\n%s%v %v", m.shown(), m.Notes, err)
@@ -91,12 +93,14 @@ func FuzzMigrate(f *testing.F) {
 	f.Add("k example.com:s1:/k\n", "*@example.com k\n", true)
 	f.Add("k %:s1:/%/k\n", "* k\n.example.com k:i@x", false)
 	f.Fuzz(func(t *testing.T, keyTable, signingTable string, multiple bool) {
-		m, err := OpenDKIM{KeyTable: keyTable, SigningTable: signingTable, Multiple: multiple}.Migrate()
+		m, err := Config{KeyTable: keyTable, SigningTable: signingTable, Multiple: multiple}.Migrate()
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, k := range m.Keys {
-			if name, err := k.Ref.canonical(); err != nil || name != k.Ref {
+			domain, ok := domainName(k.Domain)
+			selector, okToo := message.DomainToASCII(k.Selector)
+			if !ok || !okToo || domain != k.Domain || selector != k.Selector {
 				t.Errorf("the key %+v has no name", k)
 			}
 		}

@@ -1,14 +1,18 @@
-package keys
+// Package opendkim reads the signing tables of opendkim and says what the same is
+// in our terms.
+package opendkim
 
 import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"signpost/internal/message"
 )
 
-// OpenDKIM is what an installation of opendkim says of its signing: the values of
+// Config is what an installation of opendkim says of its signing: the values of
 // its configuration, the tables as their text.
-type OpenDKIM struct {
+type Config struct {
 	KeyTable, SigningTable string
 	// Multiple is MultipleSignatures: every line that matches signs, not the first.
 	Multiple bool
@@ -20,15 +24,15 @@ type OpenDKIM struct {
 
 // Migration is the same in our terms.
 type Migration struct {
-	Keys    []MigratedKey
-	Entries []MigratedEntry
+	Keys    []Key
+	Entries []Entry
 	// Notes say what could not be taken over, or means something else here.
 	Notes []string
 }
 
-// MigratedKey is a key to be copied. The domain "*" is one key for every domain.
-type MigratedKey struct {
-	Ref
+// Key is a key to be copied. The domain "*" is one key for every domain.
+type Key struct {
+	Domain, Selector string
 	// File is where the key is. EachDomain says that it has a % in the place of the
 	// domain, and stands for as many keys as there are files; the domain is then "*".
 	File       string
@@ -37,11 +41,24 @@ type MigratedKey struct {
 	Inline string
 }
 
-// MigratedEntry is one of signer.domains.
-type MigratedEntry struct {
+// Entry is one of signer.domains.
+type Entry struct {
 	Domain     string
 	Selectors  []string
 	Subdomains bool
+}
+
+// AnyDomain stands for every domain.
+const AnyDomain = "*"
+
+// domainName returns a name in A-labels. It is ok with two labels at least, and for
+// AnyDomain.
+func domainName(name string) (ascii string, ok bool) {
+	if name == AnyDomain {
+		return name, true
+	}
+	ascii, ok = message.DomainToASCII(name)
+	return ascii, ok && strings.Contains(ascii, ".")
 }
 
 // Limits of the tables.
@@ -51,7 +68,7 @@ const (
 )
 
 // Migrate reads the tables. An error means that they cannot be read at all.
-func (o OpenDKIM) Migrate() (Migration, error) {
+func (o Config) Migrate() (Migration, error) {
 	var m migrator
 	if len(o.KeyTable)+len(o.SigningTable) > maxTable {
 		return m.Migration, fmt.Errorf("the tables are larger than %d bytes", maxTable)
@@ -191,11 +208,10 @@ func readPattern(text string) (p pattern, problem string) {
 	default:
 		p = pattern{domain: domain}
 	}
-	ref, err := Ref{p.domain, "x"}.canonical()
-	if err != nil {
+	var ok bool
+	if p.domain, ok = domainName(p.domain); !ok {
 		return p, "this is no pattern that can be taken over; write an entry by hand"
 	}
-	p.domain = ref.Domain
 	return p, ""
 }
 
@@ -205,13 +221,17 @@ func (m *migrator) add(p pattern, row keyRow) {
 	if sdid == "%" {
 		sdid = p.domain
 	}
-	ref, err := Ref{sdid, row.selector}.canonical()
-	if err != nil {
-		m.note("%s: %v", p.domain, err)
+	selector, ok := message.DomainToASCII(row.selector)
+	if !ok {
+		m.note("%s: %q is not a selector", p.domain, row.selector)
 		return
 	}
-	sdid, row.selector = ref.Domain, ref.Selector
-	e := MigratedEntry{Domain: sdid, Subdomains: p.below}
+	row.selector = selector
+	if sdid, ok = domainName(sdid); !ok {
+		m.note("%s: %q is not a domain", p.domain, row.domain)
+		return
+	}
+	e := Entry{Domain: sdid, Subdomains: p.below}
 	switch {
 	case p.domain == AnyDomain && sdid != AnyDomain:
 		m.note("mail of every domain was signed as %s: such a signature is not aligned, and helps nobody's DMARC; it is taken over for %s alone", sdid, sdid)
@@ -238,7 +258,7 @@ func (m *migrator) has(domain string) bool {
 }
 
 // entry puts a selector into the domain's entry, and the key beside it.
-func (m *migrator) entry(e MigratedEntry, row keyRow) {
+func (m *migrator) entry(e Entry, row keyRow) {
 	selector := row.selector
 	i, there := m.entries[e.Domain]
 	if !there {
@@ -256,7 +276,7 @@ func (m *migrator) entry(e MigratedEntry, row keyRow) {
 		return
 	}
 	entry.Selectors = append(entry.Selectors, selector)
-	key := MigratedKey{Ref: Ref{e.Domain, selector}}
+	key := Key{Domain: e.Domain, Selector: selector}
 	if strings.HasPrefix(row.key, "/") || strings.HasPrefix(row.key, ".") {
 		key.File = row.key
 		key.EachDomain = e.Domain == AnyDomain && strings.Contains(row.key, "%")
