@@ -36,7 +36,9 @@ var mayImport = map[string][]string{
 	"internal/conformance/table":    nil,
 	"internal/opendkim":             {"internal/message"},
 
-	"keys":     {"internal/config", "internal/dkim", "internal/message"},
+	"internal/openssl": nil,
+
+	"keys":     {"internal/config", "internal/dkim", "internal/message", "internal/openssl"},
 	"signer":   {"internal/config", "internal/dkim", "internal/message", "keys"},
 	"verifier": {"internal/authres", "internal/config", "internal/dkim", "internal/dmarc", "internal/message", "internal/spf"},
 	"milter":   {"internal/config", "internal/message"},

@@ -3,118 +3,100 @@ package keys
 import (
 	"crypto"
 	"crypto/rsa"
+	"crypto/x509"
 	"fmt"
-	"math/big"
-	"sync"
+
+	"signpost/internal/openssl"
 )
 
-// An Arithmetic is who does the RSA arithmetic, as far as this program and this
-// machine go.
-type Arithmetic struct {
+// BackendInfo says which backend makes RSA signatures in this program on this machine.
+type BackendInfo struct {
 	// Backend is BackendGo or BackendOpenSSL.
 	Backend Backend `json:"backend"`
 	// Detail is the version of the library, or why it is not used; it may be empty.
 	Detail string `json:"detail,omitempty"`
 }
 
-func (a Arithmetic) String() string {
-	if a.Detail == "" {
-		return string(a.Backend)
+func (i BackendInfo) String() string {
+	if i.Detail == "" {
+		return string(i.Backend)
 	}
-	return fmt.Sprintf("%s (%s)", a.Backend, a.Detail)
+	return fmt.Sprintf("%s (%s)", i.Backend, i.Detail)
 }
 
-// Arithmetic says what b comes to here. It loads the library if b may use it.
-func (b Backend) Arithmetic() Arithmetic {
+// Info says which backend b selects here. It loads the library if b may use it.
+func (b Backend) Info() BackendInfo {
 	if b == BackendGo {
-		return Arithmetic{Backend: BackendGo}
+		return BackendInfo{Backend: BackendGo}
 	}
-	lib, err := openLibrary()
+	lib, err := openssl.Load()
 	if err != nil {
-		return Arithmetic{BackendGo, err.Error()}
+		return BackendInfo{BackendGo, err.Error()}
 	}
-	return Arithmetic{BackendOpenSSL, lib.version()}
+	return BackendInfo{BackendOpenSSL, lib.Version()}
 }
 
-// check reports that a library is demanded and cannot be had.
+// VerifyRSA returns the library's verification of RSA signatures (see
+// openssl.Library.Verify), or nil where Go verifies.
+func (b Backend) VerifyRSA() func(public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
+	lib := b.library()
+	if lib == nil {
+		return nil
+	}
+	return lib.Verify
+}
+
+// Faults returns how many keys libcrypto failed to sign with since the process began;
+// a key counts once between two reloads. Any number but 0 is an alarm.
+func Faults() int64 { return openssl.Faults() }
+
+// check returns an error if the library is required and cannot be loaded.
 func (b Backend) check() error {
 	if b != BackendOpenSSL {
 		return nil
 	}
-	if _, err := openLibrary(); err != nil {
-		return fmt.Errorf("keys.backend is openssl: %w; write auto to sign with Go's own arithmetic where there is no libcrypto", err)
+	if _, err := openssl.Load(); err != nil {
+		return fmt.Errorf("keys.backend is openssl: %w; write auto to sign with Go's crypto/rsa where there is no libcrypto", err)
 	}
 	return nil
 }
 
-// signer puts the library before a key that it can sign with.
-func (b Backend) signer(ref Ref, key crypto.Signer) crypto.Signer {
-	private, isRSA := key.(*rsa.PrivateKey)
-	if !isRSA || b == BackendGo || len(private.Primes) != 2 || !alike(private.Primes[0], private.Primes[1]) {
-		return key
+// library returns the library that signs, nil where Go does.
+func (b Backend) library() *openssl.Library {
+	if b == BackendGo {
+		return nil
 	}
-	lib, err := openLibrary()
+	lib, err := openssl.Load()
 	if err != nil {
-		return key
+		return nil
 	}
-	return newCheckedSigner(ref, private, lib)
+	return lib
 }
 
-// readRSA returns the reader of RSA keys that a library can sign with: their octets are
-// kept, and no more of them is read than it takes to see that they are sound.
-func (c Config) readRSA(ref Ref) func(pkcs1 []byte) crypto.Signer {
-	if c.Backend == BackendGo {
-		return noRSA
+// signer returns the signer for a key that was parsed: the library's for RSA if there
+// is one, else the key itself.
+func (b Backend) signer(ref Ref, key crypto.Signer) crypto.Signer {
+	private, isRSA := key.(*rsa.PrivateKey)
+	lib := b.library()
+	if !isRSA || lib == nil || !openssl.CanSign(private) {
+		return key
 	}
-	lib, err := openLibrary()
-	if err != nil {
+	return lib.NewSigner(openssl.Name(ref), &private.PublicKey, x509.MarshalPKCS1PrivateKey(private), nil)
+}
+
+// readRSA returns the reader of RSA keys in PKCS #1 for the library: it checks them
+// faster than crypto/x509 does, and keeps their octets outside of Go's heap. The reader
+// returns nil for what crypto/x509 has to judge.
+func (c Config) readRSA(ref Ref) func(pkcs1 []byte) crypto.Signer {
+	lib := c.Backend.library()
+	if lib == nil {
 		return noRSA
 	}
 	return func(pkcs1 []byte) crypto.Signer {
-		public := soundRSA(pkcs1)
+		public := openssl.CheckPKCS1(pkcs1)
 		if public == nil {
 			return nil
 		}
-		return &checkedSigner{public: public, pkcs1: c.vault.keep(pkcs1), vault: c.vault, ref: ref, lib: lib}
+		return lib.NewSigner(openssl.Name(ref), public, c.memory.Copy(pkcs1), c.memory)
 	}
 }
-
-// alike reports that two primes take as many words of the library's, which is all but
-// always so. Then a number below p·q is below p times 2^64 for each word of p, as
-// its residue modulo p demands where nothing is divided, and so for q.
-func alike(p, q *big.Int) bool {
-	const word = 64
-	return (p.BitLen()+word-1)/word == (q.BitLen()+word-1)/word
-}
-
-// library does RSA arithmetic outside of Go.
-type library interface {
-	version() string
-	// take makes a key of the library's of one in PKCS #1, whose primes are two and
-	// alike and whose numbers belong together. The octets stay the caller's.
-	take(pkcs1 []byte) (foreignKey, error)
-	// taken are the keys that were taken and are still there.
-	taken() *takenKeys
-	powers
-}
-
-// powers is what a signature is verified with.
-type powers interface {
-	// power sets result to base^exponent modulo modulus, all of one length, at most
-	// maxVerified. It returns false if it cannot.
-	power(result, base []byte, exponent int, modulus []byte) bool
-}
-
-// foreignKey is a private key in a library's memory. Any number of goroutines may use
-// it.
-type foreignKey interface {
-	// sign returns the PKCS #1 v1.5 signature over a SHA-256 hash (RFC 8017 §8.2.1).
-	sign(hash []byte) ([]byte, error)
-	// power is asked for the key's own modulus only.
-	powers
-	// free gives its memory back. It is called once, when nobody signs any more.
-	free()
-}
-
-// openLibrary loads the library, once.
-var openLibrary = sync.OnceValues(loadLibrary)

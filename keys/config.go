@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"signpost/internal/config"
+	"signpost/internal/openssl"
 )
 
 // Config is the section `keys` of the configuration.
@@ -31,8 +32,8 @@ type Config struct {
 	// them in a database is to keep the daemon from starting.
 	Optional map[Ref]bool
 
-	lenders *lenders // of one Open
-	vault   *vault   // nil: the heap
+	lenders *lenders        // of one Open
+	memory  *openssl.Memory // nil: the heap
 }
 
 // The bounds of the times in the section.
@@ -80,7 +81,7 @@ func (c Config) Validate(bad func(path, problem string)) {
 		bad("state", "a file is needed: write "+Defaults().State+", or take the key out to have it")
 	}
 	config.OneOf(bad, "backend", c.Backend, BackendAuto, BackendGo, BackendOpenSSL)
-	if c.Backend == BackendOpenSSL && !builtWithLibrary {
+	if c.Backend == BackendOpenSSL && !openssl.Built {
 		bad("backend", "this build has no libcrypto backend: write auto or go")
 	}
 	config.OneOf(bad, "insecure_mode", c.InsecureMode, InsecureRefuse, InsecureWarn)

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"signpost/internal/openssl"
 )
 
 // put writes a file of testdata to dir/path with a mode, whatever the umask.
@@ -202,7 +204,7 @@ func TestConfigValidate(t *testing.T) {
 		return c
 	}
 	noLibrary := "backend: this build has no libcrypto backend: write auto or go"
-	if builtWithLibrary {
+	if openssl.Built {
 		noLibrary = ""
 	}
 	for _, c := range []struct {

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"signpost/internal/openssl"
 )
 
 // maxKeyFile bounds a key file, in bytes. An RSA key of 8192 bits has 6,400.
@@ -75,7 +77,7 @@ func parseBlock(block *pem.Block, readRSA func(pkcs1 []byte) crypto.Signer) (cry
 	case block.Type != "PRIVATE KEY":
 		return nil, fmt.Errorf("DKIM has no algorithm for %s: make an RSA or Ed25519 key", kindOf(block.Type))
 	}
-	if pkcs1 := rsaWithin(block.Bytes); pkcs1 != nil {
+	if pkcs1 := openssl.PKCS1Within(block.Bytes); pkcs1 != nil {
 		if key := readRSA(pkcs1); key != nil {
 			return key, nil
 		}

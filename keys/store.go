@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"signpost/internal/message"
+	"signpost/internal/openssl"
 )
 
 // A Store holds the keys of one generation of the configuration. It never changes
@@ -32,7 +33,7 @@ func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
 	if len(wanted) == 0 {
 		return s, nil
 	}
-	cfg.vault = newVault()
+	cfg.memory = openssl.NewMemory()
 	cfg.lenders = &lenders{keys: make(map[Ref]func() (*Key, error))}
 	if err := cfg.reachable(); err != nil {
 		return nil, err

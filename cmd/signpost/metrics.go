@@ -86,6 +86,6 @@ func tellBackend(b keys.Backend) {
 	running.Lock()
 	defer running.Unlock()
 	metrics.UnregisterMetric(running.name)
-	running.name = fmt.Sprintf(`signpost_info{version=%q,signing_backend=%q}`, currentVersion().Version, b.Arithmetic().Backend)
+	running.name = fmt.Sprintf(`signpost_info{version=%q,signing_backend=%q}`, currentVersion().Version, b.Info().Backend)
 	metrics.GetOrCreateGauge(running.name, func() float64 { return 1 })
 }

@@ -88,7 +88,7 @@ func TestMetricsTellTheBackendInForce(t *testing.T) {
 		g.config.Keys.Backend = b
 		s.begin(g)
 		scraped := scrape(t, "/metrics")
-		if strings.Count(scraped, "signpost_info{") != 1 || !strings.Contains(scraped, fmt.Sprintf("signing_backend=%q} 1\n", b.Arithmetic().Backend)) {
+		if strings.Count(scraped, "signpost_info{") != 1 || !strings.Contains(scraped, fmt.Sprintf("signing_backend=%q} 1\n", b.Info().Backend)) {
 			t.Errorf("with %s: %s", b, scraped)
 		}
 		if !strings.Contains(scraped, "signpost_signing_faults_total 0\n") {

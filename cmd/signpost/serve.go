@@ -309,7 +309,7 @@ func (s *service) logGeneration(what string) {
 		from = "none"
 	}
 	s.log.Info(what, "file", from, "domains", len(g.config.Signer.Domains), "keys", len(g.store.Keys()),
-		"mode", string(g.config.Verifier.Mode), "signing_backend", g.config.Keys.Backend.Arithmetic().String())
+		"mode", string(g.config.Verifier.Mode), "signing_backend", g.config.Keys.Backend.Info().String())
 	for _, w := range g.warnings() {
 		s.log.Warn(w)
 	}

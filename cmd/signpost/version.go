@@ -46,15 +46,15 @@ func versionCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	if *asJSON {
 		return printJSON(stdout, v)
 	}
-	fmt.Fprintf(stdout, "signpost %s (%s, %s), signing backend: %s\n", v.Version, v.Go, v.Platform, keys.BackendAuto.Arithmetic())
+	fmt.Fprintf(stdout, "signpost %s (%s, %s), signing backend: %s\n", v.Version, v.Go, v.Platform, keys.BackendAuto.Info())
 	return exitOK
 }
 
 func currentVersion() versionInfo {
-	arithmetic := keys.BackendAuto.Arithmetic()
+	backend := keys.BackendAuto.Info()
 	v := versionInfo{
 		Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		Backend: string(arithmetic.Backend), BackendDetail: arithmetic.Detail,
+		Backend: string(backend.Backend), BackendDetail: backend.Detail,
 	}
 	if v.Version == "" {
 		v.Version = "development"

@@ -1,6 +1,6 @@
 //go:build libcrypto && linux && (amd64 || arm64)
 
-package keys
+package openssl
 
 import (
 	"errors"
@@ -11,7 +11,8 @@ import (
 	"github.com/ebitengine/purego"
 )
 
-const builtWithLibrary = true
+// Built says that this build can load libcrypto.
+const Built = true
 
 // libraryName is that of OpenSSL 3, whose functions keep their names and meaning
 // through all of 3.x.

@@ -1,6 +1,6 @@
 //go:build libcrypto && linux && (amd64 || arm64)
 
-package keys
+package openssl
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 // libcryptoKey is an RSA private key of two primes in the library's memory. It signs
 // in the steps of the library's own signature (EVP_PKEY_sign) and with the same
 // functions, blinded and in constant time, but for the last step: there the library raises
-// the signature to the public exponent, which checkedSigner does anyway.
+// the signature to the public exponent, which Signer does anyway.
 type libcryptoKey struct {
 	lib       *libcrypto
 	size      int // of the modulus, in octets
@@ -56,7 +56,7 @@ func (l *libcrypto) take(pkcs1 []byte) (foreignKey, error) {
 		return nil, err
 	}
 	size := len(bytes.TrimLeft(octets.N.Bytes, "\x00"))
-	if size < minRSABits/8 || size > maxRSABits/8 {
+	if size < minBits/8 || size > maxBits/8 {
 		return nil, fmt.Errorf("a modulus of %d octets", size)
 	}
 	runtime.LockOSThread()

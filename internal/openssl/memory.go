@@ -1,4 +1,4 @@
-package keys
+package openssl
 
 import (
 	"runtime"
@@ -6,15 +6,15 @@ import (
 	"syscall"
 )
 
-// vaultPages is how much memory a vault takes at once, in bytes: 800 RSA-2048 keys.
+// memoryPages is how much a Memory takes at once, in bytes: 800 RSA-2048 keys.
 // What is not written to costs nothing.
-const vaultPages = 1 << 20
+const memoryPages = 1 << 20
 
-// A vault keeps the octets of private keys outside of Go's heap: the garbage collector
+// A Memory keeps the octets of private keys outside of Go's heap: the garbage collector
 // leaves them in peace, which halves what thousands of keys cost, and they are not in
-// a core dump. They are gone when nothing refers to the vault any more. A nil vault
+// a core dump. They are gone when nothing refers to the Memory any more. A nil Memory
 // keeps them on the heap.
-type vault struct {
+type Memory struct {
 	mu   sync.Mutex
 	room []byte // what is left of the last pages
 	all  *pages
@@ -22,8 +22,9 @@ type vault struct {
 
 type pages struct{ mapped [][]byte }
 
-func newVault() *vault {
-	v := &vault{all: &pages{}}
+// NewMemory returns an empty Memory.
+func NewMemory() *Memory {
+	v := &Memory{all: &pages{}}
 	runtime.AddCleanup(v, (*pages).unmap, v.all)
 	return v
 }
@@ -34,8 +35,8 @@ func (p *pages) unmap() {
 	}
 }
 
-// keep returns a copy of the octets that is good as long as the vault is.
-func (v *vault) keep(octets []byte) []byte {
+// Copy returns a copy of the octets that is valid as long as the Memory is.
+func (v *Memory) Copy(octets []byte) []byte {
 	if v != nil {
 		v.mu.Lock()
 		defer v.mu.Unlock()
@@ -53,9 +54,9 @@ func (v *vault) keep(octets []byte) []byte {
 }
 
 // more maps pages. Where there are none to be had, the heap has to do.
-func (v *vault) more(atLeast int) {
+func (v *Memory) more(atLeast int) {
 	const dontDump = 16 // MADV_DONTDUMP of Linux
-	m, err := syscall.Mmap(-1, 0, max(vaultPages, atLeast), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	m, err := syscall.Mmap(-1, 0, max(memoryPages, atLeast), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
 		return
 	}

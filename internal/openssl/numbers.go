@@ -1,6 +1,6 @@
 //go:build libcrypto && linux && (amd64 || arm64)
 
-package keys
+package openssl
 
 import (
 	"runtime"
@@ -16,7 +16,7 @@ import (
 type numbers struct {
 	ctx                    uintptr // BN_CTX
 	result, base, exponent uintptr // BIGNUM
-	in, out                [maxRSABits / 8]byte
+	in, out                [maxBits / 8]byte
 	whole                  bool        // all of these are there
 	arguments              [11]uintptr // BN_mod_exp_mont_consttime_x2 has the most
 }

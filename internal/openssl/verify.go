@@ -1,4 +1,4 @@
-package keys
+package openssl
 
 import (
 	"bytes"
@@ -7,25 +7,15 @@ import (
 	"crypto/sha256"
 )
 
-// VerifyRSA returns a function that reports that a PKCS #1 v1.5 signature over a hash
-// is surely good, by the arithmetic of this backend; nil if that is Go's. What is not
-// surely good is for Go to judge. Any number of goroutines may use it.
-func (b Backend) VerifyRSA() func(public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
-	if b == BackendGo {
-		return nil
-	}
-	lib, err := openLibrary()
-	if err != nil {
-		return nil
-	}
-	return func(public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
-		return surelyGood(lib, public, hash, sum, signature)
-	}
+// Verify reports that a PKCS #1 v1.5 signature over a hash is certainly valid. False
+// means that crypto/rsa has to judge: the library handles SHA-256 and moduli from 1024
+// to 4096 bits only, and may fail.
+func (l *Library) Verify(public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
+	return surelyGood(l.library, public, hash, sum, signature)
 }
 
-// maxVerified is the longest modulus, in octets, that the library is given: that of
-// wideRSABits.
-const maxVerified = wideRSABits / 8
+// maxVerified is the longest modulus, in octets, that the library is given.
+const maxVerified = maxVerifying / 8
 
 // verifyRSA reports whether a signature is good, by the library or by Go.
 func verifyRSA(lib powers, public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
@@ -38,7 +28,7 @@ func verifyRSA(lib powers, public *rsa.PublicKey, hash crypto.Hash, sum, signatu
 func surelyGood(lib powers, public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
 	var modulus, want, got [maxVerified]byte
 	size := public.Size()
-	if hash == crypto.SHA256 && len(sum) == sha256.Size && size >= minRSABits/8 && size <= maxVerified && len(signature) == size {
+	if hash == crypto.SHA256 && len(sum) == sha256.Size && size >= minBits/8 && size <= maxVerified && len(signature) == size {
 		n := public.N.FillBytes(modulus[:size])
 		// RFC 8017 §5.2.2: the signature representative is less than n.
 		if bytes.Compare(signature, n) < 0 && lib.power(got[:size], signature, public.E, n) {

@@ -1,4 +1,4 @@
-package keys
+package openssl
 
 import (
 	"crypto/rsa"
@@ -29,8 +29,8 @@ type pkcs8Key struct {
 // oidRSA is rsaEncryption (RFC 8017 §A.1).
 var oidRSA = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
 
-// rsaWithin returns the PKCS #1 form of an RSA key in PKCS #8, or nil.
-func rsaWithin(pkcs8 []byte) []byte {
+// PKCS1Within returns the PKCS #1 form of an RSA key in PKCS #8, or nil.
+func PKCS1Within(pkcs8 []byte) []byte {
 	var k pkcs8Key
 	if _, err := asn1.Unmarshal(pkcs8, &k); err != nil || !k.Algorithm.ID.Equal(oidRSA) {
 		return nil
@@ -38,11 +38,11 @@ func rsaWithin(pkcs8 []byte) []byte {
 	return k.Key
 }
 
-// soundRSA returns the public key of an RSA key in PKCS #1 whose numbers belong
+// CheckPKCS1 returns the public key of an RSA key in PKCS #1 whose numbers belong
 // together, or nil for whatever is not of the usual form: that is for crypto/x509 to
 // judge. It looks at the same in a seventh of the time, since it does not have to
 // be done in constant time: a file that was just read is nobody's chosen number.
-func soundRSA(pkcs1 []byte) *rsa.PublicKey {
+func CheckPKCS1(pkcs1 []byte) *rsa.PublicKey {
 	const usual = 65537
 	var k pkcs1Key
 	rest, err := asn1.Unmarshal(pkcs1, &k)
@@ -50,7 +50,7 @@ func soundRSA(pkcs1 []byte) *rsa.PublicKey {
 		return nil
 	}
 	for _, n := range []*big.Int{k.N, k.D, k.P, k.Q, k.DP, k.DQ, k.QInv} {
-		if n == nil || n.Sign() <= 0 || n.BitLen() > maxRSABits {
+		if n == nil || n.Sign() <= 0 || n.BitLen() > maxBits {
 			return nil
 		}
 	}

@@ -1,6 +1,6 @@
 //go:build libcrypto && linux && (amd64 || arm64)
 
-package keys
+package openssl
 
 import (
 	"bytes"
@@ -35,7 +35,7 @@ func factorOf(b blinding) []uint64 {
 
 func takenByLibrary(t *testing.T, file string) *libcryptoKey {
 	t.Helper()
-	lib, err := openLibrary()
+	lib, err := Load()
 	if err != nil {
 		t.Skip(err)
 	}
@@ -83,10 +83,11 @@ func TestAFaultInTheLibrarysNumbersDoesNotLeave(t *testing.T) {
 	} {
 		log := catchLog(t)
 		key := rsaKey(t, "rsa1024.pem")
-		s, ok := BackendAuto.signer(Ref{"example.com", "s1"}, key).(*checkedSigner)
-		if !ok {
-			t.Skip("without libcrypto")
+		lib, err := Load()
+		if err != nil {
+			t.Skip(err)
 		}
+		s := newTestSigner(Name{"example.com", "s1"}, key, lib.library)
 		taken, err := s.take()
 		check(t, err)
 		words(number(taken.foreignKey.(*libcryptoKey)))[1] ^= 1 << 7

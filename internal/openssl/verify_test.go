@@ -1,4 +1,4 @@
-package keys
+package openssl
 
 import (
 	"crypto"
@@ -28,12 +28,10 @@ func verifiers(t testing.TB) map[string]func(*rsa.PublicKey, crypto.Hash, []byte
 			return rsa.VerifyPKCS1v15(p, h, sum, s) == nil
 		},
 	}
-	if auto := BackendAuto.VerifyRSA(); auto != nil {
-		all["the library of auto"] = func(p *rsa.PublicKey, h crypto.Hash, sum, s []byte) bool {
-			return auto(p, h, sum, s) || rsa.VerifyPKCS1v15(p, h, sum, s) == nil
-		}
+	if lib, err := Load(); err == nil {
+		all["libcrypto"] = with(lib.library)
 	} else {
-		t.Log("without libcrypto")
+		t.Logf("without libcrypto: %v", err)
 	}
 	return all
 }
@@ -132,14 +130,16 @@ func BenchmarkVerifyRSA(b *testing.B) {
 		key := rsaKey(b, file)
 		signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, sum[:])
 		check(b, err)
-		for _, backend := range backends(b) {
-			verify := backend.VerifyRSA()
-			if verify == nil {
-				verify = func(p *rsa.PublicKey, h crypto.Hash, sum, s []byte) bool {
-					return rsa.VerifyPKCS1v15(p, h, sum, s) == nil
-				}
-			}
-			b.Run(fmt.Sprintf("%s/rsa%d", backend, key.N.BitLen()), func(b *testing.B) {
+		verifiers := map[string]func(*rsa.PublicKey, crypto.Hash, []byte, []byte) bool{
+			"go": func(p *rsa.PublicKey, h crypto.Hash, sum, s []byte) bool {
+				return rsa.VerifyPKCS1v15(p, h, sum, s) == nil
+			},
+		}
+		if lib, err := Load(); err == nil {
+			verifiers["openssl"] = lib.Verify
+		}
+		for name, verify := range verifiers {
+			b.Run(fmt.Sprintf("%s/rsa%d", name, key.N.BitLen()), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					if !verify(&key.PublicKey, crypto.SHA256, sum[:], signature) {

@@ -1,4 +1,4 @@
-package keys
+package openssl
 
 import (
 	"crypto"
@@ -62,8 +62,8 @@ func (k *countedKey) free() {
 // libraries are those that this build and machine have, with room for some keys.
 func libraries(t testing.TB, room int) map[string]*countedLibrary {
 	all := map[string]*countedLibrary{"test": {library: &testLibrary{}, t: t}}
-	if lib, err := openLibrary(); err == nil {
-		all["openssl"] = &countedLibrary{library: lib, t: t}
+	if lib, err := Load(); err == nil {
+		all["openssl"] = &countedLibrary{library: lib.library, t: t}
 	}
 	for _, l := range all {
 		l.bound = &takenKeys{most: room}
@@ -76,14 +76,14 @@ func someKeys(t testing.TB, n int) []*rsa.PrivateKey {
 	all := make([]*rsa.PrivateKey, n)
 	for i := range all {
 		var err error
-		if all[i], err = rsa.GenerateKey(rand.Reader, minRSABits); err != nil {
+		if all[i], err = rsa.GenerateKey(rand.Reader, minBits); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return all
 }
 
-func signAndVerify(t testing.TB, s *checkedSigner, what string) {
+func signAndVerify(t testing.TB, s *Signer, what string) {
 	t.Helper()
 	digest := sha256.Sum256([]byte(what))
 	signature, err := s.Sign(rand.Reader, digest[:], crypto.SHA256)
@@ -101,9 +101,9 @@ func TestALibraryHasNoMoreKeysThanThereIsRoomFor(t *testing.T) {
 	for name, lib := range libraries(t, room) {
 		t.Run(name, func(t *testing.T) {
 			log := catchLog(t)
-			var all []*checkedSigner
+			var all []*Signer
 			for i, k := range keys {
-				all = append(all, newCheckedSigner(Ref{"example.com", fmt.Sprint("s", i)}, k, lib))
+				all = append(all, newTestSigner(Name{"example.com", fmt.Sprint("s", i)}, k, lib))
 			}
 			var running sync.WaitGroup
 			for g := range signers {
@@ -134,9 +134,9 @@ func TestAKeyThatMadeRoomSignsAgain(t *testing.T) {
 	for name, lib := range libraries(t, 2) {
 		t.Run(name, func(t *testing.T) {
 			log := catchLog(t)
-			var s []*checkedSigner
+			var s []*Signer
 			for _, k := range keys {
-				s = append(s, newCheckedSigner(Ref{}, k, lib))
+				s = append(s, newTestSigner(Name{}, k, lib))
 			}
 			for round := range 4 {
 				for i := range s {
@@ -154,11 +154,11 @@ func TestAKeyThatSignsOftenStays(t *testing.T) {
 	const room = 4
 	keys := someKeys(t, 1)
 	lib := &countedLibrary{library: &testLibrary{}, t: t, bound: &takenKeys{most: room}}
-	busy := newCheckedSigner(Ref{}, keys[0], lib)
+	busy := newTestSigner(Name{}, keys[0], lib)
 	signAndVerify(t, busy, "first")
 	there := busy.taken.Load()
 	for i := range 10 * room {
-		signAndVerify(t, newCheckedSigner(Ref{}, keys[0], lib), fmt.Sprint("another ", i))
+		signAndVerify(t, newTestSigner(Name{}, keys[0], lib), fmt.Sprint("another ", i))
 		signAndVerify(t, busy, fmt.Sprint("again ", i))
 	}
 	if busy.taken.Load() != there {
@@ -170,10 +170,10 @@ func TestKeysOfAGenerationThatIsGoneAreFreed(t *testing.T) {
 	keys := someKeys(t, 1)
 	for name, lib := range libraries(t, 100) {
 		t.Run(name, func(t *testing.T) {
-			stays := newCheckedSigner(Ref{}, keys[0], lib)
+			stays := newTestSigner(Name{}, keys[0], lib)
 			signAndVerify(t, stays, "it stays")
 			for i := range 10 {
-				signAndVerify(t, newCheckedSigner(Ref{}, keys[0], lib), fmt.Sprint("it goes ", i))
+				signAndVerify(t, newTestSigner(Name{}, keys[0], lib), fmt.Sprint("it goes ", i))
 			}
 			for lib.here.Load() > 1 { // the test's time limit ends it
 				runtime.GC()
@@ -189,13 +189,13 @@ func TestKeysOfAGenerationThatIsGoneAreFreed(t *testing.T) {
 
 // BenchmarkSignAnew is a signature whose key has to be taken into the library first.
 func BenchmarkSignAnew(b *testing.B) {
-	lib, err := openLibrary()
+	lib, err := Load()
 	if err != nil {
 		b.Skip(err)
 	}
-	counted := &countedLibrary{library: lib, t: b, bound: &takenKeys{most: 1}}
+	counted := &countedLibrary{library: lib.library, t: b, bound: &takenKeys{most: 1}}
 	key := rsaKey(b, "rsa2048-pkcs8.pem")
-	s := []*checkedSigner{newCheckedSigner(Ref{}, key, counted), newCheckedSigner(Ref{}, key, counted)}
+	s := []*Signer{newTestSigner(Name{}, key, counted), newTestSigner(Name{}, key, counted)}
 	digest := sha256.Sum256(nil)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

@@ -1,4 +1,4 @@
-package keys
+package openssl
 
 import (
 	"bytes"
@@ -85,15 +85,6 @@ func catchLog(t *testing.T) *bytes.Buffer {
 	return &buf
 }
 
-func rsaKey(t testing.TB, file string) *rsa.PrivateKey {
-	t.Helper()
-	signer, err := parse(testFile(t, file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer.(*rsa.PrivateKey)
-}
-
 func TestAWrongSignatureNeverLeaves(t *testing.T) {
 	other := rsaKey(t, "rsa1024.pem")
 	digest := sha256.Sum256([]byte("what was to be signed"))
@@ -119,7 +110,7 @@ func TestAWrongSignatureNeverLeaves(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			log := catchLog(t)
 			key := rsaKey(t, "rsa2048-pkcs8.pem")
-			s := newCheckedSigner(Ref{"example.com", "s1"}, key, &c.lib)
+			s := newTestSigner(Name{"example.com", "s1"}, key, &c.lib)
 			before := Faults()
 			for range 3 {
 				signature, err := s.Sign(rand.Reader, digest[:], crypto.SHA256)
@@ -149,7 +140,7 @@ func TestAWrongSignatureNeverLeaves(t *testing.T) {
 func TestTheLibraryIsAskedOnlyForWhatDKIMHas(t *testing.T) {
 	key := rsaKey(t, "rsa2048-pkcs8.pem")
 	lib := &testLibrary{}
-	s := newCheckedSigner(Ref{}, key, lib)
+	s := newTestSigner(Name{}, key, lib)
 	digest := sha256.Sum256(nil)
 	sum := make([]byte, crypto.SHA512.Size())
 	signature, err := s.Sign(rand.Reader, sum, crypto.SHA512)
@@ -184,7 +175,7 @@ func TestADamagedKeyIsToldAsThat(t *testing.T) {
 		composite.Mul(composite, big.NewInt(3))
 	}
 	der := marshalKey(t, withPrimes(composite, k.Q))
-	s := &checkedSigner{public: &rsa.PublicKey{N: new(big.Int).Mul(composite, k.Q), E: 65537}, pkcs1: der, ref: Ref{"example.com", "s1"}, lib: &testLibrary{}}
+	s := &Signer{public: &rsa.PublicKey{N: new(big.Int).Mul(composite, k.Q), E: 65537}, pkcs1: der, name: Name{"example.com", "s1"}, lib: &testLibrary{}}
 	digest := sha256.Sum256(nil)
 	for range 2 {
 		_, err := s.Sign(rand.Reader, digest[:], crypto.SHA256)

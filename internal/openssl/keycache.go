@@ -1,4 +1,4 @@
-package keys
+package openssl
 
 import (
 	"runtime"
@@ -57,7 +57,7 @@ func (k *takenKey) letGo() {
 
 // add takes in a key that its owner holds already. It is dropped with the owner at the
 // latest.
-func (t *takenKeys) add(key foreignKey, owner *checkedSigner) *takenKey {
+func (t *takenKeys) add(key foreignKey, owner *Signer) *takenKey {
 	k := &takenKey{foreignKey: key}
 	k.holders.Store(2)
 	k.signed.Store(true)

@@ -1,4 +1,4 @@
-package keys
+package openssl
 
 import (
 	"bytes"
@@ -18,17 +18,17 @@ func pkcs1Of(t testing.TB, file string) []byte {
 
 func TestSoundRSAKeysAreKnownWithoutX509(t *testing.T) {
 	for _, file := range []string{"rsa1024.pem", "rsa2048-pkcs1.pem", "rsa2048-pkcs8.pem", "rsa4096.pem"} {
-		public := soundRSA(pkcs1Of(t, file))
+		public := CheckPKCS1(pkcs1Of(t, file))
 		if public == nil || !public.Equal(rsaKey(t, file).Public()) {
 			t.Errorf("%s: %v", file, public)
 		}
 	}
 	block, _ := pem.Decode(testFile(t, "rsa2048-pkcs8.pem"))
-	if !bytes.Equal(rsaWithin(block.Bytes), pkcs1Of(t, "rsa2048-pkcs8.pem")) {
+	if !bytes.Equal(PKCS1Within(block.Bytes), pkcs1Of(t, "rsa2048-pkcs8.pem")) {
 		t.Error("the key within PKCS #8 is another")
 	}
 	block, _ = pem.Decode(testFile(t, "ed25519-pkcs8.pem"))
-	if rsaWithin(block.Bytes) != nil || rsaWithin(nil) != nil {
+	if PKCS1Within(block.Bytes) != nil || PKCS1Within(nil) != nil {
 		t.Error("there is an RSA key where there is none")
 	}
 }
@@ -57,7 +57,7 @@ func TestWithPrimes(t *testing.T) {
 		t.Fatal(err)
 	}
 	far := new(big.Int).SetBit(k.P, k.P.BitLen()-3, k.P.Bit(k.P.BitLen()-3)^1)
-	if k := withPrimes(k.P, nextPrime(far)); soundRSA(marshalKey(t, k)) == nil {
+	if k := withPrimes(k.P, nextPrime(far)); CheckPKCS1(marshalKey(t, k)) == nil {
 		t.Error("a key with primes far apart is unsound")
 	}
 	close := marshalKey(t, withPrimes(k.P, nextPrime(k.P)))
@@ -81,7 +81,7 @@ func marshalKey(t *testing.T, k pkcs1Key) []byte {
 }
 
 // What is not of the usual form, or does not fit together, is left to x509.
-func TestUnsoundRSAKeysAreLeftToX509(t *testing.T) {
+func TestUnCheckPKCS1KeysAreLeftToX509(t *testing.T) {
 	good := pkcs1Of(t, "rsa1024.pem")
 	add := func(n *big.Int) { n.Add(n, big.NewInt(2)) }
 	for name, change := range map[string]func(k *pkcs1Key){
@@ -114,21 +114,21 @@ func TestUnsoundRSAKeysAreLeftToX509(t *testing.T) {
 			change = func(*pkcs1Key) {}
 		}
 		change(&k)
-		if sound := soundRSA(marshalKey(t, k)) != nil; sound != (name == "nothing is changed") {
+		if sound := CheckPKCS1(marshalKey(t, k)) != nil; sound != (name == "nothing is changed") {
 			t.Errorf("%s: sound is %v", name, sound)
 		}
 	}
-	if soundRSA(append(good, 0)) != nil || soundRSA(good[:len(good)-1]) != nil || soundRSA(nil) != nil {
+	if CheckPKCS1(append(good, 0)) != nil || CheckPKCS1(good[:len(good)-1]) != nil || CheckPKCS1(nil) != nil {
 		t.Error("trailing or missing octets are sound")
 	}
 }
 
-// FuzzSoundRSA holds soundRSA to crypto/x509: what it calls sound is a key there.
+// FuzzSoundRSA holds CheckPKCS1 to crypto/x509: what it calls sound is a key there.
 func FuzzSoundRSA(f *testing.F) {
 	good := pkcs1Of(f, "rsa1024.pem")
 	f.Add(good)
 	f.Fuzz(func(t *testing.T, der []byte) {
-		public := soundRSA(der)
+		public := CheckPKCS1(der)
 		if public == nil {
 			return
 		}
@@ -140,19 +140,19 @@ func FuzzSoundRSA(f *testing.F) {
 }
 
 func TestAVaultKeepsOctets(t *testing.T) {
-	for name, v := range map[string]*vault{"a vault": newVault(), "the heap": nil} {
+	for name, v := range map[string]*Memory{"mapped memory": NewMemory(), "the heap": nil} {
 		var kept [][]byte
-		size := func(i int) int { return i * 7919 % (vaultPages / 8) }
+		size := func(i int) int { return i * 7919 % (memoryPages / 8) }
 		for i := range 40 { // more than one mapping has
 			octets := bytes.Repeat([]byte{byte(i)}, size(i))
-			kept = append(kept, v.keep(octets))
+			kept = append(kept, v.Copy(octets))
 			clear(octets)
 		}
-		kept = append(kept, v.keep(bytes.Repeat([]byte{40}, 2*vaultPages)))
+		kept = append(kept, v.Copy(bytes.Repeat([]byte{40}, 2*memoryPages)))
 		for i, octets := range kept {
 			want := size(i)
 			if i == 40 {
-				want = 2 * vaultPages
+				want = 2 * memoryPages
 			}
 			if !bytes.Equal(octets, bytes.Repeat([]byte{byte(i)}, want)) {
 				t.Errorf("%s: the octets %d are others", name, i)
