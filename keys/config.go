@@ -31,6 +31,9 @@ type Config struct {
 	// Optional are keys that Open may fail to load, with a warning: nobody who names
 	// them in a database is to keep the daemon from starting.
 	Optional map[Ref]bool
+	// MayFail says which of the other keys Open may fail to load; nil: none. What lists
+	// such a key does not sign with it, see Duty.Lost.
+	MayFail func(Ref) bool
 
 	lenders *lenders        // of one Open
 	memory  *openssl.Memory // nil: the heap

@@ -29,6 +29,10 @@ type Duty struct {
 	Why string
 	// StandIn says that a key signs which the configuration does not list.
 	StandIn bool
+	// Lost is not "" where nobody signs and the file of a listed key is missing or cannot
+	// be used: it says which, and what to do. That is our failure, and no reason to let
+	// mail go unsigned.
+	Lost string
 
 	open []*question // whose answers may change who signs
 }
@@ -57,6 +61,8 @@ func (r *Roster) Irregular() []string {
 		for domain, d := range *duties {
 			switch {
 			case d.Why == "":
+			case d.Lost != "":
+				lines = append(lines, domain+" cannot be signed: "+d.Why)
 			case len(d.Keys) == 0:
 				lines = append(lines, domain+" goes unsigned: "+d.Why)
 			default:
@@ -74,6 +80,7 @@ type candidate struct {
 	activeFrom time.Time
 	fact       Fact
 	key        *Key      // nil: known of, but not loaded
+	lost       error     // why the key of a listed one is not loaded
 	open       *question // nil: DNS has been heard, as far as it answers
 	// replaced and signs are what assign makes of it.
 	replaced, signs bool
@@ -90,6 +97,11 @@ func (c *candidate) proven(require bool) bool {
 
 func (c *candidate) due(now time.Time) bool { return !c.activeFrom.After(now) }
 
+// ready reports whether a listed key may sign, as far as it depends on the key alone.
+func (c *candidate) ready(require bool, now time.Time) bool {
+	return c.listed && c.key != nil && c.due(now) && c.proven(require)
+}
+
 // assign decides which of the keys of one domain and algorithm sign:
 //
 //  1. The listed keys that are due and proven; of these, where some have an
@@ -102,7 +114,7 @@ func assign(slot []*candidate, require bool, now time.Time) {
 	any := false
 	for _, c := range slot {
 		c.replaced, c.signs = false, false
-		if c.listed && c.due(now) && c.proven(require) {
+		if c.ready(require, now) {
 			any = true
 			if c.activeFrom.After(latest) {
 				latest = c.activeFrom
@@ -111,7 +123,7 @@ func assign(slot []*candidate, require bool, now time.Time) {
 	}
 	if any {
 		for _, c := range slot {
-			ready := c.listed && c.due(now) && c.proven(require)
+			ready := c.ready(require, now)
 			c.signs = ready && c.activeFrom.Equal(latest)
 			c.replaced = ready && !c.signs
 		}
@@ -122,7 +134,7 @@ func assign(slot []*candidate, require bool, now time.Time) {
 		return
 	}
 	for _, c := range slot {
-		c.signs = c.listed && c.due(now) && c.fact.DNS == NoAnswer && c.open == nil
+		c.signs = c.listed && c.key != nil && c.due(now) && c.fact.DNS == NoAnswer && c.open == nil
 	}
 }
 
@@ -169,7 +181,7 @@ func dutyOf(all []*candidate, require bool, now time.Time) *Duty {
 		}
 	}
 	d := &Duty{open: awaited(all, require, now)}
-	var idle, standIns []string
+	var idle, standIns, lost []string
 	for _, c := range all {
 		switch {
 		case c.signs:
@@ -179,7 +191,13 @@ func dutyOf(all []*candidate, require bool, now time.Time) *Duty {
 			}
 		case c.listed && !c.replaced:
 			idle = append(idle, c.idle(now))
+			if c.lost != nil {
+				lost = append(lost, c.lost.Error())
+			}
 		}
+	}
+	if len(d.Keys) == 0 {
+		d.Lost = strings.Join(lost, "; ")
 	}
 	d.StandIn = len(standIns) > 0
 	d.Why = strings.Join(idle, "; ")
@@ -209,7 +227,7 @@ func awaited(all []*candidate, require bool, now time.Time) []*question {
 // answered: its time has come, or it can stand in, and no listed key that needs no
 // answer signs in its place.
 func (c *candidate) mayYetSign(all []*candidate, require bool, now time.Time) bool {
-	if (c.listed && !c.due(now)) || (!c.listed && c.key == nil) {
+	if c.key == nil || (c.listed && !c.due(now)) {
 		return false
 	}
 	rival := func(o *candidate) bool { return o.fact.Algorithm == c.fact.Algorithm }
@@ -217,7 +235,7 @@ func (c *candidate) mayYetSign(all []*candidate, require bool, now time.Time) bo
 		rival = func(*candidate) bool { return true } // given up: it stands in for nobody else
 	}
 	return !slices.ContainsFunc(all, func(o *candidate) bool {
-		sure := o.listed && o.due(now) && o.open == nil && o.proven(require)
+		sure := o.open == nil && o.ready(require, now)
 		return sure && rival(o) && (!c.listed || o.activeFrom.After(c.activeFrom))
 	})
 }
@@ -228,6 +246,8 @@ func (c *candidate) idle(now time.Time) string {
 	name := f.ref().recordName()
 	mend := fmt.Sprintf("publish what signpost keys record %s %s prints", f.Domain, f.Selector)
 	switch {
+	case c.lost != nil:
+		return fmt.Sprintf("%s does not sign: %v", f.Selector, c.lost)
 	case !c.due(now):
 		return fmt.Sprintf("%s signs from %s on (active_from)", f.Selector, c.activeFrom.UTC().Format(time.RFC3339))
 	case f.DNS == Differs:

@@ -117,6 +117,10 @@ type place struct {
 	activeFrom time.Time // zero: at once
 	replaced   bool      // another listed key of the domain and algorithm has taken over
 	signs      bool
+	// elsewhere says that the same private key is listed under another name, and
+	// lastElsewhere when it was last needed under any name.
+	elsewhere     bool
+	lastElsewhere time.Time
 }
 
 // advanced is the fact with its state at a moment. queueTime is how long a message
@@ -135,7 +139,9 @@ func (f Fact) advanced(p place, now time.Time, queueTime time.Duration) Fact {
 	switch {
 	case !inUse && !p.listed:
 		f.State = Forgotten
-	case now.Sub(f.Unlisted) >= queueTime:
+	case p.elsewhere:
+		f.State = Retiring
+	case now.Sub(later(f.Unlisted, p.lastElsewhere)) >= queueTime:
 		f.State = Retired
 	default:
 		f.State = Retiring

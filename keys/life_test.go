@@ -76,6 +76,9 @@ func TestTheStatesOfAKey(t *testing.T) {
 		{name: "no longer listed, never seen nor used", fact: Fact{DNS: Absent}, want: Forgotten, unlisted: noon},
 		{name: "no longer listed for less than the queue time", fact: Fact{DNS: Found, FirstSeen: ago, Unlisted: ago.Add(1)}, want: Retiring, unlisted: ago.Add(1)},
 		{name: "no longer listed for the queue time", fact: Fact{DNS: Found, FirstSeen: ago, Unlisted: ago}, want: Retired, unlisted: ago},
+		{name: "no longer listed for the queue time, but listed under another name", fact: Fact{DNS: Found, FirstSeen: ago, Unlisted: ago}, place: place{elsewhere: true}, want: Retiring, unlisted: ago},
+		{name: "no longer listed for the queue time, needed under another name since", fact: Fact{DNS: Found, FirstSeen: ago, Unlisted: ago}, place: place{lastElsewhere: ago.Add(1)}, want: Retiring, unlisted: ago},
+		{name: "no longer listed for the queue time under any name", fact: Fact{DNS: Found, FirstSeen: ago, Unlisted: ago}, place: place{lastElsewhere: ago}, want: Retired, unlisted: ago},
 		{name: "no longer listed, but standing in for its successor", fact: Fact{DNS: Found, FirstSeen: ago, Unlisted: ago}, place: place{signs: true}, want: Retiring, unlisted: noon},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -22,7 +22,8 @@ type Plan struct {
 	// Roster is filled by Watch.
 	Roster Roster
 
-	era int // counts the changes of Servers
+	era   int                    // counts the changes of Servers
+	names map[string]listedNames // see listedUnder
 }
 
 // ledger is what is known, by key.
@@ -46,17 +47,24 @@ func (p *Plan) members(known ledger, only map[string]bool) map[string][]*candida
 			continue
 		}
 		k, ok := p.Store.Lookup(l.Domain, l.Selector)
-		if !ok {
+		ref := l.Ref
+		if ok {
+			ref = Ref{k.Domain, k.Selector}
+		} else if p.Store.lost[ref] == nil {
 			continue
 		}
-		ref := Ref{k.Domain, k.Selector}
-		duty := cmp.Or(l.Duty, k.Domain)
+		duty := cmp.Or(l.Duty, ref.Domain)
 		at := post{ref.Domain, ref.Selector, duty}
 		if placed[at] {
 			continue
 		}
 		placed[at], listed[ref] = true, true
 		fact := known[ref]
+		if !ok {
+			fact.Domain, fact.Selector = ref.Domain, ref.Selector
+			out[duty] = append(out[duty], &candidate{listed: true, activeFrom: l.ActiveFrom, fact: fact, lost: p.Store.lost[ref]})
+			continue
+		}
 		if print := k.Fingerprint(); fact.Fingerprint != print {
 			fact = Fact{Domain: k.Domain, Selector: k.Selector, Algorithm: k.Algorithm, Bits: k.Bits, Fingerprint: print}
 		}
@@ -135,6 +143,7 @@ func (p *Plan) settle(known ledger, now time.Time, open map[Ref]*question, only 
 	duties := make(map[string]*Duty, size)
 	next := make(ledger, size)
 	best := make(map[Ref]int, size)
+	var lastNeeded map[string]time.Time // made when it is wanted
 	for domain, all := range p.members(known, only) {
 		for _, c := range all {
 			if q := open[c.fact.ref()]; q != nil && q.fingerprint == c.fact.Fingerprint && p.asks(c.fact) {
@@ -149,8 +158,18 @@ func (p *Plan) settle(known ledger, now time.Time, open map[Ref]*question, only 
 			if c.key != nil {
 				c.fact.LastUsed = later(c.fact.LastUsed, c.key.lastUsed())
 			}
-			f := c.fact.advanced(c.place(), now, p.Config.QueueTime)
-			if stands := standing(c, domain); f.State != Forgotten && stands >= best[f.ref()] {
+			f := c.fact
+			if c.lost == nil {
+				place := c.place()
+				if !c.listed && !f.Unlisted.IsZero() {
+					if lastNeeded == nil {
+						lastNeeded = known.lastNeeded(now)
+					}
+					place.elsewhere, place.lastElsewhere = p.listedUnder()[f.Fingerprint].other(f.ref()), lastNeeded[f.Fingerprint]
+				}
+				f = f.advanced(place, now, p.Config.QueueTime)
+			}
+			if stands := standing(c, domain); f.State != Forgotten && f.Fingerprint != "" && stands >= best[f.ref()] {
 				best[f.ref()] = stands
 				next[f.ref()] = f
 			}

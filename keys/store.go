@@ -22,10 +22,13 @@ type Store struct {
 	spares map[Ref]*Key
 	// troubles are about spares that could not be loaded.
 	troubles []string
+	// lost are wanted keys that could not be loaded, with the reasons; see Config.MayFail.
+	lost      map[Ref]error
+	lostOrder []Ref
 }
 
 // Open loads the keys that wanted names. One that is missing or refused is an
-// error; the error lists every fault, one a line. The spares are keys that the
+// error, unless cfg.MayFail lets it fail; the error lists every fault, one a line. The spares are keys that the
 // configuration no longer lists and that may have to go on signing for a while;
 // to lack one of them is a warning.
 func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
@@ -45,7 +48,9 @@ func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
 	ahead := cfg.ahead(wanted)
 	for _, ref := range wanted {
 		if ref.Domain == AnyDomain {
-			faults.add(s.addAny(cfg, ref)...)
+			for _, f := range s.addAny(cfg, ref) {
+				faults.add(s.lose(cfg, f))
+			}
 			continue
 		}
 		err := s.add(ahead, ref)
@@ -53,13 +58,15 @@ func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
 			lacking.add(fmt.Errorf("a key does not sign: %w", err))
 			continue
 		}
-		faults.add(err)
+		if err != nil {
+			faults.add(s.lose(cfg, fault{ref, err}))
+		}
 	}
 	if len(faults.errs) > 0 {
 		return nil, faults.join()
 	}
 	if len(lacking.errs) > 0 {
-		s.troubles = strings.Split(lacking.join().Error(), "\n")
+		s.troubles = lacking.lines()
 	}
 	for _, ref := range spares {
 		k, err := cfg.load(ref)
@@ -112,13 +119,13 @@ func (s *Store) add(ahead *ahead, ref Ref) error {
 
 // addAny loads a selector's keys of all domains that have one, and the one of the
 // folder "*". There must be at least one.
-func (s *Store) addAny(cfg Config, ref Ref) []error {
+func (s *Store) addAny(cfg Config, ref Ref) []fault {
 	if _, err := ref.canonical(); err != nil {
-		return []error{err}
+		return []fault{{ref, err}}
 	}
 	domains, err := cfg.domainsOf(ref.Selector)
 	if err != nil {
-		return []error{err}
+		return []fault{{ref, err}}
 	}
 	var all []Ref
 	for _, domain := range domains {
@@ -127,7 +134,7 @@ func (s *Store) addAny(cfg Config, ref Ref) []error {
 			all = append(all, wanted)
 		}
 	}
-	var errs []error
+	var faults []fault
 	found := false
 	ahead := cfg.ahead(all)
 	for _, wanted := range all {
@@ -135,14 +142,14 @@ func (s *Store) addAny(cfg Config, ref Ref) []error {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 			continue
 		case err != nil:
-			errs = append(errs, err)
+			faults = append(faults, fault{wanted, err})
 		}
 		found = true
 	}
 	if !found {
-		return []error{fmt.Errorf(`the selector %s for domain "*": no folder in %s has a file %s.pem; make one with: signpost keys generate DOMAIN %s`, ref.Selector, cfg.Dir, ref.Selector, ref.Selector)}
+		return []fault{{ref, fmt.Errorf(`the selector %s for domain "*": no folder in %s has a file %s.pem; make one with: signpost keys generate DOMAIN %s`, ref.Selector, cfg.Dir, ref.Selector, ref.Selector)}}
 	}
-	return errs
+	return faults
 }
 
 // domainsOf are the domains that may have a key of this selector: the folders, and
@@ -186,13 +193,14 @@ func (s *Store) Lookup(domain, selector string) (*Key, bool) {
 // Keys returns the keys in the order in which they were wanted.
 func (s *Store) Keys() []*Key { return slices.Clone(s.order) }
 
-// Refs names the keys in the order in which they were wanted, in A-labels.
+// Refs names the keys in the order in which they were wanted, in A-labels, and behind
+// them those that are lost.
 func (s *Store) Refs() []Ref {
 	var refs []Ref
 	for _, k := range s.order {
 		refs = append(refs, Ref{k.Domain, k.Selector})
 	}
-	return refs
+	return append(refs, s.lostOrder...)
 }
 
 // Warnings are those of all keys, one line each, with the key they concern.
@@ -228,6 +236,13 @@ func (f *faults) add(errs ...error) {
 			f.more++
 		}
 	}
+}
+
+func (f *faults) lines() []string {
+	if len(f.errs) == 0 {
+		return nil
+	}
+	return strings.Split(f.join().Error(), "\n")
 }
 
 func (f *faults) join() error {

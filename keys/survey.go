@@ -25,6 +25,8 @@ type Entry struct {
 	// Listed says that the configuration lists the key, from ActiveFrom on.
 	Listed     bool
 	ActiveFrom time.Time
+	// Users are the other names under which the configuration lists this private key.
+	Users []Ref
 }
 
 // Key loads one key; see Load.
@@ -90,7 +92,46 @@ func Survey(cfg Config, listed []Listed, files []Ref) ([]Entry, error) {
 		all = append(all, *e)
 	}
 	slices.SortFunc(all, func(a, b Entry) int { return compareRefs(a.Ref, b.Ref) })
+	addUsers(all)
 	return all, err
+}
+
+// addUsers finds the names under which each private key is listed besides its own.
+func addUsers(all []Entry) {
+	names := map[string][]Ref{}
+	for _, e := range all {
+		if e.Listed && e.Key != nil {
+			names[e.Key.print] = append(names[e.Key.print], e.Ref)
+		}
+	}
+	for i, e := range all {
+		if e.Listed || e.Key == nil {
+			continue
+		}
+		all[i].Users = names[e.Key.print]
+	}
+}
+
+// Lent is the state, in a survey, of a key that the configuration lists under the name
+// of another domain only (keys_of), and of which nothing else is known.
+const Lent State = "lent"
+
+// usersNote says who signs with a key that is not listed under its own name.
+func (e Entry) usersNote() string {
+	const shown = 5
+	var names []string
+	for i, u := range e.Users {
+		if i == shown {
+			names = append(names, fmt.Sprintf("%d more", len(e.Users)-shown))
+			break
+		}
+		names = append(names, u.Domain)
+	}
+	verb := " signs"
+	if len(e.Users) > 1 {
+		verb = " sign"
+	}
+	return strings.Join(names, ", ") + verb + " with this key: leave its file where it is"
 }
 
 // Unused is the state, in a survey, of a key that has a file and is neither listed
@@ -108,8 +149,12 @@ func (e Entry) State() (State, string) {
 		return Pending, e.Err.Error()
 	case !known && e.Listed:
 		return Pending, "the daemon knows nothing of it yet: reload"
+	case !known && len(e.Users) > 0:
+		return Lent, e.usersNote()
 	case !known:
 		return Unused, "the configuration does not list it"
+	case !e.Listed && retiring && len(e.Users) > 0:
+		return Retiring, e.usersNote()
 	case e.Listed && f.State == Retired, !e.Listed && !retiring:
 		return f.State, "the configuration has changed since the daemon read it: reload"
 	case f.State == Retiring && e.Key == nil:

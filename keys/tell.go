@@ -54,6 +54,8 @@ func (w *Watch) tell(before, after ledger, now time.Time) {
 			delete(w.told, domain)
 			line(slog.LevelInfo, "all listed keys sign", "domain", domain)
 			continue
+		case d.Lost != "":
+			line(slog.LevelError, "mail of this domain cannot be signed: a listed key cannot be used; signer.on_error decides what becomes of it", "domain", domain, "why", d.Why)
 		case len(d.Keys) == 0:
 			line(slog.LevelError, "mail of this domain leaves unsigned: none of its keys may sign", "domain", domain, "why", d.Why)
 		case d.StandIn:

@@ -105,6 +105,15 @@ func (w *Watch) Spares(listed []Listed) []Ref {
 	return refs
 }
 
+// InUse reports whether a key is known to have been in DNS, or to have signed. The ref
+// is canonical.
+func (w *Watch) InUse(ref Ref) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f := w.known[ref]
+	return !f.FirstSeen.IsZero() || !f.LastUsed.IsZero()
+}
+
 // Preview fills the plan's roster from what is known, and asks nobody.
 func (w *Watch) Preview(p *Plan) {
 	w.mu.Lock()

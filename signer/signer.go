@@ -78,6 +78,9 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 	traceAuthor(t.trace, author, "signed by the rules for "+author.Domains[0])
 	c, ok := t.choose(author)
 	switch {
+	case !ok && t.err == nil && c.lost != "":
+		t.err = fmt.Errorf("%s: %s", c.rule, c.lost)
+		fallthrough
 	case t.err != nil:
 		t.choice.sdid = author.Domains[0]
 		return false

@@ -34,6 +34,7 @@ type choice struct {
 	keys    []*keys.Key
 	rule    string     // how the entry was found, for the log
 	instead string     // which listed keys do not sign, and why; "" where all do
+	lost    string     // not "": the file of a key is missing or cannot be used: our failure
 	open    *keys.Duty // not nil: DNS is to be heard about these keys first
 	next    *keys.Duty // not nil: it may have to be heard about these then
 }
@@ -53,9 +54,13 @@ func (t *table) choose(author message.Author, trace *message.Trace) (c choice, o
 		return c, true
 	}
 	idle := c.rule // an entry for the address that cannot sign: the domain's does
+	lost := c.lost
 	c, ok = t.byDomain(domain, trace)
 	if ok && idle != "" {
 		c.instead = strings.TrimPrefix(c.instead+"; "+idle, "; ")
+	}
+	if !ok && c.lost == "" {
+		c.lost = lost
 	}
 	return c, ok
 }
@@ -137,6 +142,8 @@ func (t *table) onDuty(e entry, author, duty, how string, trace *message.Trace) 
 		return choice{rule: fmt.Sprintf("%s: no key is loaded for selector %s of %s; signpost keys generate makes one, then publish it and reload", rule, e.names(), duty)}, false
 	case d.Open():
 		return choice{rule: rule, open: d}, false
+	case d.Lost != "":
+		return choice{rule: rule, lost: d.Lost}, false
 	case len(d.Keys) == 0:
 		return choice{rule: rule + ": " + d.Why + " (or set signer.require_published: false)"}, false
 	}

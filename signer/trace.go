@@ -59,6 +59,9 @@ func traceDuty(trace *message.Trace, domain string, d *keys.Duty) {
 		result = "these sign: " + strings.Join(names, ", ")
 		if len(names) == 0 {
 			result = "none may sign"
+			if d.Lost != "" {
+				result = "none can sign: signer.on_error decides"
+			}
 		}
 		if d.Why != "" {
 			result += "; " + d.Why

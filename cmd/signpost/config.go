@@ -37,6 +37,7 @@ type Config struct {
 	Metrics  MetricsConfig   `yaml:"metrics"`
 
 	signsNone bool // the file says that nothing is signed: domains: [] and no tables
+	mayLose   bool // a listed key may fail to load: its entry alone cannot sign then
 }
 
 // LogConfig is the section `log`: one line a message, on standard error.
@@ -169,7 +170,7 @@ func build(c Config, path string, now func() time.Time, before *generation) (*ge
 	} else {
 		g.watch = keys.NewWatch(c.Keys.State, time.Now)
 	}
-	if g.store, err = openKeys(c, g.watch); err != nil {
+	if g.store, err = openKeys(c, g.watch, before); err != nil {
 		return nil, err
 	}
 	// Servers of the system may have changed in resolv.conf: those are read again.
@@ -200,14 +201,37 @@ func servers(source dns.Source) []keys.Server {
 func sameServer(a, b keys.Server) bool { return a.String() == b.String() }
 
 // openKeys loads the keys that the configuration lists, and those that may have to
-// stand in for them.
-func openKeys(c Config, w *keys.Watch) (*keys.Store, error) {
+// stand in for them. A key that fails is an error, but for three cases, in which its
+// entry alone cannot sign: the process starts; it started without this key; or a
+// database alone names the key, and it was in use.
+func openKeys(c Config, w *keys.Watch, before *generation) (*keys.Store, error) {
+	inUse := map[keys.Ref]bool{}
+	for ref := range c.Keys.Optional {
+		if w.InUse(ref) {
+			inUse[ref] = true
+			delete(c.Keys.Optional, ref)
+		}
+	}
+	c.Keys.MayFail = func(ref keys.Ref) bool {
+		return c.mayLose || inUse[ref] || (before != nil && before.store.Lost(ref))
+	}
 	refs := c.Signer.Refs()
 	var listed []keys.Listed
 	for _, r := range refs {
 		listed = append(listed, keys.Listed{Ref: r})
 	}
 	return keys.Open(c.Keys, refs, w.Spares(listed)...)
+}
+
+// loadForStart is load for a process that has no generation before: a key that cannot
+// be loaded costs its entry alone.
+func loadForStart(path string, now func() time.Time) (*generation, error) {
+	c, from, err := loadConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	c.mayLose = true
+	return build(c, from, now, nil)
 }
 
 // load reads, checks and builds in one go.

@@ -116,6 +116,7 @@ func (o explainOptions) explain(env message.Envelope, now func() time.Time, stdi
 	if o.zone != "" {
 		c.DNS.ZoneFile = o.zone
 	}
+	c.mayLose = true // as the daemon starts
 	g, err := build(c, path, now, nil)
 	if err != nil {
 		return nil, err

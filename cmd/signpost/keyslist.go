@@ -24,7 +24,8 @@ The states, which the daemon decides and keeps in keys.state:
     missing     it was published once, and its record is gone
     differs     its record is there and is no good for this key
     retiring    no longer listed, or replaced: leave its record in DNS
-    retired     nothing under way needs it: publish signpost keys record --revoke, delete its file
+    retired     no entry uses it, and nothing under way needs it: publish signpost keys record --revoke, delete its file
+    lent        other domains sign with it (keys_of): leave its file where it is
     unused      it has a file, and nothing else
 
 The times of sight and use may be some minutes old; signpost keys check asks DNS now.
@@ -108,7 +109,7 @@ func (c Config) listedKey(e keys.Entry) listedKey {
 	if e.Key != nil {
 		l.Algorithm, l.Bits, l.Path = string(e.Key.Algorithm), e.Key.Bits, e.Key.Path
 	}
-	if state == keys.Retiring && !f.Unlisted.IsZero() {
+	if state == keys.Retiring && !f.Unlisted.IsZero() && len(e.Users) == 0 {
 		l.RecordUntil = moment(f.Unlisted.Add(c.Keys.QueueTime))
 	}
 	return l

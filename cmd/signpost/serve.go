@@ -51,7 +51,7 @@ func serveCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 		return wrongUsage(stderr, "serve", fmt.Sprintf("unexpected argument %q", rest[0]))
 	}
 	defer paceCollector()()
-	g, err := load(*path, time.Now, nil)
+	g, err := loadForStart(*path, time.Now)
 	if err != nil {
 		return failure(stderr, "serve", err)
 	}
@@ -310,6 +310,9 @@ func (s *service) logGeneration(what string) {
 	}
 	s.log.Info(what, "file", from, "domains", len(g.config.Signer.Domains), "keys", len(g.store.Keys()),
 		"mode", string(g.config.Verifier.Mode), "signing_backend", g.config.Keys.Backend.Info().String())
+	for _, loss := range g.store.Losses() {
+		s.log.Error("a listed key cannot be used, and its entry cannot sign with it; signer.on_error decides where no other key signs", "problem", loss)
+	}
 	for _, w := range g.warnings() {
 		s.log.Warn(w)
 	}

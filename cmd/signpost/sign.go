@@ -53,7 +53,7 @@ func signCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 // signFile returns the signed message. It is held in memory, since a file on
 // standard input has to be read for its hash before its first byte is written.
 func signFile(name, config string, now func() time.Time, stdin io.Reader) ([]byte, error) {
-	g, err := load(config, now, nil)
+	g, err := loadForStart(config, now)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"signpost/internal/message"
+	"signpost/milter"
+)
+
+// signed is the outcome for a message from an author of the domain.
+func (s *service) signed(t *testing.T, from string) message.Outcome {
+	t.Helper()
+	h := message.Header{{Name: "From", Value: " " + from}, {Name: "Subject", Value: " hello"}}
+	job := s.current.signer.Sign(t.Context(), message.Envelope{})
+	if job.Header(message.Envelope{}, h) {
+		job.Body([]byte("hello\r\n"))
+	}
+	return job.End()
+}
+
+// sentence is an outcome in short.
+func sentence(o message.Outcome) string {
+	if o.Disposition == message.Tempfail {
+		return strings.TrimSuffix(strings.Split(o.Reply.Text, ",")[0], "\r\n") + ": " + note(o, "error")
+	}
+	return "signed with " + note(o, "selectors") + note(o, "unsigned")
+}
+
+func startFor(t *testing.T, config string) *reloader {
+	t.Helper()
+	g, err := loadForStart(config, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &reloader{}
+	log := slog.New(slog.NewTextHandler(&r.log, nil))
+	r.service = &service{path: config, log: log, current: g, started: g.config, server: milter.NewServer(g.config.Milter, g.handlers(), log)}
+	r.begin(g)
+	t.Cleanup(r.watchKeys())
+	r.logGeneration("configuration in force")
+	return r
+}
+
+func TestAMissingKeyAtTheStartCostsItsEntryAlone(t *testing.T) {
+	const rest = `    - {domain: customer.test, selectors: [s1], keys_of: example.org}
+    - {domain: alias.test, sdid: customer.test}
+    - {domain: "*.shops.test", selectors: [s1], keys_of: example.org}
+    - {domain: desk@example.com, selectors: [s2025]}
+    - {domain: desk@gone.test, selectors: [s9]}
+    - {domain: "*", selectors: [s7]}
+`
+	h := newHouse(t)
+	h.write(h.config, strings.Replace(h.read(h.config), "verifier:", rest+"verifier:", 1))
+	h.write(h.config, strings.Replace(h.read(h.config), "require_published: true", "require_published: false", 1))
+	if err := os.Remove(h.dir + "/keys/example.org/s1.pem"); err != nil {
+		t.Fatal(err)
+	}
+	const cannot = "the message could not be signed just now: "
+	r := startFor(t, h.config)
+	wantParts(t, "the log", r.log.String(), "level=ERROR", "a listed key cannot be used", "there is no file "+h.dir+"/keys/example.org/s1.pem; make it with: signpost keys generate")
+	for from, want := range map[string]string{
+		"alice@example.com":   "signed with s2025,e2025",
+		"desk@example.com":    "signed with s2025",
+		"alice@example.org":   cannot + "signing as example.org: signer.domains example.org: the key s1 of example.org: there is no file",
+		"alice@customer.test": cannot + "signing as customer.test: signer.domains customer.test: the key s1 of example.org: there is no file",
+		"alice@alias.test":    cannot + "signing as alias.test: signer.domains alias.test: the key s1",
+		"a@x.shops.test":      cannot + `signing as x.shops.test: signer.domains "*.shops.test": the key s1`,
+		"desk@gone.test":      cannot + "signing as gone.test: signer.domains",
+		"a@else.test":         cannot + `signing as else.test: signer.domains "*": the selector s7 for domain "*"`,
+	} {
+		if got := sentence(r.signed(t, from)); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s, want %s", from, got, want)
+		}
+	}
+	check := execute(t, "", "check-config", h.config)
+	if check.code != exitFailure {
+		t.Errorf("check-config: exit %d", check.code)
+	}
+	wantParts(t, "check-config", check.stderr, "there is no file "+h.dir+"/keys/example.org/s1.pem")
+	// What is missing already is no reason to refuse a reload; what goes missing is.
+	if _, log := r.domainsAfter(); strings.Contains(log, "refused") {
+		t.Errorf("the reload is refused:\n%s", log)
+	}
+	if err := os.Remove(h.dir + "/keys/example.com/e2025.pem"); err != nil {
+		t.Fatal(err)
+	}
+	if _, log := r.domainsAfter(); !strings.Contains(log, "reload refused") || sentence(r.signed(t, "alice@example.com")) != "signed with s2025,e2025" {
+		t.Errorf("a key that went missing, at a reload: %s", log)
+	}
+}
+
+func TestOneOfTwoKeysMissingLeavesTheOtherSigning(t *testing.T) {
+	h := newHouse(t)
+	h.live()
+	if err := os.Remove(h.dir + "/keys/example.com/s2025.pem"); err != nil {
+		t.Fatal(err)
+	}
+	r := startFor(t, h.config)
+	out := r.signed(t, "alice@example.com")
+	if got := sentence(out); got != "signed with e2025" || !strings.Contains(note(out, "not_as_listed"), "s2025 does not sign: the key s2025 of example.com: there is no file") {
+		t.Errorf("%s, %+v", got, out.Log)
+	}
+	if !strings.Contains(r.log.String(), "not every listed key signs") {
+		t.Errorf("the log is\n%s", &r.log)
+	}
+	text := strings.Replace(h.read(h.config), "signer:", "signer:\n  on_error: unsigned", 1)
+	h.write(h.config, text)
+	if err := os.Remove(h.dir + "/keys/example.com/e2025.pem"); err != nil {
+		t.Fatal(err)
+	}
+	out = startFor(t, h.config).signed(t, "alice@example.com")
+	if out.Disposition != message.Accept || !strings.Contains(note(out, "error"), "there is no file") || note(out, "unsigned") == "" {
+		t.Errorf("with on_error: unsigned: %+v", out)
+	}
+}
+
+func TestADamagedKeyAtTheStartCostsItsEntryAlone(t *testing.T) {
+	h := newHouse(t)
+	h.live()
+	h.write(h.dir+"/keys/example.org/s1.pem", "")
+	g, err := loadForStart(h.config, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &service{log: slog.New(slog.DiscardHandler), current: g}
+	s.begin(g)
+	if got := sentence(s.signed(t, "alice@example.org")); !strings.Contains(got, "signing as example.org") {
+		t.Error(got)
+	}
+	if got := sentence(s.signed(t, "alice@example.com")); got != "signed with s2025,e2025" {
+		t.Error(got)
+	}
+	s.watchKeys()() // which writes the state
+	facts := bytes.Count([]byte(h.read(h.dir+"/state/keys.json")), []byte(`"selector"`))
+	if facts != 3 {
+		t.Errorf("%d keys are known, want 3: the lost one is not forgotten", facts)
+	}
+}

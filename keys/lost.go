@@ -1,0 +1,37 @@
+package keys
+
+// fault is why one key could not be loaded.
+type fault struct {
+	ref Ref
+	err error
+}
+
+// lose notes a key that could not be loaded, where cfg.MayFail lets it fail. Else it
+// returns the error.
+func (s *Store) lose(cfg Config, f fault) error {
+	ref, err := f.ref.canonical()
+	if err != nil || cfg.MayFail == nil || !cfg.MayFail(ref) {
+		return f.err
+	}
+	if s.lost == nil {
+		s.lost = map[Ref]error{}
+	}
+	if s.lost[ref] == nil {
+		s.lost[ref] = f.err
+		s.lostOrder = append(s.lostOrder, ref)
+	}
+	return nil
+}
+
+// Lost reports whether the configuration lists a key that could not be loaded. The ref
+// is canonical, as those of Refs.
+func (s *Store) Lost(ref Ref) bool { return s.lost[ref] != nil }
+
+// Losses says of each key that is lost why, one line each, the first fifty.
+func (s *Store) Losses() []string {
+	var all faults
+	for _, ref := range s.lostOrder {
+		all.add(s.lost[ref])
+	}
+	return all.lines()
+}

@@ -1,0 +1,74 @@
+package keys
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestAKeyIsNotRetiredWhileAnotherDomainSignsWithIt(t *testing.T) {
+	cfg := Defaults()
+	cfg.Dir, cfg.State = t.TempDir(), t.TempDir()+"/keys.json"
+	for _, selector := range []string{"s1", "s2"} {
+		_, err := Generate(cfg.Dir, "provider.example", selector, Ed25519, 0)
+		check(t, err)
+	}
+	cfg.Lent = map[string]string{"a.example": "provider.example"}
+	s1, s2, lent, lent2 := Ref{"provider.example", "s1"}, Ref{"provider.example", "s2"}, Ref{"a.example", "s1"}, Ref{"a.example", "s2"}
+	plan := func(listed ...Ref) *Plan {
+		store, err := Open(cfg, listed)
+		check(t, err)
+		p := &Plan{Config: cfg, Store: store}
+		for _, ref := range listed {
+			p.Listed = append(p.Listed, Listed{Ref: ref})
+		}
+		return p
+	}
+	begin := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	at := func(days int) time.Time { return begin.Add(time.Duration(days) * 24 * time.Hour) }
+	known := plan(s1, lent).fill(ledger{}, at(0), nil)
+	for ref, f := range known {
+		f.FirstSeen, f.DNS = at(0), Found
+		known[ref] = f
+	}
+	p := plan(s2, lent)
+	step := func(day int, want State) {
+		t.Helper()
+		before := known
+		known = p.fill(known, at(day), nil)
+		if got := known[s1].State; got != want {
+			t.Errorf("day %d: s1 of provider.example is %s, want %s", day, got, want)
+		}
+		_, some := p.refill(before, at(day), nil, []string{"provider.example"})
+		if got := some[s1].State; got != want {
+			t.Errorf("day %d: decided for one domain, s1 of provider.example is %s, want %s", day, got, want)
+		}
+	}
+	step(1, Retiring)
+	step(9, Retiring)
+	step(40, Retiring)
+	files, err := cfg.Files()
+	check(t, err)
+	check(t, writeState(cfg.State, known.sorted()))
+	entries, err := Survey(cfg, p.Listed, files)
+	check(t, err)
+	for _, e := range entries {
+		if state, note := e.State(); e.Ref == s1 && (state != Retiring || !strings.Contains(note, "a.example signs with this key: leave its file")) {
+			t.Errorf("keys list says %s, %s", state, note)
+		}
+	}
+	p = plan(s2, lent2) // the customer goes over to s2
+	step(41, Retiring)
+	step(47, Retiring)
+	step(48, Retired)
+
+	// A key that only others list is not "unused".
+	p = plan(lent)
+	entries, err = Survey(Config{Dir: cfg.Dir, State: cfg.State + ".none", Lent: cfg.Lent, InsecureMode: cfg.InsecureMode}, p.Listed, files)
+	check(t, err)
+	for _, e := range entries {
+		if state, note := e.State(); e.Ref == s1 && (state != Lent || note == "") || e.Ref == s2 && state != Unused {
+			t.Errorf("keys list says of %s: %s, %s", e.Ref, state, note)
+		}
+	}
+}
