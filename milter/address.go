@@ -3,6 +3,7 @@ package milter
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -15,8 +16,8 @@ const addressForms = "write inet:host:port, inet:port@host, inet6:port@host or u
 
 // ParseAddress reads Postfix's form (inet:host:port, unix:/path), libmilter's
 // (inet:port@host, inet6:port@host, local:/path), a bare path and a bare
-// host:port. A host that is left out, or *, is every address of the machine; a
-// port is a number.
+// host:port. A host that is left out, or *, is every address of the machine, IPv4 and
+// IPv6; a port is a number.
 func ParseAddress(text string) (Address, error) {
 	if strings.HasPrefix(text, "/") {
 		return unixAddress(text, text)
@@ -73,7 +74,26 @@ func inetAddress(network, text, rest string) (Address, error) {
 	if strings.ContainsAny(host, "/@[] \t") {
 		return Address{}, fmt.Errorf("%q: %q is not a host: %s", text, host, addressForms)
 	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		switch is4 := addr.Unmap().Is4(); {
+		case network == "tcp4" && !is4:
+			return Address{}, fmt.Errorf("%q: %s is an IPv6 address: write inet6:[%s]:%s", text, host, host, port)
+		case network == "tcp6" && is4:
+			return Address{}, fmt.Errorf("%q: %s is an IPv4 address: write inet:%s:%s", text, host, addr.Unmap(), port)
+		}
+	}
 	return Address{network, net.JoinHostPort(host, port)}, nil
+}
+
+// isLoopback reports whether other hosts cannot reach the address. A host name other
+// than localhost counts as reachable: it is not looked up.
+func (a Address) isLoopback() bool {
+	host, _, err := net.SplitHostPort(a.Addr)
+	if err != nil {
+		return false
+	}
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || (err == nil && addr.Unmap().IsLoopback())
 }
 
 // UnmarshalText is ParseAddress.

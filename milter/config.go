@@ -2,6 +2,8 @@ package milter
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,11 +20,15 @@ type Config struct {
 	// group, the socket keeps the daemon's.
 	SocketMode  config.FileMode `yaml:"socket_mode"`
 	SocketGroup string          `yaml:"socket_group"`
+	// Peers may connect over TCP; connections from other addresses are closed. It is no
+	// matter of unix sockets.
+	Peers []netip.Prefix `yaml:"peers"`
 	// MaxConnections bounds the connections of all listeners together. Further
 	// ones wait in the kernel's queue, for as long as the MTA has patience.
 	MaxConnections int `yaml:"max_connections"`
-	// MaxConnectionsPerPeer bounds those from one address, so that one host does not
-	// take all places. Unix sockets are not counted. Further ones are closed.
+	// MaxConnectionsPerPeer bounds those from one address over TCP, so that one host
+	// does not take all places. 0 is half of MaxConnections for each remote address, and
+	// no bound for loopback, which is the MTA of this host. Further ones are closed.
 	MaxConnectionsPerPeer int `yaml:"max_connections_per_peer"`
 	// MaxPacketBytes is one packet of the protocol. Postfix cuts a field at 100 KiB, and
 	// both MTAs the body at 64 KiB.
@@ -52,6 +58,17 @@ type Listen struct {
 	Role message.Role `yaml:"role"`
 }
 
+func (l Listen) isTCP() bool { return l.Address.Network != "" && l.Address.Network != "unix" }
+
+// TCP returns the first listener over TCP, if there is one.
+func (c Config) TCP() (Address, bool) {
+	i := slices.IndexFunc(c.Listen, Listen.isTCP)
+	if i < 0 {
+		return Address{}, false
+	}
+	return c.Listen[i].Address, true
+}
+
 // UnmarshalText reads the string form: the address of a listener for all purposes.
 func (l *Listen) UnmarshalText(text []byte) error {
 	l.Role = message.RoleAuto
@@ -71,9 +88,8 @@ func Defaults() Config {
 	return Config{
 		Listen:         []Listen{{Address: Address{"tcp", "127.0.0.1:8891"}, Role: message.RoleAuto}},
 		SocketMode:     0o660,
+		Peers:          []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		MaxConnections: 4096,
-
-		MaxConnectionsPerPeer: 4096,
 
 		MaxPacketBytes:  usualPacket,
 		MaxMessageBytes: 150e6,
@@ -102,6 +118,9 @@ func (c Config) Validate(bad func(path, problem string)) {
 			config.OneOf(bad, path+".role", l.Role, message.RoleAuto, message.RoleSign, message.RoleVerify)
 		}
 	}
+	if i := slices.IndexFunc(c.Listen, Listen.isTCP); i >= 0 && len(c.Peers) == 0 {
+		bad("peers", fmt.Sprintf(`is empty, so nothing could connect to listen[%d]: write [127.0.0.0/8, "::1/128"]`, i))
+	}
 	if c.SocketMode.Perm()&0o200 == 0 {
 		bad("socket_mode", c.SocketMode.String()+` lets nobody connect: write "0660"`)
 	}
@@ -119,7 +138,7 @@ func (c Config) validateLimits(bad func(path, problem string)) {
 		low, high int64
 	}{
 		{"max_connections", int64(c.MaxConnections), 1, 1 << 20},
-		{"max_connections_per_peer", int64(c.MaxConnectionsPerPeer), 1, 1 << 20},
+		{"max_connections_per_peer", int64(c.MaxConnectionsPerPeer), 0, 1 << 20},
 		{"max_header_fields", int64(c.MaxHeaderFields), 50, 100_000},
 		{"max_recipients", int64(c.MaxRecipients), 1, 1 << 20},
 	} {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -41,7 +42,7 @@ func (s *Server) Listen() error {
 	for name, sockets := range passed {
 		for _, socket := range sockets {
 			if socket != nil {
-				open = append(open, listener{socket, roleOfName(name)})
+				open = append(open, listener{Listener: socket, role: roleOfName(name)})
 			}
 		}
 	}
@@ -51,10 +52,24 @@ func (s *Server) Listen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.listeners = open
-	for _, l := range open {
-		s.log.Info("listening", "address", l.Addr().String(), "role", string(l.role))
-	}
+	s.tellListening(open)
 	return nil
+}
+
+// tellListening logs each listener, and for TCP who may connect.
+func (s *Server) tellListening(open []listener) {
+	for i, l := range open {
+		tcp, ok := l.Addr().(*net.TCPAddr)
+		if !ok {
+			s.log.Info("listening", "address", l.Addr().String(), "role", string(l.role))
+			continue
+		}
+		s.log.Info("listening", "address", l.Addr().String(), "role", string(l.role), "peers", s.config.peersText())
+		// The others are in Config.Warnings.
+		if i >= len(s.config.Listen) && !tcp.IP.IsLoopback() {
+			s.log.Warn(s.config.exposure("the socket from systemd at " + l.Addr().String()))
+		}
+	}
 }
 
 func roleOfName(name string) message.Role {
@@ -75,27 +90,60 @@ func (s *Server) openOne(l Listen, passed map[string][]net.Listener) (listener, 
 		for i, socket := range sockets {
 			if socket != nil && sameAddress(socket.Addr(), l.Address) {
 				sockets[i] = nil
-				return listener{socket, role}, nil
+				return listener{Listener: socket, role: role}, nil
 			}
 		}
 	}
 	if l.Address.Network == "unix" {
 		socket, err := s.openUnix(l.Address.Addr)
-		return listener{socket, role}, err
+		return listener{Listener: socket, role: role}, err
 	}
-	socket, err := net.Listen(l.Address.Network, l.Address.Addr)
+	socket, err := openTCP(l.Address)
 	if err != nil {
 		return listener{}, fmt.Errorf("listening at %s: %w%s", l.Address, err, inetHint(err))
 	}
-	return listener{socket, role}, nil
+	return listener{Listener: socket, role: role}, nil
 }
 
+// openTCP listens at what the address says: 0.0.0.0 is all of IPv4 and nothing of
+// IPv6, [::] all of IPv6 and nothing of IPv4 (IPV6_V6ONLY). No host is both. A host
+// name is looked up once, and its first IPv4 address is used, else its first IPv6
+// address.
+func openTCP(a Address) (net.Listener, error) {
+	at, err := net.ResolveTCPAddr(a.Network, a.Addr)
+	if err != nil {
+		return nil, err
+	}
+	network := a.Network
+	switch {
+	case at.IP == nil:
+	case at.IP.To4() != nil:
+		network = "tcp4"
+	default:
+		network = "tcp6"
+	}
+	return net.Listen(network, at.String())
+}
+
+// sameAddress reports whether a socket stands at a configured address. systemd binds
+// [::] for a port without host, which takes IPv4 as well.
 func sameAddress(have net.Addr, want Address) bool {
 	switch a := have.(type) {
 	case *net.UnixAddr:
 		return want.Network == "unix" && a.Name == want.Addr
 	case *net.TCPAddr:
-		return want.Network != "unix" && a.String() == want.Addr
+		if want.Network == "unix" {
+			return false
+		}
+		host, port, _ := net.SplitHostPort(want.Addr)
+		if strconv.Itoa(a.Port) != port {
+			return false
+		}
+		if host == "" {
+			return a.IP.IsUnspecified()
+		}
+		addr, err := netip.ParseAddr(host)
+		return err == nil && addr.Unmap() == a.AddrPort().Addr().Unmap()
 	}
 	return false
 }
@@ -125,7 +173,7 @@ func (s *Server) openUnix(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening at unix:%s: %w%s", path, err, pathHint(path))
 	}
-	if err := s.admit(path); err != nil {
+	if err := s.setMode(path); err != nil {
 		socket.Close()
 		return nil, err
 	}
@@ -160,8 +208,8 @@ func removeStale(path string) error {
 	return nil
 }
 
-// admit gives the socket file its group and mode.
-func (s *Server) admit(path string) error {
+// setMode gives the socket file its group and mode.
+func (s *Server) setMode(path string) error {
 	if name := s.config.SocketGroup; name != "" {
 		gid, err := groupID(name)
 		if err != nil {

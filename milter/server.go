@@ -27,10 +27,13 @@ type Server struct {
 	places  chan struct{} // one taken for each connection
 	told    sync.Map      // what has been logged once
 
+	refusals seldom // log lines about peers that may not connect
+	crowds   seldom // log lines about peers with too many connections
+
 	mu        sync.Mutex
 	listeners []listener
 	sessions  map[*session]struct{}
-	peers     map[netip.Addr]int // connections by address, TCP only
+	peers     map[netip.Addr]int // connections by address; unix sockets have the invalid one
 	stopping  bool
 	accepting sync.WaitGroup
 	serving   sync.WaitGroup
@@ -136,11 +139,17 @@ func (s *Server) accept(l listener) {
 			continue
 		}
 		pause = 0
+		peer := peerAddr(conn)
+		if !s.admit(peer, l) {
+			conn.Close()
+			continue
+		}
 		if !s.takePlace(l) {
 			conn.Close()
+			s.leave(peer)
 			return
 		}
-		s.start(conn, l)
+		s.start(conn, peer, l)
 	}
 }
 
@@ -173,16 +182,11 @@ func (s *Server) takePlace(l listener) bool {
 	}
 }
 
-func (s *Server) start(conn net.Conn, l listener) {
+// start serves a connection that has its place.
+func (s *Server) start(conn net.Conn, peer netip.Addr, l listener) {
 	where := l.Addr().String()
-	if peer := conn.RemoteAddr().String(); peer != "" && peer != "@" {
-		where += " from " + peer
-	}
-	peer := peerAddr(conn)
-	if !s.takePeer(peer) {
-		conn.Close()
-		<-s.places
-		return
+	if from := conn.RemoteAddr().String(); from != "" && from != "@" {
+		where += " from " + from
 	}
 	session := newSession(s, conn, l.role, where)
 	s.mu.Lock()
@@ -197,38 +201,12 @@ func (s *Server) start(conn net.Conn, l listener) {
 		defer func() {
 			s.mu.Lock()
 			delete(s.sessions, session)
-			if s.peers[peer]--; s.peers[peer] <= 0 {
-				delete(s.peers, peer)
-			}
 			s.mu.Unlock()
+			s.leave(peer)
 			<-s.places
 		}()
 		session.run()
 	}()
-}
-
-// peerAddr is the other end's address; invalid for a unix socket, whose mode says
-// who may connect.
-func peerAddr(conn net.Conn) netip.Addr {
-	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-		return tcp.AddrPort().Addr().Unmap()
-	}
-	return netip.Addr{}
-}
-
-// takePeer counts a connection of this peer, unless it has as many as it may.
-func (s *Server) takePeer(peer netip.Addr) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if peer.IsValid() && s.peers[peer] >= s.config.MaxConnectionsPerPeer {
-		if s.once("max_connections_per_peer") {
-			s.log.Warn("a peer has as many milter connections as it may; further ones are closed",
-				"peer", peer.String(), "max_connections_per_peer", s.config.MaxConnectionsPerPeer)
-		}
-		return false
-	}
-	s.peers[peer]++
-	return true
 }
 
 // stopListening closes the listeners, and with them the socket files that we made,

@@ -208,7 +208,7 @@ func TestAcceptErrorsPass(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.listeners = []listener{{&flaky{Listener: socket, fails: 5}, message.RoleAuto}}
+	s.listeners = []listener{{Listener: &flaky{Listener: socket, fails: 5}, role: message.RoleAuto}}
 	go s.Serve(context.Background())
 	defer s.Shutdown(context.Background())
 	p := call(t, s, h, log)
@@ -252,7 +252,7 @@ func TestMaxConnectionsPerPeer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.listeners = []listener{{l, message.RoleAuto}}
+	s.listeners = []listener{{Listener: l, role: message.RoleAuto}}
 	go s.Serve(context.Background())
 	defer s.Shutdown(context.Background())
 	open := func() net.Conn {

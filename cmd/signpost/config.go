@@ -263,6 +263,7 @@ func (g *generation) warnings() []string {
 	if s := g.config.Signer.Senders; s.Mode == signer.SendersOff && len(s.Allow) > 0 {
 		w = append(w, "signer.senders.mode is off: nobody is held to what signer.senders allows; write mode: unsigned or mode: reject")
 	}
+	w = append(w, g.listenerWarnings()...)
 	w = append(w, g.config.Signer.Warnings()...)
 	if trouble := g.watch.Trouble(); trouble != "" {
 		w = append(w, trouble)
@@ -274,4 +275,14 @@ func (g *generation) warnings() []string {
 		}
 	}
 	return append(w, g.store.Warnings()...)
+}
+
+// listenerWarnings say who may connect, and what that means for signer.senders.
+func (g *generation) listenerWarnings() []string {
+	w := g.config.Milter.Warnings()
+	if tcp, ok := g.config.Milter.TCP(); ok && g.config.Signer.Senders.Mode != signer.SendersOff {
+		w = append(w, fmt.Sprintf("milter.listen has %s beside signer.senders.mode: %s: every program that may connect there (milter.peers), on this host every user, "+
+			"can state any login; a unix socket with milter.socket_group is the stronger boundary", tcp, g.config.Signer.Senders.Mode))
+	}
+	return w
 }
