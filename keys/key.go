@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"signpost/internal/dkim"
 	"signpost/internal/message"
 )
 
@@ -105,6 +106,9 @@ func newKey(ref Ref, signer crypto.Signer) (*Key, error) {
 	switch pub := signer.Public().(type) {
 	case ed25519.PublicKey:
 		k.Algorithm, k.Bits = Ed25519, 256
+		if err := dkim.CheckPublicKey(pub); err != nil {
+			return nil, fmt.Errorf("no verifier accepts its public key (%w): make a new key under a new selector", err)
+		}
 	case *rsa.PublicKey:
 		k.Algorithm, k.Bits = RSA, pub.N.BitLen()
 		if err := k.judgeRSA(); err != nil {

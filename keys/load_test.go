@@ -1,8 +1,12 @@
 package keys
 
 import (
+	"bytes"
+	"crypto"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -253,4 +257,21 @@ func FuzzPathsStayInTheFolder(f *testing.F) {
 			t.Fatalf("%q is %q, and that is %q (%v)", ref, name, again, err)
 		}
 	})
+}
+
+// publicAlone is a signer of another backend, of which only the public key is known.
+type publicAlone struct{ ed25519.PublicKey }
+
+func (p publicAlone) Public() crypto.PublicKey { return p.PublicKey }
+
+func (publicAlone) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, nil }
+
+func TestAnEd25519KeyOfSmallOrderIsNotLoaded(t *testing.T) {
+	identity := make([]byte, ed25519.PublicKeySize)
+	identity[0] = 1
+	for _, public := range [][]byte{make([]byte, ed25519.PublicKeySize), identity, bytes.Repeat([]byte{0xff}, ed25519.PublicKeySize)} {
+		if k, err := newKey(Ref{"example.com", "e1"}, publicAlone{public}); err == nil || !strings.Contains(err.Error(), "make a new key") {
+			t.Errorf("%x: %v, %v", public, k, err)
+		}
+	}
 }

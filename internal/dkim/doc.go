@@ -23,6 +23,9 @@
 //     hide nothing, and those with mistakes do not count.
 //   - Several TXT records at a selector (§3.6.2.2 "undefined"): those that are no
 //     usable keys are passed over, and up to two that are get tried.
+//   - An Ed25519 key of small order is no key: anybody can sign under it. Neither
+//     RFC 8032 nor RFC 8463 mentions them. Octets that RFC 8032 §5.1.3 does not
+//     decode (y of 2^255-19 or more, or no point of the curve) are no key either.
 //
 // # Known deviations
 //

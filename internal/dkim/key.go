@@ -37,6 +37,8 @@ const (
 	errKeyBase64     problem = "p= is not base64"
 	errNotRSA        problem = "p= is not an RSA public key"
 	errNotEd25519    problem = "p= is not an Ed25519 public key of 32 octets"
+	errSmallOrder    problem = "the Ed25519 key is of small order: anybody can sign with it"
+	errEd25519Point  problem = "p= is not a point of Ed25519's curve (RFC 8032 §5.1.3)"
 	errKeyTooShort   problem = "the RSA key is too short (RFC 8301)"
 	errKeyTooLong    problem = "the RSA key is longer than 4,096 bits"
 	errExponent      problem = "the RSA key's exponent is not usable"
@@ -169,8 +171,8 @@ func (key *Key) read(p string, minBits int) error {
 	}
 	if key.Type == Ed25519 {
 		// RFC 8463 §4.2
-		if len(octets) != ed25519.PublicKeySize {
-			return errNotEd25519
+		if err := checkEd25519(octets); err != nil {
+			return err
 		}
 		key.Public, key.Bits = append(ed25519.PublicKey(nil), octets...), 8*ed25519.PublicKeySize
 		return nil
