@@ -39,6 +39,7 @@ type Verifier struct {
 	resolver Resolver
 	hostname string // authserv-id where neither the configuration nor the MTA names one
 	now      func() time.Time
+	share    func(client netip.Addr) Lookups // nil: all messages ask the resolver itself
 
 	verifyRSA dkim.RSAVerifier // nil: Go's
 }
@@ -84,6 +85,7 @@ type Verification struct {
 	cut      bool   // the body went on and was not read
 	trusted  string // why the message is passed unjudged; "" when it is judged
 	trace    *message.Trace
+	dns      Lookups
 
 	pending     sync.WaitGroup // the look-ups under way
 	query       spf.Query
@@ -113,6 +115,7 @@ func (v *Verifier) Explain(ctx context.Context, env message.Envelope, trace *mes
 	if t.trusted != "" {
 		return t
 	}
+	t.dns = v.lookups(env.ClientAddr)
 	t.pending.Add(1)
 	t.query = t.spfQuery(env)
 	lookups.run(lookup{t, (*Verification).checkHost, 0})
@@ -146,23 +149,6 @@ func (v *Verifier) authservID(env message.Envelope) string {
 	return "localhost"
 }
 
-// The look-ups run beside each other and end with done.
-
-func (t *Verification) checkHost(int) {
-	defer t.done()
-	t.spf = spf.CheckHost(t.ctx, t.verifier.resolver, t.query)
-}
-
-func (t *Verification) lookupKey(i int) {
-	defer t.done()
-	t.dkim.LookupKey(t.ctx, i, t.verifier.resolver)
-}
-
-func (t *Verification) discover(i int) {
-	defer t.done()
-	t.discoveries[i] = dmarc.Discover(t.ctx, t.verifier.resolver, t.author.Domains[i], t.verifier.cfg.DMARC.Discovery)
-}
-
 // done ends one look-up. A panic in it is ours to answer for as any failure of ours
 // is: the message gets a temporary error.
 func (t *Verification) done() {
@@ -191,13 +177,7 @@ func (t *Verification) Header(env message.Envelope, h message.Header) (wantBody 
 	} else {
 		t.discoveries = make([]dmarc.Discovery, n)
 	}
-	t.pending.Add(t.dkim.Keys() + len(t.discoveries))
-	for i := range t.dkim.Keys() {
-		lookups.run(lookup{t, (*Verification).lookupKey, i})
-	}
-	for i := range t.discoveries {
-		lookups.run(lookup{t, (*Verification).discover, i})
-	}
+	t.startLookups()
 	return t.dkim.NeedsBody()
 }
 
@@ -281,7 +261,7 @@ func (t *Verification) evaluate(v Verdict) dmarc.Evaluation {
 	var usual [1]dmarc.Evaluation // nearly every message has one author domain
 	all := usual[:0]
 	for _, d := range t.discoveries {
-		all = append(all, dmarc.Evaluate(t.ctx, t.verifier.resolver, d, ids.spf, ids.dkim))
+		all = append(all, dmarc.Evaluate(t.ctx, t.dns.Policy, d, ids.spf, ids.dkim))
 	}
 	e := dmarc.Strictest(all)
 	if e.Result == dmarc.Pass && !certain(t.author) {

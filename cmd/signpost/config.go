@@ -185,7 +185,11 @@ func build(c Config, path string, now func() time.Time, before *generation) (*ge
 	g.watch.Preview(g.plan)
 	g.signer = signer.New(c.Signer, &g.plan.Roster, now)
 	host, _ := os.Hostname() // the last resort only: an MTA says its name in macro j
-	g.verifier = verifier.New(c.Verifier, g.resolver, host, now).WithRSA(c.Keys.Backend.VerifyRSA())
+	g.verifier = verifier.New(c.Verifier, g.resolver, host, now).WithRSA(c.Keys.Backend.VerifyRSA()).
+		WithSharing(func(client netip.Addr) verifier.Lookups {
+			l := dns.ForMessage(g.resolver, client)
+			return verifier.Lookups{Policy: l.Policy, AlignedKeys: l.AlignedKeys, OtherKeys: l.OtherKeys}
+		})
 	return g, nil
 }
 

@@ -96,6 +96,12 @@ func (v *Verification) chance(domain string) int {
 	return best
 }
 
+// KeyMayAlign reports whether a signature that uses key i could align with an author
+// domain, as far as the names say without DNS.
+func (v *Verification) KeyMayAlign(i int) bool {
+	return i >= 0 && i < len(v.keys) && v.keys[i].mayAlign
+}
+
 // commonLabels counts the labels at the end of both names.
 func commonLabels(a, b string) int {
 	n := 0

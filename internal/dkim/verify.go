@@ -66,7 +66,10 @@ type verdict struct {
 }
 
 // keyQuery is a key to be looked up, for one or more signatures.
-type keyQuery struct{ name string }
+type keyQuery struct {
+	name     string
+	mayAlign bool // one of them could align with an author domain
+}
 
 // body is one pass over the body, for all signatures of one canonicalization and
 // hash; they differ in l= at most.
@@ -163,6 +166,7 @@ func (v *Verification) prepare(h message.Header) {
 			begun = true
 		}
 		c.key = v.wantKey(c.sig.keyName())
+		v.keys[c.key].mayAlign = v.keys[c.key].mayAlign || v.chance(c.sig.Domain) > 0
 		c.body = v.wantBody(&c.sig)
 		header.sum(&c.sig, h[c.field], c.field, &c.headerSum)
 		c.uncovered = header.index.uncovered()

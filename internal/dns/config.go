@@ -68,15 +68,20 @@ func parseServer(s string) (netip.AddrPort, error) {
 	return netip.AddrPort{}, fmt.Errorf("%s is not the address of a server: write an IP address, with a port if it is not %d, as 127.0.0.1 or [::1]:5353", strconv.Quote(s), port)
 }
 
-// Source is whatever answers: the network (Resolver) or a zone file (Zone). Its
-// methods may be used concurrently, by any number of goroutines.
-type Source interface {
+// Asker answers questions. Its methods may be used concurrently, by any number of
+// goroutines. An error has an *Error in its chain.
+type Asker interface {
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 	LookupA(ctx context.Context, name string) ([]netip.Addr, error)
 	LookupAAAA(ctx context.Context, name string) ([]netip.Addr, error)
 	LookupMX(ctx context.Context, name string) ([]string, error)
 	LookupPTR(ctx context.Context, addr netip.Addr) ([]string, error)
 	Exists(ctx context.Context, name string) (bool, error)
+}
+
+// Source is the network (Resolver) or a zone file (Zone).
+type Source interface {
+	Asker
 	// Close ends what is under way; look-ups then fail. A zone goes on answering.
 	Close() error
 }

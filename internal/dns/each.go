@@ -38,7 +38,10 @@ func (zoneServer) Turn(context.Context) (done func(), err error) { return func()
 func (zoneServer) String() string { return "the zone file" }
 
 // direct is a resolver of one server whose cache is not used.
-type direct struct{ *Resolver }
+type direct struct {
+	*Resolver
+	turns chan struct{}
+}
 
 // maxDirect bounds the sockets that are open at once for one server.
 const maxDirect = 64
@@ -47,9 +50,8 @@ func (r *Resolver) each() []Server {
 	var out []Server
 	for _, s := range r.servers {
 		out = append(out, direct{&Resolver{
-			servers: []*server{{addr: s.addr}}, timeout: r.timeout, tries: r.tries, now: r.now,
-			slots: make(chan struct{}, maxDirect), life: r.life,
-		}})
+			servers: []*server{{addr: s.addr}}, timeout: r.timeout, tries: r.tries, now: r.now, life: r.life,
+		}, make(chan struct{}, maxDirect)})
 	}
 	return out
 }
@@ -57,10 +59,12 @@ func (r *Resolver) each() []Server {
 func (d direct) String() string { return d.servers[0].addr.String() }
 
 func (d direct) Turn(ctx context.Context) (done func(), err error) {
-	if err := d.turn(ctx); err != nil {
-		return nil, err
+	select {
+	case d.turns <- struct{}{}:
+		return func() { <-d.turns }, nil
+	case <-ctx.Done():
+		return nil, errNoSlot
 	}
-	return func() { <-d.slots }, nil
 }
 
 // LookupTXT asks this server, and the server alone. It takes no turn.

@@ -8,6 +8,26 @@ import (
 // SetNow makes a resolver read this clock. Call it before the first look-up.
 func (r *Resolver) SetNow(now func() time.Time) { r.now = now }
 
+// SetSlots gives a resolver another number of slots for each purpose. Call it before the
+// first look-up.
+func (r *Resolver) SetSlots(n int) {
+	r.slots = newSlots(4*n, r.launch)
+	for p := range r.slots.lanes {
+		r.slots.lanes[p].size = n
+	}
+}
+
+// UnderWay says how many look-ups have a slot.
+func (r *Resolver) UnderWay() int {
+	r.slots.mu.Lock()
+	defer r.slots.mu.Unlock()
+	n := 0
+	for p := range r.slots.lanes {
+		n += r.slots.lanes[p].busy
+	}
+	return n
+}
+
 // Cached says how much the cache holds.
 func (r *Resolver) Cached() (entries, bytes, flights int) {
 	for i := range r.cache.shards {

@@ -3,23 +3,29 @@ package dns
 import (
 	"cmp"
 	"context"
-	"errors"
+	"fmt"
 	"strings"
 	"time"
 )
 
-// flight is one question on its way, and those who wait for its answer.
+// flight is one question, and those who wait for its answer.
 type flight struct {
-	done    chan struct{} // closed when answer is set
-	answer  *answer
+	key   key
+	shard *shard
+	done  chan struct{} // closed when answer is set
+
+	answer *answer
+
+	// Guarded by the shard's lock.
 	waiters int
-	cancel  context.CancelFunc
+	cancel  context.CancelFunc // nil until it is under way
+
+	// Guarded by slots.mu.
+	launched bool // it has a slot, or had one
+	paid     claim
 }
 
-var (
-	absentAnswer = &answer{absent: true}
-	errClosed    = errors.New("the resolver has been closed")
-)
+var absentAnswer = &answer{absent: true}
 
 func (r *Resolver) closed() error {
 	if r.life.Err() != nil {
@@ -29,7 +35,7 @@ func (r *Resolver) closed() error {
 }
 
 // lookup answers from the cache or by a query, of its own or one that is under way.
-func (r *Resolver) lookup(ctx context.Context, name string, rrtype uint16) (*answer, error) {
+func (r *Resolver) lookup(ctx context.Context, name string, rrtype uint16, c claim) (*answer, error) {
 	name, ok := canonical(name)
 	if !ok {
 		return absentAnswer, nil
@@ -47,44 +53,63 @@ func (r *Resolver) lookup(ctx context.Context, name string, rrtype uint16) (*ans
 	}
 	f := s.flights[k]
 	if f == nil {
-		f = r.start(s, k)
+		k.name = strings.Clone(k.name) // the asker's may be a slice of a whole header
+		f = &flight{key: k, shard: s, done: make(chan struct{})}
+		s.flights[k] = f
 	}
 	f.waiters++
+	// Each asker requests a slot until the flight has one: it must not wait for the turn of
+	// another one, who came first and may have no slot for a long time.
+	t := r.slots.request(f, c)
 	s.mu.Unlock()
 	select {
 	case <-f.done:
+		if t != nil {
+			r.slots.withdraw(t)
+		}
 		return f.answer, f.answer.err
 	case <-ctx.Done():
+		err := ctx.Err()
+		if t != nil && r.slots.withdraw(t) {
+			err = fmt.Errorf("%w: %w", errNoSlot, err)
+		}
 		s.leave(k, f)
-		return nil, lookupError(name, rrtype, ctx.Err())
+		return nil, lookupError(name, rrtype, err)
 	}
 }
 
-// start sends a question on its way, on a context of its own: the asker who came
-// first is one of many. The caller holds the shard's lock.
-func (r *Resolver) start(s *shard, k key) *flight {
-	k.name = strings.Clone(k.name) // the asker's may be a slice of a whole header
-	budget := time.Duration(r.tries+1) * r.timeout
-	ctx, cancel := context.WithTimeout(r.life, budget)
-	f := &flight{done: make(chan struct{}), cancel: cancel}
-	s.flights[k] = f
+// launch sends a question on its way, on a context of its own: the asker who pays for it
+// is one of many.
+func (r *Resolver) launch(f *flight) {
 	r.flights.Add(1)
-	go func() {
-		defer r.flights.Done()
-		defer cancel()
-		a := r.fly(ctx, k)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.flights[k] == f {
-			delete(s.flights, k)
-			if a.ttl > 0 {
-				s.put(k, a, r.now())
-			}
+	go r.fly(f)
+}
+
+// fly finds the answer to a question. The time for that begins here.
+func (r *Resolver) fly(f *flight) {
+	defer r.flights.Done()
+	s := f.shard
+	ctx, cancel := context.WithTimeout(r.life, time.Duration(r.tries+1)*r.timeout)
+	defer cancel()
+	s.mu.Lock()
+	f.cancel = cancel
+	if f.waiters == 0 { // all have left meanwhile
+		cancel()
+	}
+	s.mu.Unlock()
+	a := r.follow(ctx, f.key)
+	// Before the answer is given: who has it may ask the next question at once.
+	r.slots.release(f)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flights[f.key] == f {
+		delete(s.flights, f.key)
+		if a.ttl > 0 {
+			s.put(f.key, a, r.now())
 		}
-		f.answer = a
-		close(f.done)
-	}()
-	return f
+	}
+	f.answer = a
+	close(f.done)
 }
 
 // leave is for an asker who waits no longer. The last one ends the flight.
@@ -93,37 +118,28 @@ func (s *shard) leave(k key, f *flight) {
 	defer s.mu.Unlock()
 	if f.waiters--; f.waiters == 0 && s.flights[k] == f {
 		delete(s.flights, k)
-		f.cancel()
+		if f.cancel != nil {
+			f.cancel()
+		}
 	}
 }
 
-// fly finds the answer to a question when it is its turn.
-func (r *Resolver) fly(ctx context.Context, k key) *answer {
-	if err := r.turn(ctx); err != nil {
-		return k.failed(err)
-	}
-	defer func() { <-r.slots }()
-	return r.follow(ctx, k)
-}
-
-// turn waits for one of the slots, until ctx ends.
-func (r *Resolver) turn(ctx context.Context) error {
-	select {
-	case r.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return errors.New("too many look-ups are under way")
-	}
-}
-
+// failed is the answer for an error. A failure of ours says nothing about the name.
 func (k key) failed(err error) *answer {
-	return &answer{err: lookupError(k.name, k.rrtype, err), ttl: errorTTL}
+	a := &answer{err: lookupError(k.name, k.rrtype, err), ttl: errorTTL}
+	if local(err) {
+		a.ttl = 0
+	}
+	return a
 }
 
 // follow finds the answer to a question, along CNAMEs that the servers did not follow.
 func (r *Resolver) follow(ctx context.Context, k key) *answer {
 	at, ttl, aliases, failures := k, maxTTL, 0, 0
 	for {
+		if err := r.closed(); err != nil {
+			return k.failed(err)
+		}
 		st, err := r.ask(ctx, at, &failures)
 		if err != nil {
 			return k.failed(err)

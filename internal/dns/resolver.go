@@ -9,7 +9,7 @@ import (
 )
 
 // maxInFlight bounds the sockets that are open at once.
-const maxInFlight = 512
+const maxInFlight = 1024
 
 // Resolver asks recursive resolvers over the network and remembers what they say.
 // One question is on its way once, however many wait for its answer. Its methods
@@ -24,7 +24,7 @@ type Resolver struct {
 	now     func() time.Time
 
 	cache   cache
-	slots   chan struct{}
+	slots   *slots
 	life    context.Context
 	end     context.CancelFunc
 	flights sync.WaitGroup
@@ -51,7 +51,8 @@ func New(c Config) (*Resolver, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Resolver{timeout: c.Timeout, tries: c.Tries, now: time.Now, slots: make(chan struct{}, maxInFlight)}
+	r := &Resolver{timeout: c.Timeout, tries: c.Tries, now: time.Now}
+	r.slots = newSlots(maxInFlight, r.launch)
 	for _, addr := range addrs {
 		r.servers = append(r.servers, &server{addr: addr})
 	}

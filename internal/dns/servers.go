@@ -34,9 +34,12 @@ func (r *Resolver) ask(ctx context.Context, k key, failures *int) (step, error) 
 		if ctx.Err() != nil {
 			return step{}, cmp.Or(r.closed(), last, errTimeout)
 		}
+		if err != nil && local(err) {
+			return step{}, &serverError{srv.addr, err}
+		}
 		if err != nil {
 			srv.rests.Store(r.now().Add(restTime).UnixNano())
-			last = fmt.Errorf("%s: %w", srv.addr, err)
+			last = &serverError{srv.addr, err}
 			i++
 			continue
 		}
@@ -45,7 +48,7 @@ func (r *Resolver) ask(ctx context.Context, k key, failures *int) (step, error) 
 		if err == nil {
 			return st, nil
 		}
-		last = fmt.Errorf("%s: %w", srv.addr, err)
+		last = &serverError{srv.addr, err}
 		order = slices.Delete(order, i, i+1)
 	}
 	return step{}, cmp.Or(last, errTimeout)

@@ -3,7 +3,6 @@ package dns
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 
 	wire "github.com/miekg/dns"
@@ -100,10 +99,6 @@ var (
 	errTimeout  = errors.New("no server answered in time")
 	errServFail = errors.New("the server answered SERVFAIL")
 )
-
-func lookupError(name string, rrtype uint16, err error) error {
-	return fmt.Errorf("look up %s %q: %w", wire.TypeToString[rrtype], name, err)
-}
 
 func (z *Zone) texts(ctx context.Context, name string, rrtype uint16) ([]string, error) {
 	set, err := z.records(ctx, name, rrtype)

@@ -1,0 +1,72 @@
+package dns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	wire "github.com/miekg/dns"
+)
+
+// Error is the failure of one look-up. Every look-up that fails has one in its chain.
+type Error struct {
+	name   string
+	rrtype uint16
+	err    error
+}
+
+func lookupError(name string, rrtype uint16, err error) error {
+	return &Error{name: name, rrtype: rrtype, err: err}
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("look up %s %q: %v", wire.TypeToString[e.rrtype], e.name, e.err)
+}
+
+func (e *Error) Unwrap() error { return e.err }
+
+// Name is the name that was asked for, in lower case and without the final dot. It is
+// foreign text.
+func (e *Error) Name() string { return e.name }
+
+// Server is the address and port of the server that failed last; "" if none was asked.
+func (e *Error) Server() string {
+	var s *serverError
+	if errors.As(e.err, &s) {
+		return s.addr.String()
+	}
+	return ""
+}
+
+// Local reports a failure of this machine or program: no slot or descriptor was free, or
+// the asker's own time ended. It says nothing about the name and is not remembered.
+func (e *Error) Local() bool { return local(e.err) }
+
+// serverError is the failure of one server.
+type serverError struct {
+	addr netip.AddrPort
+	err  error
+}
+
+func (e *serverError) Error() string { return fmt.Sprintf("%s: %v", e.addr, e.err) }
+func (e *serverError) Unwrap() error { return e.err }
+
+var (
+	errNoSlot = errors.New("no look-up more could begin in time: too many are under way")
+	errClosed = errors.New("the resolver has been closed")
+)
+
+// localErrors are failures of this machine or program.
+var localErrors = []error{
+	errNoSlot, errClosed, context.Canceled, context.DeadlineExceeded,
+	syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS,
+	// No port is free: UDP has the one, TCP the other.
+	syscall.EAGAIN, syscall.EADDRNOTAVAIL,
+}
+
+func local(err error) bool {
+	return slices.ContainsFunc(localErrors, func(l error) bool { return errors.Is(err, l) })
+}

@@ -1,0 +1,69 @@
+package dns
+
+import (
+	"container/list"
+	"net/netip"
+)
+
+// Message is the DNS for the checks of one message: at most messageShare of its look-ups
+// are under way at once for each purpose, and they count towards the share of the client
+// that sent it. It may be used by any number of goroutines.
+type Message struct {
+	resolver *Resolver
+	client   netip.Prefix
+
+	// Guarded by slots.mu.
+	admitted [purposes]int32
+	backlog  [purposes]*list.List // of *ticket: look-ups beyond messageShare; nil: none yet
+
+	views [purposes]view
+}
+
+// Lookups are the Sources for the three purposes of a message's look-ups.
+type Lookups struct {
+	Policy      Asker // SPF and the author's DMARC record
+	AlignedKeys Asker // keys of signatures that could align with the author domain
+	OtherKeys   Asker // keys of all other signatures
+}
+
+// ForMessage returns the look-ups for a message from this client, which is invalid where
+// it is unknown. A zone needs no sharing and serves all three itself.
+func ForMessage(s Source, client netip.Addr) Lookups {
+	r, ok := s.(*Resolver)
+	if !ok {
+		return Lookups{s, s, s}
+	}
+	m := &Message{resolver: r, client: clientOf(client)}
+	for p := range m.views {
+		m.views[p] = view{m, purpose(p)}
+	}
+	return Lookups{&m.views[policy], &m.views[alignedKeys], &m.views[otherKeys]}
+}
+
+// clientOf is what counts as one client: an IPv4 address, or a network of 64 bits, which
+// one IPv6 host has for itself (RFC 4291 §2.5.1).
+func clientOf(addr netip.Addr) netip.Prefix {
+	addr = addr.Unmap().WithZone("")
+	bits := 32
+	if addr.Is6() {
+		bits = 64
+	}
+	p, _ := addr.Prefix(bits) // the error is of an invalid address, whose prefix is too
+	return p
+}
+
+// admit counts one more look-up of the message; nil counts nothing. The caller holds
+// slots.mu.
+func (m *Message) admit(p purpose) {
+	if m != nil {
+		m.admitted[p]++
+	}
+}
+
+// view is a message's look-ups for one purpose.
+type view struct {
+	message *Message
+	purpose purpose
+}
+
+func (v *view) asker() asker { return asker{v.message.resolver, claim{v.purpose, v.message}} }
