@@ -18,8 +18,13 @@ type Config struct {
 	DMARC DMARC `yaml:"dmarc"`
 	SPF   SPF   `yaml:"spf"`
 	DKIM  DKIM  `yaml:"dkim"`
-	// OnTempError is what enforce mode does where DNS trouble left DMARC or SPF
-	// without an answer: accept or tempfail.
+	// OnUndecided is what enforce mode does where the author domain's policy is known and
+	// would refuse or hold a failing message, but a look-up for SPF or for a DKIM key
+	// failed that could have made it pass: tempfail or accept. The sender chooses what is
+	// looked up there. It also decides where this host could not make a look-up at all.
+	OnUndecided Action `yaml:"on_undecided"`
+	// OnTempError is what enforce mode does where DNS did not answer for the policy
+	// itself: accept or tempfail.
 	OnTempError Action  `yaml:"on_temperror"`
 	Trusted     Trusted `yaml:"trusted"`
 }
@@ -78,6 +83,7 @@ func Defaults() Config {
 		DMARC:       DMARC{OnReject: ActReject, OnQuarantine: ActTag, Discovery: dmarc.TreeWalk},
 		SPF:         SPF{OnFail: ActAccept},
 		DKIM:        DKIM{MaxSignatures: 8, MinRSABits: 1024},
+		OnUndecided: ActTempfail,
 		OnTempError: ActAccept,
 	}
 }
@@ -90,6 +96,7 @@ func (c Config) Validate(bad func(path, problem string)) {
 	config.OneOf(bad, "dmarc.on_quarantine", c.DMARC.OnQuarantine, ActReject, ActQuarantine, ActTag, ActAccept)
 	config.OneOf(bad, "dmarc.discovery", c.DMARC.Discovery, dmarc.TreeWalk, dmarc.PSL)
 	config.OneOf(bad, "spf.on_fail", c.SPF.OnFail, ActAccept, ActReject)
+	config.OneOf(bad, "on_undecided", c.OnUndecided, ActTempfail, ActAccept)
 	config.OneOf(bad, "on_temperror", c.OnTempError, ActAccept, ActTempfail)
 	if n := c.DKIM.MaxSignatures; n < 1 || n > 100 {
 		bad("dkim.max_signatures", fmt.Sprintf("%d is out of range: write a number from 1 to 100", n))

@@ -2,7 +2,6 @@ package verifier
 
 import (
 	"fmt"
-	"strings"
 
 	"signpost/internal/dkim"
 	"signpost/internal/dmarc"
@@ -47,6 +46,7 @@ var policy = []struct {
 }{
 	{"author", byAuthor, authorCompared},
 	{"verifier.dmarc", byDMARC, dmarcCompared},
+	{"verifier.on_undecided", byUndecided, undecidedCompared},
 	{"verifier.on_temperror", byTempError, tempErrorCompared},
 	{"verifier.spf.on_fail", bySPF, spfCompared},
 }
@@ -93,53 +93,36 @@ func certain(a message.Author) bool { return a.Problem == "" || a.Lax }
 // byDMARC does what the administrator wants for a failing message of a domain
 // with this policy.
 func byDMARC(c Config, v Verdict) (Decision, bool) {
-	if v.DMARC.Result != dmarc.Fail {
+	e := v.decisive()
+	if e.Result != dmarc.Fail {
 		return Decision{}, false
 	}
-	d := Decision{Action: ActAccept, Rule: "dmarc: policy none of " + v.DMARC.RecordDomain}
-	switch v.DMARC.Policy {
-	case dmarc.Reject:
-		d.Action, d.Rule = c.DMARC.OnReject, "dmarc: policy reject of "+v.DMARC.RecordDomain+", verifier.dmarc.on_reject"
-	case dmarc.Quarantine:
-		d.Action, d.Rule = c.DMARC.OnQuarantine, "dmarc: policy quarantine of "+v.DMARC.RecordDomain+", verifier.dmarc.on_quarantine"
-	}
+	d := c.forPolicy(e.Policy, e.RecordDomain)
 	d.Reply = message.Reply{Code: 550, Enhanced: "5.7.1", Text: fmt.Sprintf(
-		"DMARC: mail from %s must pass SPF or DKIM for that domain, its policy is %s: spf=%s, dkim=%s; see the TXT record of _dmarc.%s and RFC 9989",
-		v.DMARC.AuthorDomain, v.DMARC.Policy, inWords(string(v.SPF.Result), v.SPF.Domain), dkimInWords(v.DKIM), v.DMARC.RecordDomain)}
+		"DMARC: mail from %s must pass SPF or DKIM for that domain, its policy is %s: spf=%s, dkim=%s%s; see the TXT record of _dmarc.%s and RFC 9989",
+		e.AuthorDomain, e.Policy, inWords(string(v.SPF.Result), v.SPF.Domain), dkimInWords(v.DKIM), because(v, e), e.RecordDomain)}
 	if v.SPF.Result == spf.Fail && anyResult(v.DKIM, dkim.Fail) {
 		d.Reply.Enhanced = "5.7.26" // RFC 7372 §3.4: more than one check failed
 	}
 	return d, true
 }
 
-// byTempError asks the client to come again where DNS left a check without an
-// answer that could have refused the message.
-func byTempError(c Config, v Verdict) (Decision, bool) {
-	d := Decision{Action: c.OnTempError}
-	again := func(enhanced, what string) message.Reply {
-		return message.Reply{Code: 451, Enhanced: enhanced, Text: what + " could not be checked just now because DNS did not answer, try again later"}
+// forPolicy is what the configuration says for a failing message under a policy that is
+// published at a domain. The reply is not set.
+func (c Config) forPolicy(p dmarc.Policy, domain string) Decision {
+	switch p {
+	case dmarc.Reject:
+		return Decision{Action: c.DMARC.OnReject, Rule: "dmarc: policy reject of " + domain + ", verifier.dmarc.on_reject"}
+	case dmarc.Quarantine:
+		return Decision{Action: c.DMARC.OnQuarantine, Rule: "dmarc: policy quarantine of " + domain + ", verifier.dmarc.on_quarantine"}
 	}
-	switch {
-	case v.Cut: // coming again would not make it smaller
-		return Decision{}, false
-	case v.DMARC.Result == dmarc.TempError && anyResult(v.DKIM, dkim.TempError):
-		d.Rule, d.Reply = "dmarc: temperror, a DKIM key did not come", again("4.7.5", "the DKIM signature")
-	case v.DMARC.Result == dmarc.TempError && v.SPF.Result == spf.TempError:
-		d.Rule, d.Reply = "dmarc: temperror, SPF did not come", again("4.7.24", "SPF for "+v.SPF.Domain)
-	case v.DMARC.Result == dmarc.TempError:
-		d.Rule, d.Reply = "dmarc: temperror, "+v.DMARC.Reason, again("4.7.0", "DMARC for "+v.DMARC.AuthorDomain)
-	case v.DMARC.Result == dmarc.None && v.SPF.Result == spf.TempError && c.SPF.OnFail == ActReject:
-		d.Rule, d.Reply = "spf: temperror and no DMARC record", again("4.7.24", "SPF for "+v.SPF.Domain)
-	default:
-		return Decision{}, false
-	}
-	return d, true
+	return Decision{Action: ActAccept, Rule: "dmarc: policy none of " + domain}
 }
 
 // bySPF refuses for SPF alone where the author domain has no DMARC record and
 // the administrator wants it (RFC 7208 §8.4, RFC 7372 §3.2).
 func bySPF(c Config, v Verdict) (Decision, bool) {
-	if v.SPF.Result != spf.Fail || v.DMARC.Result != dmarc.None || c.SPF.OnFail != ActReject {
+	if v.SPF.Result != spf.Fail || v.decisive().Result != dmarc.None || c.SPF.OnFail != ActReject {
 		return Decision{}, false
 	}
 	return Decision{
@@ -147,40 +130,4 @@ func bySPF(c Config, v Verdict) (Decision, bool) {
 		Reply: message.Reply{Code: 550, Enhanced: "5.7.23", Text: fmt.Sprintf(
 			"SPF: %s does not list the sending host as one of its own; see the TXT record of %s and RFC 7208", v.SPF.Domain, v.SPF.Domain)},
 	}, true
-}
-
-func anyResult(outcomes []dkim.Outcome, r dkim.Result) bool {
-	for _, o := range outcomes {
-		if o.Result == r {
-			return true
-		}
-	}
-	return false
-}
-
-func inWords(result, domain string) string {
-	if domain == "" {
-		return result
-	}
-	return result + " (" + domain + ")"
-}
-
-// dkimInWords lists the first few signatures, for a line that a person reads.
-func dkimInWords(outcomes []dkim.Outcome) string {
-	const shown = 3
-	switch len(outcomes) {
-	case 0:
-		return string(dkim.None)
-	case 1:
-		return inWords(string(outcomes[0].Result), outcomes[0].Domain)
-	}
-	parts := make([]string, 0, shown+1)
-	for i, o := range outcomes {
-		if i == shown {
-			parts = append(parts, fmt.Sprintf("and %d more", len(outcomes)-shown))
-			break
-		}
-		parts = append(parts, inWords(string(o.Result), o.Domain))
-	}
-	return strings.Join(parts, " ")
 }

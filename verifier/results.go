@@ -261,14 +261,24 @@ func notes(v Verdict, d Decision) []message.Note {
 	if v.SPF.Result == spf.TempError || v.SPF.Result == spf.PermError {
 		n = append(n, message.Note{Key: "spf_reason", Value: v.SPF.Reason})
 	}
-	if v.DMARC.Result == dmarc.TempError || v.DMARC.Result == dmarc.PermError {
+	if v.DMARC.Result != dmarc.Pass {
+		n = append(n, signatureNotes(v.DKIM)...)
+	}
+	switch v.DMARC.Result {
+	case dmarc.Fail, dmarc.TempError, dmarc.PermError:
 		n = append(n, message.Note{Key: "dmarc_reason", Value: v.DMARC.Reason})
 	}
-	if d.Action != ActAccept {
-		n = append(n, message.Note{Key: "decided", Value: d.Rule})
-		if !d.Enforced {
-			n = append(n, message.Note{Key: "would", Value: string(d.Action) + " (verifier.mode is monitor)"})
-		}
+	return append(n, d.notes()...)
+}
+
+// notes say what decided, and in monitor mode what would have been done.
+func (d Decision) notes() []message.Note {
+	if d.Action == ActAccept {
+		return nil
+	}
+	n := []message.Note{{Key: "decided", Value: d.Rule}}
+	if !d.Enforced {
+		n = append(n, message.Note{Key: "would", Value: string(d.Action) + " (verifier.mode is monitor)"})
 	}
 	return n
 }

@@ -74,13 +74,23 @@ func authorCompared(_ Config, v Verdict) string {
 }
 
 func dmarcCompared(c Config, v Verdict) string {
-	return fmt.Sprintf("dmarc %s, policy %s; on_reject: %s, on_quarantine: %s", v.DMARC.Result, v.DMARC.Policy, c.DMARC.OnReject, c.DMARC.OnQuarantine)
+	e := v.decisive()
+	return fmt.Sprintf("dmarc %s, policy %s; on_reject: %s, on_quarantine: %s", e.Result, e.Policy, c.DMARC.OnReject, c.DMARC.OnQuarantine)
+}
+
+func undecidedCompared(c Config, v Verdict) string {
+	e := v.decisive()
+	policy := string(e.IfFailed)
+	if policy == "" {
+		policy = "not known"
+	}
+	return fmt.Sprintf("dmarc %s, policy if it failed %s; on_undecided: %s", e.Result, policy, c.OnUndecided)
 }
 
 func tempErrorCompared(c Config, v Verdict) string {
-	return fmt.Sprintf("dmarc %s, spf %s; on_temperror: %s", v.DMARC.Result, v.SPF.Result, c.OnTempError)
+	return fmt.Sprintf("dmarc %s, spf %s; on_temperror: %s", v.decisive().Result, v.SPF.Result, c.OnTempError)
 }
 
 func spfCompared(c Config, v Verdict) string {
-	return fmt.Sprintf("spf %s, dmarc %s; on_fail: %s", v.SPF.Result, v.DMARC.Result, c.SPF.OnFail)
+	return fmt.Sprintf("spf %s, dmarc %s; on_fail: %s", v.SPF.Result, v.decisive().Result, c.SPF.OnFail)
 }

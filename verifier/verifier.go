@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -68,11 +69,23 @@ type Verdict struct {
 	DKIM []dkim.Outcome
 	// Cut says that the body went on and was not read, so that no signature counts.
 	Cut bool
+	// WithoutUnread is DMARC without the signatures that the rest of the body could still
+	// break. It is set where Cut is.
+	WithoutUnread dmarc.Evaluation
 	// Author is who the message says it is from.
 	Author message.Author
 	// DMARC is the evaluation that counts: of the author domain, or of the one
 	// of several that fares worst (RFC 9989 §11.5).
 	DMARC dmarc.Evaluation
+}
+
+// decisive is the evaluation that the policy goes by. A signature that was not read is no
+// reason to spare a message: to come again would not make it shorter.
+func (v Verdict) decisive() dmarc.Evaluation {
+	if v.Cut {
+		return v.WithoutUnread
+	}
+	return v.DMARC
 }
 
 // Verification is the work on one message. It implements the milter's
@@ -230,7 +243,10 @@ func (t *Verification) Judge() (Judgement, error) {
 		AuthservID: t.verifier.authservID(t.env), Helo: writableHelo(t.env.Helo),
 		SPF: t.spf, DKIM: t.signatures(), Cut: t.cut, Author: t.author,
 	}
-	v.DMARC = t.evaluate(v)
+	v.DMARC = t.evaluate(v.SPF, v.DKIM)
+	if v.Cut {
+		v.WithoutUnread = t.evaluate(v.SPF, read(v.DKIM))
+	}
 	traceVerdict(t.trace, t.env, v)
 	return Judgement{Verdict: v, Decision: t.verifier.cfg.decide(v, t.trace)}, nil
 }
@@ -252,12 +268,18 @@ func (t *Verification) signatures() []dkim.Outcome {
 	return outcomes
 }
 
+// read are the outcomes of a message that was cut without those that are undecided: a
+// signature whose key did not come would need the body too.
+func read(outcomes []dkim.Outcome) []dkim.Outcome {
+	return slices.DeleteFunc(slices.Clone(outcomes), func(o dkim.Outcome) bool { return o.Result == dkim.TempError })
+}
+
 // evaluate is DMARC for each author domain; the one that fares worst counts.
-func (t *Verification) evaluate(v Verdict) dmarc.Evaluation {
+func (t *Verification) evaluate(s spf.Outcome, signatures []dkim.Outcome) dmarc.Evaluation {
 	if len(t.discoveries) == 0 {
 		return dmarc.Evaluation{Result: dmarc.None, Reason: noAuthor(t.author)}
 	}
-	ids := identifiers(v.SPF, v.DKIM)
+	ids := identifiers(s, signatures)
 	var usual [1]dmarc.Evaluation // nearly every message has one author domain
 	all := usual[:0]
 	for _, d := range t.discoveries {
@@ -279,13 +301,13 @@ func identifiers(s spf.Outcome, signatures []dkim.Outcome) authenticated {
 	// RFC 9989 §4.4.2: the domain of MAIL FROM, and the HELO name only where the
 	// sender is null.
 	if s.Domain != "" {
-		ids = append(ids, dmarc.Identifier{Domain: s.Domain, Pass: s.Result == spf.Pass, TempError: s.Result == spf.TempError})
+		ids = append(ids, dmarc.Identifier{Domain: s.Domain, Pass: s.Result == spf.Pass, TempError: s.Result == spf.TempError, Err: s.Err})
 	}
 	n := len(ids)
 	// §4.4.1: the d= of the signatures, never the i=.
 	for _, o := range signatures {
 		if o.Domain != "" {
-			ids = append(ids, dmarc.Identifier{Domain: o.Domain, Pass: o.Result == dkim.Pass, TempError: o.Result == dkim.TempError})
+			ids = append(ids, dmarc.Identifier{Domain: o.Domain, Pass: o.Result == dkim.Pass, TempError: o.Result == dkim.TempError, Err: o.Err})
 		}
 	}
 	return authenticated{spf: ids[:n:n], dkim: ids[n:]}
@@ -308,13 +330,20 @@ func writableHelo(helo string) string {
 	return name
 }
 
-// failed is our own failure to judge: the message goes on with an honest result,
-// or is to come again, as on_temperror says.
+// failed is our own failure to judge. It counts like a look-up that this host could not
+// make: the message is to come again, as on_undecided says, or goes on with an honest
+// result.
 func (t *Verification) failed(err error) message.Outcome {
-	notes := []message.Note{{Key: "error", Value: err.Error()}}
-	out := message.Outcome{Disposition: message.Accept, Log: notes}
-	if t.verifier.cfg.Mode == Enforce && t.verifier.cfg.OnTempError == ActTempfail {
-		out.Disposition = message.Tempfail
+	c := t.verifier.cfg
+	d := c.forUnknownPolicy()
+	d.Rule = "internal error"
+	if d.Action.refuses() {
+		d.Action = c.OnUndecided
+		d.Rule += ", verifier.on_undecided"
+	}
+	d.Enforced = c.Mode == Enforce
+	out := message.Outcome{Disposition: d.Disposition(), Log: append([]message.Note{{Key: "error", Value: err.Error()}}, d.notes()...)}
+	if out.Disposition == message.Tempfail {
 		out.Reply = message.Reply{Code: 451, Enhanced: "4.3.0", Text: "the message could not be checked just now, try again later"}
 		return out
 	}

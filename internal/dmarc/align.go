@@ -2,7 +2,6 @@ package dmarc
 
 import (
 	"context"
-	"fmt"
 
 	"signpost/internal/message"
 )
@@ -89,8 +88,15 @@ func (a *alignment) relaxed(ctx context.Context, r Resolver, domain string) (boo
 // that is aligned, or may be: had it passed, the message would have.
 func (a *alignment) undecided(ctx context.Context, r Resolver, mode Mode, mechanism string, ids []Identifier) error {
 	domain, err := a.first(ctx, r, mode, ids, Identifier.undecided)
-	if domain != "" {
-		return fmt.Errorf("%s could not be checked for %s, which is aligned", mechanism, domain)
+	if domain == "" {
+		return err
 	}
-	return err
+	undecided := &UndecidedError{Mechanism: mechanism, Domain: domain}
+	for _, id := range ids {
+		if ascii, _ := message.DomainToASCII(id.Domain); ascii == domain && id.undecided() {
+			undecided.Err = id.Err
+			break
+		}
+	}
+	return undecided
 }

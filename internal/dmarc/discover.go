@@ -181,7 +181,7 @@ func (d *Discovery) choosePolicy(ctx context.Context, r Resolver) {
 	// §3.2.13: np= is for domains that do not exist
 	exists, err := r.Exists(ctx, d.AuthorDomain)
 	if err != nil {
-		d.existence = fmt.Errorf("asking whether %s exists: %w", d.AuthorDomain, err)
+		d.existence = &LookupError{Name: d.AuthorDomain, Err: err, what: "asking whether %s exists"}
 		return
 	}
 	if !exists {

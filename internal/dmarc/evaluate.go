@@ -25,6 +25,8 @@ type Identifier struct {
 	// Pass is set if the domain was authenticated; TempError if that could not be found
 	// out for now. With neither, the identifier is of no use.
 	Pass, TempError bool
+	// Err says why it could not be found out, for a TempError; it may be nil.
+	Err error
 }
 
 // An Evaluation is the outcome of DMARC for one author domain.
@@ -47,7 +49,33 @@ type Evaluation struct {
 	SPFAligned, DKIMAligned string
 	// Reason says, for a person, what decided.
 	Reason string
+	// Err is what failed, for a TempError: an UndecidedError or a LookupError, which
+	// wrap the resolver's error.
+	Err error
+	// IfFailed is set for a TempError where the policy is known and the identifiers
+	// alone are undecided: the policy asked for if they fail. The sender chooses the
+	// identifiers, and so whether they can be decided. It is "" where the policy itself
+	// could not be found.
+	IfFailed Policy
 }
+
+// An UndecidedError says that an identifier could not be judged that is aligned with
+// the author domain: had it passed, the message would have.
+type UndecidedError struct {
+	Mechanism string // SPF or DKIM
+	Domain    string // of the identifier, as A-labels
+	Err       error  // why, or nil
+}
+
+func (e *UndecidedError) Error() string {
+	text := e.Mechanism + " could not be checked for " + e.Domain + ", which is aligned"
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+func (e *UndecidedError) Unwrap() error { return e.Err }
 
 // Evaluate compares identifiers with the author domain of a discovery, and selects the
 // policy (§4.10.2, §5.3.4 to §5.3.6).
@@ -57,7 +85,7 @@ func Evaluate(ctx context.Context, r Resolver, d Discovery, spf, dkim []Identifi
 		Published: None, Policy: None, Reason: d.Reason}
 	switch {
 	case d.Err != nil: // §5.3.6
-		ev.Result, ev.Reason = TempError, d.Err.Error()
+		ev.Result, ev.Reason, ev.Err = TempError, d.Err.Error(), d.Err
 	case d.Record == nil && d.invalid: // §9.2
 		ev.Result = PermError
 	case d.Record != nil:
@@ -89,13 +117,41 @@ func (ev *Evaluation) judge(ctx context.Context, r Resolver, d Discovery, spf, d
 	ev.OrgDomain = a.org
 	if err != nil {
 		// §5.3.6: neither pass nor fail, and the policy cannot be applied
-		ev.Result, ev.Reason = TempError, err.Error()
+		ev.Result, ev.Reason, ev.Err = TempError, err.Error(), err
+		ev.IfFailed = ev.atLeast(d)
 		return
 	}
 	ev.Result, ev.Policy, ev.Reason = Fail, ev.Published, whyFailed(spf, dkim)
 	if rec.Testing {
 		ev.Policy = ev.Policy.oneLower()
 	}
+}
+
+// atLeast is the policy that holds if the identifiers fail. Where it is not known
+// whether the author domain exists, which np= depends on, it is the laxer of the two, and
+// "" if that asks for nothing.
+func (ev *Evaluation) atLeast(d Discovery) Policy {
+	policy := ev.Published
+	if d.existence != nil {
+		policy = laxer(policy, ev.Record.NP)
+	}
+	if ev.Record.Testing {
+		policy = policy.oneLower()
+	}
+	if d.existence != nil && policy == None {
+		return ""
+	}
+	return policy
+}
+
+func laxer(a, b Policy) Policy {
+	if a == None || b == None {
+		return None
+	}
+	if a == Quarantine || b == Quarantine {
+		return Quarantine
+	}
+	return Reject
 }
 
 // oneLower is what remains of a policy under t=y (§4.7).
@@ -149,8 +205,8 @@ func whyFailed(spf, dkim []Identifier) string {
 
 // Strictest returns the evaluation that counts for a message with several author
 // domains: of the failing ones the one with the strictest policy (§11.5), and never a
-// pass if another author domain did not pass. Of equals it is the first; of none, the
-// result is none.
+// pass if another author domain did not pass. An undecided one counts a little less than
+// a failing one of its policy. Of equals it is the first; of none, the result is none.
 func Strictest(evaluations []Evaluation) Evaluation {
 	if len(evaluations) == 0 {
 		return Evaluation{Result: None, Published: None, Policy: None, Reason: "no author domain"}
@@ -171,13 +227,21 @@ func (ev *Evaluation) severity() int {
 	case ev.Result == PermError:
 		return 2
 	case ev.Result == TempError:
-		return 4
+		switch ev.IfFailed {
+		case Reject:
+			return 8
+		case Quarantine:
+			return 6
+		case None:
+			return 4
+		}
+		return 5
 	case ev.Result != Fail:
 		return 1
 	case ev.Policy == Reject:
-		return 6
+		return 9
 	case ev.Policy == Quarantine:
-		return 5
+		return 7
 	}
 	return 3
 }

@@ -25,6 +25,19 @@ const (
 	prefix = "_dmarc."
 )
 
+// A LookupError is a look-up of this package that failed. Err is the resolver's error,
+// and may name a resolver of ours.
+type LookupError struct {
+	Name string
+	Err  error
+
+	what string // what was asked of the name
+}
+
+func (e *LookupError) Error() string { return fmt.Sprintf(e.what, e.Name) + ": " + e.Err.Error() }
+
+func (e *LookupError) Unwrap() error { return e.Err }
+
 // A Step is one look-up for a policy record and what came of it.
 type Step struct {
 	// Domain is the domain asked about; the name was "_dmarc." and this.
@@ -73,7 +86,7 @@ func (a *answers) ask(ctx context.Context, r Resolver, domain string) *Step {
 	}
 	texts, err := r.LookupTXT(ctx, prefix+domain)
 	if err != nil {
-		s.Err = fmt.Errorf("looking up the DMARC record at %s%s: %w", prefix, domain, err)
+		s.Err = &LookupError{Name: prefix + domain, Err: err, what: "looking up the DMARC record at %s"}
 		return s
 	}
 	s.take(texts)

@@ -35,6 +35,7 @@ type verdict struct {
 	result      Result
 	mechanism   string
 	reason      string
+	failed      failure
 	explanation macroString // exp= of the record that decided
 	domain      string      // the domain of that record
 }
@@ -44,15 +45,22 @@ type verdict struct {
 type exception struct {
 	result Result
 	reason string
+	failed failure
+}
+
+// failure is a look-up that failed: the name and the resolver's error.
+type failure struct {
+	name string
+	err  error
 }
 
 // verdict is what check_host() returns when evaluating this term gave x.
 func (x *exception) verdict(term string) verdict {
-	return verdict{result: x.result, reason: x.reason, mechanism: term}
+	return verdict{result: x.result, reason: x.reason, failed: x.failed, mechanism: term}
 }
 
 func permError(format string, args ...any) *exception {
-	return &exception{PermError, fmt.Sprintf(format, args...)}
+	return &exception{result: PermError, reason: fmt.Sprintf(format, args...)}
 }
 
 var errTimeout = fmt.Errorf("the check took longer than %v (RFC 7208 section 4.6.4)", Timeout)
@@ -77,6 +85,9 @@ func evaluate(ctx context.Context, r Resolver, q Query, local, domain string) Ou
 	out := Outcome{
 		Result: v.result, Domain: domain, Mechanism: v.mechanism, Reason: v.reason,
 		Lookups: e.lookups, VoidLookups: e.voids,
+	}
+	if v.failed.err != nil {
+		out.Failed, out.Err = printable(v.failed.name), v.failed.err
 	}
 	if len(out.Mechanism) > maxQuote {
 		out.Mechanism = out.Mechanism[:maxQuote] + "..."
@@ -136,7 +147,7 @@ func (e *evaluation) lookupRecord(domain string) (string, *exception) {
 	// §4.4: type TXT only
 	texts, err := e.resolver.LookupTXT(e.ctx, domain)
 	if err != nil {
-		return "", e.tempError(err)
+		return "", e.tempError(domain, err)
 	}
 	text, found := "", 0
 	for _, t := range texts {
@@ -147,7 +158,7 @@ func (e *evaluation) lookupRecord(domain string) (string, *exception) {
 	}
 	switch found {
 	case 0:
-		return "", &exception{None, fmt.Sprintf("%s has no SPF record (RFC 7208 section 4.5)", quote(domain))}
+		return "", &exception{result: None, reason: fmt.Sprintf("%s has no SPF record (RFC 7208 section 4.5)", quote(domain))}
 	case 1:
 		return text, nil
 	}
@@ -181,7 +192,7 @@ func (e *evaluation) countTerm() *exception {
 		return nil
 	}
 	if err := e.ctx.passed(); err != nil {
-		return e.tempError(err)
+		return e.tempError("", err)
 	}
 	if e.lookups == MaxLookups {
 		return permError("more than %d terms that look up the DNS (RFC 7208 section 4.6.4)", MaxLookups)
@@ -202,12 +213,23 @@ func (e *evaluation) countVoid() *exception {
 	return nil
 }
 
-// tempError is the end by a look-up that failed (§4.4, §5).
-func (e *evaluation) tempError(err error) *exception {
+// tempError is the end by a look-up that failed (§4.4, §5). The name is "" where time
+// ran out between two look-ups.
+func (e *evaluation) tempError(name string, err error) *exception {
 	if e.ctx.passed() != nil {
 		if cause := context.Cause(e.ctx); errors.Is(cause, errTimeout) {
 			err = cause
 		}
 	}
-	return &exception{TempError, printable(err.Error())}
+	return &exception{result: TempError, reason: printable(err.Error()), failed: failure{name, err}}
+}
+
+// isLocal reports whether a look-up failed on this host, before a server could answer:
+// its error says so by a method Local, or our caller stopped waiting.
+func isLocal(err error) bool {
+	var says interface{ Local() bool }
+	if errors.As(err, &says) {
+		return says.Local()
+	}
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

@@ -39,8 +39,8 @@ type identity struct {
 
 func check(ctx context.Context, r Resolver, q Query, id identity) Outcome {
 	domain, ex := id.checkable()
-	if ex == nil && !q.Addr.IsValid() {
-		ex = &exception{None, "the client's address is not known"}
+	if !q.Addr.IsValid() {
+		ex = &exception{result: None, reason: NoAddress}
 	}
 	if ex != nil {
 		return Outcome{Result: ex.result, Identity: id.kind, Domain: domain, Reason: ex.reason}
@@ -57,15 +57,15 @@ func check(ctx context.Context, r Resolver, q Query, id identity) Outcome {
 // its record (§4.3).
 func (id identity) checkable() (string, *exception) {
 	if id.given == "" {
-		return "", &exception{None, "the client gave no HELO name"}
+		return "", &exception{result: None, reason: "the client gave no HELO name"}
 	}
 	if id.domain == "" {
-		return "", &exception{None, fmt.Sprintf("there is no domain in %s (RFC 7208 section 4.3)", quote(id.given))}
+		return "", &exception{result: None, reason: fmt.Sprintf("there is no domain in %s (RFC 7208 section 4.3)", quote(id.given))}
 	}
 	// RFC 8616 §4: U-labels are converted before anything else is done.
 	domain, ok := message.DomainToASCII(id.domain)
 	if !ok {
-		return "", &exception{None, fmt.Sprintf("%s is not a domain name (RFC 7208 section 4.3)", quote(id.domain))}
+		return "", &exception{result: None, reason: fmt.Sprintf("%s is not a domain name (RFC 7208 section 4.3)", quote(id.domain))}
 	}
 	if !strings.Contains(domain, ".") {
 		return "", notQualified(domain)
@@ -74,5 +74,5 @@ func (id identity) checkable() (string, *exception) {
 }
 
 func notQualified(domain string) *exception {
-	return &exception{None, fmt.Sprintf("%s is not a fully qualified domain name (RFC 7208 section 4.3)", quote(domain))}
+	return &exception{result: None, reason: fmt.Sprintf("%s is not a fully qualified domain name (RFC 7208 section 4.3)", quote(domain))}
 }

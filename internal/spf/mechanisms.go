@@ -28,7 +28,7 @@ func (e *evaluation) match(t *term, domain string) (bool, *exception) {
 	// A ptr does not match when the DNS fails. When the time is up, though, nobody
 	// knows whether it would have (§4.6.4).
 	if err := e.ctx.passed(); !matched && ex == nil && err != nil {
-		ex = e.tempError(err)
+		ex = e.tempError(name, err)
 	}
 	return matched, ex
 }
@@ -58,7 +58,7 @@ func (e *evaluation) include(t *term, name string) (bool, *exception) {
 	case Pass:
 		return true, nil
 	case TempError, PermError:
-		return false, &exception{v.result, v.reason}
+		return false, &exception{v.result, v.reason, v.failed}
 	case None:
 		return false, permError("the target of an include: %s", v.reason)
 	default:
@@ -70,7 +70,7 @@ func (e *evaluation) include(t *term, name string) (bool, *exception) {
 func (e *evaluation) matchA(t *term, name string) (bool, *exception) {
 	addrs, err := e.addresses(name)
 	if err != nil {
-		return false, e.tempError(err)
+		return false, e.tempError(name, err)
 	}
 	if len(addrs) == 0 {
 		return false, e.countVoid()
@@ -83,7 +83,7 @@ func (e *evaluation) matchA(t *term, name string) (bool, *exception) {
 func (e *evaluation) matchMX(t *term, name string) (bool, *exception) {
 	hosts, err := e.resolver.LookupMX(e.ctx, name)
 	if err != nil {
-		return false, e.tempError(err)
+		return false, e.tempError(name, err)
 	}
 	if len(hosts) == 0 {
 		return false, e.countVoid()
@@ -99,7 +99,7 @@ func (e *evaluation) matchMX(t *term, name string) (bool, *exception) {
 		}
 		addrs, err := e.addresses(host)
 		if err != nil {
-			return false, e.tempError(err)
+			return false, e.tempError(host, err)
 		}
 		if e.anyMatches(addrs, t.bits) {
 			return true, nil
@@ -117,7 +117,7 @@ func (e *evaluation) matchMX(t *term, name string) (bool, *exception) {
 func (e *evaluation) exists(name string) (bool, *exception) {
 	addrs, err := e.resolver.LookupA(e.ctx, name)
 	if err != nil {
-		return false, e.tempError(err)
+		return false, e.tempError(name, err)
 	}
 	if len(addrs) == 0 {
 		return false, e.countVoid()

@@ -13,6 +13,7 @@ type clientNames struct {
 	fetched bool
 	void    bool // the answer was empty; an error is not
 	names   []clientName
+	local   failure // the first look-up that failed on this host
 }
 
 // clientName is a name with what has been found out of it.
@@ -41,7 +42,7 @@ func (e *evaluation) matchPTR(target string) (bool, *exception) {
 			return true, nil
 		}
 	}
-	return false, nil
+	return false, e.client.localFailure(e)
 }
 
 // validatedName is the value of %{p} (§7.3): the domain itself if the client has
@@ -71,7 +72,24 @@ func (e *evaluation) validatedName(domain string) (string, *exception) {
 			}
 		}
 	}
-	return "unknown", nil
+	return "unknown", e.client.localFailure(e)
+}
+
+// localFailure ends the check where this host could not look up the client's names.
+// §5.5 lets a DNS error be no match, and that is no error of the DNS: the mechanism
+// might have matched.
+func (c *clientNames) localFailure(e *evaluation) *exception {
+	if c.local.err == nil {
+		return nil
+	}
+	return e.tempError(c.local.name, c.local.err)
+}
+
+// noteLocal keeps the first look-up that failed on this host.
+func (c *clientNames) noteLocal(name string, err error) {
+	if c.local.err == nil && err != nil && isLocal(err) {
+		c.local = failure{name, err}
+	}
 }
 
 // clientNames looks up the reverse mapping. An error there is no match, and no
@@ -84,6 +102,7 @@ func (e *evaluation) clientNames() []clientName {
 	c.fetched = true
 	answer, err := e.resolver.LookupPTR(e.ctx, e.addr)
 	c.void = err == nil && len(answer) == 0
+	c.noteLocal(e.addr.String(), err)
 	// §4.6.4: all but the first ten are ignored.
 	for _, name := range answer[:min(len(answer), maxPTRNames)] {
 		c.names = append(c.names, clientName{name: withoutDot(name)})
@@ -97,9 +116,11 @@ func (e *evaluation) clientNames() []clientName {
 func (e *evaluation) validate(n *clientName) bool {
 	if n.state == unknown {
 		n.state = invalid
-		if addrs, err := e.addresses(n.name); err == nil && slices.Contains(addrs, e.addr) {
+		addrs, err := e.addresses(n.name)
+		if err == nil && slices.Contains(addrs, e.addr) {
 			n.state = valid
 		}
+		e.client.noteLocal(n.name, err)
 	}
 	return n.state == valid
 }

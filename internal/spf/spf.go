@@ -77,6 +77,10 @@ const (
 	PermError Result = "permerror"
 )
 
+// NoAddress is the reason of None where the MTA gave no address of the client, as for
+// a client on a unix socket.
+const NoAddress = "the client's address is not known"
+
 // Identity is what was checked: the identity that a result speaks of.
 type Identity string
 
@@ -131,6 +135,11 @@ type Outcome struct {
 	Mechanism string
 	// Reason says why the result is None or an error, or is Neutral by default.
 	Reason string
+	// Failed is the name whose look-up failed, and Err the resolver's error, for a
+	// TempError. Failed is "" where the time ran out between two look-ups. Err may name
+	// a resolver of ours: it is for the log.
+	Failed string
+	Err    error
 	// Explanation is the domain owner's text for a Fail, a third party's words
 	// (§6.2, §11.5.2); "" when there is none, or none was asked for.
 	Explanation string
