@@ -78,7 +78,7 @@ func (b Backend) library() *openssl.Library {
 func (b Backend) signer(ref Ref, key crypto.Signer) crypto.Signer {
 	private, isRSA := key.(*rsa.PrivateKey)
 	lib := b.library()
-	if !isRSA || lib == nil || !openssl.CanSign(private) {
+	if !isRSA || lib == nil {
 		return key
 	}
 	return lib.NewSigner(openssl.Name(ref), &private.PublicKey, x509.MarshalPKCS1PrivateKey(private), nil)

@@ -6,35 +6,34 @@ import (
 	"sync/atomic"
 )
 
-// maxTaken bounds how many private keys are in a library's memory at once, beside
-// those that are signing at the moment. Each takes about 7 KB there, which Go's
-// garbage collector does not see; as octets a key waits in a sixth of that.
-const maxTaken = 1024
+// maxCached bounds how many private keys are in the library's memory at once, beside
+// those that are signing at the moment. Each takes about 10 KB there, which Go's
+// garbage collector does not see; as octets a key takes an eighth of that.
+const maxCached = 1024
 
-// takenKeys are the keys in a library's memory, of all generations of the
-// configuration. Where there are too many, one goes that has not signed since the
-// hand last came by: the clock, or second chance, algorithm. Who signs with a key that
-// is there takes no lock.
-type takenKeys struct {
+// keyCache holds the keys in the library's memory, for all generations of the
+// configuration. It is a CLOCK cache: where it is full, the hand evicts a key that has
+// not signed since its last pass. A signature with a cached key takes no lock.
+type keyCache struct {
 	most int
 	mu   sync.Mutex
-	ring []*takenKey
+	ring []*cachedKey
 	hand int
 }
 
-// takenKey is one key there. The ring holds it, and every signature while it is made;
-// who lets go last frees it.
-type takenKey struct {
-	foreignKey
+// cachedKey is one key there. The ring holds it, and so does every signature while it is
+// made; the last holder frees it.
+type cachedKey struct {
+	privateKey
 	holders atomic.Int32
-	signed  atomic.Bool // since the hand came by
-	place   int         // in the ring; -1: no longer
+	signed  atomic.Bool // since the last pass of the hand
+	slot    int         // in the ring; -1 after its removal
 	owner   runtime.Cleanup
 }
 
-// hold keeps the key from being freed until letGo. It returns false where it has
+// acquire keeps the key from being freed until release. It returns false where it has
 // been freed already.
-func (k *takenKey) hold() bool {
+func (k *cachedKey) acquire() bool {
 	for {
 		n := k.holders.Load()
 		if n == 0 {
@@ -49,65 +48,64 @@ func (k *takenKey) hold() bool {
 	}
 }
 
-func (k *takenKey) letGo() {
+func (k *cachedKey) release() {
 	if k.holders.Add(-1) == 0 {
 		k.free()
 	}
 }
 
-// add takes in a key that its owner holds already. It is dropped with the owner at the
-// latest.
-func (t *takenKeys) add(key foreignKey, owner *Signer) *takenKey {
-	k := &takenKey{foreignKey: key}
+// add puts in a key, held for the caller. The key leaves with its owner at the latest.
+func (c *keyCache) add(key privateKey, owner *Signer) *cachedKey {
+	k := &cachedKey{privateKey: key}
 	k.holders.Store(2)
 	k.signed.Store(true)
-	t.mu.Lock()
-	var victim *takenKey
-	if len(t.ring) >= t.most {
-		victim = t.idle()
-		t.remove(victim)
+	c.mu.Lock()
+	var victim *cachedKey
+	if len(c.ring) >= c.most {
+		victim = c.idle()
+		c.remove(victim)
 	}
-	k.place = len(t.ring)
-	t.ring = append(t.ring, k)
-	k.owner = runtime.AddCleanup(owner, t.drop, k)
-	t.mu.Unlock()
+	k.slot = len(c.ring)
+	c.ring = append(c.ring, k)
+	k.owner = runtime.AddCleanup(owner, c.drop, k)
+	c.mu.Unlock()
 	if victim != nil {
 		victim.owner.Stop()
-		victim.letGo()
+		victim.release()
 	}
 	return k
 }
 
-// idle moves the hand to a key that has not signed since it last came by. Twice
-// round it finds one, whoever signs meanwhile. The caller holds the lock.
-func (t *takenKeys) idle() *takenKey {
-	for range 2 * len(t.ring) {
-		t.hand = (t.hand + 1) % len(t.ring)
-		if !t.ring[t.hand].signed.Swap(false) {
+// idle moves the hand to a key that has not signed since its last pass. Two rounds are
+// enough, however many sign meanwhile. The caller holds the lock.
+func (c *keyCache) idle() *cachedKey {
+	for range 2 * len(c.ring) {
+		c.hand = (c.hand + 1) % len(c.ring)
+		if !c.ring[c.hand].signed.Swap(false) {
 			break
 		}
 	}
-	return t.ring[t.hand]
+	return c.ring[c.hand]
 }
 
-// remove puts the last key of the ring into the place of k. The caller holds the lock.
-func (t *takenKeys) remove(k *takenKey) {
-	last := t.ring[len(t.ring)-1]
-	t.ring[k.place], last.place = last, k.place
-	t.ring[len(t.ring)-1] = nil
-	t.ring = t.ring[:len(t.ring)-1]
-	k.place = -1
+// remove puts the last key of the ring into the slot of k. The caller holds the lock.
+func (c *keyCache) remove(k *cachedKey) {
+	last := c.ring[len(c.ring)-1]
+	c.ring[k.slot], last.slot = last, k.slot
+	c.ring[len(c.ring)-1] = nil
+	c.ring = c.ring[:len(c.ring)-1]
+	k.slot = -1
 }
 
-// drop lets go of a key whose owner is gone.
-func (t *takenKeys) drop(k *takenKey) {
-	t.mu.Lock()
-	there := k.place >= 0
+// drop removes a key whose owner is gone.
+func (c *keyCache) drop(k *cachedKey) {
+	c.mu.Lock()
+	there := k.slot >= 0
 	if there {
-		t.remove(k)
+		c.remove(k)
 	}
-	t.mu.Unlock()
+	c.mu.Unlock()
 	if there {
-		k.letGo()
+		k.release()
 	}
 }

@@ -13,25 +13,25 @@ import (
 )
 
 // A countedLibrary counts the keys that a library has, and holds it to the rules of
-// foreignKey.
+// privateKey.
 type countedLibrary struct {
 	library
 	t              testing.TB
-	bound          *takenKeys
+	bound          *keyCache
 	here, most, in atomic.Int64 // keys now, at most, and taken in all
 }
 
 type countedKey struct {
-	foreignKey
+	privateKey
 	lib   *countedLibrary
 	using atomic.Int64
 	gone  atomic.Bool
 }
 
-func (l *countedLibrary) taken() *takenKeys { return l.bound }
+func (l *countedLibrary) cache() *keyCache { return l.bound }
 
-func (l *countedLibrary) take(pkcs1 []byte) (foreignKey, error) {
-	k, err := l.library.take(pkcs1)
+func (l *countedLibrary) newPrivateKey(pkcs1 []byte) (privateKey, error) {
+	k, err := l.library.newPrivateKey(pkcs1)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (l *countedLibrary) take(pkcs1 []byte) (foreignKey, error) {
 	here := l.here.Add(1)
 	for most := l.most.Load(); here > most && !l.most.CompareAndSwap(most, here); most = l.most.Load() {
 	}
-	return &countedKey{foreignKey: k, lib: l}, nil
+	return &countedKey{privateKey: k, lib: l}, nil
 }
 
 func (k *countedKey) sign(hash []byte) ([]byte, error) {
@@ -48,7 +48,7 @@ func (k *countedKey) sign(hash []byte) ([]byte, error) {
 	if k.gone.Load() {
 		k.lib.t.Error("a key that was freed is signed with")
 	}
-	return k.foreignKey.sign(hash)
+	return k.privateKey.sign(hash)
 }
 
 func (k *countedKey) free() {
@@ -56,7 +56,7 @@ func (k *countedKey) free() {
 		k.lib.t.Error("a key is freed twice, or while it signs")
 	}
 	k.lib.here.Add(-1)
-	k.foreignKey.free()
+	k.privateKey.free()
 }
 
 // libraries are those that this build and machine have, with room for some keys.
@@ -66,7 +66,7 @@ func libraries(t testing.TB, room int) map[string]*countedLibrary {
 		all["openssl"] = &countedLibrary{library: lib.library, t: t}
 	}
 	for _, l := range all {
-		l.bound = &takenKeys{most: room}
+		l.bound = &keyCache{most: room}
 	}
 	return all
 }
@@ -153,15 +153,15 @@ func TestAKeyThatMadeRoomSignsAgain(t *testing.T) {
 func TestAKeyThatSignsOftenStays(t *testing.T) {
 	const room = 4
 	keys := someKeys(t, 1)
-	lib := &countedLibrary{library: &testLibrary{}, t: t, bound: &takenKeys{most: room}}
+	lib := &countedLibrary{library: &testLibrary{}, t: t, bound: &keyCache{most: room}}
 	busy := newTestSigner(Name{}, keys[0], lib)
 	signAndVerify(t, busy, "first")
-	there := busy.taken.Load()
+	there := busy.loaded.Load()
 	for i := range 10 * room {
 		signAndVerify(t, newTestSigner(Name{}, keys[0], lib), fmt.Sprint("another ", i))
 		signAndVerify(t, busy, fmt.Sprint("again ", i))
 	}
-	if busy.taken.Load() != there {
+	if busy.loaded.Load() != there {
 		t.Error("it was taken anew")
 	}
 }
@@ -193,7 +193,7 @@ func BenchmarkSignAnew(b *testing.B) {
 	if err != nil {
 		b.Skip(err)
 	}
-	counted := &countedLibrary{library: lib.library, t: b, bound: &takenKeys{most: 1}}
+	counted := &countedLibrary{library: lib.library, t: b, bound: &keyCache{most: 1}}
 	key := rsaKey(b, "rsa2048-pkcs8.pem")
 	s := []*Signer{newTestSigner(Name{}, key, counted), newTestSigner(Name{}, key, counted)}
 	digest := sha256.Sum256(nil)

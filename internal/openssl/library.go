@@ -6,7 +6,10 @@
 // error, and crypto/rsa does the work.
 package openssl
 
-import "sync"
+import (
+	"crypto/rsa"
+	"sync"
+)
 
 // Sizes of RSA moduli in bits.
 const (
@@ -34,31 +37,22 @@ var loadOnce = sync.OnceValues(func() (*Library, error) {
 // "OpenSSL 3.0.17 1 Jul 2025".
 func (l *Library) Version() string { return l.version() }
 
-// library does RSA outside of Go.
+// library does RSA outside of Go. Tests have others than libcrypto.
 type library interface {
 	version() string
-	// take makes a key of the library's of one in PKCS #1, whose primes are two and
-	// alike and whose numbers belong together. The octets stay the caller's.
-	take(pkcs1 []byte) (foreignKey, error)
-	// taken are the keys that were taken and are still there.
-	taken() *takenKeys
-	powers
+	// newPrivateKey reads a private key in PKCS #1. The octets stay the caller's.
+	newPrivateKey(pkcs1 []byte) (privateKey, error)
+	// cache holds the private keys in the library's memory.
+	cache() *keyCache
+	// recoverBlock sets block to signature^e mod n. Both are as long as the modulus, at
+	// most maxVerifying bits. It returns false if it cannot.
+	recoverBlock(block, signature []byte, public *rsa.PublicKey) bool
 }
 
-// powers is what a signature is verified with.
-type powers interface {
-	// power sets result to base^exponent modulo modulus, all of one length, at most
-	// maxVerified. It returns false if it cannot.
-	power(result, base []byte, exponent int, modulus []byte) bool
-}
-
-// foreignKey is a private key in a library's memory. Any number of goroutines may use
-// it.
-type foreignKey interface {
+// privateKey is a key in a library's memory. Any number of goroutines may use it.
+type privateKey interface {
 	// sign returns the PKCS #1 v1.5 signature over a SHA-256 hash (RFC 8017 §8.2.1).
 	sign(hash []byte) ([]byte, error)
-	// power is asked for the key's own modulus only.
-	powers
-	// free gives its memory back. It is called once, when nobody signs any more.
+	// free gives its memory back. It is called once, when no goroutine signs any more.
 	free()
 }

@@ -24,63 +24,47 @@ const openSSLVersion = 0
 // mallocArenas is glibc's M_ARENA_MAX, malloc.h.
 const mallocArenas = -8
 
-// libcrypto is the loaded library. A call of it holds a thread of the operating
-// system, so not more run at once than there are processors for Go: whoever calls holds
-// numbers, of which there are not more.
+// libcrypto is the loaded library. A call into it occupies a thread of the operating
+// system, so no more calls run at once than Go has processors: each holds a slot.
 type libcrypto struct {
-	words                       string // its version, as it says it
-	errGet, errClear, errString uintptr
+	name  string // its version, as it says it
+	slots chan struct{}
 
-	numbers bignums
-	private takenKeys
+	d2iPrivateKey, d2iPublicKey, pkeyFree, pkeySize uintptr
+	ctxNew, ctxFree, setPadding, setDigest, sha256  uintptr
+	signInit, signDigest, recoverInit, recover      uintptr
+	errGet, errClear, errString                     uintptr
+
+	private keyCache
+	public  publicKeys
 }
 
 // loadLibrary loads libcrypto. It is never unloaded.
 func loadLibrary() (library, error) {
 	handle, err := purego.Dlopen(libraryName, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {
-		return nil, fmt.Errorf("%s is not to be had on this machine (%v): install OpenSSL 3", libraryName, err)
+		return nil, fmt.Errorf("%s cannot be loaded on this machine (%v): install OpenSSL 3", libraryName, err)
 	}
-	atOnce := runtime.GOMAXPROCS(0)
-	l := &libcrypto{private: takenKeys{most: maxTaken}, numbers: bignums{idle: make(chan *numbers, atOnce)}}
-	b := &l.numbers
-	for range atOnce {
-		b.idle <- new(numbers)
-	}
+	l := &libcrypto{slots: make(chan struct{}, runtime.GOMAXPROCS(0)), private: keyCache{most: maxCached}}
 	var versionOf uintptr
 	for name, symbol := range map[string]*uintptr{
-		"OpenSSL_version":              &versionOf,
-		"ERR_get_error":                &l.errGet,
-		"ERR_clear_error":              &l.errClear,
-		"ERR_error_string_n":           &l.errString,
-		"BN_CTX_new":                   &b.ctxNew,
-		"BN_CTX_free":                  &b.ctxFree,
-		"BN_CTX_start":                 &b.ctxStart,
-		"BN_CTX_get":                   &b.ctxGet,
-		"BN_CTX_end":                   &b.ctxEnd,
-		"BN_new":                       &b.bnNew,
-		"BN_clear_free":                &b.bnFree,
-		"BN_dup":                       &b.dup,
-		"BN_bin2bn":                    &b.fromOctets,
-		"BN_bn2binpad":                 &b.toOctets,
-		"BN_set_word":                  &b.setWord,
-		"BN_set_flags":                 &b.setFlags,
-		"BN_sub":                       &b.sub,
-		"BN_mul":                       &b.mul,
-		"BN_mod_add_quick":             &b.modAdd,
-		"BN_mod_exp_mont":              &b.exp,
-		"BN_mod_exp_mont_consttime_x2": &b.expTwo,
-		"BN_MONT_CTX_new":              &b.montNew,
-		"BN_MONT_CTX_free":             &b.montFree,
-		"BN_MONT_CTX_set":              &b.montSet,
-		"BN_to_montgomery":             &b.montTo,
-		"BN_from_montgomery":           &b.montFrom,
-		"BN_mod_mul_montgomery":        &b.montMul,
-		"BN_BLINDING_create_param":     &b.blindingNew,
-		"BN_BLINDING_free":             &b.blindingFree,
-		"BN_BLINDING_set_flags":        &b.blindingFlags,
-		"BN_BLINDING_convert_ex":       &b.blind,
-		"BN_BLINDING_invert_ex":        &b.unblind,
+		"OpenSSL_version":               &versionOf,
+		"d2i_PrivateKey":                &l.d2iPrivateKey,
+		"d2i_PublicKey":                 &l.d2iPublicKey,
+		"EVP_PKEY_free":                 &l.pkeyFree,
+		"EVP_PKEY_get_size":             &l.pkeySize,
+		"EVP_PKEY_CTX_new":              &l.ctxNew,
+		"EVP_PKEY_CTX_free":             &l.ctxFree,
+		"EVP_PKEY_CTX_set_rsa_padding":  &l.setPadding,
+		"EVP_PKEY_CTX_set_signature_md": &l.setDigest,
+		"EVP_sha256":                    &l.sha256,
+		"EVP_PKEY_sign_init":            &l.signInit,
+		"EVP_PKEY_sign":                 &l.signDigest,
+		"EVP_PKEY_verify_recover_init":  &l.recoverInit,
+		"EVP_PKEY_verify_recover":       &l.recover,
+		"ERR_get_error":                 &l.errGet,
+		"ERR_clear_error":               &l.errClear,
+		"ERR_error_string_n":            &l.errString,
 	} {
 		address, err := purego.Dlsym(handle, name)
 		if err != nil || address == 0 {
@@ -88,33 +72,41 @@ func loadLibrary() (library, error) {
 		}
 		*symbol = address
 	}
-	l.shareMemory()
+	l.limitArenas()
 	var version func(what int32) string
 	purego.RegisterFunc(&version, versionOf)
-	l.words = version(openSSLVersion)
+	l.name = version(openSSLVersion)
 	return l, nil
 }
 
-// shareMemory has glibc keep as many heaps as calls run at once, not eight for each
-// processor: what was freed in one of them is no good for the others, and keys come
+// limitArenas has glibc keep as many heaps as calls run at once, instead of eight for
+// each processor: memory freed in one of them does not serve the others, and keys come
 // and go in all. Other C libraries have one heap.
-func (l *libcrypto) shareMemory() {
+func (l *libcrypto) limitArenas() {
 	if mallopt, err := purego.Dlsym(purego.RTLD_DEFAULT, "mallopt"); err == nil && mallopt != 0 {
 		option := mallocArenas
-		purego.SyscallN(mallopt, uintptr(option), uintptr(cap(l.numbers.idle)))
+		purego.SyscallN(mallopt, uintptr(option), uintptr(cap(l.slots)))
 	}
 }
 
-func (l *libcrypto) version() string { return l.words }
+func (l *libcrypto) version() string { return l.name }
 
-func (l *libcrypto) taken() *takenKeys { return &l.private }
+func (l *libcrypto) cache() *keyCache { return &l.private }
 
-// fault is why a function failed, the first since errClear. The caller has the thread
-// locked, since the library keeps its errors by thread.
-func (l *libcrypto) fault(doing string) error {
+// enter waits for a slot. leave gives it back.
+func (l *libcrypto) enter() { l.slots <- struct{}{} }
+func (l *libcrypto) leave() { <-l.slots }
+
+// succeeded reports that a function returned 1, which means success for all that
+// return an int.
+func succeeded(result uintptr, _, _ uintptr) bool { return int32(result) == 1 }
+
+// fault says why a function failed: the library's first error since errClear. The
+// caller has the thread locked, since the library keeps its errors by thread.
+func (l *libcrypto) fault(function string) error {
 	code, _, _ := purego.SyscallN(l.errGet)
 	if code == 0 {
-		return errors.New(doing)
+		return errors.New(function)
 	}
 	text := make([]byte, 256)
 	purego.SyscallN(l.errString, code, uintptr(unsafe.Pointer(&text[0])), uintptr(len(text)))
@@ -124,5 +116,5 @@ func (l *libcrypto) fault(doing string) error {
 			break
 		}
 	}
-	return fmt.Errorf("%s: %s", doing, text)
+	return fmt.Errorf("%s: %s", function, text)
 }

@@ -11,8 +11,7 @@ import (
 const memoryPages = 1 << 20
 
 // A Memory keeps the octets of private keys outside of Go's heap: the garbage collector
-// leaves them in peace, which halves what thousands of keys cost, and they are not in
-// a core dump. They are gone when nothing refers to the Memory any more. A nil Memory
+// does not scan them, which halves the memory of thousands of keys. They are gone when nothing refers to the Memory any more. A nil Memory
 // keeps them on the heap.
 type Memory struct {
 	mu   sync.Mutex

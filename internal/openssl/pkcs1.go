@@ -38,10 +38,10 @@ func PKCS1Within(pkcs8 []byte) []byte {
 	return k.Key
 }
 
-// CheckPKCS1 returns the public key of an RSA key in PKCS #1 whose numbers belong
-// together, or nil for whatever is not of the usual form: that is for crypto/x509 to
-// judge. It looks at the same in a seventh of the time, since it does not have to
-// be done in constant time: a file that was just read is nobody's chosen number.
+// CheckPKCS1 returns the public key of an RSA private key in PKCS #1 whose numbers
+// belong together. It returns nil for any unusual form, which crypto/x509 has to judge.
+// It makes the checks of crypto/x509 in a seventh of the time, since it need not take
+// constant time: no attacker chooses the key files of this machine.
 func CheckPKCS1(pkcs1 []byte) *rsa.PublicKey {
 	const usual = 65537
 	var k pkcs1Key
@@ -55,7 +55,7 @@ func CheckPKCS1(pkcs1 []byte) *rsa.PublicKey {
 		}
 	}
 	one := big.NewInt(1)
-	if k.P.Bit(0) == 0 || k.Q.Bit(0) == 0 || k.P.Cmp(one) == 0 || k.Q.Cmp(one) == 0 || k.P.Cmp(k.Q) == 0 || !alike(k.P, k.Q) ||
+	if k.P.Bit(0) == 0 || k.Q.Bit(0) == 0 || k.P.Cmp(one) == 0 || k.Q.Cmp(one) == 0 || k.P.Cmp(k.Q) == 0 || k.P.BitLen() != k.Q.BitLen() ||
 		new(big.Int).Mul(k.P, k.Q).Cmp(k.N) != 0 || k.D.Cmp(k.N) >= 0 || k.QInv.Cmp(k.P) >= 0 {
 		return nil
 	}

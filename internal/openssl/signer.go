@@ -17,21 +17,19 @@ import (
 // Name is the DNS name of a key, for log lines.
 type Name struct{ Domain, Selector string }
 
-// Signer signs with the library, and verifies each signature (see verifyRSA)
-// before it leaves: a wrong one, made by a broken library or a broken
-// processor, would give the private key away (Boneh, DeMillo, Lipton 1997). After
-// one fault the key signs with crypto/rsa. Any number of goroutines may use it.
+// Signer signs with the library. After the library failed once, the key signs with
+// crypto/rsa. Any number of goroutines may use a Signer.
 type Signer struct {
 	public *rsa.PublicKey
-	// pkcs1 is the private key: a third of what Go's form of it takes, which is
-	// made only when it is needed. It is valid as long as the memory is.
+	// pkcs1 is the private key. It takes a third of the memory of an rsa.PrivateKey,
+	// which is made only when it is needed. It is valid as long as the memory is.
 	pkcs1  []byte
 	memory *Memory
 	name   Name
 	lib    library
 
-	taking     sync.Mutex
-	taken      atomic.Pointer[takenKey] // by the last signature that found it not there
+	loading    sync.Mutex
+	loaded     atomic.Pointer[cachedKey] // by the last signature that did not find it
 	distrusted atomic.Bool
 	parsed     atomic.Pointer[rsa.PrivateKey]
 }
@@ -45,20 +43,6 @@ func (l *Library) NewSigner(name Name, public *rsa.PublicKey, pkcs1 []byte, memo
 	return &Signer{public: public, pkcs1: pkcs1, memory: memory, name: name, lib: l.library}
 }
 
-// CanSign reports that the library can sign with a key: one of two primes of the same
-// length in words.
-func CanSign(key *rsa.PrivateKey) bool {
-	return len(key.Primes) == 2 && alike(key.Primes[0], key.Primes[1])
-}
-
-// alike reports that two primes take as many words of the library's, which is all but
-// always so. Then a number below p·q is below p times 2^64 for each word of p, as
-// its residue modulo p demands where nothing is divided, and so for q.
-func alike(p, q *big.Int) bool {
-	const word = 64
-	return (p.BitLen()+word-1)/word == (q.BitLen()+word-1)/word
-}
-
 // Public returns the *rsa.PublicKey.
 func (s *Signer) Public() crypto.PublicKey { return s.public }
 
@@ -69,50 +53,46 @@ func (s *Signer) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) (
 	if pss || opts.HashFunc() != crypto.SHA256 || len(digest) != sha256.Size || s.distrusted.Load() {
 		return s.signGo(random, digest, opts)
 	}
-	signature, fault := s.signForeign(digest)
+	signature, fault := s.signLibrary(digest)
 	if fault == nil {
 		return signature, nil
 	}
 	signature, err := s.signGo(random, digest, opts)
 	if err != nil {
-		return nil, fmt.Errorf("nobody can sign with this key, neither %s (%v) nor Go (%w): its file is damaged; "+
+		return nil, fmt.Errorf("neither %s (%v) nor Go (%w) can sign with this key: its file is damaged; "+
 			"put it back from a backup, or go on with a new selector: signpost keys rotate %s", s.lib.version(), fault, err, s.name.Domain)
 	}
 	s.distrust(fault)
 	return signature, nil
 }
 
-func (s *Signer) signForeign(digest []byte) ([]byte, error) {
-	k, err := s.take()
+func (s *Signer) signLibrary(digest []byte) ([]byte, error) {
+	k, err := s.acquire()
 	if err != nil {
-		return nil, fmt.Errorf("taking the key: %w", err)
+		return nil, fmt.Errorf("reading the key: %w", err)
 	}
-	defer k.letGo()
-	signature, err := k.sign(digest)
-	if err == nil && !verifyRSA(k, s.public, crypto.SHA256, digest, signature) {
-		err = rsa.ErrVerification
-	}
-	return signature, err
+	defer k.release()
+	return k.sign(digest)
 }
 
-// take returns the key in the library's memory, held. It is taken there by the first
-// signature, and by the first after it had to make room for others.
-func (s *Signer) take() (*takenKey, error) {
-	if k := s.taken.Load(); k != nil && k.hold() {
+// acquire returns the key in the library's memory. The caller releases it. The first
+// signature reads it, and the first after the cache dropped it.
+func (s *Signer) acquire() (*cachedKey, error) {
+	if k := s.loaded.Load(); k != nil && k.acquire() {
 		return k, nil
 	}
-	s.taking.Lock()
-	defer s.taking.Unlock()
-	if k := s.taken.Load(); k != nil && k.hold() {
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	if k := s.loaded.Load(); k != nil && k.acquire() {
 		return k, nil // another signature was quicker
 	}
-	foreign, err := s.lib.take(s.pkcs1)
+	private, err := s.lib.newPrivateKey(s.pkcs1)
 	runtime.KeepAlive(s.memory)
 	if err != nil {
 		return nil, err
 	}
-	k := s.lib.taken().add(foreign, s)
-	s.taken.Store(k)
+	k := s.lib.cache().add(private, s)
+	s.loaded.Store(k)
 	return k, nil
 }
 
@@ -130,21 +110,20 @@ func (s *Signer) signGo(random io.Reader, digest []byte, opts crypto.SignerOpts)
 	return key.Sign(random, digest, opts)
 }
 
-// libraryFaults counts the keys that a library failed.
+// libraryFaults counts the keys that the library failed to sign with.
 var libraryFaults atomic.Int64
 
-// Faults returns how often a library made a wrong signature, or none where Go could,
-// since the process began: each key counts once between two reloads. Anything but 0 is an
-// alarm.
+// Faults returns how many keys the library did not sign with although Go could, since
+// the process began. A key counts once between two reloads. Any number but 0 is an alarm.
 func Faults() int64 { return libraryFaults.Load() }
 
-// distrust tells of a library's fault, once for each key.
+// distrust reports a fault of the library, once for each key.
 func (s *Signer) distrust(fault error) {
 	if s.distrusted.Swap(true) {
 		return
 	}
 	libraryFaults.Add(1)
-	slog.Error("ALARM: the signing library made a wrong signature or none; it did not leave, and this key is signed with by Go's own arithmetic until the next reload",
+	slog.Error("ALARM: the signing library failed; this key signs with Go's crypto/rsa until the next reload",
 		"library", s.lib.version(), "domain", s.name.Domain, "selector", s.name.Selector, "fault", fault.Error(),
-		"remedy", "set keys.backend: go, and have memory, processor and libcrypto looked at")
+		"remedy", "set keys.backend: go, and check libcrypto, memory and processor of this machine")
 }

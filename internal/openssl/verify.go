@@ -11,32 +11,22 @@ import (
 // means that crypto/rsa has to judge: the library handles SHA-256 and moduli from 1024
 // to 4096 bits only, and may fail.
 func (l *Library) Verify(public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
-	return surelyGood(l.library, public, hash, sum, signature)
-}
-
-// maxVerified is the longest modulus, in octets, that the library is given.
-const maxVerified = maxVerifying / 8
-
-// verifyRSA reports whether a signature is good, by the library or by Go.
-func verifyRSA(lib powers, public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
-	return surelyGood(lib, public, hash, sum, signature) || rsa.VerifyPKCS1v15(public, hash, sum, signature) == nil
-}
-
-// surelyGood lets the library raise the signature to the public exponent, and no
-// more: the library is not told what must come out, so that an error of its own makes no
-// wrong signature good.
-func surelyGood(lib powers, public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
-	var modulus, want, got [maxVerified]byte
+	var want, got [maxVerifying / 8]byte
 	size := public.Size()
-	if hash == crypto.SHA256 && len(sum) == sha256.Size && size >= minBits/8 && size <= maxVerified && len(signature) == size {
-		n := public.N.FillBytes(modulus[:size])
-		// RFC 8017 §5.2.2: the signature representative is less than n.
-		if bytes.Compare(signature, n) < 0 && lib.power(got[:size], signature, public.E, n) {
-			encode(want[:size], sum)
-			return bytes.Equal(got[:size], want[:size])
-		}
+	if hash != crypto.SHA256 || len(sum) != sha256.Size || size < minBits/8 || size > len(got) || len(signature) != size {
+		return false
 	}
-	return false
+	// RFC 8017 §5.2.2: the signature representative is less than n.
+	if bytes.Compare(signature, public.N.FillBytes(want[:size])) >= 0 {
+		return false
+	}
+	// The library raises the signature to the public exponent and is not told what must
+	// come out, so that no error of its own makes a wrong signature valid.
+	if !l.recoverBlock(got[:size], signature, public) {
+		return false
+	}
+	encode(want[:size], sum)
+	return bytes.Equal(got[:size], want[:size])
 }
 
 // digestInfo is the DER of SHA-256's DigestInfo before the hash (RFC 8017 §9.2,

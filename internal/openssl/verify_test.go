@@ -17,13 +17,13 @@ import (
 func verifiers(t testing.TB) map[string]func(*rsa.PublicKey, crypto.Hash, []byte, []byte) bool {
 	with := func(lib library) func(*rsa.PublicKey, crypto.Hash, []byte, []byte) bool {
 		return func(public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
-			return verifyRSA(lib, public, hash, sum, signature)
+			return (&Library{lib}).Verify(public, hash, sum, signature) || rsa.VerifyPKCS1v15(public, hash, sum, signature) == nil
 		}
 	}
 	all := map[string]func(*rsa.PublicKey, crypto.Hash, []byte, []byte) bool{
 		"a good library":          with(&testLibrary{}),
-		"a library that is wrong": with(&testLibrary{wrongPower: 1}),
-		"a library that gives up": with(&testLibrary{noPower: true}),
+		"a library that is wrong": with(&testLibrary{wrongBlock: 1}),
+		"a library that gives up": with(&testLibrary{noBlock: true}),
 		"Go, to hold the cases to": func(p *rsa.PublicKey, h crypto.Hash, sum, s []byte) bool {
 			return rsa.VerifyPKCS1v15(p, h, sum, s) == nil
 		},
