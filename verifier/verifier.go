@@ -253,8 +253,8 @@ func (t *Verification) Judge() (Judgement, error) {
 
 // signatures are the outcomes as they count: under a key that is marked as a test,
 // what does not pass is as if it were not there (RFC 6376 §3.6.1). A pass does not
-// count where a field that may stand once stands more often than was signed: a
-// reader may be shown the one that nobody signed (§8.15).
+// count where a field that may stand once has a second copy that is not signed and says
+// something else: a reader may be shown that one (§8.15).
 func (t *Verification) signatures() []dkim.Outcome {
 	outcomes := t.dkim.Finish()
 	for i := range outcomes {
@@ -262,7 +262,7 @@ func (t *Verification) signatures() []dkim.Outcome {
 		o.Result = o.Effective()
 		if o.Result == dkim.Pass && len(o.Uncovered) > 0 {
 			o.Result = dkim.Policy
-			o.Reason = "not all fields of these names are signed: " + strings.Join(o.Uncovered, ", ")
+			o.Reason = "a second copy of a field is not signed and says something else: " + strings.Join(o.Uncovered, ", ")
 		}
 	}
 	return outcomes

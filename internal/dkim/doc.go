@@ -13,9 +13,11 @@
 //   - d= needs two labels, as the ABNF of domain-name has it.
 //   - l= is followed to the letter, but a body that goes on after it makes the
 //     result policy (§6.1.3, §8.2). l= beyond the body's end is a permerror.
-//   - Fields that may stand only once and stand more often than was signed leave
-//     the result alone: the signature is valid, and §8.15 leaves the judgement to
-//     whoever uses it. Outcome.Uncovered names them.
+//   - A second copy of a field that may stand only once leaves the result alone: the
+//     signature is valid, and §8.15 leaves the judgement to its consumer.
+//     Outcome.Uncovered names the fields with a copy that is not signed and differs
+//     from the signed one under the signature's header canonicalization. An identical
+//     copy shows a reader nothing new.
 //   - Under a key with t=y, Outcome.Result is what was found and Testing is set;
 //     Outcome.Effective makes none of what did not pass (§3.6.1).
 //   - Signatures over the limit are neutral, not evaluated. Those that could align

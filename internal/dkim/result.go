@@ -111,8 +111,9 @@ type Outcome struct {
 	// Length is l=, the octets of the canonical body that are signed; -1 for all.
 	Length int64
 	// Uncovered names, in lower case, the fields that RFC 5322 §3.6 allows once
-	// and that stand more often than this signature covers (§8.15): a reader may
-	// be shown one that nobody signed. Set for Pass and Policy only.
+	// and of which there is another copy that this signature does not cover and that
+	// differs from the covered one (§8.15): a reader may be shown something that was
+	// not signed. Set for Pass and Policy only.
 	Uncovered []string
 	// Err is the resolver's error behind a TempError, for the log.
 	Err error

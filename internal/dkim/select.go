@@ -1,6 +1,7 @@
 package dkim
 
 import (
+	"bytes"
 	"hash/maphash"
 	"math/bits"
 
@@ -155,13 +156,42 @@ func (x *fieldIndex) take(name string, own int) (message.Field, bool) {
 	return x.header[i-1], true
 }
 
-// uncovered names the single fields of which something was selected, but not all.
-func (x *fieldIndex) uncovered() []string {
+// uncovered names the single fields of which a copy was not selected that differs from
+// the topmost selected one. A copy that is the same cannot show a reader anything that
+// was not signed (§8.15). Two copies are the same if the signature would still be valid
+// with one in the place of the other: c is the signature's header canonicalization.
+func (x *fieldIndex) uncovered(c Canonicalization) []string {
 	var names []string
 	for _, d := range x.double {
-		if at := x.cursor[d.group]; at != 0 && at != d.group+1 {
+		if at := x.cursor[d.group]; at != 0 && at != d.group+1 && x.differs(d.group, at, c) {
 			names = append(names, d.name)
 		}
 	}
 	return names
+}
+
+// differs compares the fields of a group from at (plus one) upwards with the one below
+// them.
+func (x *fieldIndex) differs(group, at int32, c Canonicalization) bool {
+	signed := group + 1
+	for x.above[signed-1] != at {
+		signed = x.above[signed-1]
+	}
+	value := x.header[signed-1].Value
+	var canonical, other []byte
+	for ; at != 0; at = x.above[at-1] {
+		copied := x.header[at-1].Value
+		switch {
+		case copied == value:
+			continue
+		case c != Relaxed:
+			return true
+		case canonical == nil:
+			canonical = appendRelaxed(make([]byte, 0, len(value)), value)
+		}
+		if other = appendRelaxed(other[:0], copied); !bytes.Equal(canonical, other) {
+			return true
+		}
+	}
+	return false
 }

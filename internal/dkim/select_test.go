@@ -113,8 +113,44 @@ func TestUncovered(t *testing.T) {
 			x.fill(h)
 			x.restart()
 			list(tt.h, func(name string) bool { x.take(name, -1); return true })
-			if got := strings.Join(x.uncovered(), " "); got != tt.want {
+			if got := strings.Join(x.uncovered(Relaxed), " "); got != tt.want {
 				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// §8.15: a copy counts only where it shows a reader something that was not signed.
+func TestACopyThatSaysTheSameIsNotUncovered(t *testing.T) {
+	for _, tt := range []struct {
+		name, h         string
+		fields          []string
+		relaxed, simple string
+	}{
+		{"an identical copy", "subject", []string{"Subject: a", "Subject: a"}, "", ""},
+		{"three identical copies", "subject", []string{"Subject: a", "Subject: a", "Subject: a"}, "", ""},
+		{"another case of the name", "message-id", []string{"MESSAGE-Id: <1@x>", "Message-ID: <1@x>"}, "", ""},
+		{"a blank before the colon", "date", []string{"Date : now", "Date: now"}, "", ""},
+		{"other white space and folding", "subject", []string{"Subject:a\r\n\t b ", "Subject:  a b"}, "", "subject"},
+		{"another case of the value", "subject", []string{"Subject: A", "Subject: a"}, "subject", "subject"},
+		{"an empty copy", "subject", []string{"Subject:", "Subject: a"}, "subject", "subject"},
+		{"one of two copies differs", "subject", []string{"Subject: b", "Subject: a", "Subject: a"}, "subject", "subject"},
+		{"the nearer of two copies differs", "subject", []string{"Subject: a", "Subject: b", "Subject: a"}, "subject", "subject"},
+		{"a copy of the upper one of two signed", "to:to", []string{"To: a", "To: a", "To: b"}, "", ""},
+		{"a copy of the lower one of two signed", "to:to", []string{"To: b", "To: a", "To: b"}, "to", "to"},
+		{"a copy of a From field", "from", []string{"From: a@x.example", "From: a@x.example"}, "", ""},
+		{"other fields in between", "date", []string{"Date: now", "Received: x", "Date: now", "To: y"}, "", ""},
+		{"two fields, one of them with another copy", "date:to", []string{"Date: now", "To: z", "Date: now", "To: y"}, "to", "to"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var x fieldIndex
+			x.fill(header(tt.fields...))
+			x.restart()
+			list(tt.h, func(name string) bool { x.take(name, -1); return true })
+			for c, want := range map[Canonicalization]string{Relaxed: tt.relaxed, Simple: tt.simple} {
+				if got := strings.Join(x.uncovered(c), " "); got != want {
+					t.Errorf("%s: %q, want %q", c, got, want)
+				}
 			}
 		})
 	}

@@ -169,7 +169,7 @@ func (v *Verification) prepare(h message.Header) {
 		v.keys[c.key].mayAlign = v.keys[c.key].mayAlign || v.chance(c.sig.Domain) > 0
 		c.body = v.wantBody(&c.sig)
 		header.sum(&c.sig, h[c.field], c.field, &c.headerSum)
-		c.uncovered = header.index.uncovered()
+		c.uncovered = header.index.uncovered(c.sig.HeaderCanon)
 	}
 }
 

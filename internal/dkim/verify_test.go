@@ -185,6 +185,8 @@ func TestFieldsThatAreChangedOrAdded(t *testing.T) {
 	}{
 		{"VER-036 ATK-023 a second Subject, signed once, is told", []string{"From", "Subject"},
 			func(h message.Header) message.Header { return append(header("Subject: you have won"), h...) }, Pass, "subject"},
+		{"an identical second Message-ID, as some gateways add it", []string{"From", "Message-ID"},
+			func(h message.Header) message.Header { return append(header("Message-Id:  <1@example.org>"), h...) }, Pass, ""},
 		{"SIG-010 a second Subject breaks a signature that names it twice", []string{"From", "Subject", "Subject"},
 			func(h message.Header) message.Header { return append(header("Subject: you have won"), h...) }, Fail, ""},
 		{"SIG-026 a second Content-Type breaks a signature that names one more", []string{"From", "Content-Type"},
