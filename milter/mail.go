@@ -31,10 +31,11 @@ type mail struct {
 	bytes      int64
 	rcptBytes  int // of the paths that are remembered
 
-	// instead is the outcome of a message that is not for the handler to decide,
-	// and problem says why.
-	instead *message.Outcome
-	problem string
+	// instead is the outcome of a message that is not for the handler to decide.
+	instead  *message.Outcome
+	problem  string // what is wrong with the message, or with us, for the log
+	reason   Reason // the same, for the observer
+	reported bool   // to the observer
 }
 
 // builders are for the headers of messages on their way; a connection that waits
@@ -101,10 +102,10 @@ func (s *session) addField(name, value []byte) {
 	size := len(name) + len(value) + len(":\r\n")
 	switch {
 	case m.fields.Len() >= config.MaxHeaderFields:
-		m.refuse("header of more than "+strconv.Itoa(config.MaxHeaderFields)+" fields", "max_header_fields")
+		m.refuse("header of more than "+strconv.Itoa(config.MaxHeaderFields)+" fields", "max_header_fields", TooManyFields)
 		return
 	case m.fields.Size()+size > int(config.MaxHeaderBytes):
-		m.refuse("header of more than "+config.MaxHeaderBytes.String(), "max_header_bytes")
+		m.refuse("header of more than "+config.MaxHeaderBytes.String(), "max_header_bytes", HeaderTooBig)
 		return
 	}
 	m.bytes += int64(size)
@@ -141,32 +142,33 @@ func (s *session) count(n int) bool {
 	}
 	what := "message of more than " + limit.String()
 	if s.server.config.OnTooBig == TooBigReject {
-		m.refuse(what, "max_message_bytes")
+		m.refuse(what, "max_message_bytes", MessageTooBig)
 		return false
 	}
 	m.cut, m.wantBody = true, false
-	m.problem = what + ", its body is not checked: max_message_bytes"
+	m.problem, m.reason = what+", its body is not checked: max_message_bytes", MessageTooBig
 	m.tx.Cut()
 	return false
 }
 
 // decide takes the message from the handler.
-func (m *mail) decide(problem string, outcome message.Outcome) {
-	m.problem, m.instead = problem, &outcome
+func (m *mail) decide(problem string, reason Reason, outcome message.Outcome) {
+	m.problem, m.reason, m.instead = problem, reason, &outcome
 	m.cancel(context.Canceled)
 	m.tx, m.wantBody = nil, false
 }
 
-func (m *mail) refuse(what, key string) {
-	m.decide(what+": "+key, message.Outcome{
+// refuse is for a message beyond a limit of the configuration.
+func (m *mail) refuse(what, key string, reason Reason) {
+	m.decide(what+": "+key, reason, message.Outcome{
 		Disposition: message.Reject,
 		Reply:       message.Reply{Code: 552, Enhanced: "5.3.4", Text: "cannot be checked: " + what},
 	})
 }
 
 // fail is for what is our fault; the client may come again.
-func (m *mail) fail(problem string) {
-	m.decide(problem, message.Outcome{
+func (m *mail) fail(problem string, reason Reason) {
+	m.decide(problem, reason, message.Outcome{
 		Disposition: message.Tempfail,
 		Reply:       message.Reply{Code: 451, Enhanced: "4.3.0", Text: "internal error, try again later"},
 	})
@@ -204,19 +206,25 @@ func (s *session) decideMail() error {
 	m.env.QueueID = s.macros.valueOr("i", m.env.QueueID)
 	var outcome message.Outcome
 	if m.instead == nil {
-		outcome = s.await(m.tx)
+		var late bool
+		if outcome, late = s.await(m.tx); late {
+			s.logMail(&outcome, time.Since(began))
+			s.endMail()
+			return errLate
+		}
 	} else {
 		outcome = *m.instead
 	}
 	out, err := appendOutcome(s.writer.out, s.agreed, m.header, &outcome)
 	if err != nil {
-		m.fail(err.Error())
+		m.fail(err.Error(), MTACannot)
 		m.instead.Log = outcome.Log
 		outcome = *m.instead
 		out = appendReply(s.writer.out, outcome.Disposition, outcome.Reply)
 	}
 	s.writer.out = out
 	s.logMail(&outcome, time.Since(began))
+	s.report(outcome, m.reason)
 	queue := m.env.QueueID
 	s.endMail()
 	if err := s.writer.flush(); err != nil {

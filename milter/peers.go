@@ -54,6 +54,7 @@ func peerAddr(conn net.Conn) netip.Addr {
 // admit reports whether a new connection may stay, and counts it for its peer.
 func (s *Server) admit(peer netip.Addr, l listener) bool {
 	if peer.IsValid() && !s.config.permits(peer) {
+		s.observer.Refused(NotAPeer)
 		if more, ok := s.refusals.next(); ok {
 			s.log.Warn("a connection from an address that milter.peers does not list; it is closed",
 				"peer", peer.String(), "listener", l.Addr().String(), "peers", s.config.peersText(), "unlogged", more,
@@ -64,6 +65,7 @@ func (s *Server) admit(peer netip.Addr, l listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if most := s.config.connectionsOf(peer); peer.IsValid() && s.peers[peer] >= most {
+		s.observer.Refused(TooManyOfPeer)
 		if more, ok := s.crowds.next(); ok {
 			s.log.Warn("a peer has as many milter connections as it may; further ones are closed",
 				"peer", peer.String(), "max_connections_per_peer", most, "unlogged", more)

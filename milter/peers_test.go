@@ -43,12 +43,19 @@ func (f *from) Accept() (net.Conn, error) {
 // serveFrom starts a server whose connections seem to come from these addresses.
 func serveFrom(t *testing.T, cfg Config, addrs ...string) (*Server, *handler, *logged) {
 	t.Helper()
+	h, log := &handler{}, &logged{}
+	s := testServer(cfg, h, log)
+	listenFrom(t, s, addrs...)
+	return s, h, log
+}
+
+// listenFrom has a server serve until the test ends.
+func listenFrom(t *testing.T, s *Server, addrs ...string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, log := &handler{}, &logged{}
-	s := testServer(cfg, h, log)
 	s.listeners = []listener{{Listener: &from{Listener: l, addrs: addrs}, role: message.RoleAuto}}
 	done := make(chan struct{})
 	go func() {
@@ -59,7 +66,6 @@ func serveFrom(t *testing.T, cfg Config, addrs ...string) (*Server, *handler, *l
 		s.Shutdown(context.Background())
 		<-done
 	})
-	return s, h, log
 }
 
 // served reports whether a new connection is answered, and keeps it open.

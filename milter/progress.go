@@ -8,17 +8,34 @@ import (
 	"signpost/internal/message"
 )
 
-// await waits for a decision, and tells the MTA meanwhile that we are at work.
-func (s *session) await(tx Transaction) message.Outcome {
+// await waits for a decision, and tells the MTA meanwhile that we are at work. late
+// means that the MTA has got the outcome already, and the connection is closed: the
+// handler's decision came after all patience was over.
+func (s *session) await(tx Transaction) (outcome message.Outcome, late bool) {
 	s.startProgress()
 	defer s.stopProgress()
-	return tx.End()
+	outcome = tx.End()
+	if !s.stopProgress() {
+		return outcome, false
+	}
+	late451 := lateOutcome()
+	late451.Log = outcome.Log
+	s.mail.problem = "no decision after the message's time was over: message_timeout"
+	return late451, true
+}
+
+func lateOutcome() message.Outcome {
+	return message.Outcome{
+		Disposition: message.Tempfail,
+		Reply:       message.Reply{Code: 451, Enhanced: "4.3.0", Text: "no decision in time, try again later"},
+	}
 }
 
 // progress is the waiting for one decision. The writer's lock guards it.
 type progress struct {
 	timer   *time.Timer
 	waiting bool
+	late    bool      // the MTA has got its answer from tick
 	ends    time.Time // of the message's time
 	cancel  context.CancelCauseFunc
 }
@@ -27,7 +44,7 @@ func (s *session) startProgress() {
 	s.writer.mu.Lock()
 	defer s.writer.mu.Unlock()
 	p := &s.progress
-	p.waiting = true
+	p.waiting, p.late = true, false
 	p.cancel = s.mail.cancel
 	p.ends = time.Now().Add(s.server.config.MessageTimeout)
 	wait := min(s.server.patience.progress, s.server.config.MessageTimeout)
@@ -38,11 +55,13 @@ func (s *session) startProgress() {
 	}
 }
 
-func (s *session) stopProgress() {
+// stopProgress ends the waiting. It reports whether tick has answered the MTA.
+func (s *session) stopProgress() (late bool) {
 	s.writer.mu.Lock()
 	defer s.writer.mu.Unlock()
 	s.progress.waiting = false
 	s.progress.timer.Stop()
+	return s.progress.late
 }
 
 func (s *session) stopTimer() {
@@ -65,10 +84,11 @@ func (s *session) tick() {
 	}
 	left := time.Until(p.ends)
 	if left <= -s.server.patience.stubborn {
-		p.waiting = false
+		p.waiting, p.late = false, true
 		s.server.log.Error("no decision after the message's time was over; the MTA gets 451", "connection", s.where)
-		reply := message.Reply{Code: 451, Enhanced: "4.3.0", Text: "no decision in time, try again later"}
-		s.writer.send(appendReply(nil, message.Tempfail, reply))
+		outcome := lateOutcome()
+		s.report(outcome, NoDecisionInTime)
+		s.writer.send(appendReply(nil, outcome.Disposition, outcome.Reply))
 		s.conn.Close()
 		return
 	}

@@ -18,6 +18,7 @@ import (
 type Server struct {
 	config     Config
 	log        *slog.Logger
+	observer   Observer
 	patience   patience
 	generation atomic.Pointer[Generation]
 
@@ -67,6 +68,7 @@ func NewServer(cfg Config, gen *Generation, log *slog.Logger) *Server {
 	s := &Server{
 		config:   cfg,
 		log:      log,
+		observer: unobserved{},
 		patience: usualPatience,
 		stopped:  make(chan struct{}),
 		places:   make(chan struct{}, cfg.MaxConnections),
@@ -244,12 +246,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	s.halt(context.Cause(ctx))
+	// The connections go first: a message whose work is cut off gets no answer from it.
 	s.mu.Lock()
 	for session := range s.sessions {
 		session.conn.Close()
 	}
 	s.mu.Unlock()
+	s.halt(context.Cause(ctx))
 	return ctx.Err()
 }
 

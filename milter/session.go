@@ -52,6 +52,7 @@ var (
 	errDraining = errors.New("the daemon stops")
 	errQuit     = errors.New("the MTA quits")
 	errTold     = errors.New("the same as with an earlier connection")
+	errLate     = errors.New("the MTA got 451 in place of a decision")
 )
 
 // run serves the connection to its end and closes it.
@@ -94,7 +95,7 @@ func (s *session) unexpected(err error) error {
 	switch {
 	case errors.Is(err, errNotTaken):
 		return err
-	case errors.Is(err, errQuit), errors.Is(err, errTold), errors.Is(err, errDraining), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed),
+	case errors.Is(err, errQuit), errors.Is(err, errTold), errors.Is(err, errLate), errors.Is(err, errDraining), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed),
 		errors.Is(err, syscall.ECONNRESET):
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded) && s.isDraining():
@@ -306,7 +307,7 @@ func (s *session) crashed(command gomilter.Code, cause any) error {
 		return fmt.Errorf("panic outside of a message: %v", cause)
 	}
 	s.writer.out = s.writer.out[:0]
-	s.mail.fail("panic: " + fmt.Sprint(cause))
+	s.mail.fail("panic: "+fmt.Sprint(cause), Panicked)
 	s.mail.headerDone = true
 	switch command {
 	case gomilter.CodeEOB:

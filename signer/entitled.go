@@ -147,7 +147,7 @@ func inWords(refused string) string {
 // outcome is what becomes of the message.
 func (r *refusal) outcome(mode SendersMode) message.Outcome {
 	if mode != SendersReject {
-		return message.Outcome{Disposition: message.Accept, Log: []message.Note{{Key: "unsigned", Value: r.why}}}
+		return unsigned(r.why)
 	}
 	return message.Outcome{
 		Disposition: message.Reject,

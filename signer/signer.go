@@ -49,6 +49,8 @@ type Signing struct {
 	err      error   // our own failure
 	again    bool    // nothing broke: the message is to come again
 	trace    *message.Trace
+
+	signatures [2]message.Signature // room for those of the outcome
 }
 
 // Sign begins on one message that is ours. Signing waits for nothing but the first
@@ -161,33 +163,52 @@ func (t *Signing) End() message.Outcome {
 				k.Used(now)
 			}
 			t.sample.begin(fields, t.env.QueueID)
-			return message.Outcome{Disposition: message.Accept, Insert: fields, Log: t.signedNotes()}
+			return t.signed(fields)
 		}
 		t.err = err
 	}
 	if t.err != nil {
 		return t.failed()
 	}
-	return message.Outcome{Disposition: message.Accept, Log: []message.Note{{Key: "unsigned", Value: t.unsigned}}}
+	return unsigned(t.unsigned)
+}
+
+// unsigned is the outcome of a message that goes on without a signature.
+func unsigned(why string) message.Outcome {
+	return message.Outcome{Disposition: message.Accept, Log: []message.Note{{Key: "unsigned", Value: why}}, Unsigned: why}
 }
 
 // failed is our own failure to sign: what leaves then is the administrator's
 // choice (on_error), and never a silent one. A message that waited in vain was not
 // failed by anything, and comes again.
 func (t *Signing) failed() message.Outcome {
-	notes := []message.Note{{Key: "error", Value: fmt.Sprintf("signing as %s: %v", t.choice.sdid, t.err)}}
+	failure := fmt.Sprintf("signing as %s: %v", t.choice.sdid, t.err)
+	notes := []message.Note{{Key: "error", Value: failure}}
 	if t.signer.cfg.OnError == OnErrorUnsigned && !t.again {
-		notes = append(notes, message.Note{Key: "unsigned", Value: "signing broke and signer.on_error is unsigned"})
-		return message.Outcome{Disposition: message.Accept, Log: notes}
+		out := unsigned("signing broke and signer.on_error is unsigned")
+		out.Log, out.Failure = append(notes, out.Log...), failure
+		return out
 	}
 	return message.Outcome{
 		Disposition: message.Tempfail,
 		Reply:       message.Reply{Code: 451, Enhanced: "4.3.0", Text: "the message could not be signed just now, try again later"},
 		Log:         notes,
+		Failure:     failure,
 	}
 }
 
-func (t *Signing) signedNotes() []message.Note {
+// signed is the outcome of a message with its signatures.
+func (t *Signing) signed(fields []message.Field) message.Outcome {
+	out := message.Outcome{Disposition: message.Accept, Insert: fields, Signatures: t.signatures[:0]}
+	for _, k := range t.choice.keys {
+		out.Signatures = append(out.Signatures, message.Signature{Domain: t.choice.sdid, Selector: k.Selector, Algorithm: string(k.Algorithm)})
+	}
+	out.Fragile = t.fragile.note(&t.env, t.signer.cfg.Canonicalization.Header, t.trace)
+	out.Log = t.signedNotes(out.Fragile)
+	return out
+}
+
+func (t *Signing) signedNotes(risk string) []message.Note {
 	var b strings.Builder
 	for i, k := range t.choice.keys {
 		if i > 0 {
@@ -203,7 +224,7 @@ func (t *Signing) signedNotes() []message.Note {
 	if t.choice.instead != "" {
 		notes = append(notes, message.Note{Key: "not_as_listed", Value: t.choice.instead})
 	}
-	if risk := t.fragile.note(&t.env, t.signer.cfg.Canonicalization.Header, t.trace); risk != "" {
+	if risk != "" {
 		notes = append(notes, message.Note{Key: "fragile", Value: risk})
 	}
 	return notes

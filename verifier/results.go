@@ -22,7 +22,7 @@ const (
 // outcome tells the MTA what the decision means.
 func (t *Verification) outcome(j Judgement) message.Outcome {
 	v, d := j.Verdict, j.Decision
-	out := message.Outcome{Disposition: d.Disposition(), Log: notes(v, d)}
+	out := message.Outcome{Disposition: d.Disposition(), Log: notes(v, d), Results: v.appendResults(t.results[:0]), Would: d.would()}
 	switch out.Disposition {
 	case message.Reject, message.Tempfail:
 		out.Reply = d.Reply

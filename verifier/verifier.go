@@ -108,6 +108,8 @@ type Verification struct {
 	discoveries []dmarc.Discovery  // one for each author domain
 	discovery   [1]dmarc.Discovery // room for them: nearly every message has one
 
+	results [4]message.Result // room for those of the outcome
+
 	mu     sync.Mutex
 	broken string // a panic in one of our look-ups
 }
@@ -215,7 +217,7 @@ func (t *Verification) End() message.Outcome {
 	case err != nil:
 		return t.failed(err)
 	case j.Unjudged != "":
-		return message.Outcome{Disposition: message.Accept, Log: []message.Note{{Key: "unjudged", Value: j.Unjudged}}}
+		return message.Outcome{Disposition: message.Accept, Log: []message.Note{{Key: "unjudged", Value: j.Unjudged}}, Unjudged: j.Unjudged}
 	}
 	return t.outcome(j)
 }
@@ -342,7 +344,7 @@ func (t *Verification) failed(err error) message.Outcome {
 		d.Rule += ", verifier.on_undecided"
 	}
 	d.Enforced = c.Mode == Enforce
-	out := message.Outcome{Disposition: d.Disposition(), Log: append([]message.Note{{Key: "error", Value: err.Error()}}, d.notes()...)}
+	out := message.Outcome{Disposition: d.Disposition(), Log: append([]message.Note{{Key: "error", Value: err.Error()}}, d.notes()...), Failure: err.Error(), Would: d.would()}
 	if out.Disposition == message.Tempfail {
 		out.Reply = message.Reply{Code: 451, Enhanced: "4.3.0", Text: "the message could not be checked just now, try again later"}
 		return out

@@ -141,3 +141,15 @@ func TestADamagedKeyAtTheStartCostsItsEntryAlone(t *testing.T) {
 		t.Errorf("%d keys are known, want 3: the lost one is not forgotten", facts)
 	}
 }
+
+// note returns the outcome's first note with one of these keys.
+func note(o message.Outcome, keys ...string) string {
+	for _, key := range keys {
+		for _, n := range o.Log {
+			if n.Key == key {
+				return n.Value
+			}
+		}
+	}
+	return ""
+}

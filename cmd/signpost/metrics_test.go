@@ -12,6 +12,7 @@ import (
 
 	"signpost/internal/message"
 	"signpost/keys"
+	"signpost/milter"
 )
 
 // scrape is what Prometheus would read.
@@ -46,21 +47,16 @@ func TestMetricsCountWhatBecameOfMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.config.Metrics.Listen = "127.0.0.1:0"
 	h := g.handlers()
 	env := message.Envelope{MTAName: "mx.example.net"}
 	letter := message.Header{{Name: "From", Value: " a@example.com"}}
 	before := scrape(t, "/metrics")
-	for _, tx := range []interface {
-		Header(message.Envelope, message.Header) bool
-		Body([]byte) bool
-		Cut()
-		End() message.Outcome
-	}{h.Signer.Sign(context.Background(), env), h.Verifier.Verify(context.Background(), env)} {
+	for _, tx := range []milter.Transaction{h.Signer.Sign(context.Background(), env), h.Verifier.Verify(context.Background(), env)} {
 		if err := feed(tx, env, letter, strings.NewReader("x\r\n")); err != nil {
 			t.Fatal(err)
 		}
-		tx.End()
+		_, outbound := tx.(*outbound)
+		counts.Decided(milter.Decided{Outbound: outbound, Outcome: tx.End()})
 	}
 	after := scrape(t, "/metrics")
 	for _, counter := range []string{
@@ -94,5 +90,97 @@ func TestMetricsTellTheBackendInForce(t *testing.T) {
 		if !strings.Contains(scraped, "signpost_signing_faults_total 0\n") {
 			t.Errorf("no count of faults: %s", scraped)
 		}
+	}
+}
+
+// Every series is there before its first event, so that an alert can be written and a rate
+// be computed; each family says what it counts.
+func TestSeriesExistFromTheStart(t *testing.T) {
+	scraped := scrape(t, "/metrics")
+	for _, series := range []string{
+		`signpost_messages_total{direction="inbound",disposition="quarantine"}`, `signpost_messages_total{direction="outbound",disposition="tempfail"}`,
+		"signpost_signed_total", "signpost_unsigned_total", "signpost_fragile_total", "signpost_unjudged_total", "signpost_error_total", "signpost_would_refuse_total",
+		`signpost_results_total{method="spf",result="softfail"}`, `signpost_results_total{method="dkim",result="policy"}`, `signpost_results_total{method="dmarc",result="permerror"}`,
+		`signpost_milter_decisions_total{reason="too_many_fields"}`, `signpost_milter_decisions_total{reason="header_too_big"}`,
+		`signpost_milter_decisions_total{reason="message_too_big"}`, `signpost_milter_decisions_total{reason="no_decision_in_time"}`,
+		`signpost_milter_decisions_total{reason="panic"}`, `signpost_milter_decisions_total{reason="out_of_header_memory"}`,
+		`signpost_milter_decisions_total{reason="mta_cannot"}`,
+		`signpost_refused_connections_total{reason="not_a_peer"}`, `signpost_refused_connections_total{reason="too_many_of_peer"}`,
+	} {
+		if !strings.Contains(scraped, "\n"+series+" ") {
+			t.Errorf("no series %s", series)
+		}
+		name, _, _ := strings.Cut(series, "{")
+		if strings.Count(scraped, "\n# TYPE "+name+" counter\n") != 1 || strings.Count("\n"+scraped, "\n# HELP "+name+" ") != 1 ||
+			strings.Contains(scraped, "# HELP "+name+" \n") {
+			t.Errorf("%s has not one HELP and one TYPE line", name)
+		}
+	}
+	if t.Failed() {
+		t.Log(scraped)
+	}
+}
+
+// A message with a good signature on top of a broken one and one of a stranger has three
+// results, not one.
+func TestEverySignatureIsCounted(t *testing.T) {
+	path, _ := setUp(t)
+	g, err := load(path, time.Now, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	letter := "From: a@example.com\r\nSubject: x\r\n\r\nhello\r\n"
+	signed := execute(t, letter, "sign", "-", "--config", path).stdout
+	field := strings.ReplaceAll(signed[:strings.Index(signed, "From: ")], "\r\n", "\n")
+	value := " " + strings.TrimSuffix(strings.ReplaceAll(strings.TrimPrefix(field, "DKIM-Signature: "), "\n", "\r\n"), "\r\n")
+	h := message.Header{
+		{Name: "DKIM-Signature", Value: value},
+		{Name: "DKIM-Signature", Value: strings.Replace(value, "c=relaxed/", "c=simple/", 1)},
+		{Name: "DKIM-Signature", Value: " v=1; a=rsa-sha256"},
+		{Name: "From", Value: " a@example.com"}, {Name: "Subject", Value: " x"},
+	}
+	before := scrape(t, "/metrics")
+	for range 2 {
+		tx := g.handlers().Verifier.Verify(context.Background(), message.Envelope{MTAName: "mx.example.net"})
+		if err := feed(tx, message.Envelope{MTAName: "mx.example.net"}, h, strings.NewReader("hello\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		out := tx.End()
+		counts.Decided(milter.Decided{Outcome: out})
+		if len(out.Results) != 5 || out.Results[1].Selector != "s1" || out.Results[1].Domain != "example.com" {
+			t.Errorf("results %+v", out.Results)
+		}
+	}
+	after := scrape(t, "/metrics")
+	for result, want := range map[string]int{"pass": 2, "fail": 2, "permerror": 2} {
+		series := fmt.Sprintf(`signpost_results_total{method="dkim",result=%q}`, result)
+		if n := counterIn(t, after, series) - counterIn(t, before, series); n != want {
+			t.Errorf("%s grew by %d, want %d", series, n, want)
+		}
+	}
+}
+
+func TestWhatTheMilterDecidesIsCounted(t *testing.T) {
+	before := scrape(t, "/metrics")
+	for _, r := range milter.Reasons() {
+		counts.Decided(milter.Decided{Reason: r, Outcome: message.Outcome{Disposition: message.Tempfail}})
+	}
+	for _, r := range milter.Refusals() {
+		counts.Refused(r)
+	}
+	after := scrape(t, "/metrics")
+	grew := func(series string) int { return counterIn(t, after, series) - counterIn(t, before, series) }
+	for _, r := range milter.Reasons() {
+		if n := grew(fmt.Sprintf("signpost_milter_decisions_total{reason=%q}", r)); n != 1 {
+			t.Errorf("%s grew by %d", r, n)
+		}
+	}
+	for _, r := range milter.Refusals() {
+		if n := grew(fmt.Sprintf("signpost_refused_connections_total{reason=%q}", r)); n != 1 {
+			t.Errorf("%s grew by %d", r, n)
+		}
+	}
+	if n := grew(`signpost_messages_total{direction="inbound",disposition="tempfail"}`); n != len(milter.Reasons()) {
+		t.Errorf("tempfail grew by %d", n)
 	}
 }

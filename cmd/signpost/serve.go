@@ -104,28 +104,9 @@ func (v judges) Verify(ctx context.Context, env message.Envelope) milter.Transac
 	return v.Verifier.Verify(ctx, env)
 }
 
-// counts has the outcomes counted, where somebody asked for metrics.
-type counts struct {
-	milter.Signer
-	milter.Verifier
-}
-
-func (c counts) Sign(ctx context.Context, env message.Envelope) milter.Transaction {
-	return counted{c.Signer.Sign(ctx, env), "outbound"}
-}
-
-func (c counts) Verify(ctx context.Context, env message.Envelope) milter.Transaction {
-	return counted{c.Verifier.Verify(ctx, env), "inbound"}
-}
-
 // handlers is the generation as the milter sees it.
 func (g *generation) handlers() *milter.Generation {
-	m := &milter.Generation{Signer: signs{g.signer, g.verifier}, Verifier: judges{g.verifier}}
-	if g.config.Metrics.Listen != "" {
-		c := counts{m.Signer, m.Verifier}
-		m.Signer, m.Verifier = c, c
-	}
-	return m
+	return &milter.Generation{Signer: signs{g.signer, g.verifier}, Verifier: judges{g.verifier}}
 }
 
 // service is the running milter with the generation in force.
@@ -142,6 +123,9 @@ type service struct {
 func newService(g *generation, path string, log *slog.Logger) (*service, error) {
 	slog.SetDefault(log) // for alarms of the signing library
 	s := &service{path: path, log: log, started: g.config, current: g, server: milter.NewServer(g.config.Milter, g.handlers(), log)}
+	if g.config.Metrics.Listen != "" {
+		s.server.Observe(counts)
+	}
 	if err := s.server.Listen(); err != nil {
 		return nil, err
 	}

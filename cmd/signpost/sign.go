@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -77,7 +78,7 @@ func signFile(name, config string, now func() time.Time, stdin io.Reader) ([]byt
 	}
 	out := t.End()
 	if len(out.Insert) == 0 {
-		return nil, fmt.Errorf("%s is not signed: %s", name, note(out, "unsigned", "error"))
+		return nil, fmt.Errorf("%s is not signed: %s", name, cmp.Or(out.Unsigned, out.Failure))
 	}
 	return onTop(out.Insert, text), nil
 }
@@ -97,16 +98,4 @@ func onTop(fields []message.Field, text []byte) []byte {
 		return append(append(append([]byte{}, text[:first]...), top...), text[first:]...)
 	}
 	return append([]byte(top), text...)
-}
-
-// note returns the outcome's first note with one of these keys.
-func note(o message.Outcome, keys ...string) string {
-	for _, key := range keys {
-		for _, n := range o.Log {
-			if n.Key == key {
-				return n.Value
-			}
-		}
-	}
-	return ""
 }

@@ -32,8 +32,38 @@ type Outcome struct {
 	Insert []Field
 	// Remove are the indexes, in the Header that was judged, of fields to delete.
 	Remove []int
-	// Log are the facts for the message's log line, in order.
+	// Log are the facts for the message's log line, in order. They are text for people:
+	// a program reads the fields below.
 	Log []Note
+
+	// Results are what the checks of a message that was judged found: each signature has
+	// one.
+	Results []Result
+	// Signatures are those that a message of ours got.
+	Signatures []Signature
+
+	// These are reasons in words, empty where they do not apply.
+	Unsigned string // why a message of ours has no signature
+	Fragile  string // what will probably break the signatures
+	Unjudged string // why a message was passed without checks
+	Failure  string // what of ours broke
+	// Would is what enforce mode would have done, where monitor mode did nothing.
+	Would string
+}
+
+// Result is the result of one check, in the words of RFC 8601 §2.7.
+type Result struct {
+	Method   string // "spf", "dkim", "dmarc"
+	Value    string // "pass", "temperror"
+	Domain   string // that the result is about; may be empty
+	Selector string // of a signature
+}
+
+// Signature is one DKIM signature of ours.
+type Signature struct {
+	Domain    string // d=
+	Selector  string // s=
+	Algorithm string // a=
 }
 
 // Note is one fact for the log: a key in the RFCs' words and its value.

@@ -1,0 +1,69 @@
+package milter
+
+import "signpost/internal/message"
+
+// An Observer is told of every outcome once, the milter's own decisions among them. Its
+// methods are called by many goroutines at once, on the way of each message: they must
+// not wait.
+type Observer interface {
+	// Decided is called for each message that gets a final answer. A message that the
+	// MTA or its client gives up gets none.
+	Decided(Decided)
+	// Refused is called for each connection that is closed before its first packet.
+	Refused(Refusal)
+}
+
+// Decided is what became of one message.
+type Decided struct {
+	Outbound bool // ours, to be signed; false: judged
+	Outcome  message.Outcome
+	// Reason is set where the milter decided, or limited what could be decided.
+	Reason Reason
+}
+
+// Reason names a decision of the milter's own. The words are labels of metrics.
+type Reason string
+
+const (
+	TooManyFields    Reason = "too_many_fields"      // max_header_fields; 552
+	HeaderTooBig     Reason = "header_too_big"       // max_header_bytes; 552
+	MessageTooBig    Reason = "message_too_big"      // max_message_bytes; 552, or judged without the rest of its body
+	OutOfMemory      Reason = "out_of_header_memory" // max_header_memory; 451
+	NoDecisionInTime Reason = "no_decision_in_time"  // the handler did not come back after message_timeout; 451
+	Panicked         Reason = "panic"                // 451
+	MTACannot        Reason = "mta_cannot"           // the outcome cannot be told to this MTA; 451
+)
+
+// Reasons returns all of them.
+func Reasons() []Reason {
+	return []Reason{TooManyFields, HeaderTooBig, MessageTooBig, OutOfMemory, NoDecisionInTime, Panicked, MTACannot}
+}
+
+// Refusal names why a connection was closed. The words are labels of metrics.
+type Refusal string
+
+const (
+	NotAPeer      Refusal = "not_a_peer"       // milter.peers
+	TooManyOfPeer Refusal = "too_many_of_peer" // max_connections_per_peer
+)
+
+// Refusals returns all of them.
+func Refusals() []Refusal { return []Refusal{NotAPeer, TooManyOfPeer} }
+
+// Observe has o told of all that is decided from now on. Call it before Serve.
+func (s *Server) Observe(o Observer) { s.observer = o }
+
+// unobserved is the observer of a server that has none.
+type unobserved struct{}
+
+func (unobserved) Decided(Decided) {}
+func (unobserved) Refused(Refusal) {}
+
+// report tells the observer what became of the message, once.
+func (s *session) report(o message.Outcome, reason Reason) {
+	if s.mail.reported {
+		return
+	}
+	s.mail.reported = true
+	s.server.observer.Decided(Decided{Outbound: s.mail.ours, Outcome: o, Reason: reason})
+}
