@@ -18,6 +18,7 @@ import (
 
 // config is what the tests vary of Signpost's configuration.
 type config struct {
+	Milter       string   // further lines of section milter
 	Listen       []string // in Signpost's form; the first is waited for
 	Zone         string   // zone text; "" when Servers are asked
 	Servers      []string
@@ -39,6 +40,7 @@ milter:
   listen:{{range .Listen}}
     - {{.}}{{end}}
   socket_group: postfix
+{{.Milter}}
 dns:
 {{- if .Servers}}
   servers: [{{range .Servers}}"{{.}}"{{end}}]

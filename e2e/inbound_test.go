@@ -26,9 +26,9 @@ var inbound = []struct {
 	{"nothing published", stranger, letter{from: "a@silent.example"}, "none", "none", "none", 250},
 	{"SPF passes for another domain than the author's", stranger,
 		letter{from: "ceo@strict.example", sender: "x@good.example"}, "pass", "none", "fail", 550},
-	{"SPF cannot be asked", stranger, letter{from: "a@spftemp.example"}, "temperror", "none", "temperror", 250},
+	{"SPF cannot be asked", stranger, letter{from: "a@spftemp.example"}, "temperror", "none", "temperror", 451},
 	{"SPF cannot be asked, but DKIM passes", stranger, letter{from: "a@spftemp.example", signed: true}, "temperror", "pass", "pass", 250},
-	{"the key cannot be asked", other, letter{from: "a@dkimtemp.example", signed: true}, "fail", "temperror", "temperror", 250},
+	{"the key cannot be asked", other, letter{from: "a@dkimtemp.example", signed: true}, "fail", "temperror", "temperror", 451},
 	{"the policy cannot be asked", stranger, letter{from: "a@dmarctemp.example", signed: true}, "pass", "pass", "temperror", 250},
 }
 
@@ -162,7 +162,7 @@ func TestEnforceRefusesAndQuarantineHolds(t *testing.T) {
 				t.Errorf("answered %v, want an enhanced code 5.7.x", r)
 			}
 			switch {
-			case r.code == 550:
+			case r.code != 250:
 			case c.letter.from == "a@doubt.example":
 				p.releases(t, rcpt)
 			default:
