@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
@@ -21,7 +22,8 @@ import (
 var oddities = []struct {
 	name   string
 	zone   string
-	from   string // the author and sender, else alice@example.com
+	from   string // the author, else alice@example.com
+	sender string // of MAIL FROM, else the author
 	signed bool
 	body   string // what arrives in place of the body that was signed
 	field  []string
@@ -115,6 +117,12 @@ ed._domainkey.example.com. TXT "v=DKIM1; k=ed25519; p={p}"`,
 		from: "alice@sub.example.com", signed: true, field: []string{"dkim=pass", "dmarc=pass"}, out: message.Accept,
 	},
 	{
+		name: "a record at an ICANN suffix without psd=y makes strangers below it no organization",
+		zone: `_dmarc.co.uk. TXT "v=DMARC1; p=reject"
+attack.co.uk. TXT "v=spf1 ip4:192.0.2.10 -all"`,
+		from: "alice@victim.co.uk", sender: "x@attack.co.uk", field: []string{"spf=pass", "dmarc=fail (p=reject"}, out: message.Reject,
+	},
+	{
 		name:  "SPF at the apex alone says nothing of the names below",
 		zone:  `example.com. TXT "v=spf1 -all"`,
 		from:  "alice@sub.example.com",
@@ -177,7 +185,7 @@ func TestOdditiesOfRealDomains(t *testing.T) {
 			}
 			resolver := &asking{Zone: zone}
 			v := New(cfg, resolver, "mx.receiver.example", func() time.Time { return caseTime })
-			env := message.Envelope{ClientAddr: netip.MustParseAddr("192.0.2.10"), Helo: "out.example.net", Sender: from}
+			env := message.Envelope{ClientAddr: netip.MustParseAddr("192.0.2.10"), Helo: "out.example.net", Sender: cmp.Or(tt.sender, from)}
 			tx := v.Verify(context.Background(), env)
 			if tx.Header(env, header) {
 				tx.Body(body)

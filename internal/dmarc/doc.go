@@ -30,6 +30,14 @@
 //     organizational domain is looked for, even if policy discovery started its walk
 //     at the parent (§4.10.2). "One label below" is taken from that domain and not
 //     from the name asked last, so it holds behind the shortcut for long names too.
+//   - A record at a public suffix of the ICANN section of the built-in list
+//     (golang.org/x/net/publicsuffix) counts as if it said psd=y, whatever it says, and
+//     the organizational domain is never such a suffix, unless the name asked for is one.
+//     §4.10.2 alone would make all names below a suffix that publishes a record without
+//     psd=y one organization, in which strangers pass for each other. Suffixes of the
+//     private section, and top-level domains that the list does not have, keep the result
+//     of §4.10.2. A brand's own top-level domain loses relaxed alignment between the
+//     names below it.
 //   - An author domain of one label is looked up like any other: §4.10.1 makes no
 //     exception, and an operator of a public suffix may write mail.
 //   - The organizational domain is looked for only where the answer hangs on it

@@ -177,6 +177,13 @@ func (l *SuffixList) Registrable(domain string) (registrable string, ok bool) {
 	return lastLabels(ascii, suffix+1), true
 }
 
+// icannSuffix reports whether a domain, in lower-case A-labels, is a public suffix of
+// the ICANN section of the built-in list: one below which strangers register names.
+func icannSuffix(domain string) bool {
+	suffix, icann := publicsuffix.PublicSuffix(domain)
+	return icann && suffix == domain
+}
+
 // registered is the organizational domain by the list: a public suffix is its own
 // (RFC 7489 §3.2).
 func (f Finder) registered(domain string) string {

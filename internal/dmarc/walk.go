@@ -140,7 +140,7 @@ func (a *answers) walk(ctx context.Context, r Resolver, start string) ([]*Step, 
 		}
 		found = append(found, s)
 		// §4.10 steps 2 and 6
-		if s.Record.PSD != PSDUnknown {
+		if s.psd() != PSDUnknown {
 			break
 		}
 	}
@@ -171,16 +171,36 @@ func lastLabels(domain string, n int) string {
 func organizational(start string, found []*Step) string {
 	for _, s := range found {
 		switch {
-		case s.Record.PSD == PSDNo: // rule 1
+		case s.psd() == PSDNo: // rule 1
 			return s.Domain
-		case s.Record.PSD == PSDYes && s.Domain != start: // rule 2
-			return lastLabels(start, strings.Count(s.Domain, ".")+2)
+		case s.psd() == PSDYes && s.Domain != start: // rule 2
+			return belowSuffix(start, strings.Count(s.Domain, ".")+2)
 		}
 	}
 	if len(found) > 0 { // rule 3
 		return found[len(found)-1].Domain
 	}
 	return start
+}
+
+// psd is what a valid record says of its domain, or yes for an ICANN suffix: the
+// names below it belong to strangers, whatever the record says.
+func (s *Step) psd() PSD {
+	if s.Record.PSD != PSDYes && icannSuffix(s.Domain) {
+		return PSDYes
+	}
+	return s.Record.PSD
+}
+
+// belowSuffix returns the last n labels of a domain, or as many more as it takes to be
+// no ICANN suffix: psd=y at "uk" does not make "co.uk" an organization.
+func belowSuffix(domain string, n int) string {
+	org := lastLabels(domain, n)
+	for org != domain && icannSuffix(org) {
+		n++
+		org = lastLabels(domain, n)
+	}
+	return org
 }
 
 // within reports whether a domain is another one or lies below it, label by label.
