@@ -51,7 +51,11 @@ restarted() { for _ in $(seq 100); do [ "$(of NRestarts)" -gt 0 ] && [ "$(of Act
 step "user and folders" sh -ec "systemd-sysusers; systemd-tmpfiles --create"
 step "a key" signpost keys generate example.com s1
 step "its file is nobody else's" sh -c '[ "$(stat -c %U:%G:%a /var/lib/signpost/keys/example.com/s1.pem)" = root:signpost:640 ]'
+step "nor are its folders" sh -c '[ "$(stat -c %U:%G:%a /var/lib/signpost /var/lib/signpost/keys /var/lib/signpost/keys/example.com | sort -u)" = root:signpost:750 ]'
 step "start: it is ready when systemctl returns" systemctl start signpost
+step "only state/ is the daemon's" sh -c '[ "$(find /var/lib/signpost -user signpost -printf "%P " | tr " " "\n" | cut -d/ -f1 | sort -u | xargs)" = state ]'
+step "it keeps its state there" test -s /var/lib/signpost/state/keys.json
+step "it may not be dumped" sh -c '[ "$(stat -c %U /proc/$(systemctl show signpost --value -p MainPID)/mem)" = root ]'
 step "it runs as its user" sh -c '[ "$(ps -o user= -p $(systemctl show signpost --value -p MainPID))" = signpost ]'
 step "it signs" signs s1
 step "all rules of the unit let it use libcrypto where there is one" sh -c '! ldconfig -p | grep -q libcrypto.so.3 || journalctl -u signpost | grep -q signing_backend=.openssl'
@@ -74,6 +78,19 @@ chown root:root /etc/signpost/c1.pem; chmod 600 /etc/signpost/c1.pem
 sed -i 's/selectors: \[s1\]/selectors: [c1]/' /etc/signpost/signpost.yaml
 step "a key as a credential" sh -ec "systemctl daemon-reload; systemctl start signpost"
 step "signs" signs c1
+# The layout of an earlier version, in which all was the daemon's.
+chown -R signpost:signpost /var/lib/signpost
+step "a start with keys of the daemon's own" systemctl restart signpost
+step "warns of them" logged "/var/lib/signpost belongs to the daemon's user signpost.*systemd-tmpfiles --create signpost.conf"
+refuses() { ! signpost keys generate example.org s1 >/refused 2>&1 && grep -q "/var/lib/signpost belongs to the user signpost.*systemd-tmpfiles --create signpost.conf" /refused; }
+step "and root makes no key there" refuses
+step "systemd-tmpfiles gives them to root" sh -ec 'systemd-tmpfiles --create signpost.conf; [ "$(find /var/lib/signpost -not -path "*/state*" -printf "%u:%g " | tr " " "\n" | sort -u | xargs)" = root:signpost ]'
+step "and the state stays the daemon's" sh -c '[ "$(stat -c %U /var/lib/signpost/state /var/lib/signpost/state/keys.json | sort -u)" = signpost ]'
+step "then a key is made" signpost keys generate example.org s1
+sed -i 's/.*domain: example.com.*/&\n    - { domain: example.org, selectors: [s1] }/' /etc/signpost/signpost.yaml
+systemctl reload signpost
+reloaded() { for _ in $(seq 100); do logged "msg=reloaded.*domains=2" && return; sleep 0.1; done; return 1; }
+step "and a reload reads it" reloaded
 [ "$failed" = 0 ] && echo PASSED || journalctl --no-pager -u signpost
 systemctl poweroff
 S

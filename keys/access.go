@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -19,16 +20,26 @@ const (
 	search fs.FileMode = 1
 )
 
-// process is who has to read the keys: the ids by which the kernel judges.
+// process is who reads or makes the keys: the ids by which the kernel judges.
 type process struct {
 	uid, gid int
 	groups   []int
+	daemon   int // the uid of the user signpost; 0 where there is none
 }
 
 func thisProcess() process {
 	groups, _ := os.Getgroups() // without them, the primary group decides
-	return process{uid: os.Geteuid(), gid: os.Getegid(), groups: groups}
+	return process{uid: os.Geteuid(), gid: os.Getegid(), groups: groups, daemon: daemonUID()}
 }
+
+var daemonUID = sync.OnceValue(func() int {
+	u, err := user.Lookup(daemonUser)
+	if err != nil {
+		return 0
+	}
+	uid, _ := strconv.Atoi(u.Uid)
+	return uid
+})
 
 func (p process) in(gid int) bool { return gid == p.gid || slices.Contains(p.groups, gid) }
 
@@ -61,108 +72,102 @@ func owner(info fs.FileInfo) (uid, gid int) {
 }
 
 // whyNot finds what keeps the process from reading the file at path: the folder
-// that it may not enter, or the file. The answer names who, what and the command
-// that mends it. dir is the folder that is ours to change.
+// that it may not enter, or the file. The answer names the user, the component and
+// the remedy. dir is the key folder.
 func whyNot(path, dir string, p process) string {
 	who := fmt.Sprintf("the user %s (uid %d)", userName(p.uid), p.uid)
 	fault, info := blocking(path, p)
 	if info == nil {
 		return fmt.Sprintf("%s may not read it, although the modes of the file and its folders allow it: look for ACLs, AppArmor or SELinux", who)
 	}
-	verb, bit := "read this file", "r"
+	verb := "read this file"
 	if info.IsDir() {
-		verb, bit = "enter the folder "+fault, "x"
+		verb = "enter the folder " + fault
 	} else if fault != path {
 		verb = "read " + fault
 	}
-	return fmt.Sprintf("%s may not %s, which is %s; mend it with: %s", who, verb, described(info), mend(fault, dir, bit, info, p))
+	return fmt.Sprintf("%s may not %s, which is %s; %s", who, verb, described(info), p.remedy(fault, dir, info))
 }
 
 // blocking returns the first component of the path that keeps the process out,
 // following symbolic links; info is nil when the modes keep nobody out.
-func blocking(path string, p process) (string, fs.FileInfo) {
-	const maxLinks = 40 // as the kernel has it
+func blocking(path string, p process) (at string, info fs.FileInfo) {
+	visit(path, func(component string, found fs.FileInfo) bool {
+		if found.Mode()&fs.ModeSymlink != 0 {
+			return true
+		}
+		if found.IsDir() && !p.may(found, search) || !found.IsDir() && !p.may(found, read) {
+			at, info = component, found
+			return false
+		}
+		return true
+	})
+	return at, info
+}
+
+// visit calls see with each component of a path, in the order in which the kernel
+// comes to them: folders, symbolic links and what they lead to, the last component
+// included. It ends where see returns false, or where the path does.
+func visit(path string, see func(at string, info fs.FileInfo) bool) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return path, nil
+		return
 	}
-	at, rest := "/", strings.Split(strings.Trim(abs, "/"), "/")
+	at, rest := "/", components(abs)
 	for links := 0; ; {
 		info, err := os.Lstat(at)
-		switch {
-		case err != nil:
-			return at, nil
-		case info.Mode()&fs.ModeSymlink != 0:
+		if err != nil || !see(at, info) {
+			return
+		}
+		if info.Mode()&fs.ModeSymlink != 0 {
 			target, err := os.Readlink(at)
 			if links++; err != nil || links > maxLinks {
-				return at, nil
+				return
 			}
 			if !filepath.IsAbs(target) {
 				target = filepath.Join(filepath.Dir(at), target)
 			}
-			at, rest = "/", append(strings.Split(strings.Trim(target, "/"), "/"), rest...)
+			at, rest = "/", append(components(target), rest...)
 			continue
-		case info.IsDir() && !p.may(info, search), !info.IsDir() && !p.may(info, read):
-			return at, info
-		case len(rest) == 0:
-			return at, nil
+		}
+		if len(rest) == 0 {
+			return
 		}
 		at, rest = filepath.Join(at, rest[0]), rest[1:]
 	}
 }
 
-// mend is the command that lets the process in, and nobody else where the file is
-// ours: a folder further up belongs to the system and keeps its group.
-func mend(path, dir, bit string, info fs.FileInfo, p process) string {
-	class := p.class(info)
-	if class == "o" && within(path, dir) {
-		return fmt.Sprintf("chgrp %s %s && chmod g+%s %s", groupName(p.gid), shellQuote(path), bit, shellQuote(path))
+// remedy is what lets the daemon in, and no other user. An ordinary user is told no
+// command that changes a file: it would shut the daemon out. A folder above the key
+// folder belongs to the system and stays as it is.
+func (p process) remedy(fault, dir string, info fs.FileInfo) string {
+	const asRoot = "run this as root"
+	bit := map[bool]string{true: "x", false: "r"}[info.IsDir()]
+	class, quoted := p.class(info), shellQuote(fault)
+	_, gid := owner(info)
+	switch {
+	case p.daemon != 0 && p.uid != p.daemon:
+		return fmt.Sprintf("private keys are for root and the user %s alone: %s, or as root: runuser -u %s -- signpost check-config", daemonUser, asRoot, daemonUser)
+	case !within(fault, dir) && !within(fault, home) && info.IsDir():
+		return fmt.Sprintf("keep the keys in a folder that this user can reach, such as %s/keys (keys.dir)", home)
+	case !within(fault, dir) && !within(fault, home):
+		return "put a copy of this file into the key folder instead of the symbolic link"
+	case class != "o":
+		return fmt.Sprintf("mend it with: chmod %s+%s %s", class, bit, quoted)
 	}
-	return fmt.Sprintf("chmod %s+%s %s", class, bit, shellQuote(path))
+	command := fmt.Sprintf("mend it with: chgrp %s %s && chmod g+%s %s", groupName(p.gid), quoted, bit, quoted)
+	switch {
+	case p.daemon != 0:
+		return command
+	case gid == 0:
+		return fmt.Sprintf("if the daemon runs as this user, %s; if not, %s", command, asRoot)
+	}
+	return fmt.Sprintf("%s, or as a user in the group %s", asRoot, groupName(gid))
 }
 
 func within(path, dir string) bool {
 	abs, err := filepath.Abs(dir)
 	return err == nil && (path == abs || strings.HasPrefix(path, strings.TrimSuffix(abs, "/")+"/"))
-}
-
-// exposures are the ways in which everybody on the machine may read the key or
-// put another in its place.
-func (c Config) exposures(path string, file fs.FileInfo) []string {
-	var found []string
-	if file.Mode().Perm()&(read|write) != 0 {
-		found = append(found, fmt.Sprintf("everybody may read or change it (%s): chmod o-rw %s", described(file), shellQuote(path)))
-	}
-	folders := []string{filepath.Dir(path)}
-	// A credential of systemd is not within our folder.
-	if abs, err := filepath.Abs(path); err != nil || within(abs, c.Dir) {
-		folders = append(folders, c.Dir)
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil && filepath.Dir(real) != folders[0] {
-		folders = append(folders, filepath.Dir(real))
-	}
-	for _, folder := range folders {
-		info, err := os.Stat(folder)
-		// In a sticky folder only the owner may replace a file.
-		if err == nil && info.Mode().Perm()&write != 0 && info.Mode()&fs.ModeSticky == 0 {
-			found = append(found, fmt.Sprintf("everybody may replace files in %s (%s): chmod o-w %s", folder, described(info), shellQuote(folder)))
-		}
-	}
-	return found
-}
-
-// widened tells of a group that has more than a daemon needs: one of others that
-// may read the key, or any that may change it. Root knows no group for its own.
-func widened(path string, file fs.FileInfo, p process) string {
-	_, gid := owner(file)
-	perm := file.Mode().Perm() >> 3
-	switch {
-	case perm&write != 0:
-		return fmt.Sprintf("the group %s may change the key (%s): chmod g-w %s", groupName(gid), described(file), shellQuote(path))
-	case perm&read != 0 && p.uid != 0 && !p.in(gid):
-		return fmt.Sprintf("the group %s, which is not ours, may read the key (%s): chmod g-r %s", groupName(gid), described(file), shellQuote(path))
-	}
-	return ""
 }
 
 // Access describes the file's mode, owner and group, as ls does:

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// stranger is a process that owns nothing here and is in no group of ours.
-var stranger = process{uid: 4000000, gid: 4000001, groups: []int{4000002}}
+// stranger is a daemon that owns nothing here and is in no group of ours.
+var stranger = process{uid: 4000000, gid: 4000001, groups: []int{4000002}, daemon: 4000000}
 
 func TestWhyAKeyCannotBeReadNamesTheComponentAtFault(t *testing.T) {
 	const who = "the user 4000000 (uid 4000000) may not "
@@ -21,13 +21,13 @@ func TestWhyAKeyCannotBeReadNamesTheComponentAtFault(t *testing.T) {
 		shut  string // which component, below the test's folder
 		mode  fs.FileMode
 		verb  string
-		mends string // with %s for the component's path
+		mends string // with %[1]s for the component's path
 	}{
-		{"the file", "keys/example.com/s1.pem", 0o600, "read this file", "chgrp 4000001 %[1]s && chmod g+r %[1]s"},
-		{"the domain's folder", "keys/example.com", 0o700, "enter the folder %s", "chgrp 4000001 %[1]s && chmod g+x %[1]s"},
-		{"the key folder", "keys", 0o744, "enter the folder %s", "chgrp 4000001 %[1]s && chmod g+x %[1]s"},
-		// What is above the key folder is not ours to give to a group.
-		{"a folder of the system", ".", 0o750, "enter the folder %s", "chmod o+x %[1]s"},
+		{"the file", "keys/example.com/s1.pem", 0o600, "read this file", "mend it with: chgrp 4000001 %[1]s && chmod g+r %[1]s"},
+		{"the domain's folder", "keys/example.com", 0o700, "enter the folder %s", "mend it with: chgrp 4000001 %[1]s && chmod g+x %[1]s"},
+		{"the key folder", "keys", 0o744, "enter the folder %s", "mend it with: chgrp 4000001 %[1]s && chmod g+x %[1]s"},
+		// A folder above the key folder stays as it is.
+		{"a folder of the system", ".", 0o750, "enter the folder %s", "keep the keys in a folder that this user can reach, such as /var/lib/signpost/keys (keys.dir)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := openDir(t)
@@ -41,11 +41,37 @@ func TestWhyAKeyCannotBeReadNamesTheComponentAtFault(t *testing.T) {
 			if strings.Contains(verb, "%") {
 				verb = fmt.Sprintf(verb, fault)
 			}
-			want := who + verb + ", which is " + described(info) + "; mend it with: " + fmt.Sprintf(c.mends, fault)
+			want := who + verb + ", which is " + described(info) + "; " + strings.ReplaceAll(c.mends, "%[1]s", fault)
 			if got := whyNot(path, filepath.Join(dir, "keys"), stranger); got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})
+	}
+}
+
+// A command that gives the key folder to an ordinary user shuts the daemon out.
+func TestAnOrdinaryUserIsToldToRunItAsRoot(t *testing.T) {
+	dir := openDir(t)
+	path := put(t, dir, "keys/example.com/s1.pem", "rsa2048-pkcs8.pem", 0o600)
+	alice := process{uid: 4000000, gid: 4000001, daemon: 999}
+	const asDaemon = "; private keys are for root and the user signpost alone: run this as root, or as root: runuser -u signpost -- signpost check-config"
+	for _, shut := range []string{"keys/example.com/s1.pem", "keys/example.com", "keys", "."} {
+		fault := filepath.Join(dir, shut)
+		before := must(os.Stat(fault)).Mode().Perm()
+		check(t, os.Chmod(fault, 0o700))
+		if got := whyNot(path, filepath.Join(dir, "keys"), alice); !strings.HasSuffix(got, asDaemon) {
+			t.Errorf("%s: got %s", shut, got)
+		}
+		check(t, os.Chmod(fault, before))
+	}
+	if os.Geteuid() != 0 {
+		return
+	}
+	// Where there is no user signpost, a group that reads the keys keeps them.
+	alice.daemon = 0
+	check(t, os.Chown(path, 0, 4000009))
+	if got := whyNot(path, filepath.Join(dir, "keys"), alice); !strings.HasSuffix(got, "; run this as root, or as a user in the group 4000009") {
+		t.Errorf("no user signpost: got %s", got)
 	}
 }
 

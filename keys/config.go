@@ -35,8 +35,9 @@ type Config struct {
 	// such a key does not sign with it, see Duty.Lost.
 	MayFail func(Ref) bool
 
-	lenders *lenders        // of one Open
-	memory  *openssl.Memory // nil: the heap
+	lenders      *lenders        // of one Open
+	surroundings *surroundings   // of one Open
+	memory       *openssl.Memory // nil: the heap
 }
 
 // The bounds of the times in the section.

@@ -12,12 +12,16 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strconv"
 )
 
-// daemonGroup is the group that may read the keys which root makes.
-const daemonGroup = "signpost"
+// The user that the daemon runs as, the group through which it reads the keys that
+// root makes, and the folder that holds its keys and its state.
+const (
+	daemonUser  = "signpost"
+	daemonGroup = "signpost"
+	home        = "/var/lib/signpost"
+)
 
 // Generate makes a key and writes it to <dir>/<domain>/<selector>.pem, with the
 // folders where they are missing. A file that is there already is never
@@ -91,13 +95,7 @@ func (e *taken) Error() string {
 
 func (e *taken) Is(target error) bool { return target == fs.ErrExist }
 
-// access is who gets a new file: its mode, that of new folders, and the group, or
-// -1 for that of the process.
-type access struct {
-	file, folder fs.FileMode
-	gid          int
-}
-
+// accessFor is who gets what this process makes: for root, the group too.
 func accessFor(group string) access {
 	own := access{file: 0o600, folder: 0o700, gid: -1}
 	if os.Geteuid() != 0 {
@@ -112,60 +110,6 @@ func accessFor(group string) access {
 		return own
 	}
 	return access{file: 0o640, folder: 0o750, gid: gid}
-}
-
-// writeNew puts text into a file that appears whole or not at all.
-func writeNew(path string, text []byte, a access) error {
-	folder := filepath.Dir(path)
-	if err := makeFolders(folder, a); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(folder, ".new-*.pem")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	err = errors.Join(f.Chown(-1, a.gid), f.Chmod(a.file))
-	if err == nil {
-		_, err = f.Write(text)
-	}
-	if err := errors.Join(err, f.Sync()); err != nil {
-		return err
-	}
-	// A link, unlike a rename, fails where the name is taken.
-	if err := os.Link(f.Name(), path); err != nil {
-		return err
-	}
-	return syncFolder(folder)
-}
-
-// makeFolders makes what is missing of the path, and leaves what is there as it is.
-func makeFolders(folder string, a access) error {
-	if _, err := os.Stat(folder); err == nil {
-		return nil
-	}
-	if err := makeFolders(filepath.Dir(folder), a); err != nil {
-		return err
-	}
-	switch err := os.Mkdir(folder, a.folder); {
-	case errors.Is(err, fs.ErrExist):
-		return nil // another run was faster
-	case err != nil:
-		return err
-	}
-	// Mkdir's mode is cut by the umask.
-	return errors.Join(os.Chown(folder, -1, a.gid), os.Chmod(folder, a.folder))
-}
-
-// syncFolder makes a new name last through a power cut.
-func syncFolder(folder string) error {
-	d, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 func explainWrite(path string, err error) error {

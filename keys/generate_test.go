@@ -49,7 +49,9 @@ func TestWhoMayReadAGeneratedKey(t *testing.T) {
 	defer syscall.Umask(old)
 	modes := func(t *testing.T, group string) (file, folder fs.FileInfo) {
 		t.Helper()
-		parent := filepath.Join(t.TempDir(), "keys")
+		above := t.TempDir()
+		check(t, os.Chmod(above, 0o755))
+		parent := filepath.Join(above, "keys")
 		k, err := generate(parent, Ref{"example.com", "s1"}, Ed25519, 0, group)
 		check(t, err)
 		file, err = os.Stat(k.Path)

@@ -37,6 +37,7 @@ func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
 		return s, nil
 	}
 	cfg.memory = openssl.NewMemory()
+	cfg.surroundings = newSurroundings(thisProcess())
 	cfg.lenders = &lenders{keys: make(map[Ref]func() (*Key, error))}
 	if err := cfg.reachable(); err != nil {
 		return nil, err
@@ -67,6 +68,9 @@ func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
 	}
 	if len(lacking.errs) > 0 {
 		s.troubles = lacking.lines()
+	}
+	if warning := cfg.ownedByDaemon(thisProcess()); warning != "" {
+		s.troubles = append(s.troubles, warning)
 	}
 	for _, ref := range spares {
 		k, err := cfg.load(ref)

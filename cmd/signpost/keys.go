@@ -27,8 +27,9 @@ const generateText = `Make a signing key and print the DNS record that goes with
     signpost keys generate [OPTIONS] DOMAIN SELECTOR
 
 The key is written to <keys.dir>/DOMAIN/SELECTOR.pem and never over a key that is
-there already. Run it as root, and the group signpost may read the key. Nothing
-signs with it before the selector stands in the configuration.
+there already. Run it as root, and the group signpost may read the key. A folder
+on the way that another user may change is refused. Nothing signs with the key
+before its selector stands in the configuration.
 
 Example: a new key each year, and an Ed25519 key beside it
 
@@ -95,7 +96,7 @@ func generateCommand(args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stdout, "The key is in %s (%s, %s).\n", k.Path, k.Algorithm, k.Access())
 	if info, err := os.Stat(k.Path); err == nil && os.Geteuid() == 0 && info.Mode().Perm()&0o040 == 0 {
-		fmt.Fprintf(stdout, "There is no group signpost, so only root may read it; for a daemon without privileges:\nchown -R USER %s\n", filepath.Dir(k.Path))
+		fmt.Fprintf(stdout, "There is no group signpost, so only root may read it. For a daemon in another group:\nchgrp -R GROUP %[1]s && chmod -R g+rX %[1]s\n", section.Dir)
 	}
 	fmt.Fprintln(stdout)
 	printRecord(stdout, k.Domain, k.Selector, k.RecordName(), k.Record())

@@ -40,6 +40,9 @@ func commands() []command {
 }
 
 func main() {
+	if err := forbidDumps(); err != nil {
+		fmt.Fprintf(os.Stderr, "signpost: a core dump of this process would hold private keys: %v\n", err)
+	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 

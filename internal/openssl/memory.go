@@ -10,9 +10,13 @@ import (
 // What is not written to costs nothing.
 const memoryPages = 1 << 20
 
-// A Memory keeps the octets of private keys outside of Go's heap: the garbage collector
-// does not scan them, which halves the memory of thousands of keys. They are gone when nothing refers to the Memory any more. A nil Memory
-// keeps them on the heap.
+// A Memory keeps the octets of private keys outside of Go's heap. The garbage collector
+// does not scan them, which halves the memory of thousands of keys, and they are not in
+// a core dump. Copies of keys are elsewhere too: the text of a file that was read, the
+// numbers of a key that signs, libcrypto's memory, Go's own keys. So the process as a
+// whole must not be dumped (forbidDumps in cmd/signpost). All of it may be swapped out.
+// The pages are freed when nothing refers to the Memory any more. A nil Memory keeps
+// octets on the heap.
 type Memory struct {
 	mu   sync.Mutex
 	room []byte // what is left of the last pages
