@@ -1,10 +1,16 @@
 package e2e
 
 import (
+	"bytes"
+	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/emersion/go-msgauth/dkim"
 )
 
 const (
@@ -81,4 +87,104 @@ func TestAKeyFileMissingAtTheStartCostsItsEntryAlone(t *testing.T) {
 	d.keyFor(t, neighbouring, ed)
 	d.reload(t)
 	signed(t, "again", neighbouring)
+}
+
+// asRoot runs a key command as the administrator does, and then gives the keys to the
+// daemon's user.
+func (d *daemon) asRoot(t *testing.T, args ...string) string {
+	t.Helper()
+	bin, err := binary()
+	check(t, err)
+	out, err := exec.Command(bin, append(args, "--config", d.path("signpost.yaml"))...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("signpost %v: %v\n%s", args, err, out)
+	}
+	uid, gid := ids(t, "nobody", "postfix")
+	check(t, filepath.WalkDir(d.path("keys"), func(path string, _ fs.DirEntry, err error) error {
+		check(t, err)
+		return os.Chown(path, uid, gid)
+	}))
+	return string(out)
+}
+
+// A customer signs with our key under its own name. We rotate as the command tells, and
+// the customer is signed all the time, over restarts too.
+func TestARotationOfAKeyThatACustomerSignsWith(t *testing.T) {
+	want(t)
+	rsa := ourKeys()[0]
+	ns := startNameserver(t, rsa.line(ourDomain)+rsa.line(customer), "")
+	table := tableFile(t, customer+" rsa keys_of="+ourDomain)
+	d := startDaemon(t, config{Listen: []string{"inet:" + freeAddr(t)}, Servers: []string{ns.addr}, CheckEvery: "1s",
+		Signer: "  tables: [" + table + "]\n"})
+	p := startPostfix(t, d.milter())
+	sent := 0
+	signedWith := func(domain string) string {
+		t.Helper()
+		sent++
+		rcpt := fmt.Sprintf("lent-%d@%s", sent, destDomain)
+		accepted(t, dial(t, p.mx, colleague).send("alice@"+domain, []string{rcpt}, mailOf(domain, rcpt)))
+		msg := p.sink.wait(t, rcpt).Data
+		results, err := dkim.VerifyWithOptions(bytes.NewReader(msg), &dkim.VerifyOptions{LookupTXT: ns.texts})
+		if err != nil || len(results) != 1 || results[0].Err != nil || results[0].Domain != domain {
+			t.Fatalf("message %d of %s does not verify: %v\n%s", sent, domain, err, head(msg))
+		}
+		return selectors(msg)
+	}
+	wantSigned := func(when, ours, customers string) {
+		t.Helper()
+		if got := signedWith(ourDomain); got != ours {
+			t.Errorf("%s: our mail is signed with %q, want %q", when, got, ours)
+		}
+		if got := signedWith(customer); got != customers {
+			t.Errorf("%s: the customer's mail is signed with %q, want %q", when, got, customers)
+		}
+	}
+	publish := func(domain, selector string) {
+		t.Helper()
+		record := strings.TrimSpace(d.asRoot(t, "keys", "record", ourDomain, selector, "--format", "value"))
+		ns.publish(t, selector+"._domainkey."+domain, record)
+	}
+	wantSigned("before", "rsa", "rsa")
+
+	out := d.asRoot(t, "keys", "rotate", ourDomain, "--template", "next")
+	if !strings.Contains(out, "keep rsa of "+ourDomain) || strings.Contains(out, "delete") {
+		t.Errorf("the rotation does not tell to keep what the customer needs:\n%s", out)
+	}
+	publish(ourDomain, "next")
+	d.reload(t)
+	until(t, "the new key signs", func() bool { return signedWith(ourDomain) == "next" })
+	wantSigned("after our own entry was changed", "next", "rsa")
+	d.restart(t)
+	wantSigned("after a restart", "next", "rsa")
+
+	d.asRoot(t, "keys", "rotate", "--all-entries", ourDomain, "--template", "third")
+	text, err := os.ReadFile(table)
+	check(t, err)
+	if !strings.Contains(string(text), customer+" rsa ") {
+		t.Errorf("the customer listed rsa and not next; the table is now\n%s", text)
+	}
+	write(t, table, customer+" next keys_of="+ourDomain+"\n") // by hand, as told the first time
+	write(t, d.path("signpost.yaml"), strings.Replace(d.read(t, "signpost.yaml"), "selectors: [third]", "selectors: [next]", 1))
+	d.asRoot(t, "keys", "rotate", "--all-entries", ourDomain, "--template", "fourth")
+	publish(ourDomain, "fourth")
+	d.reload(t)
+	until(t, "the new key signs", func() bool { return signedWith(ourDomain) == "fourth" })
+	wantSigned("with the record of ours alone", "fourth", "rsa")
+	publish(customer, "fourth")
+	until(t, "the new key signs for the customer", func() bool { return signedWith(customer) == "fourth" })
+
+	for _, old := range []string{"rsa", "next"} { // as told, once they have retired
+		check(t, os.Remove(d.path("keys/"+ourDomain+"/"+old+".pem")))
+		ns.publish(t, old+"._domainkey."+ourDomain, "v=DKIM1; p=")
+		ns.publish(t, old+"._domainkey."+customer, "v=DKIM1; p=")
+	}
+	d.restart(t)
+	wantSigned("with the old keys gone", "fourth", "fourth")
+}
+
+func (d *daemon) read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(d.path(name))
+	check(t, err)
+	return string(text)
 }

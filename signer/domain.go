@@ -25,6 +25,7 @@ type Domain struct {
 	SDID string `yaml:"sdid"`
 
 	lenient bool // it is of a database: its keys may be missing
+	place   Place
 }
 
 // kind is what an entry is found by.

@@ -171,10 +171,10 @@ func TestEntriesInATable(t *testing.T) {
 	}
 	got := fmt.Sprintf("%+v", whole.Domains[1:])
 	want := fmt.Sprintf("%+v", []Domain{
-		{Domain: "example.org", Selectors: []Selector{{Selector: "s1"}, {Selector: "s2"}}, Subdomains: true},
-		{Domain: "customer.example", Selectors: []Selector{{Selector: "s1"}}, KeysOf: "provider.example"},
-		{Domain: "shop@example.org", SDID: "example.com"},
-		{Domain: "*.x.example", Selectors: []Selector{{Selector: "s3"}, {Selector: "s4"}}},
+		{Domain: "example.org", Selectors: []Selector{{Selector: "s1"}, {Selector: "s2"}}, Subdomains: true, place: Place{path, false, 2}},
+		{Domain: "customer.example", Selectors: []Selector{{Selector: "s1"}}, KeysOf: "provider.example", place: Place{path, false, 4}},
+		{Domain: "shop@example.org", SDID: "example.com", place: Place{path, false, 5}},
+		{Domain: "*.x.example", Selectors: []Selector{{Selector: "s3"}, {Selector: "s4"}}, place: Place{path, false, 6}},
 	})
 	if got != want {
 		t.Errorf("the entries are\n%s\nwant\n%s", got, want)

@@ -107,7 +107,7 @@ func newTableReader(domains []Domain) *tableReader {
 
 func (t *tableReader) file(path string) error {
 	return readLines(path, func(line int, words []string) error {
-		return t.take(fmt.Sprintf("%s:%d", path, line), words, false)
+		return t.take(Place{Source: path, Line: line}, words)
 	})
 }
 
@@ -118,10 +118,10 @@ func (t *tableReader) database(ctx context.Context, d database, before []fetched
 	if trouble != "" {
 		t.troubles = append(t.troubles, trouble)
 	}
-	row := 0
+	row, source := 0, d.String()
 	for line := range bytes.Lines(f.text) {
 		row++
-		if err := t.take(fmt.Sprintf("%s row %d", d, row), strings.Fields(string(line)), true); err != nil {
+		if err := t.take(Place{Source: source, Database: true, Line: row}, strings.Fields(string(line))); err != nil {
 			t.tell(fmt.Sprintf("signer.tables %s: row %d is left out: %v", d, row, err))
 		}
 	}
@@ -140,12 +140,12 @@ func (t *tableReader) tell(trouble string) {
 	}
 }
 
-func (t *tableReader) take(where string, words []string, lenient bool) error {
+func (t *tableReader) take(place Place, words []string) error {
 	d, err := parseDomain(words)
 	if err != nil {
 		return err
 	}
-	d.lenient = lenient
+	d.place, d.lenient = place, place.Database
 	name, k := d.name()
 	if first, twice := t.entries[name]; twice {
 		return fmt.Errorf("%s stands already in %s: put all its selectors there", d.Domain, t.where[first])
@@ -156,7 +156,7 @@ func (t *tableReader) take(where string, words []string, lenient bool) error {
 		}
 	}
 	t.entries[name] = len(t.where)
-	t.where = append(t.where, where)
+	t.where = append(t.where, place.String())
 	t.config.Domains = append(t.config.Domains, d)
 	return nil
 }

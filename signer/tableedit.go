@@ -1,0 +1,50 @@
+package signer
+
+import (
+	"fmt"
+	"strings"
+)
+
+// ReplaceSelector returns a line of a table file with one selector changed, and
+// everything else as it was: blanks, commas, comment. The line is without its end.
+func ReplaceSelector(line, from, to string) (string, error) {
+	text := uncommented(line)
+	domain := len(text) - len(strings.TrimLeft(text, " \t\r")) // where the first word begins
+	for i := domain; i < len(text); {
+		start := i
+		for i < len(text) && !blank(rune(text[i])) && text[i] != ',' {
+			i++
+		}
+		word := text[start:i]
+		i++ // the blank or comma
+		if start == domain || !sameSelector(word, from) {
+			continue
+		}
+		edited := line[:start] + to + line[start+len(word):]
+		if !editedAlone(text, uncommented(edited), from, to) {
+			break
+		}
+		return edited, nil
+	}
+	return "", fmt.Errorf("the line does not list the selector %s in a way that can be edited", from)
+}
+
+// editedAlone reports whether two lines are the same entry but for one selector.
+func editedAlone(before, after, from, to string) bool {
+	a, err := parseDomain(strings.FieldsFunc(before, blank))
+	b, err2 := parseDomain(strings.FieldsFunc(after, blank))
+	if err != nil || err2 != nil || len(a.Selectors) != len(b.Selectors) ||
+		a.Domain != b.Domain || a.KeysOf != b.KeysOf || a.SDID != b.SDID || a.Subdomains != b.Subdomains {
+		return false
+	}
+	changed := 0
+	for i, s := range a.Selectors {
+		if s != b.Selectors[i] {
+			changed++
+			if !sameSelector(s.Selector, from) || b.Selectors[i].Selector != to {
+				return false
+			}
+		}
+	}
+	return changed == 1
+}
