@@ -62,6 +62,30 @@ _dmarc.example.com. TXT "v=DMARC1; p=reject"`,
 		signed: true, field: []string{"dkim=pass"}, out: message.Accept,
 	},
 	{
+		name: "v= that is not the first tag makes the record no key",
+		zone: `ed._domainkey.example.com. TXT "k=ed25519; v=DKIM1; p={p}"
+_dmarc.example.com. TXT "v=DMARC1; p=reject"`,
+		signed: true, field: []string{`dkim=permerror reason="key record: v= is not the first tag"`, "dmarc=fail"}, out: message.Reject,
+	},
+	{
+		name: "h= of a key record may end in a colon",
+		zone: `ed._domainkey.example.com. TXT "v=DKIM1; h=sha256:; k=ed25519; p={p}"
+_dmarc.example.com. TXT "v=DMARC1; p=reject"`,
+		signed: true, field: []string{"dkim=pass", "dmarc=pass"}, out: message.Accept,
+	},
+	{
+		name: "h= of a key record without sha256 makes the record no key",
+		zone: `ed._domainkey.example.com. TXT "v=DKIM1; h=sha1; k=ed25519; p={p}"
+_dmarc.example.com. TXT "v=DMARC1; p=reject"`,
+		signed: true, field: []string{"dkim=permerror", "dmarc=fail"}, out: message.Reject,
+	},
+	{
+		name: "an Ed25519 key of zeros as a placeholder is no key",
+		zone: `ed._domainkey.example.com. TXT "v=DKIM1; k=ed25519; p=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+_dmarc.example.com. TXT "v=DMARC1; p=reject"`,
+		signed: true, field: []string{"dkim=permerror", "dmarc=fail"}, out: message.Reject,
+	},
+	{
 		name:   "spaces inside p= are no part of the key",
 		zone:   `ed._domainkey.example.com. TXT "v=DKIM1; k=ed25519; p={p with spaces}"`,
 		signed: true, field: []string{"dkim=pass"}, out: message.Accept,

@@ -5,9 +5,16 @@
 //
 // # Where the standard leaves a choice
 //
-//   - Values that the ABNF writes as quoted strings (a=, c=, q= and the lists of
-//     a key record) are compared without regard to case, as RFC 5234 §2.3 has
-//     it. "1" in v= and "DKIM1" are compared to the letter (§3.5, §3.6.1).
+//   - Values are case-sensitive unless the description of the tag says otherwise
+//     (§3.2). The ABNF is part of a description: what it writes as a quoted string
+//     (a=, c=, the dns/txt of q=, and k=, h=, s=, t= of a key record) is compared
+//     without regard to case, as RFC 5234 §2.3 defines such strings. What it writes
+//     in %x form, "1" in v= and "DKIM1", is compared to the letter (§3.5, §3.6.1).
+//   - A key record whose v= is not the first tag is no key: §3.6.1 "MUST be the first
+//     tag", and §6.1.2 step 5 has a record of another form ignored. Without v= it is a
+//     key.
+//   - h= of a signature that ends in a colon, or has two in a row, is a permerror: the
+//     ABNF has no empty name, and §6.1.1 forbids to be liberal with this field.
 //   - A signature dated in the future or expired, beyond the allowed skew, is a
 //     permerror (§3.5 "MAY").
 //   - d= needs two labels, as the ABNF of domain-name has it.
@@ -34,6 +41,9 @@
 //   - Empty tags ("v=DKIM1;; p=…"), lone CR or LF between tokens, an empty t= and
 //     missing base64 padding are accepted in key records, where they are common,
 //     and empty tags nowhere else.
+//   - Empty items in h=, s= and t= of a key record ("h=sha256:") are passed over. The
+//     ABNF has none, but unknown items are to be ignored (§3.6.1), and no reading of
+//     such a list differs in the other items.
 //   - Tag names may hold hyphens.
 //   - Domain names may hold underscores and begin or end a label with a hyphen.
 //   - "=" without two hexadecimal digits in i= stands for itself, since addresses

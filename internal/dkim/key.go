@@ -30,7 +30,8 @@ const (
 const (
 	errRecordTooLong problem = "longer than 16,384 octets"
 	errNoKey         problem = "no p=, so this is no key"
-	errKeyVersion    problem = "v= is not DKIM1 or not the first tag"
+	errKeyVersion    problem = "v= is not DKIM1"
+	errKeyOrder      problem = "v= is not the first tag"
 	errKeyType       problem = "k= names an unknown key type"
 	errKeyHash       problem = "h= names no known hash"
 	errKeyService    problem = "s= does not allow email"
@@ -102,9 +103,13 @@ func parseKey(record string, minBits int) (*Key, error) {
 	var tags keyTags
 	r := tagReader{list: record, record: true}
 	for t, ok := r.next(); ok; t, ok = r.next() {
-		// §3.6.1: v= is optional, but then the first.
-		if t.name == "v" && (t.value != "DKIM1" || r.count != 1) {
+		// §3.6.1: v= is optional, but where it stands it "MUST be the first tag".
+		// §6.1.2 step 5: a record of another form MUST be ignored.
+		switch {
+		case t.name == "v" && t.value != "DKIM1":
 			return nil, errKeyVersion
+		case t.name == "v" && r.count != 1:
+			return nil, errKeyOrder
 		}
 		if o := tags.of(t.name); o != nil {
 			*o = optional{t.value, true}
