@@ -33,6 +33,7 @@ type config struct {
 	Timeout      string // of one question to one of Servers
 	LogLevel     string
 	Descriptors  int // that the process may open; 0: as many as this one
+	SoftLimit    int // the same, until the process raises it
 }
 
 var configText = template.Must(template.New("").Parse(`
@@ -83,7 +84,7 @@ type daemon struct {
 	dir     string
 	listen  string
 	socket  string // of its service manager
-	limit   int    // config.Descriptors
+	limits  string // shell command that lowers those of open files, or ""
 	cmd     *exec.Cmd
 	log     ledger[string]
 	states  ledger[string] // what it told its service manager: READY=1, STOPPING=1
@@ -96,7 +97,13 @@ type daemon struct {
 // ourKeys.
 func startDaemon(t *testing.T, c config) *daemon {
 	t.Helper()
-	d := &daemon{dir: folder(t), listen: c.Listen[0], limit: c.Descriptors}
+	d := &daemon{dir: folder(t), listen: c.Listen[0]}
+	switch {
+	case c.Descriptors > 0:
+		d.limits = fmt.Sprintf("ulimit -n %d", c.Descriptors)
+	case c.SoftLimit > 0:
+		d.limits = fmt.Sprintf("ulimit -S -n %d", c.SoftLimit)
+	}
 	uid, gid := ids(t, "nobody", "postfix")
 	d.keys(t, uid, gid)
 	d.configure(t, c)
@@ -111,8 +118,8 @@ func startDaemon(t *testing.T, c config) *daemon {
 func (d *daemon) start(t *testing.T) {
 	t.Helper()
 	d.cmd = signpost(t, "serve", "--config", d.path("signpost.yaml"))
-	if d.limit > 0 {
-		d.cmd.Args = append([]string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, d.limit)}, d.cmd.Args...)
+	if d.limits != "" {
+		d.cmd.Args = append([]string{"sh", "-c", d.limits + ` && exec "$0" "$@"`}, d.cmd.Args...)
 		d.cmd.Path = "/bin/sh"
 	}
 	d.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+d.socket)

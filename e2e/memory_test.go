@@ -85,27 +85,6 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 	}
 }
 
-func TestOutOfDescriptors(t *testing.T) {
-	want(t)
-	addr := freeAddr(t)
-	d := startDaemon(t, config{Listen: []string{"inet:" + addr}, Zone: ourZone(), Descriptors: 20})
-	var idle []net.Conn
-	for range 30 {
-		conn, err := net.Dial("tcp", addr)
-		check(t, err)
-		idle = append(idle, conn)
-	}
-	d.logged(t, "level=ERROR", "accepting", "too many open files", "LimitNOFILE")
-	for _, conn := range idle {
-		conn.Close()
-	}
-	s, err := dialMilter(addr)
-	check(t, err)
-	defer s.Close()
-	msg := ourMail("bob@"+destDomain, "after a drought")
-	check(t, through(s, "127.0.0.1", "alice@"+ourDomain, msg, strings.NewReader("Good morning.\r\n")))
-}
-
 func TestABigMessageCostsNoMoreThanASmallOne(t *testing.T) {
 	want(t)
 	addr := freeAddr(t)

@@ -23,6 +23,19 @@ func dialMilter(addr string) (*milter.ClientSession, error) {
 // through takes one message from this client through the milter. It has to be
 // accepted with one change to its header at least.
 func through(s *milter.ClientSession, client, from, msg string, body io.Reader) error {
+	changes, answer, err := offered(s, client, from, msg, body)
+	if err != nil {
+		return err
+	}
+	if answer.Code != milter.ActAccept || len(changes) == 0 {
+		return fmt.Errorf("answered %c with %d changes", answer.Code, len(changes))
+	}
+	return nil
+}
+
+// offered takes one message from this client to the milter and returns the changes and
+// the final answer.
+func offered(s *milter.ClientSession, client, from, msg string, body io.Reader) ([]milter.ModifyAction, *milter.Action, error) {
 	steps := []func() (*milter.Action, error){
 		func() (*milter.Action, error) { return s.Conn("client.example", milter.FamilyInet, 25, client) },
 		func() (*milter.Action, error) { return s.Helo("client.example") },
@@ -37,19 +50,12 @@ func through(s *milter.ClientSession, client, from, msg string, body io.Reader) 
 	}
 	for _, step := range append(steps, s.HeaderEnd) {
 		if a, err := step(); err != nil {
-			return err
+			return nil, nil, err
 		} else if a.Code != milter.ActContinue {
-			return fmt.Errorf("answered %c", a.Code)
+			return nil, a, nil
 		}
 	}
-	changes, answer, err := s.BodyReadFrom(body)
-	if err != nil {
-		return err
-	}
-	if answer.Code != milter.ActAccept || len(changes) == 0 {
-		return fmt.Errorf("answered %c with %d changes", answer.Code, len(changes))
-	}
-	return nil
+	return s.BodyReadFrom(body)
 }
 
 // tenMessages are five of ours and five of strangers, on one connection.

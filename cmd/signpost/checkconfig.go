@@ -88,6 +88,9 @@ func checkConfigCommand(args []string, _ io.Reader, stdout, stderr io.Writer) in
 	if _, err := user.Lookup("signpost"); err == nil && os.Getuid() == 0 {
 		fmt.Fprintln(stdout, "note: root may read every key; whether the daemon may: runuser -u signpost -- signpost check-config")
 	}
+	if note := descriptorNote(g.config.Milter, g.resolver); note != "" {
+		fmt.Fprintln(stdout, "note: "+note)
+	}
 	for _, w := range g.warnings() {
 		fmt.Fprintf(stdout, "warning: %s\n", w)
 	}

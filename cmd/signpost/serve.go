@@ -122,7 +122,7 @@ type service struct {
 // anything is called ready.
 func newService(g *generation, path string, log *slog.Logger) (*service, error) {
 	slog.SetDefault(log) // for alarms of the signing library
-	s := &service{path: path, log: log, started: g.config, current: g, server: milter.NewServer(g.config.Milter, g.handlers(), log)}
+	s := &service{path: path, log: log, started: g.config, current: g, server: milter.NewServer(fitConnections(g.config.Milter, g.resolver, log), g.handlers(), log)}
 	if g.config.Metrics.Listen != "" {
 		s.server.Observe(counts)
 	}

@@ -43,7 +43,7 @@ type direct struct {
 	turns chan struct{}
 }
 
-// maxDirect bounds the sockets that are open at once for one server.
+// maxDirect bounds the sockets that are open at once for one server past the cache.
 const maxDirect = 64
 
 func (r *Resolver) each() []Server {
@@ -51,7 +51,7 @@ func (r *Resolver) each() []Server {
 	for _, s := range r.servers {
 		out = append(out, direct{&Resolver{
 			servers: []*server{{addr: s.addr}}, timeout: r.timeout, tries: r.tries, now: r.now, life: r.life,
-		}, make(chan struct{}, maxDirect)})
+		}, make(chan struct{}, r.direct)})
 	}
 	return out
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// maxInFlight bounds the sockets that are open at once.
+// maxInFlight bounds the sockets that are open at once for messages.
 const maxInFlight = 1024
 
 // Resolver asks recursive resolvers over the network and remembers what they say.
@@ -25,6 +25,7 @@ type Resolver struct {
 
 	cache   cache
 	slots   *slots
+	direct  int // look-ups past the cache that may be under way to each server
 	life    context.Context
 	end     context.CancelFunc
 	flights sync.WaitGroup
@@ -52,10 +53,11 @@ func New(c Config) (*Resolver, error) {
 		return nil, err
 	}
 	r := &Resolver{timeout: c.Timeout, tries: c.Tries, now: time.Now}
-	r.slots = newSlots(maxInFlight, r.launch)
 	for _, addr := range addrs {
 		r.servers = append(r.servers, &server{addr: addr})
 	}
+	messages, direct := fitting(maxOpenFiles(), len(r.servers))
+	r.slots, r.direct = newSlots(messages, r.launch), direct
 	r.cache.init()
 	r.life, r.end = context.WithCancel(context.Background())
 	return r, nil
