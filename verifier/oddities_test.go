@@ -147,6 +147,17 @@ attack.co.uk. TXT "v=spf1 ip4:192.0.2.10 -all"`,
 		from: "alice@victim.co.uk", sender: "x@attack.co.uk", field: []string{"spf=pass", "dmarc=fail (p=reject"}, out: message.Reject,
 	},
 	{
+		name:  "a DMARC record with a comma for the semicolon is none, and the reason says why",
+		zone:  `_dmarc.example.com. TXT "v=DMARC1, p=reject"`,
+		field: []string{`dmarc=none reason="no DMARC record for example.com: a TXT record at _dmarc.example.com misses being one: ',' stands where a semicolon should`},
+		out:   message.Accept,
+	},
+	{
+		name:  "pct= is ignored, and the reason says so",
+		zone:  `_dmarc.example.com. TXT "v=DMARC1; p=reject; pct=0"`,
+		field: []string{"dmarc=fail (p=reject", "'pct=0' of the record is ignored"}, out: message.Reject,
+	},
+	{
 		name:  "SPF at the apex alone says nothing of the names below",
 		zone:  `example.com. TXT "v=spf1 -all"`,
 		from:  "alice@sub.example.com",

@@ -264,8 +264,7 @@ func notes(v Verdict, d Decision) []message.Note {
 	if v.DMARC.Result != dmarc.Pass {
 		n = append(n, signatureNotes(v.DKIM)...)
 	}
-	switch v.DMARC.Result {
-	case dmarc.Fail, dmarc.TempError, dmarc.PermError:
+	if e := v.DMARC; e.Result == dmarc.Fail || e.Result == dmarc.TempError || e.Result == dmarc.PermError || e.Flawed {
 		n = append(n, message.Note{Key: "dmarc_reason", Value: v.DMARC.Reason})
 	}
 	return append(n, d.notes()...)

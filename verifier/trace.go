@@ -41,9 +41,13 @@ func traceVerdict(trace *message.Trace, env message.Envelope, v Verdict) {
 
 func recordInWords(v Verdict) string {
 	if v.DMARC.Record == nil {
-		return "none"
+		return words("none", v.DMARC.Reason)
 	}
-	return fmt.Sprintf("at _dmarc.%s, policy %s", v.DMARC.RecordDomain, v.DMARC.Published)
+	text := fmt.Sprintf("at _dmarc.%s, policy %s", v.DMARC.RecordDomain, v.DMARC.Published)
+	if ignored := v.DMARC.Record.Ignored; len(ignored) > 0 {
+		text += "; ignored: " + strings.Join(ignored, ", ")
+	}
+	return text
 }
 
 // words joins a result with what is to be said of it, if anything.

@@ -50,9 +50,10 @@ type Discovery struct {
 	// existence is the error of the question whether the author domain exists, which
 	// matters to a message that does not pass.
 	existence error
-	// invalid is set if there is no record but one that is invalid as a whole.
-	invalid bool
-	asked   *answers
+	// invalid is set if there is no record but one that is invalid as a whole; flawed if
+	// something else stands there that was meant as a record.
+	invalid, flawed bool
+	asked           *answers
 }
 
 // Steps returns the look-ups that were made for policy records, in their order; an
@@ -192,6 +193,7 @@ func (d *Discovery) choosePolicy(ctx context.Context, r Resolver) {
 // explain says why no record applies.
 func (d *Discovery) explain() {
 	if d.Reason != "" {
+		d.flawed = true // a record of no use
 		return
 	}
 	d.Reason = "no DMARC record for " + d.AuthorDomain
@@ -204,7 +206,15 @@ func (d *Discovery) explain() {
 	}
 	for _, s := range d.asked.steps {
 		if s.several {
+			d.flawed = true
 			d.Reason = fmt.Sprintf("no usable DMARC record for %s: at %s are %s", d.AuthorDomain, s.Domain, s.Problem)
+			return
+		}
+	}
+	for _, s := range d.asked.steps {
+		if s.missed {
+			d.flawed = true
+			d.Reason += ": " + s.Problem
 			return
 		}
 	}

@@ -49,6 +49,9 @@ type Evaluation struct {
 	SPFAligned, DKIMAligned string
 	// Reason says, for a person, what decided.
 	Reason string
+	// Flawed is set for a None where something stands in DNS that was meant as a record;
+	// Reason says what is wrong with it.
+	Flawed bool
 	// Err is what failed, for a TempError: an UndecidedError or a LookupError, which
 	// wrap the resolver's error.
 	Err error
@@ -91,7 +94,9 @@ func Evaluate(ctx context.Context, r Resolver, d Discovery, spf, dkim []Identifi
 	case d.Record != nil:
 		ev.Published = d.Published
 		ev.judge(ctx, r, d, spf, dkim)
-	} // else §5.3.2: DMARC does not apply
+	default: // §5.3.2: DMARC does not apply
+		ev.Flawed = d.flawed
+	}
 	return ev
 }
 
@@ -121,7 +126,7 @@ func (ev *Evaluation) judge(ctx context.Context, r Resolver, d Discovery, spf, d
 		ev.IfFailed = ev.atLeast(d)
 		return
 	}
-	ev.Result, ev.Policy, ev.Reason = Fail, ev.Published, whyFailed(spf, dkim)
+	ev.Result, ev.Policy, ev.Reason = Fail, ev.Published, whyFailed(spf, dkim)+rec.ignoredPct()
 	if rec.Testing {
 		ev.Policy = ev.Policy.oneLower()
 	}

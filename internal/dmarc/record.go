@@ -60,6 +60,8 @@ type Record struct {
 	// Ignored says, for a person, what was wrong in the record and left out of
 	// account. It changes nothing.
 	Ignored []string
+
+	pct string // pct= as it is written, "" for none
 }
 
 // ErrNotDMARC is the error for a text that is not a DMARC record at all: such TXT
@@ -144,6 +146,11 @@ func (p *parser) segment(segment string) error {
 	if !p.first(t, name) {
 		return fmt.Errorf("the tag %q stands twice in the DMARC record: remove one", quoted(name))
 	}
+	if t == tagUnknown && message.EqualFold(name, "pct") {
+		p.rec.pct = "pct=" + quoted(value)
+		p.ignore(p.rec.pct, "RFC 9989 has no pct any more, the policy is for all messages")
+		return nil
+	}
 	if t == tagUnknown {
 		p.ignore(name, "unknown or historic tag")
 		return nil
@@ -197,6 +204,14 @@ func (p *parser) finish() {
 	if p.badSub {
 		rec.SP, rec.NP = "", ""
 	}
+}
+
+// ignoredPct says that pct= spares no message; "" where the record has none.
+func (r *Record) ignoredPct() string {
+	if r.pct == "" {
+		return ""
+	}
+	return fmt.Sprintf("; %q of the record is ignored (RFC 9989 Appendix A.6)", r.pct)
 }
 
 // ignore notes what was passed over, and why.

@@ -54,6 +54,8 @@ type Step struct {
 	several bool
 	// invalid is set if the one record found is invalid as a whole.
 	invalid bool
+	// missed is set if there is none, and a TXT record was meant as one.
+	missed bool
 }
 
 // answers are the look-ups made for one message, in their order. There are never
@@ -107,9 +109,7 @@ func (s *Step) take(texts []string) {
 	}
 	switch found {
 	case 0:
-		if len(texts) > 0 {
-			s.Problem = "the TXT records there are not DMARC records"
-		}
+		s.explainOthers(texts)
 		return
 	case 1:
 	default:
@@ -124,6 +124,25 @@ func (s *Step) take(texts []string) {
 		return
 	}
 	s.Record = rec
+}
+
+// maxOthers is how many TXT records are looked at for one that was meant as a DMARC
+// record.
+const maxOthers = 16
+
+// explainOthers says what stands there in place of a DMARC record.
+func (s *Step) explainOthers(texts []string) {
+	if len(texts) == 0 {
+		return
+	}
+	s.Problem = "the TXT records there are not DMARC records"
+	for _, t := range texts[:min(len(texts), maxOthers)] {
+		if why := nearMiss(t); why != "" {
+			s.missed = true
+			s.Problem = "a TXT record at " + prefix + s.Domain + " misses being one: " + why
+			return
+		}
+	}
 }
 
 // walk goes up the tree from a domain and returns the look-ups that found a valid
