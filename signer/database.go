@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,22 +36,17 @@ func (d database) driver() (name, dsn string, err error) {
 		return "sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: rest}).EscapedPath(),
 			RawQuery: "mode=ro&_pragma=busy_timeout(2000)"}).String(), nil
 	case "postgres", "postgresql":
-		if _, err := url.Parse(d.address); err != nil {
-			return "", "", errors.New("the address is no URL: write postgres://USER@HOST/DATABASE")
+		if problem := d.problem(); problem != "" {
+			return "", "", errors.New(problem)
 		}
 		return "pgx", d.address, nil
 	}
-	return "", "", fmt.Errorf("%q is no database: write sqlite:/PATH or postgres://USER@HOST/DATABASE", scheme)
-}
-
-// String names the database without a password.
-func (d database) String() string {
-	if u, err := url.Parse(d.address); err == nil && u.User != nil {
-		return u.Redacted()
-	} else if err == nil {
-		return d.address
+	// What has no scheme is not quoted: it may hold a password.
+	what := "the address"
+	if strings.HasPrefix(rest, "//") && !strings.ContainsAny(scheme, " =/@") {
+		what = strconv.Quote(scheme)
 	}
-	return "the database"
+	return "", "", errors.New(what + " is no database: write sqlite:/PATH or postgres://USER@HOST/DATABASE")
 }
 
 // read asks for the whole table.
@@ -183,6 +179,7 @@ func (d database) fetch(ctx context.Context, before []fetched, dir string) (f fe
 	if err == nil {
 		return fetched{d, text, sha256.Sum256(text), true}, ""
 	}
+	err = withoutAddress(err)
 	for _, f := range before {
 		if f.database == d && (f.live || len(f.text) > 0) {
 			f.live = false

@@ -256,14 +256,6 @@ func TestTablesAreHeldToTheirRules(t *testing.T) {
 	wantProblem(t, "tables_every: 1ms\n", "tables_every: 1ms is out of range: write a time from 1s to 24h, as 1m")
 }
 
-func TestAPasswordIsNotTold(t *testing.T) {
-	d := database{"postgres://signpost:secret@127.0.0.1:1/mail", "SELECT 1"}
-	_, trouble := d.fetch(t.Context(), nil, t.TempDir())
-	if strings.Contains(trouble, "secret") || !strings.Contains(trouble, "postgres://signpost:xxxxx@127.0.0.1:1/mail") {
-		t.Errorf("the trouble is %q", trouble)
-	}
-}
-
 // A row that names a key that is not there costs its own domain its signatures, and
 // nobody else's.
 func TestAMissingKeyOfARowKeepsNobodyFromSigning(t *testing.T) {

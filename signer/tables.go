@@ -122,7 +122,7 @@ func (t *tableReader) database(ctx context.Context, d database, before []fetched
 	for line := range bytes.Lines(f.text) {
 		row++
 		if err := t.take(Place{Source: source, Database: true, Line: row}, strings.Fields(string(line))); err != nil {
-			t.tell(fmt.Sprintf("signer.tables %s: row %d is left out: %v", d, row, err))
+			t.tell(fmt.Sprintf("signer.tables %s: row %d is left out: %v", source, row, err))
 		}
 	}
 	if t.untold > 0 {
