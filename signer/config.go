@@ -25,6 +25,8 @@ type Config struct {
 	OnError OnError `yaml:"on_error"`
 	// Canonicalization is header/body, each relaxed or simple.
 	Canonicalization Canonicalization `yaml:"canonicalization"`
+	// Fields changes which header fields the signatures cover.
+	Fields Fields `yaml:"fields"`
 	// RequirePublished lets only keys sign that DNS is known to have; see
 	// keys.Watch. Otherwise every listed key signs.
 	RequirePublished bool `yaml:"require_published"`
@@ -130,6 +132,7 @@ func (c Config) Validate(bad func(path, problem string)) {
 	if c.SelfCheck < 0 || c.SelfCheck > maxSelfCheckEvery {
 		bad("self_check", fmt.Sprintf("%d: write 0 for none, 1 for every message, n for every n-th, up to %d", c.SelfCheck, maxSelfCheckEvery))
 	}
+	c.Fields.validate(bad)
 	c.Senders.validate(bad)
 	seen := map[string]int{}
 	patterns := 0

@@ -22,6 +22,7 @@ import (
 // changes and may be used by any number of goroutines.
 type Signer struct {
 	cfg     Config
+	covered []coveredField
 	table   *table
 	senders *entitlements
 	check   *selfCheck // nil: none
@@ -31,7 +32,7 @@ type Signer struct {
 // New returns the signer of a validated configuration. The roster says which of the
 // keys that Listed names sign; now is the clock for t=.
 func New(cfg Config, roster *keys.Roster, now func() time.Time) *Signer {
-	return &Signer{cfg: cfg, table: newTable(cfg.Domains, roster), senders: newEntitlements(cfg.Senders), now: now}
+	return &Signer{cfg: cfg, covered: cfg.Fields.covered(), table: newTable(cfg.Domains, roster), senders: newEntitlements(cfg.Senders), now: now}
 }
 
 // Signing is the work on one message of ours. It implements the milter's
@@ -92,7 +93,7 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 	}
 	t.choice = c
 	params := t.signer.params(h, c)
-	traceSignatures(t.trace, params, c)
+	traceSignatures(t.trace, params, c, t.signer.cfg.Fields)
 	job, err := dkim.NewSigning(h, params)
 	if err != nil { // the message's fault: it would not get better by coming again
 		t.unsigned = "it cannot be signed so that the signature would hold: " + err.Error()
@@ -233,7 +234,7 @@ func (t *Signing) signedNotes(risk string) []message.Note {
 // params are the signatures of one message: one for each key, all over the same
 // fields.
 func (s *Signer) params(h message.Header, c choice) []dkim.SignParams {
-	names := signedNames(h)
+	names := signedNames(s.covered, h)
 	now := s.now()
 	params := make([]dkim.SignParams, len(c.keys))
 	for i, k := range c.keys {

@@ -71,7 +71,7 @@ func traceDuty(trace *message.Trace, domain string, d *keys.Duty) {
 }
 
 // traceSignatures tells what the signatures will say.
-func traceSignatures(trace *message.Trace, params []dkim.SignParams, c choice) {
+func traceSignatures(trace *message.Trace, params []dkim.SignParams, c choice, changes Fields) {
 	if trace == nil || len(params) == 0 {
 		return
 	}
@@ -79,5 +79,9 @@ func traceSignatures(trace *message.Trace, params []dkim.SignParams, c choice) {
 		trace.Add("signature", fmt.Sprintf("entry %s", c.rule),
 			fmt.Sprintf("d=%s s=%s c=%s/%s", p.Domain, p.Selector, p.HeaderCanon, p.BodyCanon))
 	}
-	trace.Add("fields covered", "the fields of the header", "h="+strings.Join(params[0].Headers, ":"))
+	compared := "the fields of the header"
+	if text := changes.String(); text != "" {
+		compared += "; signer.fields " + text
+	}
+	trace.Add("fields covered", compared, "h="+strings.Join(params[0].Headers, ":"))
 }
