@@ -4,20 +4,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net/netip"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
 	wire "github.com/miekg/dns"
+
+	"signpost/internal/message"
 )
 
-const (
-	maxZoneBytes    = 64 << 20 // of a zone file
-	maxEntryBytes   = 64 << 10 // of one record: its data has at most 65535 octets (RFC 1035 §3.2.1)
-	maxZoneProblems = 100      // reported at once
-)
+// maxZoneBytes bounds a zone file.
+const maxZoneBytes = 64 << 20
 
-// LoadZone reads a zone file. The error has one line for each mistake.
+// LoadZone reads a zone file. The error names the first mistake with its line.
 func LoadZone(path string) (*Zone, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -28,8 +30,7 @@ func LoadZone(path string) (*Zone, error) {
 }
 
 // ParseZone reads a zone in the form that the package comment describes. name is
-// what errors call the file; the error has one line "name:line: .." for each
-// mistake.
+// what errors call the file; the error is "name:line: .." for the first mistake.
 func ParseZone(r io.Reader, name string) (*Zone, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxZoneBytes+1))
 	if err != nil {
@@ -38,223 +39,143 @@ func ParseZone(r io.Reader, name string) (*Zone, error) {
 	if len(text) > maxZoneBytes {
 		return nil, fmt.Errorf("read zone file %s: it is larger than %d bytes; leave out what is not needed", name, maxZoneBytes)
 	}
-	p := &zoneParser{zone: NewZone(), name: name, origin: ".", ttl: defaultTTL, aliases: map[string]int{}}
-	lex := lexer{text: string(text), line: 1}
-	for len(p.problems) < maxZoneProblems {
-		e, ok := lex.next()
-		if !ok {
-			break
-		}
-		p.entry(e)
-	}
-	p.checkAliases()
-	if err := p.err(); err != nil {
+	z := NewZone()
+	records, err := z.takeFailures(string(text), name)
+	if err != nil {
 		return nil, err
 	}
-	return p.zone, nil
-}
-
-// zoneParser holds what carries over from one entry to the next.
-type zoneParser struct {
-	zone     *Zone
-	name     string
-	origin   string // presentation form, with a final dot
-	ttl      uint32
-	owner    string // the last one, raw; "" before the first
-	aliases  map[string]int
-	problems []problem
-}
-
-type problem struct {
-	line int
-	text string
-}
-
-func (p *zoneParser) bad(line int, format string, args ...any) {
-	p.problems = append(p.problems, problem{line, fmt.Sprintf(format, args...)})
-}
-
-// err returns all problems by line; nil if there are none.
-func (p *zoneParser) err() error {
-	slices.SortStableFunc(p.problems, func(a, b problem) int { return a.line - b.line })
-	errs := make([]error, len(p.problems))
-	for i, q := range p.problems {
-		errs[i] = fmt.Errorf("%s:%d: %s", p.name, q.line, q.text)
-	}
-	return errors.Join(errs...)
-}
-
-func (p *zoneParser) entry(e zoneEntry) {
-	size := 0
-	for _, t := range e.tokens {
-		size += len(t.text) + 1
-	}
-	switch {
-	case e.problem != "":
-		p.bad(e.line, "%s", e.problem)
-	case size > maxEntryBytes:
-		p.bad(e.line, "the record is longer than %d bytes: no record can be", maxEntryBytes)
-	case !e.indent && !e.tokens[0].quoted && strings.HasPrefix(e.tokens[0].text, "$"):
-		p.directive(e)
-	default:
-		p.record(e)
-	}
-}
-
-// directive takes in $ORIGIN and $TTL (RFC 1035 §5.1, RFC 2308 §4).
-func (p *zoneParser) directive(e zoneEntry) {
-	word := strings.ToUpper(e.tokens[0].text)
-	switch {
-	case word == "$INCLUDE" || word == "$GENERATE":
-		p.bad(e.line, "%s is not supported: write the records into this file", word)
-	case word != "$ORIGIN" && word != "$TTL":
-		p.bad(e.line, "%q is not a directive: there are $ORIGIN and $TTL", e.tokens[0].text)
-	case len(e.tokens) != 2:
-		p.bad(e.line, "write %s and one value", word)
-	case word == "$TTL":
-		ttl, ok := parseTTL(e.tokens[1].text)
-		if !ok {
-			p.bad(e.line, "%q is not a TTL: write seconds, or a number with s, m, h, d or w", e.tokens[1].text)
-			return
-		}
-		p.ttl = ttl
-	default:
-		if raw, problem := p.absolute(e.tokens[1].text); problem != "" {
-			p.bad(e.line, "$ORIGIN %s", problem)
-		} else if raw == "." {
-			p.origin = "."
-		} else {
-			p.origin = present(raw)
+	// The origin is the root, so that names without a final dot are complete.
+	p := wire.NewZoneParser(strings.NewReader(records), ".", "")
+	p.SetDefaultTTL(defaultTTL)
+	for rr, ok := p.Next(); ok; rr, ok = p.Next() {
+		if err := z.addRecord(rr); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	if err := p.Err(); err != nil {
+		return nil, zoneError(name, err)
+	}
+	if err := z.checkAliases(name); err != nil {
+		return nil, err
+	}
+	return z, nil
 }
 
-// absolute returns the raw name that a name of the file stands for, or what is
-// wrong with it.
-func (p *zoneParser) absolute(text string) (raw, problem string) {
-	full := text
-	switch {
-	case text == "@":
-		full = p.origin
-	case !wire.IsFqdn(text) && p.origin == ".":
-		full = text + "."
-	case !wire.IsFqdn(text):
-		full = text + "." + p.origin
-	}
-	if !ascii(full) {
-		return "", fmt.Sprintf("%q is not ASCII: write internationalized names as A-labels (xn--..)", text)
-	}
-	raw, ok := rawName(full)
-	if !ok {
-		return "", fmt.Sprintf("%q cannot be a domain name: it has an empty label, one over %d octets, a dot in a label, or more than %d octets in all",
-			text, maxLabel, maxName)
-	}
-	return raw, ""
-}
+var (
+	// failureLine is "name TIMEOUT", "name TYPE SERVFAIL" or "name NXDOMAIN".
+	failureLine = regexp.MustCompile(`(?i)^([^\s;"]+)[ \t]+(?:([a-z0-9]+)[ \t]+)?(TIMEOUT|SERVFAIL|NXDOMAIN)[ \t\r]*(?:;.*)?$`)
+	// unquotedText is a TXT record with a blank or a semicolon outside quotation marks.
+	// It is legal, and never means what it looks like: blanks vanish, and a comment
+	// begins at a semicolon.
+	unquotedText = regexp.MustCompile(`(?i)^[^;"]*[ \t]TXT[ \t]+[^\s;"(]+(?:;|[ \t]+[^\s;])`)
+)
 
-// record takes in "owner [ttl] [class] TYPE data" and the lines on failures.
-func (p *zoneParser) record(e zoneEntry) {
-	words := e.tokens
-	if !e.indent {
-		owner, problem := p.absolute(words[0].text)
-		if problem != "" {
-			p.bad(e.line, "the name %s", problem)
-			return
+// takeFailures takes the lines on failures into the zone. It returns the text with
+// those lines empty, so that the others keep their numbers.
+func (z *Zone) takeFailures(text, name string) (string, error) {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if unquotedText.MatchString(line) {
+			return "", fmt.Errorf(`%s:%d: the TXT record has a blank or a semicolon outside quotation marks; write it like this: example.com TXT "v=spf1 -all"`, name, i+1)
 		}
-		p.owner, words = owner, words[1:]
-	}
-	if p.owner == "" {
-		p.bad(e.line, "the line begins with a blank, which means the name of the record before it, and there is none: write the name")
-		return
-	}
-	ttl := p.ttl
-	for ; len(words) > 0 && !words[0].quoted; words = words[1:] {
-		word := strings.ToUpper(words[0].text)
-		if t, ok := parseTTL(word); ok {
-			ttl = t
-		} else if word == "CH" || word == "HS" || word == "CS" {
-			p.bad(e.line, "the class %s is not supported: write IN, or nothing", word)
-			return
-		} else if word != "IN" {
-			break
-		}
-	}
-	if p.failure(e, words) {
-		return
-	}
-	if len(words) == 0 {
-		p.bad(e.line, "the record has no type: write %q TYPE and the data", p.owner)
-		return
-	}
-	rrtype, ok := wire.StringToType[strings.ToUpper(words[0].text)]
-	if !ok || words[0].quoted {
-		p.bad(e.line, "%q is not a type of records: write A, AAAA, TXT, MX, PTR or CNAME, or TIMEOUT, SERVFAIL or NXDOMAIN for a name that fails", words[0].text)
-		return
-	}
-	p.data(e.line, rrtype, ttl, words[1:])
-}
-
-// failure takes in "name TIMEOUT", "name TYPE SERVFAIL" and "name NXDOMAIN".
-func (p *zoneParser) failure(e zoneEntry, words []token) bool {
-	n := len(words)
-	if n == 0 || n > 2 || words[0].quoted || words[n-1].quoted {
-		return false
-	}
-	how := Failure(strings.ToUpper(words[n-1].text))
-	if how != Timeout && how != ServFail && how != NXDomain {
-		return false
-	}
-	rrtype := ""
-	if n == 2 {
-		rrtype = strings.ToUpper(words[0].text)
-		if _, ok := wire.StringToType[rrtype]; !ok {
-			p.bad(e.line, "%q is not a type of records that could fail: write one, as TXT, or nothing for all of them", words[0].text)
-			return true
-		}
-		if how == NXDomain {
-			p.bad(e.line, "a name that does not exist has no type: write %q NXDOMAIN", p.owner)
-			return true
-		}
-	}
-	p.zone.Fail(p.owner, rrtype, how)
-	return true
-}
-
-// parseTTL reads seconds, or numbers with units as in "1h30m".
-func parseTTL(s string) (uint32, bool) {
-	const limit = 1<<31 - 1 // RFC 2181 §8
-	if s == "" || !digit(s[0]) {
-		return 0, false
-	}
-	total, n, pending := uint64(0), uint64(0), false
-	for i := range len(s) {
-		unit := uint64(0)
-		switch c := s[i] | 0x20; {
-		case digit(s[i]):
-			n, pending = n*10+uint64(s[i]-'0'), true
-			if n > limit {
-				return 0, false
-			}
+		m := failureLine.FindStringSubmatch(line)
+		if m == nil {
 			continue
-		case c == 's':
-			unit = 1
-		case c == 'm':
-			unit = 60
-		case c == 'h':
-			unit = 3600
-		case c == 'd':
-			unit = 86400
-		case c == 'w':
-			unit = 604800
 		}
-		if unit == 0 || !pending {
-			return 0, false
+		owner, rrtype, how := m[1], strings.ToUpper(m[2]), Failure(strings.ToUpper(m[3]))
+		raw, ok := rawName(wire.Fqdn(owner))
+		if !ok || !ascii(raw) {
+			return "", fmt.Errorf("%s:%d: %q cannot be a domain name", name, i+1, owner)
 		}
-		if total += n * unit; total > limit {
-			return 0, false
+		if _, known := wire.StringToType[rrtype]; rrtype != "" && (!known || how == NXDomain) {
+			return "", fmt.Errorf("%s:%d: %q cannot fail with %s: write a type of records and TIMEOUT or SERVFAIL, or one of these or NXDOMAIN without a type", name, i+1, m[2], how)
 		}
-		n, pending = 0, false
+		z.Fail(raw, rrtype, how)
+		lines[i] = ""
 	}
-	total += n
-	return uint32(total), total <= limit
+	return strings.Join(lines, "\n"), nil
+}
+
+// addRecord adds a record. Of a type that this package never asks for, only the fact
+// remains that the name exists.
+func (z *Zone) addRecord(rr wire.RR) error {
+	h := rr.Header()
+	owner, ok := rawName(h.Name)
+	if !ok || !ascii(owner) {
+		return fmt.Errorf("%q cannot be a domain name; write internationalized names as A-labels (xn--..)", h.Name)
+	}
+	if h.Class != wire.ClassINET {
+		return fmt.Errorf("%q has a record of class %s: write IN, or nothing", h.Name, wire.ClassToString[h.Class])
+	}
+	var host string
+	empty := false
+	switch rr := rr.(type) {
+	case *wire.TXT:
+		strs := make([]string, len(rr.Txt))
+		for i, s := range rr.Txt {
+			strs[i] = unescape(s)
+		}
+		empty = len(strs) == 0
+		z.AddTXT(owner, strs...)
+	case *wire.A:
+		addr, ok := netip.AddrFromSlice(rr.A.To4())
+		empty = !ok
+		z.AddA(owner, addr)
+	case *wire.AAAA:
+		addr, ok := netip.AddrFromSlice(rr.AAAA.To16())
+		empty = !ok
+		z.AddA(owner, addr)
+	case *wire.MX:
+		host, empty = rr.Mx, rr.Mx == ""
+		z.AddMX(owner, rr.Preference, hostOf(host))
+	case *wire.PTR:
+		host, empty = rr.Ptr, rr.Ptr == ""
+		z.AddPTR(owner, hostOf(host))
+	case *wire.CNAME:
+		host, empty = rr.Target, rr.Target == "" || z.has(owner, wire.TypeCNAME)
+		z.AddCNAME(owner, hostOf(host))
+	}
+	if empty { // the library reads a record without data as one of a dynamic update (RFC 2136)
+		return fmt.Errorf("the %s record of %q has no data, or there are two that exclude each other", wire.TypeToString[h.Rrtype], h.Name)
+	}
+	if raw, ok := rawName(host); host != "" && (!ok || !ascii(raw)) {
+		return fmt.Errorf("%q, which %q points to, cannot be a host's name; write internationalized names as A-labels (xn--..)", host, h.Name)
+	}
+	// The last TTL given holds for the whole set (RFC 2181 §5.2).
+	z.add(owner, h.Rrtype, func(s *rrset) { s.ttl = h.Ttl })
+	return nil
+}
+
+// has reports that the name has records of a type.
+func (z *Zone) has(name string, rrtype uint16) bool {
+	key, _ := canonical(name)
+	n := z.nodes[message.LowerASCII(key)]
+	return n != nil && n.sets[rrtype] != nil
+}
+
+func hostOf(presented string) string {
+	raw, _ := rawName(presented)
+	return raw
+}
+
+// checkAliases refuses names that have a CNAME and other records (RFC 1034 §3.6.2).
+func (z *Zone) checkAliases(name string) error {
+	for _, owner := range slices.Sorted(maps.Keys(z.nodes)) {
+		sets := z.nodes[owner].sets
+		if sets[wire.TypeCNAME] != nil && len(sets) > 1 {
+			return fmt.Errorf("%s: %q has a CNAME and other records: an alias has nothing else", name, owner)
+		}
+	}
+	return nil
+}
+
+// zoneError puts the library's error into the form name:line: text.
+func zoneError(name string, err error) error {
+	text := strings.TrimPrefix(err.Error(), "dns: ")
+	at := strings.LastIndex(text, " at line: ")
+	if at < 0 {
+		return fmt.Errorf("%s: %s", name, text)
+	}
+	line, _, _ := strings.Cut(text[at+len(" at line: "):], ":")
+	return errors.New(name + ":" + line + ": " + strings.ReplaceAll(text[:at], `"\n"`, "the end of the line"))
 }
