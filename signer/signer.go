@@ -35,6 +35,11 @@ func New(cfg Config, roster *keys.Roster, now func() time.Time) *Signer {
 	return &Signer{cfg: cfg, covered: cfg.Fields.covered(), table: newTable(cfg.Domains, roster), senders: newEntitlements(cfg.Senders), now: now}
 }
 
+// Names says that a domain, in lower-case A-labels, is one of ours by the name of its
+// entry, or of a parent's with subdomains: not by a pattern or "*", which name other
+// people's domains too, and not by the entry of an address.
+func (s *Signer) Names(domain string) bool { return s.table.named(domain) }
+
 // Signing is the work on one message of ours. It implements the milter's
 // Transaction.
 type Signing struct {

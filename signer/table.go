@@ -113,6 +113,20 @@ func (t *table) byDomain(author string, trace *message.Trace) (c choice, ok bool
 	return t.byMany(*t.any, author, trace)
 }
 
+// named says that a domain, in lower-case A-labels, has an entry under its own name, or
+// that a parent with subdomains has.
+func (t *table) named(domain string) bool {
+	if _, found := t.exact[domain]; found {
+		return true
+	}
+	for _, parent, more := strings.Cut(domain, "."); more; _, parent, more = strings.Cut(parent, ".") {
+		if e, found := t.exact[parent]; found && e.subdomains {
+			return true
+		}
+	}
+	return false
+}
+
 // byMany signs by an entry that many domains come under: with the keys that it
 // names, or with those in the domain's own folder, else those in the folder "*",
 // which sign for everybody.

@@ -23,6 +23,9 @@ const (
 func (t *Verification) outcome(j Judgement) message.Outcome {
 	v, d := j.Verdict, j.Decision
 	out := message.Outcome{Disposition: d.Disposition(), Log: notes(v, d), Results: v.appendResults(t.results[:0]), Would: d.would()}
+	if n := t.ownRefused(j); n.Key != "" {
+		out.Log = append(out.Log, n)
+	}
 	switch out.Disposition {
 	case message.Reject, message.Tempfail:
 		out.Reply = d.Reply
@@ -39,6 +42,24 @@ func (t *Verification) outcome(j Judgement) message.Outcome {
 		out.Insert = append(out.Insert, message.Field{Name: tagName, Value: "quarantine; " + d.Rule})
 	}
 	return out
+}
+
+// ownRefused says what to do where a message is refused, or would be, whose author domain
+// is one of ours: its client may be a host that was forgotten in the configuration.
+func (t *Verification) ownRefused(j Judgement) message.Note {
+	if t.verifier.ownDomain == nil || !(j.Decision.Action.refuses() || j.Decision.Action == ActTempfail) {
+		return message.Note{}
+	}
+	for _, domain := range j.Verdict.Author.Domains {
+		if t.verifier.ownDomain(domain) {
+			client := t.env.ClientAddr.String()
+			if !t.env.ClientAddr.IsValid() {
+				client = "without an address"
+			}
+			return message.Note{Key: "remedy", Value: "this From is yours; if the client is too, add it to signer.ours (From domain " + domain + ", client " + client + ")"}
+		}
+	}
+	return message.Note{}
 }
 
 // forgeable are the fields, beside Authentication-Results, that programs behind us
@@ -191,7 +212,11 @@ const (
 func spfResult(v Verdict, room []authres.Property) authres.Result {
 	r := authres.Result{Method: "spf", Value: string(v.SPF.Result), Properties: room}
 	switch v.SPF.Result {
-	case spf.Pass, spf.None:
+	case spf.Pass:
+	case spf.None:
+		if v.SPF.Reason == spf.NoAddress {
+			r.Reason = v.SPF.Reason
+		}
 	case spf.TempError:
 		r.Reason = unanswered
 	default:

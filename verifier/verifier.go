@@ -42,7 +42,8 @@ type Verifier struct {
 	now      func() time.Time
 	share    func(client netip.Addr) Lookups // nil: all messages ask the resolver itself
 
-	verifyRSA dkim.RSAVerifier // nil: Go's
+	verifyRSA dkim.RSAVerifier         // nil: Go's
+	ownDomain func(domain string) bool // nil: none is known
 }
 
 // New returns the verifier of a validated configuration. hostname is the
@@ -55,6 +56,16 @@ func New(cfg Config, resolver Resolver, hostname string, now func() time.Time) *
 func (v *Verifier) WithRSA(verify dkim.RSAVerifier) *Verifier {
 	with := *v
 	with.verifyRSA = verify
+	return &with
+}
+
+// WithOwnDomains returns the verifier with a function that says whether a domain, in
+// lower-case A-labels, is one that this host signs for and that the configuration lists by
+// name. It changes no decision: the log says of mail from such a domain that is refused how to
+// make it ours.
+func (v *Verifier) WithOwnDomains(own func(domain string) bool) *Verifier {
+	with := *v
+	with.ownDomain = own
 	return &with
 }
 
@@ -130,6 +141,7 @@ func (v *Verifier) Explain(ctx context.Context, env message.Envelope, trace *mes
 	if t.trusted != "" {
 		return t
 	}
+	clients.saw(env)
 	t.dns = v.lookups(env.ClientAddr)
 	t.pending.Add(1)
 	t.query = t.spfQuery(env)

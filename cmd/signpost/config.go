@@ -189,7 +189,7 @@ func build(c Config, path string, now func() time.Time, before *generation) (*ge
 		WithSharing(func(client netip.Addr) verifier.Lookups {
 			l := dns.ForMessage(g.resolver, client)
 			return verifier.Lookups{Policy: l.Policy, AlignedKeys: l.AlignedKeys, OtherKeys: l.OtherKeys}
-		})
+		}).WithOwnDomains(g.signer.Names)
 	return g, nil
 }
 
