@@ -41,6 +41,9 @@ type Config struct {
 	// unjudged would let any sender choose not to be judged.
 	MaxHeaderBytes  config.Size `yaml:"max_header_bytes"`
 	MaxHeaderFields int         `yaml:"max_header_fields"`
+	// MaxHeaderMemory bounds the memory of all headers on their way. A message that would
+	// need more gets 451.
+	MaxHeaderMemory config.Size `yaml:"max_header_memory"`
 	// MaxRecipients bounds what is remembered of the envelope, not what is accepted.
 	MaxRecipients int `yaml:"max_recipients"`
 	// IdleTimeout ends a connection on which nothing happens. It has to be longer
@@ -96,6 +99,7 @@ func Defaults() Config {
 		OnTooBig:        TooBigPass,
 		MaxHeaderBytes:  1 << 20,
 		MaxHeaderFields: 2000,
+		MaxHeaderMemory: 256 << 20,
 		MaxRecipients:   10000,
 		IdleTimeout:     2 * time.Hour,
 		MessageTimeout:  30 * time.Second,
@@ -154,6 +158,8 @@ func (c Config) validateLimits(bad func(path, problem string)) {
 		{"max_packet_bytes", c.MaxPacketBytes, 128 << 10, 64 << 20},
 		{"max_message_bytes", c.MaxMessageBytes, 64 << 10, 1 << 40},
 		{"max_header_bytes", c.MaxHeaderBytes, 16 << 10, 64 << 20},
+		// At least a few of the largest headers have to fit.
+		{"max_header_memory", c.MaxHeaderMemory, max(1<<20, 4*min(c.MaxHeaderBytes, 64<<20)), 1 << 40},
 	} {
 		if l.value < l.low || l.value > l.high {
 			bad(l.path, fmt.Sprintf("%s: write a size from %s to %s", l.value, l.low, l.high))

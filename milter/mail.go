@@ -23,8 +23,9 @@ type mail struct {
 	tx     Transaction
 	cancel context.CancelCauseFunc
 
-	fields     *message.Builder
+	fields     *message.Builder // nil when the header is done
 	header     message.Header
+	memory     int // octets that header holds
 	headerDone bool
 	wantBody   bool
 	cut        bool // beyond the limit, the body is not handed over any more
@@ -92,23 +93,27 @@ func (s *session) addRecipient(path string) {
 	}
 }
 
-// addField takes a field of the header, as the MTA sent it.
-func (s *session) addField(name, value []byte) {
-	m := &s.mail
-	if m.instead != nil || m.headerDone {
-		return
-	}
-	config := &s.server.config
-	size := len(name) + len(value) + len(":\r\n")
+// fieldFits reports whether a field whose name and value have this many octets is within
+// the limits; else the message is refused, and nothing of its header is kept.
+func (s *session) fieldFits(size int) bool {
+	m, config := &s.mail, &s.server.config
+	size += len(":\r\n")
 	switch {
 	case m.fields.Len() >= config.MaxHeaderFields:
 		m.refuse("header of more than "+strconv.Itoa(config.MaxHeaderFields)+" fields", "max_header_fields", TooManyFields)
-		return
 	case m.fields.Size()+size > int(config.MaxHeaderBytes):
 		m.refuse("header of more than "+config.MaxHeaderBytes.String(), "max_header_bytes", HeaderTooBig)
-		return
+	default:
+		return true
 	}
-	m.bytes += int64(size)
+	s.dropHeader()
+	return false
+}
+
+// addField adds a field to the header, as the MTA sent it.
+func (s *session) addField(name, value []byte) {
+	m := &s.mail
+	m.bytes += int64(len(name) + len(value) + len(":\r\n"))
 	if s.agreed.has(gomilter.OptHeaderLeadingSpace) || !strippedBlank(value) {
 		m.fields.Add(name, value)
 		return
@@ -182,11 +187,19 @@ func (s *session) endHeader() {
 		return
 	}
 	m.headerDone = true
+	if m.instead == nil {
+		m.header = m.fields.Header()
+		m.memory = m.header.Memory()
+	}
+	s.returnFields()
 	if m.instead != nil {
 		return
 	}
+	if !s.account() {
+		s.outOfMemory()
+		return
+	}
 	m.env.QueueID = s.macros.valueOr("i", m.env.QueueID)
-	m.header = m.fields.Header()
 	m.wantBody = m.tx.Header(m.env, m.header)
 }
 
@@ -240,8 +253,17 @@ func (s *session) endMail() {
 		return
 	}
 	m.cancel(context.Canceled)
-	m.fields.Reset()
-	builders.Put(m.fields)
+	s.returnFields()
 	*m = mail{}
+	s.account()
 	s.setOpen(false)
+}
+
+// returnFields gives the builder back.
+func (s *session) returnFields() {
+	if m := &s.mail; m.fields != nil {
+		m.fields.Reset()
+		builders.Put(m.fields)
+		m.fields = nil
+	}
 }

@@ -28,6 +28,8 @@ type Server struct {
 	places  chan struct{} // one taken for each connection
 	told    sync.Map      // what has been logged once
 
+	headers headerMemory
+
 	refusals seldom // log lines about peers that may not connect
 	crowds   seldom // log lines about peers with too many connections
 
@@ -69,6 +71,7 @@ func NewServer(cfg Config, gen *Generation, log *slog.Logger) *Server {
 		config:   cfg,
 		log:      log,
 		observer: unobserved{},
+		headers:  headerMemory{most: int64(cfg.MaxHeaderMemory)},
 		patience: usualPatience,
 		stopped:  make(chan struct{}),
 		places:   make(chan struct{}, cfg.MaxConnections),

@@ -34,6 +34,7 @@ type session struct {
 	mailMacros bool // the macros of the coming MAIL have arrived
 	mail       mail
 	progress   progress
+	accounted  int // octets of the server's headerMemory that are ours
 
 	mu       sync.Mutex
 	open     bool // there is a message; as mail.open, for other goroutines
@@ -43,6 +44,7 @@ type session struct {
 func newSession(server *Server, conn net.Conn, role message.Role, where string) *session {
 	s := &session{server: server, role: role, where: where, conn: conn}
 	s.reader = reader{conn: conn, ack: newQuickAck(conn), max: uint32(server.config.MaxPacketBytes), arm: s.arm}
+	s.reader.allow = s.accountWith
 	s.reader.buf = s.reader.own[:]
 	s.writer.conn = conn
 	return s
@@ -69,6 +71,7 @@ func (s *session) run() {
 	s.dropMail("the connection ended")
 	s.stopTimer()
 	s.reader.release()
+	s.account()
 	if err = s.unexpected(err); err != nil {
 		s.server.log.Warn("milter connection closed", "connection", s.where, "problem", err.Error())
 	}
@@ -86,6 +89,7 @@ func (s *session) serve() error {
 		}
 		if !s.mail.open {
 			s.reader.use(waitingBuffer)
+			s.account()
 		}
 	}
 }
@@ -123,7 +127,15 @@ func (s *session) step(command gomilter.Code) (err error) {
 		return s.takeEnd()
 	case gomilter.CodeQuit:
 		return errQuit
-	case gomilter.CodeHeader, gomilter.CodeMacro:
+	case gomilter.CodeHeader:
+		if err := s.takeField(); err != nil {
+			return err
+		}
+		return s.goOn(gomilter.OptNoHeaderReply)
+	case gomilter.CodeMacro:
+		data, err := s.reader.head(maxMacroBytes + 1)
+		s.takeMacros(data)
+		return err
 	default:
 		if s.reader.left > maxCommand {
 			return fmt.Errorf("command %q with %d octets, %d are possible: this is no milter client",
@@ -142,9 +154,6 @@ func (s *session) take(command gomilter.Code, data []byte) error {
 	switch command {
 	case gomilter.CodeOptNeg:
 		return s.takeOptions(data)
-	case gomilter.CodeMacro:
-		s.takeMacros(data)
-		return nil
 	case gomilter.CodeConn:
 		return s.takeConnect(data)
 	case gomilter.CodeHelo:
@@ -155,11 +164,6 @@ func (s *session) take(command gomilter.Code, data []byte) error {
 		return s.takeRcpt(data)
 	case gomilter.CodeData:
 		return s.goOn(gomilter.OptNoDataReply)
-	case gomilter.CodeHeader:
-		if s.mail.open {
-			s.addField(parseField(data))
-		}
-		return s.goOn(gomilter.OptNoHeaderReply)
 	case gomilter.CodeEOH:
 		if s.mail.open {
 			s.endHeader()

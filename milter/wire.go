@@ -56,6 +56,8 @@ type reader struct {
 	// arm sets the read deadline before a read that may block; idle says that
 	// nothing of a packet has come yet.
 	arm func(idle bool) error
+	// allow is asked before a buffer of unusual size is made.
+	allow func(size int) bool
 
 	own   [waitingBuffer]byte
 	lent  *[]byte    // the buffer in use, if it is borrowed
@@ -124,7 +126,9 @@ func (r *reader) chunk() ([]byte, error) {
 func (r *reader) need(n int) error {
 	for r.w-r.r < n {
 		if r.r+n > len(r.buf) {
-			r.makeRoom(n)
+			if err := r.makeRoom(n); err != nil {
+				return err
+			}
 		}
 		if err := r.fill(); err != nil {
 			return err
@@ -133,14 +137,27 @@ func (r *reader) need(n int) error {
 	return nil
 }
 
+// head returns the whole payload of the current packet, or as many octets of its front.
+// The rest is skipped by next.
+func (r *reader) head(most int) ([]byte, error) {
+	n := min(most, r.left)
+	if err := r.need(n); err != nil {
+		return nil, err
+	}
+	data := r.buf[r.r : r.r+n]
+	r.r += n
+	r.left -= n
+	return data, nil
+}
+
 // makeRoom moves what is there to the front, and grows a buffer that is full.
-func (r *reader) makeRoom(n int) {
+func (r *reader) makeRoom(n int) error {
 	if r.r > 0 {
 		r.w = copy(r.buf, r.buf[r.r:r.w])
 		r.r = 0
 	}
 	if r.w < len(r.buf) {
-		return
+		return nil
 	}
 	switch {
 	case len(r.buf) < messageBuffer:
@@ -148,7 +165,27 @@ func (r *reader) makeRoom(n int) {
 	case len(r.buf) < bodyBuffer:
 		r.use(bodyBuffer)
 	default:
-		r.moveTo(make([]byte, min(2*len(r.buf), n)), nil, nil)
+		size := min(2*len(r.buf), n)
+		if !r.allow(size) {
+			return errHeaderMemory
+		}
+		r.moveTo(make([]byte, size), nil, nil)
+	}
+	return nil
+}
+
+// unusual is the size of a buffer that was made for one large packet, else 0.
+func (r *reader) unusual() int {
+	if len(r.buf) <= bodyBuffer {
+		return 0
+	}
+	return len(r.buf)
+}
+
+// shrink gives up a buffer of unusual size.
+func (r *reader) shrink() {
+	if r.unusual() > 0 {
+		r.use(bodyBuffer)
 	}
 }
 

@@ -10,10 +10,7 @@
 // problem, because mail readers differ on which domain they show.
 package message
 
-import (
-	"bytes"
-	"strings"
-)
+import "strings"
 
 // A Field is one header field exactly as it stands in the message. The field on
 // the wire is Name + ":" + Value + CRLF.
@@ -54,64 +51,13 @@ func (h Header) First(name string) (Field, bool) {
 	return Field{}, false
 }
 
-// A Builder collects the fields of a header as they arrive and makes one Header
-// of them with two allocations, however many fields there are. The zero value is
-// ready; Reset makes it ready for the next message and keeps its memory.
-type Builder struct {
-	buf   []byte
-	spans []span
-}
-
-// span is where one field lies in the buffer: name, then value.
-type span struct{ start, colon, end int }
-
-var cr = []byte("\r")
-
-// Add appends a field below those already there. Line ends inside the value may
-// be LF, as the milter protocol has them, or CRLF; they are stored as CRLF. A CR
-// that is not before an LF stays what it is.
-func (b *Builder) Add(name, value []byte) {
-	s := span{start: len(b.buf)}
-	b.buf = append(b.buf, name...)
-	s.colon = len(b.buf)
-	for {
-		lf := bytes.IndexByte(value, '\n')
-		if lf < 0 {
-			b.buf = append(b.buf, value...)
-			break
-		}
-		b.buf = append(b.buf, bytes.TrimSuffix(value[:lf], cr)...)
-		b.buf = append(b.buf, '\r', '\n')
-		value = value[lf+1:]
+// Memory returns how many octets of memory the header holds, if a Builder made it.
+func (h Header) Memory() int {
+	n := cap(h) * fieldMemory
+	for _, f := range h {
+		n += len(f.Name) + len(f.Value)
 	}
-	s.end = len(b.buf)
-	b.spans = append(b.spans, s)
-}
-
-// Len returns the number of fields, Size their bytes (names and values).
-func (b *Builder) Len() int  { return len(b.spans) }
-func (b *Builder) Size() int { return len(b.buf) }
-
-// Header returns what was collected. It does not share memory with the builder.
-func (b *Builder) Header() Header {
-	text := string(b.buf)
-	h := make(Header, len(b.spans))
-	for i, s := range b.spans {
-		h[i] = Field{Name: text[s.start:s.colon], Value: text[s.colon:s.end]}
-	}
-	return h
-}
-
-// Reset forgets the fields. The memory of an unusually large header is let go.
-func (b *Builder) Reset() {
-	const keep = 64 << 10
-	if cap(b.buf) > keep {
-		b.buf = nil
-	}
-	b.buf, b.spans = b.buf[:0], b.spans[:0]
-	if cap(b.spans) > 1024 {
-		b.spans = nil
-	}
+	return n
 }
 
 // EqualFold compares two names without regard to the case of ASCII letters only,
