@@ -15,6 +15,8 @@ import (
 const checkConfigText = `Read a configuration and its keys as serve would, without starting anything.
 Every mistake is one line: file, line, key, what is wrong and what to write. Where
 the daemon knows that a listed key may not sign yet, that is said; it is no mistake.
+Notes say what a start would stumble over outside of the file: a folder that the
+daemon may not write to, an address that is in use or that the machine does not have.
 
     signpost check-config [FILE]        (default: ` + defaultConfig + `)
 
@@ -28,6 +30,7 @@ type checkReport struct {
 	Valid    bool           `json:"valid"`
 	Problems []checkProblem `json:"problems,omitempty"`
 	Warnings []string       `json:"warnings,omitempty"`
+	Notes    []string       `json:"notes,omitempty"`             // what a start would stumble over outside of the file
 	Signing  []string       `json:"signing_otherwise,omitempty"` // which listed keys do not sign yet
 	Domains  int            `json:"domains"`
 	Keys     int            `json:"keys"`
@@ -94,6 +97,9 @@ func checkConfigCommand(args []string, _ io.Reader, stdout, stderr io.Writer) in
 	for _, w := range g.warnings() {
 		fmt.Fprintf(stdout, "warning: %s\n", w)
 	}
+	for _, n := range g.config.places() {
+		fmt.Fprintf(stdout, "note: %s\n", n)
+	}
 	const most = 20
 	for i, line := range g.plan.Roster.Irregular() {
 		if i == most {
@@ -111,7 +117,7 @@ func checkJSON(stdout io.Writer, path string, g *generation, err error) int {
 		return exitFailure
 	}
 	return printJSON(stdout, checkReport{
-		File: g.path, Valid: true, Warnings: g.warnings(), Signing: g.plan.Roster.Irregular(), Domains: len(g.config.Signer.Domains),
+		File: g.path, Valid: true, Warnings: g.warnings(), Notes: g.config.places(), Signing: g.plan.Roster.Irregular(), Domains: len(g.config.Signer.Domains),
 		Keys: len(g.store.Keys()), Mode: string(g.config.Verifier.Mode),
 	})
 }

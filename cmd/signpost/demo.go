@@ -90,6 +90,7 @@ func runDemo(state string, once bool, stdout, stderr io.Writer) error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- d.server.Serve(context.Background()) }()
+	defer d.lock.Close()
 	defer d.watchKeys()()
 	if err := showThree(d, g, stdout); err != nil {
 		return err

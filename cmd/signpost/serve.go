@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -116,17 +117,22 @@ type service struct {
 	server  *milter.Server
 	started Config // what listeners and log were made of
 	current *generation
+	lock    *keys.StateLock // nil: it could not be had
 }
 
-// newService opens the listeners, so that a fault with them is known before
-// anything is called ready.
+// newService locks the state of the keys and opens the listeners, so that a fault with
+// them is known before anything is called ready.
 func newService(g *generation, path string, log *slog.Logger) (*service, error) {
 	slog.SetDefault(log) // for alarms of the signing library
 	s := &service{path: path, log: log, started: g.config, current: g, server: milter.NewServer(fitConnections(g.config.Milter, g.resolver, log), g.handlers(), log)}
 	if g.config.Metrics.Listen != "" {
 		s.server.Observe(counts)
 	}
+	if err := s.lockState(g.config.Keys.State); err != nil {
+		return nil, err
+	}
 	if err := s.server.Listen(); err != nil {
+		s.lock.Close()
 		return nil, err
 	}
 	if err := serveMetrics(g.config.Metrics.Listen, log); err != nil {
@@ -146,6 +152,25 @@ func (s *service) begin(g *generation) {
 	if err := g.config.Signer.KeepTables(g.config.keptTables()); err != nil {
 		s.log.Warn(err.Error())
 	}
+}
+
+// lockState takes the lock of the state file, unless this process has it. A file that
+// another process has is an error; one that cannot be locked cannot be written either,
+// and is a warning.
+func (s *service) lockState(path string) error {
+	if path == s.lock.State() {
+		return nil
+	}
+	lock, err := keys.LockState(path)
+	switch {
+	case errors.Is(err, keys.ErrStateTaken):
+		return err
+	case err != nil:
+		s.log.Warn(err.Error())
+	}
+	s.lock.Close()
+	s.lock = lock
+	return nil
 }
 
 // watchKeys follows the life of the keys in the background. The function it returns
@@ -174,7 +199,8 @@ func (s *service) run(grace time.Duration) error {
 
 	served := make(chan error, 1)
 	go func() { served <- s.server.Serve(context.Background()) }()
-	defer s.watchKeys()()
+	defer func() { s.lock.Close() }()
+	defer s.watchKeys()() // which saves the state before the lock is given up
 	s.logStart()
 	notify(daemon.SdNotifyReady)
 	go debug.FreeOSMemory() // what it took to load: as much as what was loaded
@@ -234,6 +260,9 @@ func (s *service) reload() {
 	notify(daemon.SdNotifyReloading + "\n" + monotonic())
 	defer notify(daemon.SdNotifyReady)
 	next, err := load(s.path, time.Now, s.current)
+	if err == nil {
+		err = s.lockState(next.config.Keys.State)
+	}
 	if err != nil {
 		for _, line := range strings.Split(err.Error(), "\n") {
 			s.log.Error("reload refused, the old configuration stays in force", "problem", line)

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"signpost/keys"
+	"signpost/milter"
+)
+
+// runFolder is what the service manager makes for sockets at the start
+// (RuntimeDirectory).
+const runFolder = "/run/signpost"
+
+// places says what a start would find wrong with the state file and with the addresses
+// to listen at, as far as it can be seen without taking them. A running daemon with the
+// same state file has the addresses itself.
+func (c Config) places() []string {
+	var lines []string
+	if trouble := c.Keys.StateTrouble(); trouble != "" {
+		lines = append(lines, trouble)
+	}
+	running := keys.StateLocked(c.Keys.State)
+	for i, l := range c.Milter.Listen {
+		if problem := unusable(l.Address, running); problem != "" {
+			lines = append(lines, fmt.Sprintf("milter.listen[%d]: %s: %s", i, l.Address, problem))
+		}
+	}
+	if c.Metrics.Listen != "" {
+		if problem := unusable(milter.Address{Network: "tcp", Addr: c.Metrics.Listen}, running); problem != "" {
+			lines = append(lines, fmt.Sprintf("metrics.listen: %s: %s", c.Metrics.Listen, problem))
+		}
+	}
+	return lines
+}
+
+const inUse = "in use by another process, and no daemon runs with this keys.state: stop that process, or take another address (a socket that systemd holds for us is no problem)"
+
+// unusable says why an address cannot be listened at; "" for nothing that can be seen.
+func unusable(a milter.Address, running bool) string {
+	if a.Network == "unix" {
+		return unusableSocket(a.Addr, running)
+	}
+	at, err := net.ResolveTCPAddr(a.Network, a.Addr)
+	if err != nil {
+		return err.Error()
+	}
+	families := []*net.TCPAddr{at}
+	if at.IP == nil { // both families
+		families = []*net.TCPAddr{{IP: net.IPv4zero, Port: at.Port}}
+	}
+	for _, at := range families {
+		switch err := tryBind(at); {
+		case errors.Is(err, unix.EADDRINUSE):
+			if !running {
+				return inUse
+			}
+		case errors.Is(err, unix.EACCES):
+			return "ports below 1024 are root's: take a higher one"
+		case errors.Is(err, unix.EADDRNOTAVAIL):
+			return "the machine does not have this address"
+		}
+	}
+	if at.Port > 0 && at.Port < 1024 && os.Geteuid() == 0 {
+		return "ports below 1024 are root's, and the daemon runs without privileges: take a higher one"
+	}
+	return ""
+}
+
+// tryBind binds a socket to an address and closes it. Nothing can connect to it.
+func tryBind(at *net.TCPAddr) error {
+	family, address := unix.AF_INET6, unix.Sockaddr(nil)
+	if ip := at.IP.To4(); ip != nil {
+		family, address = unix.AF_INET, &unix.SockaddrInet4{Port: at.Port, Addr: [4]byte(ip)}
+	} else {
+		in6 := &unix.SockaddrInet6{Port: at.Port, Addr: [16]byte(at.IP.To16())}
+		if zone, err := net.InterfaceByName(at.Zone); err == nil {
+			in6.ZoneId = uint32(zone.Index)
+		}
+		address = in6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	// As the daemon's: connections of a former process are no obstacle.
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return err
+	}
+	if family == unix.AF_INET6 {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+			return err
+		}
+	}
+	return unix.Bind(fd, address)
+}
+
+func unusableSocket(path string, running bool) string {
+	folder := filepath.Dir(path)
+	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) && folder != runFolder {
+		return fmt.Sprintf("the folder %s is not there: make it, for the daemon's user to write and the MTA's to enter", folder)
+	}
+	if problem := keys.Unwritable(folder, runFolder); problem != "" {
+		return problem + ": take a folder of the daemon's own, as " + runFolder
+	}
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return ""
+	case info.Mode().Type() != fs.ModeSocket:
+		return "there is a file of that name which is no socket: remove it, or take another path"
+	case running:
+		return ""
+	}
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		conn.Close()
+		return inUse
+	}
+	return ""
+}
