@@ -1,10 +1,10 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -55,11 +55,10 @@ func importCommand(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return failure(stderr, name, err)
 	}
-	o, err := readOpenDKIM(rest, *keyTable, *signingTable)
+	o, err := readOpenDKIM(rest, *keyTable, *signingTable, *multiple)
 	if err != nil {
 		return failure(stderr, name, err)
 	}
-	o.Multiple = o.Multiple || *multiple
 	m, err := o.Migrate()
 	if err != nil {
 		return failure(stderr, name, err)
@@ -68,7 +67,7 @@ func importCommand(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "note: %s\n", n)
 	}
 	faults := importKeys(section, m.Keys, *dry, stderr)
-	printEntries(stdout, section, m.Entries)
+	printSection(stdout, section, m)
 	if faults > 0 {
 		return failure(stderr, name, fmt.Errorf("%d keys could not be taken over", faults))
 	}
@@ -76,88 +75,15 @@ func importCommand(args []string, stdout, stderr io.Writer) int {
 }
 
 // readOpenDKIM reads a configuration of opendkim, or the two tables.
-func readOpenDKIM(conf []string, keyTable, signingTable string) (opendkim.Config, error) {
-	var o opendkim.Config
-	set := map[string]string{"keytable": keyTable, "signingtable": signingTable}
-	if len(conf) == 1 {
-		text, err := readBounded(conf[0])
-		if err != nil {
-			return o, err
-		}
-		set = openDKIMSettings(text)
+func readOpenDKIM(conf []string, keyTable, signingTable string, multiple bool) (*opendkim.Config, error) {
+	if len(conf) == 0 {
+		return opendkim.Tables(keyTable, signingTable, multiple, readBounded)
 	}
-	var err error
-	for key, to := range map[string]*string{"keytable": &o.KeyTable, "signingtable": &o.SigningTable} {
-		if set[key] == "" {
-			continue
-		}
-		path, problem := tableFile(set[key])
-		if problem != nil {
-			return o, fmt.Errorf("%s %s: %w", key, set[key], problem)
-		}
-		if *to, err = readBounded(path); err != nil {
-			return o, err
-		}
+	o, err := opendkim.Read(conf[0], readBounded)
+	if err == nil && multiple {
+		o.SetMultiple()
 	}
-	o.Multiple, o.Subdomains = isYes(set["multiplesignatures"]), isYes(set["subdomains"])
-	o.Selector, o.KeyFile = set["selector"], set["keyfile"]
-	if o.Domains, err = listOf(set["domain"]); err != nil {
-		return o, fmt.Errorf("domain %s: %w", set["domain"], err)
-	}
-	if o.SigningTable == "" && (len(o.Domains) == 0 || o.Selector == "" || o.KeyFile == "") {
-		return o, errors.New("it signs nothing: there is neither a SigningTable nor Domain, Selector and KeyFile")
-	}
-	return o, nil
-}
-
-// openDKIMSettings are the lines NAME VALUE, by name in lower case; the first counts.
-func openDKIMSettings(text string) map[string]string {
-	set := map[string]string{}
-	for line := range strings.Lines(text) {
-		line, _, _ = strings.Cut(line, "#")
-		words := strings.Fields(line)
-		if len(words) < 2 {
-			continue
-		}
-		if name := strings.ToLower(words[0]); set[name] == "" {
-			set[name] = strings.Join(words[1:], " ")
-		}
-	}
-	return set
-}
-
-func isYes(value string) bool {
-	return value != "" && strings.ContainsAny(value[:1], "yYtT1")
-}
-
-// tableFile is the file of a data set of opendkim.
-func tableFile(set string) (string, error) {
-	for _, kind := range []string{"refile:", "file:"} {
-		if path, ok := strings.CutPrefix(set, kind); ok {
-			return path, nil
-		}
-	}
-	if strings.HasPrefix(set, "/") || strings.HasPrefix(set, ".") {
-		return set, nil
-	}
-	return "", errors.New("only file: and refile: can be read; write the data set into a file (opendkim -Q shows what it has), and give that with --keytable and --signingtable")
-}
-
-// listOf reads a data set that is a list: words with commas, or a file.
-func listOf(set string) ([]string, error) {
-	set = strings.TrimPrefix(set, "csl:")
-	if path, err := tableFile(set); err == nil {
-		text, err := readBounded(path)
-		if err != nil {
-			return nil, err
-		}
-		set = ""
-		for line := range strings.Lines(text) {
-			line, _, _ = strings.Cut(line, "#")
-			set += "," + line
-		}
-	}
-	return strings.FieldsFunc(set, func(r rune) bool { return strings.ContainsRune(", \t\r\n", r) }), nil
+	return o, err
 }
 
 func readBounded(path string) (string, error) {
@@ -217,12 +143,12 @@ func eachDomain(m opendkim.Key) []opendkim.Key {
 	head, tail, _ := strings.Cut(m.File, "%")
 	paths, _ := filepath.Glob(globQuote(head) + "*" + strings.ReplaceAll(globQuote(tail), "%", "*"))
 	var found []opendkim.Key
-	for _, path := range paths {
-		rest := strings.TrimPrefix(path, head)
+	for _, file := range paths {
+		rest := strings.TrimPrefix(file, head)
 		for n := range rest { // the domain, if put in the place of each %, makes the path
 			domain, ok := message.DomainToASCII(rest[:n])
-			if ok && strings.ReplaceAll(m.File, "%", rest[:n]) == path {
-				found = append(found, opendkim.Key{Domain: domain, Selector: m.Selector, File: path})
+			if ok && fitsPattern(m.Pattern, domain) && strings.ReplaceAll(m.File, "%", rest[:n]) == file {
+				found = append(found, opendkim.Key{Domain: domain, Selector: m.Selector, File: file})
 				break
 			}
 		}
@@ -233,23 +159,12 @@ func eachDomain(m opendkim.Key) []opendkim.Key {
 	return found
 }
 
-func globQuote(s string) string {
-	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(s)
+// fitsPattern reports whether a domain fits a pattern of an entry; "*" and "" fit all.
+func fitsPattern(pattern, domain string) bool {
+	ok, err := path.Match(pattern, domain) // no "/" in either, so "*" stands for any run
+	return pattern == "" || (ok && err == nil)
 }
 
-// printEntries writes the fragment for the configuration.
-func printEntries(w io.Writer, section keys.Config, entries []opendkim.Entry) {
-	if section.Dir != keys.Defaults().Dir {
-		fmt.Fprintf(w, "keys:\n  dir: %q\n\n", section.Dir)
-	}
-	fmt.Fprintln(w, "signer:\n  domains:")
-	for _, e := range entries {
-		fmt.Fprintf(w, "    - domain: %s\n      selectors: [%s]\n", yamlDomain(e.Domain), strings.Join(e.Selectors, ", "))
-		if e.Subdomains {
-			fmt.Fprintln(w, "      subdomains: true")
-		}
-	}
-	if len(entries) == 0 {
-		fmt.Fprintln(w, "    []")
-	}
+func globQuote(s string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(s)
 }

@@ -50,7 +50,7 @@ func TestKeysImportTakesOverAnInstallationOfOpenDKIM(t *testing.T) {
 	dir := installation(t, map[string]string{
 		"opendkim.conf": "# Debian's\nSyslog yes\nMode sv\nKeyTable  @DIR/KeyTable\nSigningTable\trefile:@DIR/SigningTable # by pattern\nMultipleSignatures yes\n",
 		"KeyTable":      "one example.com:Mail2020:@DIR/mail.private\ntwo example.com:ed:@DIR/ed.key\nall %:s1:@DIR/%/s1.pem\n",
-		"SigningTable":  "*@example.com one\n*@example.com two\n*@*.example.com one\nboss@example.net one\n* all\n",
+		"SigningTable":  "*@example.com one\n*@example.com two\n*@*.example.com one\nboss@example.net one\n*@*.example all\nnews-*@example.org one\n",
 		"ed.key":        base64.StdEncoding.EncodeToString(edKey.Seed()),
 	}, "mail.private", "a.example/s1.pem", "b.example/s1.pem")
 	to := filepath.Join(t.TempDir(), "keys")
@@ -67,8 +67,8 @@ func TestKeysImportTakesOverAnInstallationOfOpenDKIM(t *testing.T) {
 			t.Fatalf("exit %d: %s", r.code, r.stderr)
 		}
 	}
-	wantParts(t, "standard error", r.stderr, "note: SigningTable, line 4: boss@example.net: one address alone", "ed of example.com (ed25519-sha256, 256 bits)", "s1 of b.example")
-	wantParts(t, "the fragment", r.stdout, "    - domain: example.com\n      selectors: [mail2020, ed]\n      subdomains: true\n", "    - domain: \"*\"\n      selectors: [s1]\n")
+	wantParts(t, "standard error", r.stderr, "note: SigningTable, line 4: boss@example.net: boss@example.net is signed as example.com", "note: SigningTable, line 6: news-*@example.org: this is a pattern for local parts", "line 3: *@*.example.com: opendkim signs mail of *.example.com with d=example.com s=mail2020; here", "ed of example.com (ed25519-sha256, 256 bits)", "s1 of b.example")
+	wantParts(t, "the fragment", r.stdout, "    - domain: example.com\n      selectors: [mail2020, ed]\n      subdomains: true\n", "    - domain: \"*.example\"\n      selectors: [s1]\n", "    - domain: boss@example.net\n      sdid: example.com\n", "  ours:\n    networks: [\"127.0.0.1/32\"]\n")
 
 	config := writeFile(t, "c.yaml", r.stdout)
 	if c := execute(t, "", "check-config", config); c.code != exitOK {
@@ -111,8 +111,8 @@ func TestKeysImportOfOneKeyAndOfTables(t *testing.T) {
 	}
 	wantParts(t, "one key", run(exitOK, "@DIR/one.conf").stdout, "domain: example.com\n      selectors: [mail]\n    - domain: example.org")
 	wantParts(t, "tables", run(exitOK, "--keytable", "@DIR/kt", "--signingtable", "@DIR/st").stdout, "domain: example.net\n      selectors: [n]\n")
-	wantParts(t, "a database", run(exitFailure, "@DIR/sql.conf").stderr, "only file: and refile: can be read")
-	wantParts(t, "nothing that signs", run(exitFailure, "@DIR/none.conf").stderr, "it signs nothing")
+	wantParts(t, "a database", run(exitFailure, "@DIR/sql.conf").stderr, "only file:, refile: and csl: can be read")
+	wantParts(t, "nothing that signs", run(exitOK, "@DIR/none.conf").stderr, "Mode v: opendkim signs nothing")
 	wantParts(t, "no such file", run(exitFailure, "@DIR/absent.conf").stderr, "absent.conf: no such file")
 	wantParts(t, "no arguments", run(exitUsage).stderr, "give an opendkim.conf")
 	wantParts(t, "one table", run(exitUsage, "--keytable", "@DIR/kt").stderr, "give an opendkim.conf")

@@ -1,32 +1,27 @@
-// Package opendkim reads the signing tables of opendkim and says what the same is
-// in our terms.
 package opendkim
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
 	"signpost/internal/message"
 )
 
-// Config is what an installation of opendkim says of its signing: the values of
-// its configuration, the tables as their text.
-type Config struct {
-	KeyTable, SigningTable string
-	// Multiple is MultipleSignatures: every line that matches signs, not the first.
-	Multiple bool
-	// Domains, Selector and KeyFile are used where there is no SigningTable.
-	Domains           []string
-	Selector, KeyFile string
-	Subdomains        bool
-}
-
-// Migration is the same in our terms.
+// Migration is the same as a Config in our terms.
 type Migration struct {
 	Keys    []Key
 	Entries []Entry
-	// Notes say what could not be taken over, or means something else here.
+	// Networks and DaemonNames are those of signer.ours.
+	Networks    []netip.Prefix
+	DaemonNames []string
+	// Canonicalization is header/body; "" is our default.
+	Canonicalization string
+	// Sign and Oversign are the changes to the fields that are signed, as signer.fields
+	// has them: +Name and -Name.
+	Sign, Oversign []string
+	// Notes say what is not taken over, or means something else here.
 	Notes []string
 }
 
@@ -34,9 +29,11 @@ type Migration struct {
 type Key struct {
 	Domain, Selector string
 	// File is where the key is. EachDomain says that it has a % in the place of the
-	// domain, and stands for as many keys as there are files; the domain is then "*".
+	// domain, and stands for as many keys as there are files of domains that fit
+	// Pattern; the domain is then "*".
 	File       string
 	EachDomain bool
+	Pattern    string
 	// Inline is the key itself, in base64, where there is no file.
 	Inline string
 }
@@ -46,245 +43,459 @@ type Entry struct {
 	Domain     string
 	Selectors  []string
 	Subdomains bool
+	KeysOf     string
+	SDID       string
 }
 
 // AnyDomain stands for every domain.
 const AnyDomain = "*"
 
-// domainName returns a name in A-labels. It is ok with two labels at least, and for
-// AnyDomain.
-func domainName(name string) (ascii string, ok bool) {
-	if name == AnyDomain {
-		return name, true
-	}
-	ascii, ok = message.DomainToASCII(name)
-	return ascii, ok && strings.Contains(ascii, ".")
+type migrator struct {
+	Migration
+	config  *Config
+	entries map[string]int // of Entries, by Domain
+	keyAt   map[string]int // of Keys, by selector and domain
+	rows    []reading      // of the SigningTable, or of Domain
+	muted   int            // notes beyond maxNotes
 }
 
-// Limits of the tables.
-const (
-	maxTable      = 64 << 20 // bytes; half a million lines
-	maxTableNotes = 100
-)
-
-// Migrate reads the tables. An error means that they cannot be read at all.
-func (o Config) Migrate() (Migration, error) {
-	var m migrator
-	if len(o.KeyTable)+len(o.SigningTable) > maxTable {
-		return m.Migration, fmt.Errorf("the tables are larger than %d bytes", maxTable)
+// Migrate makes the entries and says what they do not have.
+func (c *Config) Migrate() (Migration, error) {
+	m := &migrator{config: c, entries: map[string]int{}, keyAt: map[string]int{}}
+	if !c.signs() {
+		mode, _ := c.value("Mode")
+		m.note("%s %s: opendkim signs nothing, so no entry is made and no key is copied; to sign, import a copy with Mode sv", mode, mode.Value)
+	} else {
+		m.signing()
 	}
-	m.multiple, m.entries = o.Multiple, map[string]int{}
-	if o.SigningTable == "" && o.KeyTable == "" {
-		for _, domain := range o.Domains {
-			m.add(pattern{domain: domain, below: o.Subdomains}, keyRow{domain, o.Selector, o.KeyFile})
-		}
-		return m.Migration, nil
+	if err := m.ours(); err != nil {
+		return m.Migration, err
 	}
-	rows := m.keyTable(o.KeyTable)
-	var lines []tableLine
-	for number, line := range tableLines(o.SigningTable) {
-		what, name, ok := strings.Cut(line, " ")
-		if !ok {
-			m.note("SigningTable, line %d: there is no key name behind %q", number, what)
-			continue
-		}
-		name, _, _ = strings.Cut(strings.TrimSpace(name), ":") // behind the colon is i=, which is ours to choose
-		row, known := rows[name]
-		if !known {
-			m.note("SigningTable, line %d: the key %q is not in the KeyTable", number, name)
-			continue
-		}
-		p, problem := readPattern(what)
-		if problem != "" {
-			m.note("SigningTable, line %d: %s: %s", number, what, problem)
-			continue
-		}
-		if m.closed {
-			m.note("SigningTable, line %d: opendkim never comes to it, since one before it matches everybody", number)
-			continue
-		}
-		m.closed = p.domain == AnyDomain && !m.multiple
-		lines = append(lines, tableLine{p, row})
+	if err := m.settings(); err != nil {
+		return m.Migration, err
 	}
-	// A domain's own line chooses its key, before one for a name below it.
-	slices.SortStableFunc(lines, func(a, b tableLine) int { return a.distance() - b.distance() })
-	for _, l := range lines {
-		m.add(l.pattern, l.keyRow)
+	if m.muted > 0 {
+		m.Notes = append(m.Notes, fmt.Sprintf("and %d more of these", m.muted))
 	}
 	return m.Migration, nil
 }
 
-// tableLine is one line of the SigningTable, with its key.
-type tableLine struct {
-	pattern
-	keyRow
-}
-
-// distance is 0 for mail of the domain that signs, 1 for that of others.
-func (l tableLine) distance() int {
-	own := l.keyRow.domain == "%" || strings.EqualFold(l.keyRow.domain, l.pattern.domain)
-	if own && !l.only {
-		return 0
+func (m *migrator) note(format string, args ...any) {
+	if len(m.Notes) >= maxNotes {
+		m.muted++
+		return
 	}
-	return 1
+	m.Notes = append(m.Notes, fmt.Sprintf(format, args...))
 }
 
-// tableLines yields the lines that say something, with one blank between words.
-func tableLines(text string) func(func(int, string) bool) {
-	return func(yield func(int, string) bool) {
-		number := 0
-		for line := range strings.Lines(text) {
-			number++
-			line, _, _ = strings.Cut(line, "#")
-			if words := strings.Fields(line); len(words) > 0 && !yield(number, strings.Join(words, " ")) {
-				return
+// signing makes the entries of SigningTable, or of Domain.
+func (m *migrator) signing() {
+	c := m.config
+	d := c.signing
+	if d == nil {
+		d = c.domains
+	}
+	if d == nil {
+		m.note("it signs nothing: neither SigningTable nor Domain, Selector and KeyFile are set")
+		return
+	}
+	for _, set := range []*dataSet{c.keys, d} {
+		if set != nil {
+			m.Notes = append(m.Notes, set.notes...)
+		}
+	}
+	var regions []region
+	for i, r := range d.rows {
+		var one reading
+		if c.signing != nil {
+			one = readKey(d, i)
+		} else {
+			one = m.readDomainRow(d, i)
+		}
+		if one.problem != "" {
+			m.note("%s: %s", d.where(r), one.problem)
+			continue
+		}
+		regions = append(regions, one.region)
+		if c.signing != nil && r.keyName() == "%" && one.kind >= pattern {
+			regions = append(regions, m.namedByDomain(one.region)...)
+		}
+	}
+	ordered(regions, c.signing == nil || c.signing.kind != "refile")
+	m.place(regions, d)
+	m.identities()
+	m.unusedKeys()
+}
+
+// readDomainRow reads an element of Domain.
+func (m *migrator) readDomainRow(d *dataSet, i int) reading {
+	r := d.rows[i]
+	switch {
+	case r.re != nil:
+		return reading{problem: "this is a regular expression, and is not taken over; write the domains out", lost: true}
+	case strings.HasPrefix(r.key, "."):
+		return reading{problem: "opendkim never matches it, since a domain has no dot in front; write the domain, with SubDomains yes for the names below"}
+	case strings.Contains(r.key, "*") && r.key != "*" && d.kind != "refile":
+		return reading{problem: "opendkim never matches it: in a plain file or list a star is no pattern; with refile: it would be one"}
+	}
+	return readDomain(r.key, i)
+}
+
+// namedByDomain are the domains after which a key is named, where a row of the
+// SigningTable has "%" as the key's name.
+func (m *migrator) namedByDomain(r region) []region {
+	var found []region
+	for _, k := range m.config.keys.rows {
+		name, ok := domainName(k.key)
+		if ok && lower(k.key) == k.key && (r.kind == all || glob(r.domain, name)) {
+			found = append(found, region{kind: exact, domain: name, row: r.row})
+		}
+	}
+	return found
+}
+
+// place makes an entry of each region in which its own line decides.
+func (m *migrator) place(regions []region, d *dataSet) {
+	seen := map[region]bool{}
+	var own, others []work
+	for _, r := range regions {
+		row := r.row
+		if r.row = 0; seen[r] { // an equal line before it, or the same by "%"
+			m.neverUsed(d, row, r)
+			continue
+		}
+		seen[r] = true
+		r.row = row
+		a := m.config.Sign(r.author())
+		switch {
+		case a.Refused != "":
+			m.refused(d, r, a)
+		case len(a.Signatures) == 0:
+			m.note("%s: %s: opendkim does not sign it, and no entry is made", d.where(d.rows[r.row]), a.Unsigned)
+		case m.config.signing != nil && !slices.Contains(a.used, r.row):
+			m.neverUsed(d, r.row, r)
+		default:
+			w := work{r, m.chosen(d, r, a.Signatures)}
+			if sdid, _ := domainName(w.rows[0].Domain); r.kind == exact && sdid == r.domain {
+				own = append(own, w)
+			} else {
+				others = append(others, w)
 			}
 		}
 	}
-}
-
-// keyRow is a value of the KeyTable: domain:selector:key.
-type keyRow struct{ domain, selector, key string }
-
-type migrator struct {
-	Migration
-	multiple bool
-	entries  map[string]int // by domain
-	closed   bool           // a pattern for everybody has been read, and the first match decides
-}
-
-func (m *migrator) note(format string, args ...any) {
-	if len(m.Notes) < maxTableNotes {
-		m.Notes = append(m.Notes, fmt.Sprintf(format, args...))
+	for _, w := range own {
+		m.ownEntry(w)
+	}
+	for _, w := range others {
+		m.entry(w)
 	}
 }
 
-func (m *migrator) keyTable(text string) map[string]keyRow {
-	rows := map[string]keyRow{}
-	for number, line := range tableLines(text) {
-		name, value, _ := strings.Cut(line, " ")
-		parts := strings.SplitN(value, ":", 3)
-		if len(parts) != 3 || parts[0] == "" || parts[1] == "" || parts[2] == "" {
-			m.note("KeyTable, line %d: %q is not domain:selector:key", number, value)
-			continue
-		}
-		if _, twice := rows[name]; twice {
-			m.note("KeyTable, line %d: the name %q stands there twice, and the first counts", number, name)
-			continue
-		}
-		key := parts[2]
-		if strings.HasPrefix(key, "/") || strings.HasPrefix(key, ".") {
-			key, _, _ = strings.Cut(key, ":") // a fourth field, the algorithm, is the key's own
-		}
-		rows[name] = keyRow{parts[0], parts[1], key}
-	}
-	return rows
+// work is a region with the signatures that it gets, all with one d=.
+type work struct {
+	region
+	rows []Signature
 }
 
-// pattern is the left side of a SigningTable's line.
-type pattern struct {
-	domain string // AnyDomain for all
-	below  bool   // the names below, too
-	only   bool   // the names below, and not the domain itself
+func (m *migrator) where(r region) string {
+	d := m.config.signing
+	if d == nil {
+		d = m.config.domains
+	}
+	return d.where(d.rows[r.row])
 }
 
-// readPattern reads what may stand in a file: or refile: table.
-func readPattern(text string) (p pattern, problem string) {
-	local, domain, at := strings.Cut(text, "@")
-	if !at {
-		local, domain = "*", text
-	}
+// neverUsed tells of a row that its own authors are not signed by.
+func (m *migrator) neverUsed(d *dataSet, row int, r region) {
+	user, domain := r.author()
+	a := m.config.Sign(user, domain)
 	switch {
-	case local != "*" && local != "":
-		return p, "one address alone cannot be given keys here; sign for the whole domain, or leave it out"
-	case domain == "*" || domain == "":
-		return pattern{domain: AnyDomain}, ""
-	case strings.HasPrefix(domain, "*."):
-		p = pattern{domain[2:], true, true}
-	case strings.HasPrefix(domain, "."):
-		p = pattern{domain[1:], true, true}
-	case strings.HasPrefix(domain, "*"):
-		p = pattern{domain[1:], true, false}
+	case m.config.signing == nil || len(a.seen) == 0 || a.Refused != "" || slices.Contains(a.used, row):
+		return
+	case slices.Contains(a.seen, row) && m.config.yes("MultipleSignatures"):
+		m.note("%s: with MultipleSignatures, opendkim signs with the first and the last of the lines that match, and with none between: this one is between, and is left out", d.where(d.rows[row]))
 	default:
-		p = pattern{domain: domain}
+		m.note("%s: opendkim never comes to it, since %s matches first", d.where(d.rows[row]), d.where(d.rows[a.seen[0]]))
 	}
-	var ok bool
-	if p.domain, ok = domainName(p.domain); !ok {
-		return p, "this is no pattern that can be taken over; write an entry by hand"
-	}
-	return p, ""
 }
 
-// add makes an entry and a key of one line.
-func (m *migrator) add(p pattern, row keyRow) {
-	sdid := row.domain
-	if sdid == "%" {
-		sdid = p.domain
-	}
-	selector, ok := message.DomainToASCII(row.selector)
-	if !ok {
-		m.note("%s: %q is not a selector", p.domain, row.selector)
+func (m *migrator) refused(d *dataSet, r region, a Answer) {
+	if r.kind >= pattern && d.rows[r.row].keyName() == "%" {
+		m.note("%s: mail of domains without a key of their name was refused by opendkim (451: %s); here it leaves unsigned", d.where(d.rows[r.row]), a.Refused)
 		return
 	}
-	row.selector = selector
-	if sdid, ok = domainName(sdid); !ok {
-		m.note("%s: %q is not a domain", p.domain, row.domain)
-		return
-	}
-	e := Entry{Domain: sdid, Subdomains: p.below}
-	switch {
-	case p.domain == AnyDomain && sdid != AnyDomain:
-		m.note("mail of every domain was signed as %s: such a signature is not aligned, and helps nobody's DMARC; it is taken over for %s alone", sdid, sdid)
-	case p.domain != sdid && strings.HasSuffix(p.domain, "."+sdid):
-		e.Subdomains = true
-		m.note("%s is signed as %s: here, that is subdomains: true, and holds for every name below %s", p.domain, sdid, sdid)
-	case p.domain != sdid:
-		m.note("%s is signed as %s, which is not taken over: the signature is not aligned; make %s a key of its own", p.domain, sdid, p.domain)
-		return
-	case p.only && !m.has(sdid):
-		m.note("the names below %s are signed as %s: here, %s itself is as well", sdid, sdid, sdid)
-	}
-	if m.has(sdid) && (p.only || p.domain != sdid) && !m.multiple {
-		i := m.entries[sdid]
-		m.Entries[i].Subdomains = m.Entries[i].Subdomains || e.Subdomains
-		return
-	}
-	m.entry(e, row)
+	m.note("%s: opendkim refuses this mail (451), and no entry is made for it: %s; correct the table, or put the entry in by hand", d.where(d.rows[r.row]), a.Refused)
 }
 
-func (m *migrator) has(domain string) bool {
-	_, there := m.entries[domain]
-	return there
-}
-
-// entry puts a selector into the domain's entry, and the key beside it.
-func (m *migrator) entry(e Entry, row keyRow) {
-	selector := row.selector
-	i, there := m.entries[e.Domain]
-	if !there {
-		i = len(m.Entries)
-		m.entries[e.Domain] = i
-		m.Entries = append(m.Entries, e)
-	}
-	entry := &m.Entries[i]
-	entry.Subdomains = entry.Subdomains || e.Subdomains
-	switch {
-	case slices.Contains(entry.Selectors, selector):
-		return
-	case len(entry.Selectors) > 0 && !m.multiple:
-		m.note("%s: the key %s was never used beside %s, since MultipleSignatures is off; it is left out", e.Domain, selector, entry.Selectors[0])
-		return
-	}
-	entry.Selectors = append(entry.Selectors, selector)
-	key := Key{Domain: e.Domain, Selector: selector}
-	if strings.HasPrefix(row.key, "/") || strings.HasPrefix(row.key, ".") {
-		key.File = row.key
-		key.EachDomain = e.Domain == AnyDomain && strings.Contains(row.key, "%")
-		if e.Domain != AnyDomain {
-			key.File = strings.ReplaceAll(row.key, "%", e.Domain)
+// chosen returns the signatures that one entry can make: all with the same d=, that of
+// the author if there is one.
+func (m *migrator) chosen(d *dataSet, r region, all []Signature) []Signature {
+	_, domain := r.author()
+	d0 := all[0]
+	for _, s := range all[1:] {
+		if !near(d0.Domain, domain) && near(s.Domain, domain) {
+			d0 = s
 		}
-	} else {
-		key.Inline = row.key
 	}
-	m.Keys = append(m.Keys, key)
+	var same []Signature
+	for _, s := range all {
+		if s.Domain == d0.Domain {
+			same = append(same, s)
+			continue
+		}
+		m.note("%s: MultipleSignatures: %s is signed as %s and as %s too; here a message has signatures of one domain, and that of d=%s s=%s is left out", d.where(s.row), who(r), d0.d, s.d, s.d, s.Selector)
+	}
+	return same
+}
+
+// near reports whether one domain is the other or below it.
+func near(sdid, author string) bool {
+	sdid = lower(sdid)
+	return sdid == author || strings.HasSuffix(author, "."+sdid)
+}
+
+// who names the authors of a region.
+func who(r region) string {
+	switch r.kind {
+	case address:
+		return r.local + "@" + r.domain
+	case all:
+		return "mail of every domain"
+	case pattern:
+		return "mail of " + r.domain
+	}
+	return r.domain
+}
+
+// ownEntry is for a domain that signs as itself.
+func (m *migrator) ownEntry(w work) {
+	e := Entry{Domain: w.domain}
+	for _, s := range w.rows {
+		m.addKey(&e, w, s, w.domain)
+	}
+	if m.config.signing == nil && m.config.yes("SubDomains") && !m.config.domains.has("*") {
+		e.Subdomains = true
+	}
+	m.put(e)
+}
+
+func (m *migrator) put(e Entry) {
+	if len(e.Selectors) == 0 && e.SDID == "" {
+		return
+	}
+	if _, there := m.entries[e.Domain]; there {
+		return
+	}
+	m.entries[e.Domain] = len(m.Entries)
+	m.Entries = append(m.Entries, e)
+}
+
+// entry is for all other regions.
+func (m *migrator) entry(w work) {
+	s := w.rows[0]
+	name := w.domain
+	if w.kind == address {
+		name = w.local + "@" + w.domain
+	}
+	if (w.kind >= pattern && s.d == "%") || (m.config.signing == nil && w.kind >= pattern) {
+		m.eachOwn(w, name)
+		return
+	}
+	sdid, ok := domainName(s.Domain)
+	switch {
+	case !ok:
+		m.note("%s: %s is not a domain name, and cannot be d= of a signature; %s leaves unsigned", m.where(w.region), quoted(s.Domain), who(w.region))
+		return
+	case w.kind == address && sdid == w.domain:
+		e := Entry{Domain: name}
+		for _, s := range w.rows {
+			m.addKey(&e, w, s, sdid)
+		}
+		m.put(e)
+		return
+	}
+	m.as(w, name, sdid)
+}
+
+// eachOwn is for many domains that sign as themselves.
+func (m *migrator) eachOwn(w work, name string) {
+	e := Entry{Domain: name}
+	for _, s := range w.rows {
+		if m.config.signing == nil || !strings.Contains(s.file, "%") || !isPath(s.file) {
+			m.addKey(&e, w, s, AnyDomain)
+			if w.kind == pattern {
+				e.KeysOf = AnyDomain
+			}
+			continue
+		}
+		if selector, ok := m.selector(w, s); ok {
+			e.Selectors = append(e.Selectors, selector)
+			m.Keys = append(m.Keys, Key{Domain: AnyDomain, Selector: selector, File: s.file, EachDomain: true, Pattern: w.domain})
+			m.note("%s: the keys of %s are the files that exist now: a domain that gets one later needs signpost keys import again; opendkim refuses mail (451) of a domain without a file, and here it leaves unsigned", m.where(w.region), s.file)
+		}
+	}
+	m.put(e)
+}
+
+// as has authors signed as another domain, which needs an entry.
+func (m *migrator) as(w work, name, sdid string) {
+	where := m.where(w.region)
+	if !near(sdid, w.rows[0].author(w)) {
+		m.note("%s: %s is signed as %s, as opendkim did it: such a signature is not aligned unless both are of one organization, and then DMARC takes no account of it", where, who(w.region), sdid)
+	}
+	i, there := m.entries[sdid]
+	if !there {
+		e := Entry{Domain: sdid}
+		for _, s := range w.rows {
+			m.addKey(&e, w, s, sdid)
+		}
+		if len(e.Selectors) == 0 {
+			return
+		}
+		if !w.contains(sdid) {
+			m.note("%s: %s is signed as %s, which has to have an entry: mail of %s itself is signed too, and opendkim did not sign it", where, who(w.region), sdid, sdid)
+		}
+		m.put(e)
+		i = m.entries[sdid]
+	}
+	target := &m.Entries[i]
+	if target.SDID != "" {
+		m.note("%s: %s is signed as %s, which is itself signed as %s: that cannot be said here, and %s leaves unsigned", where, who(w.region), sdid, target.SDID, who(w.region))
+		return
+	}
+	m.sameSelectors(w, target)
+	if w.kind == pattern && w.domain == "*."+sdid && !m.patternBefore(w.domain) {
+		target.Subdomains = true
+		return
+	}
+	m.put(Entry{Domain: name, SDID: sdid})
+}
+
+// author is an author domain of the region that a signature is for.
+func (Signature) author(w work) string {
+	_, domain := w.region.author()
+	return domain
+}
+
+// contains reports whether a region has a domain.
+func (w work) contains(domain string) bool {
+	return w.kind == all || (w.kind == pattern && glob(w.domain, domain))
+}
+
+// sameSelectors tells where an entry signs with other keys than opendkim did.
+func (m *migrator) sameSelectors(w work, target *Entry) {
+	var were []string
+	for _, s := range w.rows {
+		selector, ok := message.DomainToASCII(s.Selector)
+		if !ok {
+			selector = s.Selector
+		}
+		were = append(were, selector)
+		at, there := m.keyAt[selector+" "+target.Domain]
+		if there && m.Keys[at].File+m.Keys[at].Inline != s.Key {
+			m.note("%s: the key of d=%s s=%s is %s here, and another one there; %s is signed with the first", m.where(w.region), target.Domain, selector, shortKey(s.Key), who(w.region))
+		}
+	}
+	slices.Sort(were)
+	have := slices.Sorted(slices.Values(target.Selectors))
+	if !slices.Equal(have, were) {
+		m.note("%s: opendkim signs %s with d=%s s=%s; here, all that is signed as %s has the same keys, and this is signed with s=%s",
+			m.where(w.region), who(w.region), target.Domain, strings.Join(were, " and s="), target.Domain, strings.Join(have, " and s="))
+	}
+}
+
+// patternBefore reports whether an entry by a pattern may be for a name below the
+// domain of *.DOMAIN: an entry with subdomains would go before it.
+func (m *migrator) patternBefore(below string) bool {
+	for _, e := range m.Entries {
+		if i := strings.LastIndexByte(e.Domain, '*'); i >= 0 && e.Domain != AnyDomain {
+			suffix := e.Domain[i+1:]
+			if strings.HasSuffix(suffix, below[1:]) || strings.HasSuffix(below[1:], suffix) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (m *migrator) selector(w work, s Signature) (string, bool) {
+	selector, ok := message.DomainToASCII(s.Selector)
+	if !ok {
+		m.note("%s: %s is not a selector; %s leaves unsigned", m.where(w.region), quoted(s.Selector), who(w.region))
+	}
+	return selector, ok
+}
+
+// addKey has an entry sign with a key, and the key copied into the domain's folder.
+func (m *migrator) addKey(e *Entry, w work, s Signature, folder string) {
+	selector, ok := m.selector(w, s)
+	if !ok || slices.Contains(e.Selectors, selector) {
+		return
+	}
+	e.Selectors = append(e.Selectors, selector)
+	k := Key{Domain: folder, Selector: selector, File: s.Key}
+	if folder == AnyDomain {
+		k.File = s.file
+	}
+	if !isPath(s.file) && m.config.signing != nil {
+		k.File, k.Inline = "", s.Key
+	}
+	name := selector + " " + folder
+	if i, there := m.keyAt[name]; there {
+		if m.Keys[i] != k {
+			m.note("%s: opendkim signs %s with the key %s, but s=%s of %s is another key already (%s), and signs here; give one of them another selector",
+				m.where(w.region), who(w.region), shortKey(s.Key), selector, folder, shortKey(m.Keys[i].File+m.Keys[i].Inline))
+		}
+		return
+	}
+	m.keyAt[name] = len(m.Keys)
+	m.Keys = append(m.Keys, k)
+}
+
+// shortKey names a key; what is not a path is a secret.
+func shortKey(key string) string {
+	if isPath(key) || strings.HasPrefix(key, "/") {
+		return key
+	}
+	return "within the table"
+}
+
+// identities tells that i= is not taken over.
+func (m *migrator) identities() {
+	if m.config.signing == nil {
+		return
+	}
+	for _, r := range m.config.signing.rows {
+		if _, identity, ok := strings.Cut(r.value, ":"); ok && identity != "" {
+			m.note("%s: i=%s is not taken over: signatures have no i=, which means i=@ and the domain in d= (RFC 6376 §3.5); this line is the first of those", m.config.signing.where(r), identity)
+			return
+		}
+	}
+}
+
+// unusedKeys tells which keys are not copied since no line names them.
+func (m *migrator) unusedKeys() {
+	if m.config.signing == nil || m.config.keys == nil {
+		return
+	}
+	named := map[string]bool{}
+	for _, r := range m.config.signing.rows {
+		name := r.keyName()
+		if name == "%" {
+			return
+		}
+		if k, ok := m.config.keys.first(name); ok {
+			named[k.key] = true
+		}
+	}
+	seen := map[string]bool{}
+	for _, k := range m.config.keys.rows {
+		switch {
+		case seen[k.key]:
+			m.note("%s: the name stands in the KeyTable already, and the first counts", m.config.keys.where(k))
+		case !named[k.key]:
+			m.note("%s: no line of SigningTable names this key, and it is not copied", m.config.keys.where(k))
+		}
+		seen[k.key] = true
+	}
 }

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"signpost/internal/opendkim"
+	"signpost/keys"
+)
+
+// printSection writes what an import makes of opendkim's configuration, as a fragment
+// of ours.
+func printSection(w io.Writer, section keys.Config, m opendkim.Migration) {
+	if section.Dir != keys.Defaults().Dir {
+		fmt.Fprintf(w, "keys:\n  dir: %q\n\n", section.Dir)
+	}
+	fmt.Fprintf(w, "signer:\n  ours:\n    networks: %s\n", yamlNetworks(m.Networks))
+	if len(m.DaemonNames) > 0 {
+		fmt.Fprintf(w, "    daemon_names: %s\n", yamlList(m.DaemonNames))
+	}
+	if m.Canonicalization != "" {
+		fmt.Fprintf(w, "  canonicalization: %s\n", m.Canonicalization)
+	}
+	printFields(w, m)
+	if len(m.Entries) == 0 {
+		fmt.Fprintln(w, "  domains: []")
+		return
+	}
+	fmt.Fprintln(w, "  domains:")
+	for _, e := range m.Entries {
+		printEntry(w, e)
+	}
+}
+
+func printFields(w io.Writer, m opendkim.Migration) {
+	if len(m.Sign)+len(m.Oversign) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "  fields:")
+	if len(m.Sign) > 0 {
+		fmt.Fprintf(w, "    sign: %s\n", yamlList(m.Sign))
+	}
+	if len(m.Oversign) > 0 {
+		fmt.Fprintf(w, "    oversign: %s\n", yamlList(m.Oversign))
+	}
+}
+
+func printEntry(w io.Writer, e opendkim.Entry) {
+	fmt.Fprintf(w, "    - domain: %s\n", yamlWord(e.Domain))
+	if len(e.Selectors) > 0 {
+		fmt.Fprintf(w, "      selectors: %s\n", yamlList(e.Selectors))
+	}
+	if e.Subdomains {
+		fmt.Fprintln(w, "      subdomains: true")
+	}
+	if e.KeysOf != "" {
+		fmt.Fprintf(w, "      keys_of: %s\n", yamlWord(e.KeysOf))
+	}
+	if e.SDID != "" {
+		fmt.Fprintf(w, "      sdid: %s\n", yamlWord(e.SDID))
+	}
+}
+
+func yamlNetworks(networks []netip.Prefix) string {
+	var words []string
+	for _, p := range networks {
+		words = append(words, p.String())
+	}
+	return yamlList(words)
+}
+
+func yamlList(words []string) string {
+	quoted := make([]string, len(words))
+	for i, word := range words {
+		quoted[i] = yamlWord(word)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// plainWord is what YAML takes for a string.
+var plainWord = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_.@/-]*$`)
+
+// yamlWord quotes what YAML could take for something else than a string.
+func yamlWord(word string) string {
+	switch strings.ToLower(word) {
+	case "yes", "no", "on", "off", "true", "false", "null":
+		return strconv.Quote(word)
+	}
+	if plainWord.MatchString(word) {
+		return word
+	}
+	return strconv.Quote(word)
+}
