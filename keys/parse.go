@@ -27,6 +27,10 @@ func parse(text []byte) (crypto.Signer, error) { return parseWith(text, noRSA) }
 // parseWith is parse with another reader of RSA keys in PKCS #1. What that returns
 // nil for, crypto/x509 reads.
 func parseWith(text []byte, readRSA func(pkcs1 []byte) crypto.Signer) (crypto.Signer, error) {
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // the byte order mark of some editors
+	if bytes.HasPrefix(text, []byte{0xff, 0xfe}) || bytes.HasPrefix(text, []byte{0xfe, 0xff}) {
+		return nil, errors.New("its text is UTF-16: change it with iconv -f UTF-16 -t ASCII FILE")
+	}
 	if !bytes.Contains(text, []byte("-----BEGIN")) {
 		return parseSeed(text)
 	}

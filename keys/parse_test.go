@@ -7,6 +7,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
@@ -230,4 +232,30 @@ func BenchmarkParse(b *testing.B) {
 			}
 		}
 	})
+}
+
+// Editors of Windows put a byte order mark in front.
+func TestAByteOrderMarkInFrontOfAKeyIsSkipped(t *testing.T) {
+	seed := base64.StdEncoding.EncodeToString(make([]byte, ed25519.SeedSize))
+	for name, text := range map[string][]byte{
+		"PEM": testFile(t, "rsa2048-pkcs8.pem"), "PEM, PKCS #1": testFile(t, "rsa2048-pkcs1.pem"), "a seed": []byte(seed + "\r\n"),
+	} {
+		want, err := parse(text)
+		check(t, err)
+		got, err := parse(append([]byte("\ufeff"), text...))
+		if err != nil || !got.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(want.Public()) {
+			t.Errorf("%s: %v", name, err)
+		}
+		for order, mark := range map[string]binary.ByteOrder{"UTF-16, little end first": binary.LittleEndian, "UTF-16, big end first": binary.BigEndian} {
+			wide := make([]byte, 2)
+			mark.PutUint16(wide, 0xfeff)
+			for _, b := range text {
+				wide = append(wide, 0, 0)
+				mark.PutUint16(wide[len(wide)-2:], uint16(b))
+			}
+			if _, err := parse(wide); err == nil || !strings.Contains(err.Error(), "UTF-16: change it with iconv -f UTF-16 -t ASCII FILE") {
+				t.Errorf("%s, %s: %v", name, order, err)
+			}
+		}
+	}
 }

@@ -32,7 +32,11 @@ func readLines(path string, take func(line int, words []string) error) error {
 	more, number := 0, 0
 	for scan.Scan() {
 		number++
-		words := strings.FieldsFunc(uncommented(scan.Text()), blank)
+		text := scan.Text()
+		if number == 1 {
+			text = strings.TrimPrefix(text, "\ufeff") // the byte order mark of some editors
+		}
+		words := strings.FieldsFunc(uncommented(text), blank)
 		if len(words) == 0 {
 			continue
 		}

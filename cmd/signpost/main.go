@@ -46,7 +46,33 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
+// run runs one command. An answer that could not be written whole is a failure,
+// whatever the command has done.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &output{to: stdout}
+	code := dispatch(args, stdin, a, stderr)
+	if a.err == nil {
+		return code
+	}
+	fmt.Fprintf(stderr, "signpost: writing the answer: %v\n", a.err)
+	return max(code, exitFailure)
+}
+
+// output is standard output, and the first error of a write to it. Nothing is written
+// after an error.
+type output struct {
+	to  io.Writer
+	err error
+}
+
+func (a *output) Write(p []byte) (n int, err error) {
+	if a.err == nil {
+		n, a.err = a.to.Write(p)
+	}
+	return n, a.err
+}
+
+func dispatch(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		usage(stderr)
 		return exitUsage
@@ -54,7 +80,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	switch args[0] {
 	case "help", "-h", "-help", "--help":
 		if len(args) > 1 {
-			return run([]string{args[1], "--help"}, stdin, stdout, stderr)
+			return dispatch([]string{args[1], "--help"}, stdin, stdout, stderr)
 		}
 		usage(stdout)
 		return exitOK

@@ -51,6 +51,7 @@ func serveCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	if len(rest) > 0 {
 		return wrongUsage(stderr, "serve", fmt.Sprintf("unexpected argument %q", rest[0]))
 	}
+	signal.Ignore(syscall.SIGPIPE) // who read the log may be gone, and mail goes on
 	defer paceCollector()()
 	g, err := loadForStart(*path, time.Now)
 	if err != nil {

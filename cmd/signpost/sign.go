@@ -46,7 +46,7 @@ func signCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return failure(stderr, "sign", err)
 	}
 	if _, err := stdout.Write(signed); err != nil {
-		return failure(stderr, "sign", err)
+		return exitFailure
 	}
 	return exitOK
 }

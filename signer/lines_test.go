@@ -1,0 +1,23 @@
+package signer
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestAByteOrderMarkInFrontOfATableIsSkipped(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "table")
+	if err := os.WriteFile(path, []byte("\ufeffcustomer.example s1\r\nother.example s2\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	err := readLines(path, func(_ int, words []string) error {
+		got = append(got, strings.Join(words, " "))
+		return nil
+	})
+	if want := "customer.example s1|other.example s2"; err != nil || strings.Join(got, "|") != want {
+		t.Errorf("got %q (%v), want %s", got, err, want)
+	}
+}
