@@ -194,9 +194,9 @@ func TestParseRSAIsStrictAboutTheEncoding(t *testing.T) {
 	key := testKeys()["rsa1024"].Public().(*rsa.PublicKey)
 	inner := x509.MarshalPKCS1PublicKey(key)
 	info := func(unused byte, inner []byte, after ...byte) []byte {
-		algorithm := append(appendDER(nil, derOID, []byte(rsaEncryption)), 0x05, 0x00)
-		text := append(appendDER(nil, derSequence, algorithm), appendDER(nil, derBitString, append([]byte{unused}, inner...))...)
-		return appendDER(nil, derSequence, append(text, after...))
+		algorithm := append(appendDER(nil, 0x06, []byte(rsaEncryption)), 0x05, 0x00)
+		text := append(appendDER(nil, 0x30, algorithm), appendDER(nil, 0x03, append([]byte{unused}, inner...))...)
+		return appendDER(nil, 0x30, append(text, after...))
 	}
 	for _, tt := range []struct {
 		name string
@@ -208,8 +208,8 @@ func TestParseRSAIsStrictAboutTheEncoding(t *testing.T) {
 		{"an octet after the key", info(0, append(slices.Clone(inner), 0)), errNotRSA},
 		{"an octet after the bit string", info(0, inner, 0), errNotRSA},
 		{"no key", info(0, nil), errNotRSA},
-		{"an indefinite length", append([]byte{derSequence, 0x80}, inner[2:]...), errNotRSA},
-		{"a length of three octets", append([]byte{derSequence, 0x83, 0}, inner[2:]...), errNotRSA},
+		{"an indefinite length", append([]byte{0x30, 0x80}, inner[2:]...), errNotRSA},
+		{"a length of three octets", append([]byte{0x30, 0x83, 0}, inner[2:]...), errNotRSA},
 		{"a set", append([]byte{0x31}, inner[1:]...), errNotRSA},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -321,4 +321,18 @@ func TestQuotedPrintable(t *testing.T) {
 	if got := encodeQP("ü;", false) + " " + encodeQP("ü;", true); got != "=C3=BC=3B ü=3B" {
 		t.Error(got)
 	}
+}
+
+// appendDER writes an element.
+func appendDER(dst []byte, tag byte, content []byte) []byte {
+	dst = append(dst, tag)
+	switch n := len(content); {
+	case n < 0x80:
+		dst = append(dst, byte(n))
+	case n < 0x100:
+		dst = append(dst, 0x81, byte(n))
+	default:
+		dst = append(dst, 0x82, byte(n>>8), byte(n))
+	}
+	return append(dst, content...)
 }
