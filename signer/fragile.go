@@ -2,6 +2,7 @@ package signer
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 
@@ -118,12 +119,14 @@ func (o *octets) end() { o.bareCR = o.bareCR || (o.cr && o.seen < examined) }
 
 // fragile collects what will break a message's signatures on the way.
 type fragile struct {
-	body   octets
-	header octets
+	body     octets
+	header   octets
+	declared bool // the header says that the body is 8-bit
 }
 
 // fields looks at a header.
 func (f *fragile) fields(h message.Header) {
+	f.declared = declared8Bit(h)
 	var usual [1024]byte
 	line := usual[:0]
 	for _, field := range h {
@@ -134,10 +137,14 @@ func (f *fragile) fields(h message.Header) {
 	}
 }
 
+// nothingToFear is the result in a trace for a risk that is not there.
+const nothingToFear = "nothing to fear"
+
 // risk is one thing that may break a signature.
 type risk struct {
 	rule     string
 	there    bool
+	absent   string        // the result in a trace where it is not there; "" for the usual one
 	problem  string        // what it is, what happens, what to do
 	compared func() string // for a trace
 }
@@ -147,32 +154,40 @@ func (f *fragile) note(env *message.Envelope, canon dkim.Canonicalization, trace
 	f.body.end()
 	const encode = "have the sending program encode it (quoted-printable or base64)"
 	body, header := &f.body, &f.header
+	well8Bit := ""
+	if body.eightBit {
+		well8Bit = nothingToFear + " where every host on the way has 8BITMIME; before one without, Postfix converts the body, whatever BODY= says: " +
+			"set disable_mime_output_conversion = yes in main.cf, or " + encode
+	}
 	risks := [...]risk{{
-		"8-bit body", body.eightBit && !env.EightBit,
-		"the body is 8-bit and was not announced as such (RFC 6152), a host on the way may convert it: " + encode + " or say BODY=8BITMIME",
-		func() string { return fmt.Sprintf("8-bit octets: %t; BODY=8BITMIME: %t", body.eightBit, env.EightBit) },
+		"8-bit body", body.eightBit && !f.declared && !env.EightBit, well8Bit,
+		"the body is 8-bit and its header does not say so (RFC 2045 §6), a host on the way may convert it: " + encode +
+			", or write MIME-Version: 1.0, a charset and Content-Transfer-Encoding: 8bit",
+		func() string {
+			return fmt.Sprintf("8-bit octets: %t; declared in the header: %t; BODY=8BITMIME: %t", body.eightBit, f.declared, env.EightBit)
+		},
 	}, {
-		"8-bit header", header.eightBit && !env.SMTPUTF8,
+		"8-bit header", header.eightBit && !env.SMTPUTF8, "",
 		"the header is 8-bit without SMTPUTF8 (RFC 6532), a host on the way may rewrite or refuse it: have the sending program use encoded words (RFC 2047)",
 		func() string { return fmt.Sprintf("8-bit octets: %t; SMTPUTF8: %t", header.eightBit, env.SMTPUTF8) },
 	}, {
-		"lines over 998 octets", body.tooLong || header.tooLong,
+		"lines over 998 octets", body.tooLong || header.tooLong, "",
 		"a line is longer than 998 octets (RFC 5322 §2.1.1), a host on the way will break it: " + encode,
 		func() string { return fmt.Sprintf("in the body: %t; in the header: %t", body.tooLong, header.tooLong) },
 	}, {
-		"bare CR or LF", body.bareCR || body.bareLF || header.bareCR || header.bareLF,
+		"bare CR or LF", body.bareCR || body.bareLF || header.bareCR || header.bareLF, "",
 		"a CR or LF stands alone (RFC 5322 §2.3), a host on the way will mend it: have the sending program end its lines with CRLF and encode others",
 		func() string {
 			return fmt.Sprintf("CR: %t; LF: %t", body.bareCR || header.bareCR, body.bareLF || header.bareLF)
 		},
 	}, {
-		"simple header canonicalization", canon == dkim.Simple && env.BlanksGuessed,
+		"simple header canonicalization", canon == dkim.Simple && env.BlanksGuessed, "",
 		"the MTA does not show the blanks after the colon, which c=simple counts: write signer.canonicalization: relaxed/relaxed",
 		func() string { return fmt.Sprintf("%s; blanks seen: %t", canon, !env.BlanksGuessed) },
 	}}
 	found := ""
 	for _, r := range risks {
-		result := "nothing to fear"
+		result := cmp.Or(r.absent, nothingToFear)
 		if r.there {
 			result = r.problem
 			if found != "" {
