@@ -58,6 +58,11 @@ step "it keeps its state there" test -s /var/lib/signpost/state/keys.json
 step "it may not be dumped" sh -c '[ "$(stat -c %U /proc/$(systemctl show signpost --value -p MainPID)/mem)" = root ]'
 step "it runs as its user" sh -c '[ "$(ps -o user= -p $(systemctl show signpost --value -p MainPID))" = signpost ]'
 step "it signs" signs s1
+usermod -aG signpost mail
+step "a mail user in the group that reads keys is warned of" sh -c 'runuser -u signpost -- signpost check-config | grep -q "the user mail is in the group signpost"'
+gpasswd -d mail signpost >/dev/null
+runuser -u mail -- signpost check-config >/other 2>&1
+step "another user is not told to change a folder" sh -c 'grep -q "run this as root, or as root: runuser -u signpost" /other && ! grep -q "chmod\|chgrp\|chown" /other'
 step "all rules of the unit let it use libcrypto where there is one" sh -c '! ldconfig -p | grep -q libcrypto.so.3 || journalctl -u signpost | grep -q signing_backend=.openssl'
 step "reload" systemctl reload signpost
 step "the reload was one" logged msg=reloaded

@@ -69,6 +69,7 @@ func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
 	if len(lacking.errs) > 0 {
 		s.troubles = lacking.lines()
 	}
+	s.troubles = append(s.troubles, otherMembers()...)
 	if warning := cfg.ownedByDaemon(thisProcess()); warning != "" {
 		s.troubles = append(s.troubles, warning)
 	}

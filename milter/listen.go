@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -234,29 +233,4 @@ func groupID(name string) (int, error) {
 		return 0, fmt.Errorf("there is no such group: write the group of the MTA, as shown by: id postfix")
 	}
 	return strconv.Atoi(group.Gid)
-}
-
-// pathHint names the directory at fault and what mends it.
-func pathHint(path string) string {
-	dir := filepath.Dir(path)
-	for at := dir; ; at = filepath.Dir(at) {
-		info, err := os.Stat(at)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return fmt.Sprintf(": the directory %s does not exist: mkdir -p %s, or RuntimeDirectory=signpost in the unit", at, dir)
-		case err == nil:
-			return fmt.Sprintf(": the directory %s has mode %04o%s, and user %d needs to %s: chown %d %s, or RuntimeDirectory=signpost in the unit",
-				at, info.Mode().Perm(), owner(info), os.Getuid(), map[bool]string{true: "write there", false: "pass through it"}[at == dir], os.Getuid(), dir)
-		case at == "/":
-			return ""
-		}
-	}
-}
-
-func owner(info fs.FileInfo) string {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return ""
-	}
-	return fmt.Sprintf(" and owner %d:%d", stat.Uid, stat.Gid)
 }

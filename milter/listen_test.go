@@ -99,7 +99,7 @@ func TestUnixSocketsThatCannotBe(t *testing.T) {
 	})
 	t.Run("a directory that may not be written is named with its mode", func(t *testing.T) {
 		if os.Getuid() == 0 {
-			if hint := pathHint("/proc/1/m.sock"); !strings.Contains(hint, "/proc/1 has mode 0555") {
+			if hint := pathHint("/proc/1/m.sock"); !strings.Contains(hint, "/proc/1 has mode 0555") || strings.Contains(hint, "chown") {
 				t.Errorf("hint %q", hint)
 			}
 			return
