@@ -93,9 +93,9 @@ func (e *entitlements) firstRefused(entries []Sender, env message.Envelope, a me
 	switch {
 	case may(AuthorPattern.everybody):
 		return ""
-	case a.Problem != "" && !a.Lax, len(a.Addresses) >= message.MaxAuthors:
+	case a.Problem != "" && !a.Lax:
 		return "an author who is not certain"
-	case a.Lax: // any of the domain's addresses may be shown
+	case a.Lax && len(a.Addresses) == 0: // any of the domain's addresses may be shown
 		if may(func(p AuthorPattern) bool {
 			return p.wholeDomain() && p.matches(message.Address{Local: "*", Domain: a.Domains[0]}, env.AuthAuthen)
 		}) {

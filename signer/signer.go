@@ -78,7 +78,8 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 	if t.refused = t.signer.senders.refuses(env, author, t.trace); t.refused != nil {
 		return false
 	}
-	if (author.Problem != "" && !author.Lax) || len(author.Domains) == 0 {
+	// RFC 6376 §5.3: a message with two From fields is not valid, even if they agree.
+	if (author.Problem != "" && !author.Lax) || len(author.Domains) == 0 || author.Fields > 1 {
 		t.unsigned = unsignable(author)
 		traceAuthor(t.trace, author, "not signed")
 		return false

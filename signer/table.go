@@ -68,7 +68,7 @@ func (t *table) choose(author message.Author, trace *message.Trace) (c choice, o
 // byAddress finds the entry for a whole address. An address that is one of several,
 // or not certain, has none.
 func (t *table) byAddress(author message.Author, trace *message.Trace) (c choice, ok bool) {
-	if len(t.addresses) == 0 || len(author.Addresses) != 1 || author.Lax {
+	if len(t.addresses) == 0 || len(author.Addresses) != 1 {
 		return choice{}, false
 	}
 	address := lower(author.Addresses[0].Local) + "@" + author.Addresses[0].Domain

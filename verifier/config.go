@@ -14,10 +14,11 @@ type Config struct {
 	// MTA's own host name, macro j.
 	AuthservID string `yaml:"authserv_id"`
 	// Mode is monitor or enforce.
-	Mode  Mode  `yaml:"mode"`
-	DMARC DMARC `yaml:"dmarc"`
-	SPF   SPF   `yaml:"spf"`
-	DKIM  DKIM  `yaml:"dkim"`
+	Mode   Mode   `yaml:"mode"`
+	Author Author `yaml:"author"`
+	DMARC  DMARC  `yaml:"dmarc"`
+	SPF    SPF    `yaml:"spf"`
+	DKIM   DKIM   `yaml:"dkim"`
 	// OnUndecided is what enforce mode does where the author domain's policy is known and
 	// would refuse or hold a failing message, but a look-up for SPF or for a DKIM key
 	// failed that could have made it pass: tempfail or accept. The sender chooses what is
@@ -80,6 +81,7 @@ type Trusted struct {
 func Defaults() Config {
 	return Config{
 		Mode:        Monitor,
+		Author:      Author{OnAmbiguous: ActReject},
 		DMARC:       DMARC{OnReject: ActReject, OnQuarantine: ActTag, Discovery: dmarc.TreeWalk},
 		SPF:         SPF{OnFail: ActAccept},
 		DKIM:        DKIM{MaxSignatures: 8, MinRSABits: 1024},
@@ -92,6 +94,7 @@ func Defaults() Config {
 // within the section and what to write instead.
 func (c Config) Validate(bad func(path, problem string)) {
 	config.OneOf(bad, "mode", c.Mode, Monitor, Enforce)
+	config.OneOf(bad, "author.on_ambiguous", c.Author.OnAmbiguous, ActReject, ActTag, ActAccept)
 	config.OneOf(bad, "dmarc.on_reject", c.DMARC.OnReject, ActReject, ActQuarantine, ActTag, ActAccept)
 	config.OneOf(bad, "dmarc.on_quarantine", c.DMARC.OnQuarantine, ActReject, ActQuarantine, ActTag, ActAccept)
 	config.OneOf(bad, "dmarc.discovery", c.DMARC.Discovery, dmarc.TreeWalk, dmarc.PSL)

@@ -51,9 +51,15 @@ var policy = []struct {
 	{"verifier.spf.on_fail", bySPF, spfCompared},
 }
 
-// decide is the whole policy: the first rule that applies decides. What was asked
-// goes into the trace.
+// decide is the whole policy. What was asked goes into the trace.
 func (c Config) decide(v Verdict, trace *message.Trace) Decision {
+	d := c.withAuthor(c.firstRule(v, trace), v, trace)
+	d.Enforced = c.Mode == Enforce
+	return d
+}
+
+// firstRule is the decision of the first rule that applies.
+func (c Config) firstRule(v Verdict, trace *message.Trace) Decision {
 	for _, rule := range policy {
 		d, applies := rule.decide(c, v)
 		if trace != nil {
@@ -64,31 +70,11 @@ func (c Config) decide(v Verdict, trace *message.Trace) Decision {
 			trace.Add(rule.name, rule.compared(c, v), result)
 		}
 		if applies {
-			d.Enforced = c.Mode == Enforce
 			return d
 		}
 	}
-	return Decision{Action: ActAccept, Enforced: c.Mode == Enforce, Rule: "nothing speaks against it"}
+	return Decision{Action: ActAccept, Rule: "nothing speaks against it"}
 }
-
-// byAuthor refuses a message whose author cannot be told for certain: programs
-// that read it would disagree about whom to show (RFC 9989 §11.5; RFC 5322 §3.6
-// wants exactly one From field). A bounce may come without an author (RFC 6854).
-func byAuthor(_ Config, v Verdict) (Decision, bool) {
-	nullSender := v.SPF.Identity == spf.IdentityHelo
-	if certain(v.Author) || (nullSender && v.Author.Empty) {
-		return Decision{}, false
-	}
-	return Decision{
-		Action: ActReject, Rule: "author: " + v.Author.Problem,
-		Reply: message.Reply{Code: 550, Enhanced: "5.7.1",
-			Text: "the From header field does not name one author: " + v.Author.Problem + "; send it again with one well-formed From field (RFC 5322 section 3.6.2)"},
-	}, true
-}
-
-// certain says that every reader of the message is shown the same author domain,
-// or none.
-func certain(a message.Author) bool { return a.Problem == "" || a.Lax }
 
 // byDMARC does what the administrator wants for a failing message of a domain
 // with this policy.

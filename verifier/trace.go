@@ -33,7 +33,7 @@ func traceVerdict(trace *message.Trace, env message.Envelope, v Verdict) {
 	if len(v.DKIM) == 0 {
 		trace.Add("dkim", "the header", "no signature")
 	}
-	trace.Add("author domain", fmt.Sprintf("%d From fields, domains %q", v.Author.Fields, v.Author.Domains), words("", v.Author.Problem))
+	trace.Add("author domain", fmt.Sprintf("%d From fields, domains %q", v.Author.Fields, v.Author.Domains), authorInWords(v))
 	trace.Add("dmarc record", v.DMARC.AuthorDomain, recordInWords(v))
 	trace.Add("dmarc", fmt.Sprintf("aligned by SPF %q, by DKIM %q", v.DMARC.SPFAligned, v.DMARC.DKIMAligned),
 		words(string(v.DMARC.Result), v.DMARC.Reason))
@@ -60,21 +60,12 @@ func words(result string, more ...string) string {
 	}
 	text := strings.Join(parts, ", ")
 	switch {
-	case result == "" && text == "":
-		return "certain"
 	case result == "":
 		return text
 	case text == "":
 		return result
 	}
 	return result + ": " + text
-}
-
-func authorCompared(_ Config, v Verdict) string {
-	if v.Author.Problem == "" {
-		return "one author"
-	}
-	return v.Author.Problem
 }
 
 func dmarcCompared(c Config, v Verdict) string {

@@ -291,7 +291,7 @@ func read(outcomes []dkim.Outcome) []dkim.Outcome {
 // evaluate is DMARC for each author domain; the one that fares worst counts.
 func (t *Verification) evaluate(s spf.Outcome, signatures []dkim.Outcome) dmarc.Evaluation {
 	if len(t.discoveries) == 0 {
-		return dmarc.Evaluation{Result: dmarc.None, Reason: noAuthor(t.author)}
+		return dmarc.Evaluation{Result: dmarc.None, Reason: authorProblem(t.author)}
 	}
 	ids := identifiers(s, signatures)
 	var usual [1]dmarc.Evaluation // nearly every message has one author domain
@@ -300,9 +300,9 @@ func (t *Verification) evaluate(s spf.Outcome, signatures []dkim.Outcome) dmarc.
 		all = append(all, dmarc.Evaluate(t.ctx, t.dns.Policy, d, ids.spf, ids.dkim))
 	}
 	e := dmarc.Strictest(all)
-	if e.Result == dmarc.Pass && !certain(t.author) {
+	if e.Result == dmarc.Pass && !t.author.Certain() {
 		// All that could be shown passes, and still it is not certain what is shown.
-		e.Result, e.Reason = dmarc.PermError, t.author.Problem
+		e.Result, e.Reason = dmarc.PermError, authorProblem(t.author)
 	}
 	return e
 }
@@ -325,13 +325,6 @@ func identifiers(s spf.Outcome, signatures []dkim.Outcome) authenticated {
 		}
 	}
 	return authenticated{spf: ids[:n:n], dkim: ids[n:]}
-}
-
-func noAuthor(a message.Author) string {
-	if a.Problem != "" {
-		return a.Problem
-	}
-	return "the From field names no author domain"
 }
 
 // writableHelo is the HELO name if it is a host name, for smtp.helo: strangers

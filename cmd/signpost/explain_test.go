@@ -82,6 +82,18 @@ func TestExplainSaysWhyAMessageIsNotOursAndGoesOn(t *testing.T) {
 	}
 }
 
+func TestExplainSaysWhatTheAuthorIsTakenFor(t *testing.T) {
+	config, _ := setUp(t)
+	for from, want := range map[string]string{
+		"J\xfcrgen <a@example.com>":       "author | example.com in every reading, although the From field has octets that are not UTF-8; on_ambiguous: reject | does not apply",
+		"a@example.com, b@other.example":  "author | ambiguous: the From field has addresses of several domains, example.com and other.example; on_ambiguous: reject | applies: reject",
+		"MAILER-DAEMON (Delivery System)": "author | no author domain in a message with a null sender: the From field is malformed: text without an address; on_ambiguous: reject | does not apply",
+	} {
+		e := explained(t, "From: "+from+"\n\nhello\n", "--ip", "203.0.113.66", "--helo", "mail.example.net", "--from", "<>", "--config", config)
+		wantSteps(t, e, want)
+	}
+}
+
 func TestExplainShowsEveryRuleOfAJudgedMessage(t *testing.T) {
 	config, _ := setUp(t)
 	e := explained(t, explainLetter, "--ip", "203.0.113.66", "--helo", "evil.example", "--from", "<a@example.com>", "--config", config)

@@ -22,11 +22,11 @@ type addressList struct {
 	scanner
 	to   *collector // where the addresses go
 	room [64]byte   // for the local part of most addresses
-	// doubt names the first thing that the grammar allows and that readers of
-	// mail show differently, or not at all.
+	// doubt names the first thing that the grammar allows and that programs read
+	// differently.
 	doubt string
-	// ambiguous says that the doubt is about which domain is shown.
-	ambiguous bool
+	// reordered says that an address is not shown in the order of its characters.
+	reordered bool
 	// gaps says that there is white space or a comment inside an address, which
 	// is a doubt only if what can be seen of it is another domain.
 	gaps bool
@@ -68,7 +68,8 @@ func (p *addressList) parse() bool {
 			return true
 		// §4.4: empty members of a list are allowed.
 		case (c == ',' || c == ';' && inGroup) && len(p.to.author.Addresses) >= MaxAuthors:
-			return p.fail(fmt.Sprintf("it has more than %d addresses", MaxAuthors)) // not read to its end
+			p.limit = true
+			return p.fail(fmt.Sprintf("it has more than %d addresses", MaxAuthors))
 		case c == ',':
 			p.pos++
 		case c == ';' && inGroup:
@@ -201,7 +202,8 @@ func (p *addressList) angleAddr() bool {
 	return p.cfws()
 }
 
-// route skips the obs-route of §4.4: none of its domains is the author's.
+// route skips the obs-route of §4.4. None of its domains is the author's, though
+// some programs take the first for it.
 func (p *addressList) route() bool {
 	p.doubts("a source route")
 	for {
@@ -295,7 +297,6 @@ func (p *addressList) check(m mailbox) {
 	// that decode before they parse show what it hides.
 	if i := strings.Index(m.local, "=?"); i >= 0 && strings.Contains(m.local[i+2:], "?=") {
 		p.doubts("an encoded word inside the address")
-		p.ambiguous = true
 	}
 	for _, c := range m.local {
 		switch {
@@ -304,11 +305,8 @@ func (p *addressList) check(m mailbox) {
 			p.doubts("an @ or angle bracket inside the local part")
 		case c >= utf8.RuneSelf && !unicode.IsPrint(c):
 			p.doubts(fmt.Sprintf("the invisible character %U inside the address", c))
-		default:
-			continue
+			p.reordered = p.reordered || unicode.Is(unicode.Bidi_Control, c)
 		}
-		p.ambiguous = true
-		return
 	}
 }
 
@@ -319,7 +317,6 @@ func (p *addressList) gap(start int) {
 	p.gaps = p.gaps || p.pos > start
 	if strings.IndexByte(p.s[start:p.pos], '(') >= 0 {
 		p.doubts("a comment inside the domain")
-		p.ambiguous = true
 	}
 }
 

@@ -27,29 +27,38 @@ type Address struct{ Local, Domain string }
 // Author is what the From fields of a header say, read by the one parser that
 // the whole daemon uses.
 type Author struct {
-	// Addresses are the author addresses as far as the grammar goes, in order,
-	// at most MaxAuthors.
+	// Addresses are the author addresses, in order, at most MaxAuthors. Where Lax is
+	// set, every reader finds these and no others, or there are none. With any other
+	// Problem they are those that the grammar finds before the fault.
 	Addresses []Address
-	// Domains are the distinct author domains, in order, at most
-	// MaxAuthorDomains; none where the only domain is of one label. With a Problem they are all that some reader of mail
-	// could take for one, to be evaluated each, the strictest outcome counting.
+	// Domains are the distinct author domains of two labels or more, in order, at most
+	// MaxAuthorDomains. With a Problem they are all that some reader of mail could
+	// take for one, to be evaluated each, the strictest outcome counting.
 	Domains []string
 	// Problem is "" when there is exactly one well-formed From field with an
-	// address. Else it says what is wrong, for a person; no domain may get a pass
-	// then, unless Lax. It quotes at most a few octets of the message.
+	// address. Else it says what is wrong, for a person. It quotes at most a few
+	// octets of the message.
 	Problem string
-	// Lax says that the Problem is one of grammar alone and hides nothing: there is
-	// one From field, and however it is read, the only domain in it is Domains[0].
-	// Real mail has such fields ("Foo, Inc. <a@x.example>"), so that they may be
-	// judged and signed by this domain like well-formed ones.
+	// Lax says that the Problem is one of spelling alone: the From fields were read to
+	// their end, and every domain in them, in every reading, is Domains[0]. Real mail
+	// has such fields ("Foo, Inc. <a@x.example>"). They are judged and signed by this
+	// domain like well-formed ones.
 	Lax bool
-	// Empty says that the one From field is well-formed and has no mailbox: a group
-	// without members, as a bounce may have (RFC 6854).
+	// Empty says that there is a Problem, and that all From fields were read and have
+	// no domain of two labels in any reading, as in a bounce from MAILER-DAEMON.
 	Empty bool
+	// Incomplete says that there may be author domains that are not in Domains: a limit
+	// was reached, or a name cannot be looked up as it is written.
+	Incomplete bool
 	// Fields counts the From fields, with those that have white space before the
 	// colon, which Postfix hands on as From.
 	Fields int
 }
+
+// Certain reports whether every reader of the message is shown the same author
+// domain, or none: no limit was reached, and every address, in every reading that a
+// program could make, has the same one domain. No other author may get a pass.
+func (a Author) Certain() bool { return len(a.Domains) <= 1 && (a.Problem == "" || a.Lax) }
 
 // Author reads the author domains out of the From field (RFC 9989 §5.3.1). No
 // other field stands in for it (not Sender, not Resent-From). The time it takes
@@ -66,41 +75,60 @@ func (h Header) Author() Author {
 	case c.author.Fields > 1:
 		// RFC 5322 §3.6
 		c.front(fmt.Sprintf("there are %d From fields, one is allowed", c.author.Fields))
-	case c.author.Problem == "" && len(c.author.Addresses) == 0:
-		c.author.Empty = c.group
-		c.problem("the From field has no address")
 	}
-	if len(c.author.Addresses) == 0 {
-		c.author.Addresses = nil
-	}
-	if len(c.author.Domains) == 0 {
-		c.author.Domains = nil
-	}
-	c.author.Lax = c.lax && c.problems == 1 && len(c.author.Domains) == 1
-	return c.author
+	return c.finish()
 }
 
 // collector gathers an Author. The first problem met is the one that is told.
 type collector struct {
-	author   Author
-	problems int
-	lax      bool // a From field that is malformed and hides nothing
-	group    bool // a From field that is well-formed and has a group
+	author Author
+	// doubtful: some reading may meet an author that is not listed, or is cut short.
+	doubtful bool
+	literal  bool // there is an address literal
+	inexact  bool // a malformed field has addresses that readers may take differently
+	reread   bool // an address of the present field has no usable domain
+	names    int  // domain names met by rereading
+	mappings int  // of these, how many were not plain ASCII
 	// Room for the one that nearly every message has.
 	addresses [1]Address
 	domains   [1]string
 }
 
+func (c *collector) finish() Author {
+	a := &c.author
+	if a.Problem != "" {
+		a.Lax = a.Fields > 0 && len(a.Domains) == 1 && !c.doubtful && !c.literal
+		a.Empty = len(a.Domains) == 0 && !c.doubtful
+	}
+	if a.Lax && c.inexact || len(a.Addresses) == 0 {
+		a.Addresses = nil
+	}
+	if len(a.Domains) == 0 {
+		a.Domains = nil
+	}
+	return *a
+}
+
 func (c *collector) problem(text string) {
-	c.problems++
 	if c.author.Problem == "" {
 		c.author.Problem = text
 	}
 }
 
+// doubt is a problem that no rereading can settle.
+func (c *collector) doubt(text string) {
+	c.problem(text)
+	c.doubtful = true
+}
+
+// missing is a doubt about domains that are not listed.
+func (c *collector) missing(text string) {
+	c.doubt(text)
+	c.author.Incomplete = true
+}
+
 // front puts a problem before what was found within the fields.
 func (c *collector) front(text string) {
-	c.problems++
 	if c.author.Problem != "" {
 		text += "; " + c.author.Problem
 	}
@@ -108,83 +136,114 @@ func (c *collector) front(text string) {
 }
 
 func (c *collector) field(f Field) {
-	kind := nameKind(f.Name)
-	switch kind {
+	switch nameKind(f.Name) {
 	case otherName:
 		return
 	case oddName:
-		// RFC 5322 §2.2: names are of printing ASCII.
+		// RFC 5322 §2.2: names are of printing ASCII. Some readers take such a line for
+		// the rest of the field above it.
 		c.problem(fmt.Sprintf("the header field name %s is malformed", excerpt(f.Name)))
+		if strings.IndexByte(f.Name, '@') >= 0 {
+			c.doubtful = true
+			c.everyName(f.Name + ":" + f.Value)
+		}
 		return
 	case lookAlikeName:
-		c.problem(fmt.Sprintf("the header field name %s looks like From and is not", excerpt(f.Name)))
-		c.glean(f.Value)
+		c.doubt(fmt.Sprintf("the header field name %s looks like From and is not", excerpt(f.Name)))
+		c.everyName(f.Value)
 		return
 	case spacedFromName:
-		c.author.Fields++
 		c.problem("the From field has white space before its colon")
-	case fromName:
-		c.author.Fields++
 	}
+	c.author.Fields++
 	c.from(f.Value)
 }
 
-// from reads one From field's value.
+// from reads one From field's value: by the grammar, and where that leaves any
+// question open, as every other reader could.
 func (c *collector) from(value string) {
 	if len(value) > maxFrom {
-		c.problem("the From field is longer than 16 KiB")
-		c.glean(value[:maxFrom])
+		c.missing("the From field is longer than 16 KiB")
+		c.everyName(value[:maxFrom])
 		return
 	}
-	if why := badText(value); why != "" {
-		c.problem("the From field has " + why)
-		c.glean(value)
+	if fault := badText(value); fault.what != "" {
+		c.problem("the From field has " + fault.what)
+		c.doubtful = c.doubtful || fault.splits
+		c.reparse(value, len(c.author.Addresses))
 		return
 	}
+	known := len(c.author.Addresses)
+	c.reread = false
 	p := addressList{scanner: scanner{s: value}, to: c}
-	if !p.parse() {
+	switch ok := p.parse(); {
+	case !ok:
 		c.problem("the From field is malformed: " + p.problem)
-		c.lax = hidesNothing(value)
-		c.glean(value)
+		c.doubtful = c.doubtful || p.limit
+	case p.doubt != "":
+		c.problem("the From field has " + p.doubt)
+		c.doubtful = c.doubtful || p.reordered
+	case c.reread: // its problem is noted
+	case len(c.author.Addresses) == known:
+		c.problem("the From field has no address")
+	case p.gaps:
+		c.gaps(value)
+		return
+	default:
 		return
 	}
-	c.group = strings.IndexByte(value, ':') >= 0 // quoted or not, with no address it can only be one
-	if p.doubt != "" {
-		c.problem("the From field has " + p.doubt)
+	c.reparse(value, known)
+}
+
+// reparse puts what every reader finds in the place of the addresses that the
+// grammar found, from the one numbered known on.
+func (c *collector) reparse(value string, known int) {
+	found, exact := c.everyName(value)
+	switch {
+	case !exact:
+		c.inexact = true
+	case known+len(found) > MaxAuthors:
+		c.doubt(fmt.Sprintf("the From field has more than %d addresses", MaxAuthors))
+	default:
+		c.author.Addresses = append(c.author.Addresses[:known], found...)
 	}
-	if p.ambiguous || p.gaps {
-		known := len(c.author.Domains)
-		c.glean(value)
-		if len(c.author.Domains) > known || known >= MaxAuthorDomains {
-			c.problem("the From field has white space or comments inside an address, which make it look like another")
-		}
+}
+
+// gaps looks again at a well-formed field with white space or comments inside an
+// address: "a@good.example .bad.example" is shown as the one and is the other.
+func (c *collector) gaps(value string) {
+	domains, doubtful := len(c.author.Domains), c.doubtful
+	c.everyName(value)
+	if len(c.author.Domains) > domains || c.doubtful != doubtful {
+		c.doubt("the From field has white space or comments inside an address, which make it look like another")
 	}
 }
 
 // mailbox takes one address of a From field.
 func (c *collector) mailbox(m mailbox) {
 	if len(c.author.Addresses) >= MaxAuthors { // before the domain, whose conversion has its cost
-		c.problem(fmt.Sprintf("the From field has more than %d addresses", MaxAuthors))
+		c.doubt(fmt.Sprintf("the From field has more than %d addresses", MaxAuthors))
+		c.reread = true
 		return
 	}
 	a := Address{Local: m.local}
+	domain, ok := DomainToASCII(m.domain)
 	switch {
 	case m.literal:
 		c.problem("the From field has an address literal instead of a domain")
+		c.reread = true
+	case !ok:
+		c.problem("the From field has a domain that is no domain name: " + excerpt(m.domain))
+		c.reread = true
+	case strings.IndexByte(domain, '.') < 0:
+		a.Domain = domain // "root@localhost": a local name, without a policy
+	case !isFQDN(domain):
+		a.Domain = domain
+		c.doubt("the From field has an address without brackets instead of a domain, " + excerpt(domain))
+		c.reread = true
 	default:
-		domain, ok := DomainToASCII(m.domain)
-		switch {
-		case !ok:
-			c.problem("the From field has a domain that is no domain name: " + excerpt(m.domain))
-		case strings.IndexByte(domain, '.') < 0:
-			a.Domain = domain // "root@localhost": a name of nobody's, without a policy
-		case !isFQDN(domain):
-			a.Domain = domain
-			c.problem("the From field has an address without brackets instead of a domain, " + excerpt(domain))
-		default:
-			a.Domain = domain
-			c.domain(domain)
-		}
+		a.Domain = domain
+		c.domain(domain)
 	}
 	c.author.Addresses = append(c.author.Addresses, a)
 }
@@ -196,161 +255,38 @@ func (c *collector) domain(domain string) {
 		}
 	}
 	if len(c.author.Domains) >= MaxAuthorDomains {
-		c.problem(fmt.Sprintf("the From field has more than %d author domains", MaxAuthorDomains))
+		c.missing(fmt.Sprintf("the From field has more than %d author domains", MaxAuthorDomains))
 		return
 	}
 	c.author.Domains = append(c.author.Domains, domain)
 }
 
-// glean takes every domain name that follows an "@", wherever it stands: in a
-// field that cannot be parsed nobody knows which of them a reader of mail shows. It
-// looks at the first MaxAuthors of them.
-func (c *collector) glean(value string) {
-	for range MaxAuthors {
-		if len(c.author.Domains) >= MaxAuthorDomains {
-			return
-		}
-		at := strings.IndexByte(value, '@')
-		if at < 0 {
-			return
-		}
-		value = strings.TrimLeft(value[at+1:], " \t\r\n")
-		ascii := 0
-		for ascii < len(value) && isNameOctet(value[ascii]) {
-			ascii++
-		}
-		end := ascii
-		for end < len(value) && (isNameOctet(value[end]) || value[end] >= utf8.RuneSelf) {
-			end++
-		}
-		if !c.gleaned(value[:end]) && ascii < end {
-			c.gleaned(value[:ascii])
-		}
-		value = value[end:]
-	}
+// textFault is what a From field must not contain anywhere.
+type textFault struct {
+	what   string // "" where there is none
+	splits bool   // readers may take the text for ended there
 }
 
-// gleaned takes a name if it is a public domain's.
-func (c *collector) gleaned(name string) bool {
-	d, ok := DomainToASCII(strings.Trim(name, "."))
-	if ok && isFQDN(d) {
-		c.domain(d)
-		return true
-	}
-	return false
-}
-
-// isNameOctet: what an ASCII domain name is made of.
-func isNameOctet(c byte) bool { return isLDH(c) || c == '.' || c == '_' }
-
-// hidesNothing says of a malformed field that every reading of it, however lax,
-// meets the same domains: each "@" is followed by a domain name, and there is no
-// comment, escape, encoded word, route or group in which another could stand.
-func hidesNothing(value string) bool {
-	if strings.ContainsAny(value, "()\\:;[]") || strings.Contains(value, "=?") {
-		return false
-	}
-	for {
-		at := strings.IndexByte(value, '@')
-		if at < 0 {
-			return true
-		}
-		value = value[at+1:]
-		n := 0
-		for n < len(value) && isNameOctet(value[n]) {
-			n++
-		}
-		d, ok := DomainToASCII(value[:n])
-		if !ok || !isFQDN(d) || !endsDomain(value[n-1], value[n:]) {
-			return false
-		}
-		value = value[n:]
-	}
-}
-
-// endsDomain says that a domain with this last octet cannot go on in what follows,
-// not even for a reader that drops white space and quotes.
-func endsDomain(last byte, rest string) bool {
-	after := strings.TrimLeft(rest, " \t\r\n")
-	return last != '.' && (after == "" || after[0] == ',' || after[0] == '<' || (after[0] == '>' && len(after) == len(rest)))
-}
-
-// badText says what a From field must not contain anywhere, "" if it does not:
-// RFC 5322 §2.2, RFC 6532 §3.1.
-func badText(value string) string {
+// badText finds the first fault of a text: RFC 5322 §2.2, RFC 6532 §3.1. One that
+// splits it comes before the others.
+func badText(value string) textFault {
+	var control textFault
 	for i := 0; i < len(value); i++ {
 		switch b := value[i]; {
 		case b == '\r' && i+2 < len(value) && value[i+1] == '\n' && (value[i+2] == ' ' || value[i+2] == '\t'):
 			i += 2
 		case b == '\r' || b == '\n':
-			return "a line end that does not fold it"
+			return textFault{"a line end that does not fold it", true}
 		case b == 0:
-			return "a NUL"
-		case isControl(b) && b != '\t':
-			return fmt.Sprintf("the control character 0x%02x", b)
+			return textFault{"a NUL", true}
+		case isControl(b) && b != '\t' && control.what == "":
+			control.what = fmt.Sprintf("the control character 0x%02x", b)
 		}
 	}
-	if !utf8.ValidString(value) {
-		return "octets that are not UTF-8"
+	if control.what == "" && !utf8.ValidString(value) {
+		return textFault{what: "octets that are not UTF-8"}
 	}
-	return ""
-}
-
-type kindOfName int
-
-const (
-	otherName kindOfName = iota
-	fromName
-	spacedFromName // "From " and the like
-	lookAlikeName  // "-From", "From" with a no-break space or 8-bit octets
-	oddName        // malformed, though nothing like From
-)
-
-// nameKind says what a field name is for the purpose of finding the author. A
-// name that a lax reader could take for From is a look-alike, never From.
-func nameKind(name string) kindOfName {
-	if EqualFold(name, "From") {
-		return fromName
-	}
-	// RFC 5322 §4.5.8 allows white space before the colon.
-	trimmed := strings.TrimRight(name, " \t\r\n")
-	if EqualFold(trimmed, "From") {
-		return spacedFromName
-	}
-	clean := trimmed != ""
-	for i := range len(trimmed) {
-		if trimmed[i] < '!' || trimmed[i] > '~' {
-			clean = false
-		}
-	}
-	if clean && isAlnum(trimmed[0]) && isAlnum(trimmed[len(trimmed)-1]) {
-		return otherName
-	}
-	if EqualFold(letters(trimmed), "From") {
-		return lookAlikeName
-	}
-	if !clean {
-		return oddName
-	}
-	return otherName
-}
-
-func isAlnum(c byte) bool { return isLDH(c) && c != '-' }
-
-// letters drops from a name what is no printing ASCII, then the marks around what
-// remains. It gives up, with "", on names much longer than any look-alike.
-func letters(name string) string {
-	const longest = 32
-	if len(name) > longest {
-		return ""
-	}
-	var kept []byte
-	for i := range len(name) {
-		if name[i] > ' ' && name[i] < 0x7f {
-			kept = append(kept, name[i])
-		}
-	}
-	return strings.TrimFunc(string(kept), func(r rune) bool { return !isAlnum(byte(r)) })
+	return control
 }
 
 // excerpt quotes foreign text for a message to people, in ASCII and short.

@@ -65,11 +65,11 @@ var authorTests = []struct {
 	{"DMA-005 a group without members", from("undisclosed:;"), nil, "no address"},
 	{"DMA-006 an unquoted comma in the display name", from("Foo, Inc. <a@x.example>"), []string{"x.example"}, "malformed"},
 	{"DMA-006 an unquoted @ in the display name", from("a@y.example <a@x.example>"), []string{"y.example", "x.example"}, "malformed"},
-	{"DMA-008 ATK-013 a source route never gives its own domain", from("<@good.example:u@evil.example>"), []string{"evil.example"}, "source route"},
-	{"DMA-008 a long source route", from("<@good.example,,@b.example :u@evil.example>"), []string{"evil.example"}, "source route"},
-	{"DMA-009 ATK-012 an encoded word as the whole field", from("=?utf-8?B?YUBiLmV4YW1wbGU=?="), nil, "malformed"},
+	{"DMA-008 ATK-013 the domain of a source route counts too, since some programs take it", from("<@good.example:u@evil.example>"), []string{"evil.example", "good.example"}, "source route"},
+	{"DMA-008 a long source route", from("<@good.example,,@b.example :u@evil.example>"), []string{"evil.example", "good.example", "b.example"}, "source route"},
+	{"DMA-009 ATK-012 an encoded word as the whole field", from("=?utf-8?B?YUBiLmV4YW1wbGU=?="), []string{"b.example"}, "malformed"},
 	{"DMA-009 ATK-012 an encoded word around the address", from("=?utf-8?Q?=61@bank.example?="), []string{"bank.example"}, "no domain name"},
-	{"DMA-009 ATK-012 an encoded word as local part", from("=?utf-8?Q?a=40bank.example=3E?=@evil.example"), []string{"evil.example"}, "encoded word"},
+	{"DMA-009 ATK-012 an encoded word as local part", from("=?utf-8?Q?a=40bank.example=3E?=@evil.example"), []string{"evil.example", "bank.example"}, "encoded word"},
 	{"ATK-014 a quoted pair between addresses", from(`<a@good.example>\,<b@evil.example>`), []string{"good.example", "evil.example"}, "malformed"},
 	{"ATK-014 bare specials between addresses", from(`<a@good.example>:<b@evil.example>`), []string{"good.example", "evil.example"}, "malformed"},
 	{"ATK-015 text behind the angle address", from("<a@x.example>b@y.example"), []string{"x.example", "y.example"}, "malformed"},
@@ -81,7 +81,7 @@ var authorTests = []struct {
 	{"ATK-068 a comment in the place of the domain", from("a@(bank.example)evil.example"), []string{"evil.example"}, "comment inside"},
 	{"ATK-068 an address in a comment before the @", from("a(@bank.example)@evil.example"), []string{"evil.example", "bank.example"}, "look like another"},
 	{"ATK-068 a comment that is not closed", from("a@x.example (b@y.example"), []string{"x.example", "y.example"}, "comment without"},
-	{"LIM-012 ATK-066 a NUL", from("a@x.example\x00.evil.example"), []string{"x.example"}, "NUL"},
+	{"LIM-012 ATK-066 a NUL", from("a@x.example\x00.evil.example"), []string{"x.example.evil.example", "x.example"}, "NUL"},
 	{"LIM-012 ATK-066 a bare CR", from("a@x.example\r, b@y.example"), []string{"x.example", "y.example"}, "line end"},
 	{"LIM-012 ATK-066 a bare LF", from("a@x.example\n b@y.example"), []string{"x.example", "y.example"}, "line end"},
 	{"LIM-012 a line end that begins another field", from("a@x.example\r\nFrom: b@y.example"), []string{"x.example", "y.example"}, "line end"},
@@ -137,23 +137,19 @@ func TestLaxAuthor(t *testing.T) {
 		"<@good.example:u@evil.example>":                  false,
 		"Foo, Inc. (a@bank.example) <a@x.example>":        false,
 		"Foo, =?utf-8?Q?a=40bank.example?= <a@x.example>": false,
-		`Foo\, Inc. <a@x.example>`:                        false,
+		`Foo\, Inc. <a@x.example>`:                        true,
 		`a@x.example""y, Foo <a@x.example>`:               false,
 		"Foo, a@x.example .evil.example":                  false,
 		"Foo, a@x.example.\r\n evil.example":              false,
-		"a@ <a@x.example>":                                false,
+		"a@ <a@x.example>":                                true,
 		"a@x.exampleü <a@x.example>":                      false,
-		"a@localhost, Foo, Inc. <a@x.example>":            false,
-		"a@x.example, , Foo: Inc. <a@x.example>":          false,
+		"a@localhost, Foo, Inc. <a@x.example>":            true,
+		"a@x.example, , Foo: Inc. <a@x.example>":          true,
 		"a@x.example\x00 <a@x.example>":                   false,
 	} {
 		if got := from(value).Author(); got.Lax != want {
 			t.Errorf("%q: lax is %v, want %v: %+v", value, got.Lax, want, got)
 		}
-	}
-	two := Header{{"From", " Foo, Inc. <a@x.example>"}, {"From", " Foo, Inc. <a@x.example>"}}
-	if two.Author().Lax {
-		t.Error("two fields are lax")
 	}
 	odd := Header{{"From", " Foo, Inc. <a@x.example>"}, {"From\xff", " b@x.example"}}
 	if odd.Author().Lax {

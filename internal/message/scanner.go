@@ -12,6 +12,7 @@ type scanner struct {
 	s       string
 	pos     int
 	problem string
+	limit   bool // the problem is a limit of ours
 }
 
 // peek returns the next octet, 0 at the end.
@@ -65,6 +66,7 @@ func (p *scanner) comment() bool {
 		case '(':
 			depth++
 			if depth > maxCommentNesting {
+				p.limit = true
 				return p.fail(fmt.Sprintf("comments nested more than %d deep", maxCommentNesting))
 			}
 		case ')':

@@ -53,3 +53,30 @@ func benchmarkReading(b *testing.B, text string) {
 		}
 	}
 }
+
+// BenchmarkWorstNames reads fields that are costly because each "@" is looked behind.
+func BenchmarkWorstNames(b *testing.B) {
+	const size = 1 << 20
+	repeat := func(s string) string { return strings.Repeat(s, size/len(s)) }
+	for _, attack := range []struct{ name, value string }{
+		{"full-width signs", repeat("\uff20")},
+		{"signs", repeat("@")},
+		{"names beyond ASCII", repeat("@ü.ü ")},
+		{"names of one domain", repeat("@x.example ")},
+		{"open encoded words", repeat("=?a?q?")},
+		{"encoded words", repeat("=?a?q?@?= ")},
+		{"open encoded words before an end", repeat("=?a?x?") + "?="},
+		{"parentheses", repeat("@(") + repeat(").")},
+		{"dots", repeat("@a . ")},
+		{"escapes", repeat("@\x1b ( ")},
+		{"quotes", repeat(`@"`)},
+	} {
+		b.Run(attack.name, func(b *testing.B) {
+			h := Header{{"From", " a@x.example"}, {"-From", attack.value}} // read at any length
+			b.SetBytes(int64(len(attack.value)))
+			for b.Loop() {
+				h.Author()
+			}
+		})
+	}
+}

@@ -1,0 +1,114 @@
+package message
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// judgeAll judges what the characters of atoms that no domain name has leave of a name:
+// "bob@x.example'" can be of x.example alone, "bob@x.example!y.example" of either.
+func (r *rereading) judgeAll(name string) {
+	for name != "" {
+		end := strings.IndexFunc(name, func(c rune) bool { return c < utf8.RuneSelf && !isNameOctet(byte(c)) })
+		if end < 0 {
+			r.judge(name)
+			return
+		}
+		r.judge(name[:end])
+		name = name[end+1:]
+	}
+}
+
+// judge takes a name for an author domain if it has two labels or more. A single
+// label ("Jane @ Home") has no policy, and so stands for no domain.
+func (r *rereading) judge(name string) {
+	name = strings.Trim(name, ".")
+	if labels(name) < 2 {
+		return
+	}
+	c := r.to
+	if c.names++; c.names > MaxAuthors {
+		c.doubtful = true
+	}
+	if name == r.last {
+		return
+	}
+	r.last = name
+	if !plainASCII(name) {
+		if c.mappings++; c.mappings > maxMappings {
+			c.doubtful, c.author.Incomplete = true, true
+			return
+		}
+	}
+	d, ok := DomainToASCII(name)
+	switch {
+	case ok && isFQDN(d):
+		c.domain(d)
+		if !r.utf8 && strings.IndexFunc(name, func(c rune) bool { return c >= utf8.RuneSelf }) >= 0 {
+			c.doubtful, c.author.Incomplete = true, true // another domain in another character set
+		}
+	case ok:
+		c.doubtful = true // an address without its brackets
+	default:
+		c.doubtful, c.author.Incomplete = true, true
+		r.mended(name)
+	}
+}
+
+// mended takes what a tolerant reader could make of a name that cannot be looked up:
+// without empty labels, or as far as it is ASCII.
+func (r *rereading) mended(name string) {
+	ascii := 0
+	for ascii < len(name) && isNameOctet(name[ascii]) {
+		ascii++
+	}
+	kept := strings.FieldsFunc(name[:ascii], func(c rune) bool { return c == '.' })
+	if d, ok := DomainToASCII(strings.Join(kept, ".")); ok && isFQDN(d) {
+		r.to.domain(d)
+	}
+}
+
+// labels counts the labels of a name that are not empty, up to two.
+func labels(name string) int {
+	n, inLabel := 0, false
+	for _, c := range name {
+		switch c {
+		case '.', '\u3002', '\uff0e', '\uff61':
+			inLabel = false
+		default:
+			if !inLabel {
+				n++
+			}
+			inLabel = true
+		}
+		if n == 2 {
+			break
+		}
+	}
+	return n
+}
+
+// exactly takes the address around an "@" if no reader can take it for another: atoms
+// between angle brackets, or between the begin of the field and a blank, bracket, comma,
+// semicolon or the end.
+func (r *rereading) exactly(local, behind int) {
+	at := behind - 1
+	end := behind
+	for end < len(r.text) && isNameOctet(r.text[end]) {
+		end++
+	}
+	opens := strings.TrimLeft(r.text[:local], " \t") == "" || r.text[local-1] == '<'
+	closes := end == len(r.text) || strings.IndexByte(" \t\r\n>,;<", r.text[end]) >= 0
+	d, ok := DomainToASCII(r.text[behind:end])
+	name := r.text[local:max(at, local)]
+	r.exact = opens && closes && ok && isFQDN(d) && name != "" && r.text[at] == '@' && !strings.Contains(name, "=?") && strings.IndexFunc(name, func(c rune) bool { return c >= utf8.RuneSelf }) < 0
+	if r.exact && len(r.found) <= MaxAuthors {
+		r.found = append(r.found, Address{name, d})
+	}
+}
+
+// isNamePart: what a domain name of any character set is made of.
+func isNamePart(c byte) bool { return isNameOctet(c) || c >= utf8.RuneSelf }
+
+// isNameOctet: what an ASCII domain name is made of.
+func isNameOctet(c byte) bool { return isLDH(c) || c == '.' || c == '_' }

@@ -1,0 +1,232 @@
+package message
+
+import (
+	"net/netip"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxMappings is how many names of a malformed From field are put through IDNA.
+const maxMappings = 100
+
+// everyName adds to the author domains every domain name that stands behind an "@",
+// wherever that is, in every reading that a program could make of the text: it may
+// decode encoded words first, drop quotes and control characters, or take white space
+// around a dot for part of the name. The addresses are those that every reader finds;
+// exact is false where readers could find different ones. The time is linear in the
+// length of the text.
+func (c *collector) everyName(text string) (found []Address, exact bool) {
+	plain, decoded, known := openWords(text)
+	isUTF8 := utf8.ValidString(text)
+	if !known {
+		c.doubtful, c.author.Incomplete = true, true
+	}
+	r := rereading{to: c, utf8: isUTF8, exact: true}
+	r.read(plain)
+	found, exact = r.found, r.exact
+	others := [...]string{decoded, withoutEscapes(plain), withoutEscapes(decoded)}
+	for i, other := range others {
+		if other == plain || i == 2 && other == decoded {
+			continue
+		}
+		r := rereading{to: c, utf8: isUTF8}
+		r.read(other)
+		exact = exact && strings.Count(other, "@") == strings.Count(plain, "@")
+	}
+	return found, exact
+}
+
+// rereading looks for "@" in one text.
+type rereading struct {
+	to    *collector
+	text  string
+	utf8  bool // the field is UTF-8, so that names beyond ASCII can be told
+	found []Address
+	exact bool
+	// What follows the comments of the text, to be known before any is met.
+	dotBehindComment, nameBehindComment, joinedToComment bool
+
+	name []byte // the name being read, without what some readers drop
+	last string // the last name judged, since most repeat
+	room [64]byte
+}
+
+func (r *rereading) read(text string) {
+	r.text, r.name = text, r.room[:0]
+	r.lookBehindComments()
+	behind := 0 // the last "@"
+	for pos := 0; pos < len(text); {
+		size := atSign(text[pos:])
+		if size == 0 {
+			pos++
+			continue
+		}
+		if c := r.to; c.author.Incomplete && len(c.author.Domains) >= MaxAuthorDomains {
+			r.exact = false
+			return // more would change nothing
+		}
+		local := r.localPart(behind, pos)
+		behind = pos + size
+		pos = r.behindAt(behind, local)
+	}
+}
+
+// atSign is the length of the "@" that a text begins with, 0 if there is none. Some
+// programs take the full-width and the small one for it.
+func atSign(text string) int {
+	switch {
+	case text[0] == '@':
+		return 1
+	case strings.HasPrefix(text, "\uff20"), strings.HasPrefix(text, "\ufe6b"):
+		return len("\uff20")
+	}
+	return 0
+}
+
+// localPart returns where the atoms before an "@" begin, at the earliest at a floor. A
+// character in them that changes the direction of what is shown leaves the author in doubt.
+func (r *rereading) localPart(floor, at int) (start int) {
+	start, ascii := at, true
+	for start > floor && (isAtext(r.text[start-1]) || r.text[start-1] == '.') {
+		start--
+		ascii = ascii && r.text[start] < utf8.RuneSelf
+	}
+	if !ascii {
+		for _, c := range r.text[start:at] {
+			r.to.doubtful = r.to.doubtful || unicode.Is(unicode.Bidi_Control, c)
+		}
+	}
+	return start
+}
+
+// behindAt reads the name behind an "@" up to what no reader takes for part of it, and
+// returns where that is. local is where the local part begins.
+func (r *rereading) behindAt(pos, local int) int {
+	at := pos
+	r.name = r.name[:0]
+	short := 0 // the length of the name for a reader that drops nothing inside it
+loop:
+	for pos < len(r.text) && atSign(r.text[pos:]) == 0 {
+		b := r.text[pos]
+		space := r.space(pos)
+		switch {
+		case space > 0:
+			next := r.skip(pos)
+			joins := len(r.name) == 0 || r.name[len(r.name)-1] == '.'
+			if !joins && (next == len(r.text) || r.text[next] != '.' && r.text[next] != '(') {
+				break loop
+			}
+			pos = next
+		case b == '"' || b == '\\' || isControl(b):
+			pos++
+		case isAtext(b) || b == '.':
+			r.name = append(r.name, b)
+			pos++
+			continue
+		case b == '(':
+			if r.text[pos-1] != escape {
+				r.comment(pos)
+			}
+			break loop
+		case b == '[' && len(r.name) == 0:
+			if n := addressLiteral(r.text[pos:]); n > 0 {
+				r.to.literal, r.exact = true, false
+				return pos + n
+			}
+			pos++
+		default:
+			break loop
+		}
+		if short == 0 {
+			short = len(r.name)
+		}
+	}
+	r.judgeAll(string(r.name))
+	if short > 0 && short < len(r.name) {
+		r.judgeAll(string(r.name[:short]))
+	}
+	if r.exact {
+		r.exactly(local, at)
+	}
+	return pos
+}
+
+// space is the length of the white space character at a position, 0 if there is none.
+func (r *rereading) space(pos int) int {
+	switch b := r.text[pos]; {
+	case b == ' ' || b == '\t' || b == '\r' || b == '\n':
+		return 1
+	case b >= utf8.RuneSelf && r.utf8:
+		if c, size := utf8.DecodeRuneInString(r.text[pos:]); unicode.IsSpace(c) {
+			return size
+		}
+	}
+	return 0
+}
+
+// skip returns where white space and what some readers drop has its end.
+func (r *rereading) skip(pos int) int {
+	for pos < len(r.text) {
+		n := r.space(pos)
+		if b := r.text[pos]; b == '"' || b == '\\' || isControl(b) {
+			n = 1
+		}
+		if n == 0 {
+			break
+		}
+		pos += n
+	}
+	return pos
+}
+
+// comment notes that a name is followed by a comment, or has one in it. Behind which
+// parenthesis it ends is not looked for: each has to be followed by what cannot be more of
+// the name.
+func (r *rereading) comment(pos int) {
+	inside := len(r.name) == 0 || r.name[len(r.name)-1] == '.'
+	touches := isAtext(r.text[pos-1]) // so that a name remains where comments are cut out
+	if r.dotBehindComment || inside && r.nameBehindComment || touches && r.joinedToComment {
+		r.to.doubtful, r.to.author.Incomplete = true, true
+	}
+}
+
+func (r *rereading) lookBehindComments() {
+	for pos := 0; pos < len(r.text); {
+		if r.text[pos] != ')' {
+			pos++
+			continue
+		}
+		r.joinedToComment = r.joinedToComment || pos+1 < len(r.text) && r.text[pos+1] != '.' && isNamePart(r.text[pos+1])
+		pos = r.skip(pos + 1)
+		if pos < len(r.text) {
+			b := r.text[pos]
+			for more := pos; b == '.' && !r.dotBehindComment; b = r.text[more] {
+				if more = r.skip(more + 1); more == len(r.text) {
+					break
+				}
+				r.dotBehindComment = r.text[more] != '.' && isNameOctet(r.text[more])
+			}
+			r.nameBehindComment = r.nameBehindComment || isAtext(b) || b == '['
+		}
+	}
+}
+
+// addressLiteral is the length of the address literal that a text begins with (§3.4.1 of
+// RFC 5322, §4.1.3 of RFC 5321), 0 if there is none. What is in brackets and is no address
+// may be taken for a name.
+func addressLiteral(text string) int {
+	const longest = 64
+	content, _, closed := strings.Cut(text[1:min(len(text), longest)], "]")
+	if !closed {
+		return 0
+	}
+	size := len(content) + len("[]")
+	if tag := len("IPv6:"); len(content) > tag && EqualFold(content[:tag], "IPv6:") {
+		content = content[tag:]
+	}
+	if _, err := netip.ParseAddr(content); err != nil {
+		return 0
+	}
+	return size
+}
