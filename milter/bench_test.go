@@ -112,7 +112,7 @@ func benchmarkSession(b *testing.B, steps uint32, body string) {
 	server := NewServer(Defaults(), &Generation{Signer: n, Verifier: n}, quietServer(&handler{}).log)
 	mta, ours := socketPair(b)
 	conn := &counted{Conn: ours}
-	session := newSession(server, conn, message.RoleAuto, "bench")
+	session := newSession(server, conn, auto(), "bench")
 	done := make(chan struct{})
 	go func() { defer close(done); session.run() }()
 

@@ -78,6 +78,7 @@ func (s *session) dropHeader() {
 // without being stored.
 func (s *session) takeField() error {
 	m := &s.mail
+	m.content = m.open
 	if m.open && m.instead == nil && !m.headerDone && s.fieldFits(s.reader.left-len("\x00\x00")) {
 		data, err := s.reader.data()
 		switch {

@@ -27,6 +27,8 @@ type mail struct {
 	header     message.Header
 	memory     int // octets that header holds
 	headerDone bool
+	data       bool // DATA has come
+	content    bool // something of header or body has come
 	wantBody   bool
 	cut        bool // beyond the limit, the body is not handed over any more
 	bytes      int64
@@ -186,7 +188,7 @@ func (s *session) endHeader() {
 	if m.headerDone {
 		return
 	}
-	m.headerDone = true
+	m.headerDone, m.content = true, true
 	if m.instead == nil {
 		m.header = m.fields.Header()
 		m.memory = m.header.Memory()
@@ -253,6 +255,7 @@ func (s *session) endMail() {
 		return
 	}
 	m.cancel(context.Canceled)
+	s.watchContent()
 	s.returnFields()
 	*m = mail{}
 	s.account()

@@ -53,7 +53,7 @@ func dial(t testing.TB, h *handler, change ...func(*Config)) *peer {
 func join(t testing.TB, server *Server, h *handler, log *logged) *peer {
 	ours, theirs := net.Pipe()
 	p := newPeer(t, theirs, h, server, log)
-	s := newSession(server, ours, message.RoleAuto, "test")
+	s := newSession(server, ours, auto(), "test")
 	go func() {
 		defer close(p.done)
 		s.run()
@@ -273,3 +273,6 @@ func eventually(t testing.TB, what string, done func() bool) {
 		<-time.After(time.Millisecond)
 	}
 }
+
+// auto is a listener for all purposes, without its socket.
+func auto() listener { return listener{role: message.RoleAuto, content: new(contentWatch)} }

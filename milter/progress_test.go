@@ -158,6 +158,6 @@ func TestAnAnswerThatIsNotTakenIsTold(t *testing.T) {
 		stream = append(stream, encode(one.code, one.data)...)
 	}
 	conn := &deaf{feed: feed{data: stream, piece: 1000}, hears: 2}
-	newSession(testServer(Defaults(), h, log), conn, message.RoleAuto, "test").run()
+	newSession(testServer(Defaults(), h, log), conn, auto(), "test").run()
 	log.line(t, "milter connection closed", "message QUEUE7: the MTA did not take our answer")
 }

@@ -45,7 +45,8 @@ type Server struct {
 // listener is an open socket and the purpose of what arrives at it.
 type listener struct {
 	net.Listener
-	role message.Role
+	role    message.Role
+	content *contentWatch // set by Serve
 }
 
 // patience are the times that no administrator has a use for.
@@ -112,6 +113,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	if !s.stopping {
 		s.accepting.Add(len(s.listeners))
 		for _, l := range s.listeners {
+			l.content = new(contentWatch)
 			go s.accept(l)
 		}
 	}
@@ -193,7 +195,7 @@ func (s *Server) start(conn net.Conn, peer netip.Addr, l listener) {
 	if from := conn.RemoteAddr().String(); from != "" && from != "@" {
 		where += " from " + from
 	}
-	session := newSession(s, conn, l.role, where)
+	session := newSession(s, conn, l, where)
 	s.mu.Lock()
 	if s.stopping {
 		session.drain()

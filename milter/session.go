@@ -27,6 +27,8 @@ type session struct {
 	reader reader
 	writer writer
 
+	content *contentWatch // of the listener
+
 	agreed     agreement
 	negotiated bool
 	client     client
@@ -41,8 +43,8 @@ type session struct {
 	draining bool
 }
 
-func newSession(server *Server, conn net.Conn, role message.Role, where string) *session {
-	s := &session{server: server, role: role, where: where, conn: conn}
+func newSession(server *Server, conn net.Conn, l listener, where string) *session {
+	s := &session{server: server, role: l.role, where: where, conn: conn, content: l.content}
 	s.reader = reader{conn: conn, ack: newQuickAck(conn), max: uint32(server.config.MaxPacketBytes), arm: s.arm}
 	s.reader.allow = s.accountWith
 	s.reader.buf = s.reader.own[:]
@@ -163,6 +165,7 @@ func (s *session) take(command gomilter.Code, data []byte) error {
 	case gomilter.CodeRcpt:
 		return s.takeRcpt(data)
 	case gomilter.CodeData:
+		s.dataComes()
 		return s.goOn(gomilter.OptNoDataReply)
 	case gomilter.CodeEOH:
 		if s.mail.open {
@@ -215,8 +218,14 @@ func (s *session) takeOptions(offer []byte) error {
 
 func (s *session) takeMacros(data []byte) {
 	s.macros.set(data)
-	if len(data) > 0 && gomilter.Code(data[0]) == gomilter.CodeMail {
+	if len(data) == 0 {
+		return
+	}
+	switch gomilter.Code(data[0]) {
+	case gomilter.CodeMail:
 		s.mailMacros = true
+	case gomilter.CodeData:
+		s.dataComes()
 	}
 }
 

@@ -72,7 +72,7 @@ func TestAnyCutOfTheStreamIsTheSame(t *testing.T) {
 		for _, piece := range []int{1, 2, 3, 7, 511, 512, 513, 4096, 65535, 1 << 20} {
 			h := &handler{}
 			f := &feed{data: bytes.Clone(stream), piece: piece}
-			newSession(quietServer(h), f, message.RoleAuto, "test").run()
+			newSession(quietServer(h), f, auto(), "test").run()
 			if h.count() != 2 || !h.letters[0].ended || !h.letters[1].ended {
 				t.Fatalf("chunks of %d in pieces of %d: %d messages", chunk, piece, h.count())
 			}
@@ -95,7 +95,7 @@ func TestAnyCutOfTheStreamIsTheSame(t *testing.T) {
 // MIL-029: a length alone costs nothing, however large.
 func TestALengthAloneCostsNothing(t *testing.T) {
 	for _, command := range []byte("DLBEM") {
-		s := newSession(quietServer(&handler{}), &feed{data: append(encode('O', offer(6, allActions, allSteps)), 0, 0x0f, 0xff, 0xff, command), piece: 1000}, message.RoleAuto, "test")
+		s := newSession(quietServer(&handler{}), &feed{data: append(encode('O', offer(6, allActions, allSteps)), 0, 0x0f, 0xff, 0xff, command), piece: 1000}, auto(), "test")
 		s.reader.arm = func(bool) error { return nil }
 		s.serve()
 		if len(s.reader.buf) > bodyBuffer {
@@ -183,7 +183,7 @@ func TestWaitingConnectionsAreSmall(t *testing.T) {
 		ours, theirs := net.Pipe()
 		peers[i] = theirs
 		go func() {
-			newSession(server, ours, message.RoleAuto, "test").run()
+			newSession(server, ours, auto(), "test").run()
 			done <- struct{}{}
 		}()
 		theirs.Write([]byte{0, 0x0f, 0xff, 0xff})
@@ -228,7 +228,7 @@ func FuzzSession(f *testing.F) {
 			return o
 		}}
 		conn := &feed{data: data, piece: max(1, piece&0xfff)}
-		s := newSession(quietServer(h), conn, message.RoleAuto, "fuzz")
+		s := newSession(quietServer(h), conn, auto(), "fuzz")
 		s.run()
 		if cap(s.reader.buf) > waitingBuffer || s.reader.lent != nil {
 			t.Fatal("a buffer was not given back")
