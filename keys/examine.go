@@ -104,7 +104,7 @@ func examineOne(fingerprint, record string) Finding {
 	case errors.Is(err, dkim.ErrKeyRevoked):
 		return Finding{Answer: Differs, Detail: "is revoked (its p= is empty); a revoked key stays so, make a new one"}
 	case err == nil && keyPrint(key) == fingerprint:
-		return Finding{Answer: Found, Warnings: recordWarnings(key)}
+		return examineUse(key, record)
 	}
 	if whole, bad := dkim.ParseKey(clean(record)); bad == nil && keyPrint(whole) == fingerprint {
 		return Finding{Answer: Differs, Detail: "has this key, but with quotation marks, backslashes or the like that do not belong there: enter the value without them"}
@@ -119,10 +119,21 @@ func examineOne(fingerprint, record string) Finding {
 	return Finding{Answer: Differs, Detail: fmt.Sprintf("has another key (%s, %d bits)", key.Type, key.Bits)}
 }
 
+// examineUse is about a record that has the key: it is good only if verifiers use it.
+func examineUse(key *dkim.Key, record string) Finding {
+	if err := key.CheckUse(); err != nil {
+		return Finding{Answer: Differs, Detail: fmt.Sprintf("has this key, but verifiers do not use it for our signatures (%v): take h= out, or write h=sha256", err)}
+	}
+	return Finding{Answer: Found, Warnings: recordWarnings(key, record)}
+}
+
 func keyPrint(key *dkim.Key) string { return fingerprint(key.Public) }
 
-func recordWarnings(key *dkim.Key) []string {
+func recordWarnings(key *dkim.Key, record string) []string {
 	var w []string
+	for _, odd := range dkim.RecordSpelling(record) {
+		w = append(w, "other verifiers may refuse the record: "+odd)
+	}
 	if key.Testing {
 		w = append(w, "the record says t=y (testing), which lets verifiers treat the mail as unsigned: take it out")
 	}

@@ -18,7 +18,8 @@ and past all caches of ours.
 
 Without names, every key that the configuration lists is checked. It finds: no
 record, another key, a revoked one, several records, broken quoting, a record that
-was cut off, t=y left over, weak keys. Exit code 1 if any key would not verify, or
+was cut off, h= or s= that bar our signatures, v= that is not first, t=y left over, weak
+keys, spellings that other verifiers may refuse. Exit code 1 if any key would not verify, or
 could not be checked; warnings alone are exit code 0.
 
 Example:
