@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"signpost/internal/config"
 )
 
 // Table is one source of entries. In the YAML file it is the path of a file alone,
@@ -195,6 +197,9 @@ func parseDomain(words []string) (Domain, error) {
 			d.Subdomains = true
 		default:
 			for s := range strings.SplitSeq(word, ",") {
+				if option := meantOption(s); option != "" {
+					return d, fmt.Errorf("%q is no selector of a table: did you mean %s? (a selector of that name has to stand in signer.domains)", s, option)
+				}
 				if s != "" {
 					d.Selectors = append(d.Selectors, Selector{Selector: s})
 				}
@@ -208,6 +213,23 @@ func parseDomain(words []string) (Domain, error) {
 		}
 	})
 	return d, first
+}
+
+// meantOption is the option that a word was probably meant to be, which would else be
+// taken for a selector; "": none. A name that only looks alike from afar is a selector.
+func meantOption(word string) string {
+	word = strings.ReplaceAll(strings.ToLower(word), "-", "_")
+	switch {
+	case word == "subdomains":
+		return "subdomains, as a word of its own"
+	case strings.HasPrefix(word, "subdom"), config.Distance(word, "subdomains") <= 2:
+		return "subdomains"
+	case word == "sdid":
+		return "sdid=DOMAIN"
+	case word == "keys_of", word == "keysof", word == "key_of":
+		return "keys_of=DOMAIN"
+	}
+	return ""
 }
 
 // readSenders reads lines of a login or a network and what may stand in From:

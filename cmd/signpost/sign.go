@@ -10,25 +10,33 @@ import (
 	"time"
 
 	"signpost/internal/message"
+	"signpost/signer"
 )
 
 const signText = `Sign a message file with the daemon's own code and write it, with its DKIM-Signature
 fields on top, to standard output. The keys are those of the author domain (From)
 in the configuration. Line ends stay as they are in the file.
 
-    signpost sign FILE [--config FILE]
+    signpost sign FILE [--config FILE] [--login NAME] [--ip ADDRESS]
 
-FILE - is standard input. A message that no rule signs is not written: standard
-error names the rule, and the exit code is 1.
+FILE - is standard input. A message that no rule signs, or that signer.senders refuses,
+is not written: standard error names the rule, and the exit code is 1. Where
+signer.senders is on, say who sends it: with --login, or with --ip for a client without
+a login.
 
 Example:
 
     signpost sign draft.eml --config /etc/signpost/signpost.yaml > signed.eml
+    signpost sign draft.eml --login alice --ip 192.0.2.10 --from alice@example.com > signed.eml
 `
 
 func signCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var o signOptions
 	f := flags("sign", signText, stderr)
-	config := f.String("config", "", "configuration `FILE` (default "+defaultConfig+")")
+	f.StringVar(&o.config, "config", "", "configuration `FILE` (default "+defaultConfig+")")
+	f.StringVar(&o.login, "login", "", "the `NAME` the client logged in with (SMTP AUTH)")
+	f.StringVar(&o.ip, "ip", "", "the client's `ADDRESS`")
+	f.StringVar(&o.from, "from", "", "the `ADDRESS` in MAIL FROM; empty or <> is the null sender")
 	at := f.String("at", "", "sign as of this `TIME`: RFC 3339, or seconds since 1970 (default: now)")
 	rest, code, stop := parse(f, args, stdout)
 	if stop {
@@ -37,11 +45,16 @@ func signCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(rest) != 1 {
 		return wrongUsage(stderr, "sign", "give one message file, or - for standard input")
 	}
+	o.file = rest[0]
 	now, err := parseMoment(*at)
 	if err != nil {
 		return wrongUsage(stderr, "sign", err.Error())
 	}
-	signed, err := signFile(rest[0], *config, now, stdin)
+	env, err := o.envelope()
+	if err != nil {
+		return wrongUsage(stderr, "sign", err.Error())
+	}
+	signed, err := o.sign(env, now, stdin)
 	if err != nil {
 		return failure(stderr, "sign", err)
 	}
@@ -51,10 +64,26 @@ func signCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// signFile returns the signed message. It is held in memory, since a file on
+type signOptions struct{ file, config, login, ip, from string }
+
+// envelope is what the options say of the message's way to us.
+func (o signOptions) envelope() (message.Envelope, error) {
+	env, err := verifyOptions{ip: o.ip, from: o.from}.envelope()
+	if err != nil {
+		return env, err
+	}
+	env.Role = message.RoleSign
+	if env.AuthAuthen = o.login; o.login != "" {
+		env.AuthType = "PLAIN"
+	}
+	return env, nil
+}
+
+// sign returns the signed message. It is held in memory, since a file on
 // standard input has to be read for its hash before its first byte is written.
-func signFile(name, config string, now func() time.Time, stdin io.Reader) ([]byte, error) {
-	g, err := loadForStart(config, now)
+func (o signOptions) sign(env message.Envelope, now func() time.Time, stdin io.Reader) ([]byte, error) {
+	name := o.file
+	g, err := loadForStart(o.config, now)
 	if err != nil {
 		return nil, err
 	}
@@ -71,16 +100,32 @@ func signFile(name, config string, now func() time.Time, stdin io.Reader) ([]byt
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
-	env := message.Envelope{Role: message.RoleSign}
 	t := g.signer.Sign(context.Background(), env)
 	if err := feed(t, env, header, body); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
 	out := t.End()
 	if len(out.Insert) == 0 {
-		return nil, fmt.Errorf("%s is not signed: %s", name, cmp.Or(out.Unsigned, out.Failure))
+		why := whyUnsigned(out)
+		if o.login == "" && o.ip == "" && g.config.Signer.Senders.Mode != signer.SendersOff {
+			why += " (signer.senders is on: say who sends the message, with --login NAME or --ip ADDRESS)"
+		}
+		return nil, fmt.Errorf("%s is not signed: %s", name, why)
 	}
 	return onTop(out.Insert, text), nil
+}
+
+// whyUnsigned is the reason for a message of ours without a signature: a rule, a refusal
+// by signer.senders, or our own failure.
+func whyUnsigned(out message.Outcome) string {
+	if out.Disposition == message.Reject {
+		for _, n := range out.Log {
+			if n.Key == "decided" {
+				return n.Value
+			}
+		}
+	}
+	return cmp.Or(out.Unsigned, out.Failure)
 }
 
 // onTop puts fields above a message, with the message's own line ends.

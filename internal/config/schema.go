@@ -96,8 +96,18 @@ func nearest(key string, names []string) (string, bool) {
 	return best, best != "" && least <= min(3, max(1, len(best)/3))
 }
 
-// distance is the number of letters to insert, delete, replace or swap with the
-// neighbour to make b of a.
+// maxDistance bounds the words that Distance compares, in octets.
+const maxDistance = 64
+
+// Distance is the number of letters to insert, delete, replace or swap with the
+// neighbour to make b of a. Where one is longer than 64 octets it is the longer length.
+func Distance(a, b string) int {
+	if max(len(a), len(b)) > maxDistance {
+		return max(len(a), len(b))
+	}
+	return distance(a, b)
+}
+
 func distance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestSignSaysWhoSends(t *testing.T) {
+	h := newHouse(t)
+	senders := "  senders:\n    mode: MODE\n    allow:\n      - {login: alice, authors: [alice@example.com]}\n      - {network: 192.0.2.0/24, authors: [example.com]}\n"
+	h.live()
+	text := h.read(h.config)
+	const letter = "From: alice@example.com\nSubject: hello\n\nhello\n"
+	for _, mode := range []string{"reject", "unsigned"} {
+		h.write(h.config, strings.Replace(text, "verifier:", strings.Replace(senders, "MODE", mode, 1)+"verifier:", 1))
+		for _, c := range []struct {
+			args, says string
+			code       int
+		}{
+			{"--login alice", "", exitOK},
+			{"--login alice --ip 198.51.100.1 --from alice@example.com", "", exitOK},
+			{"--ip 192.0.2.10", "", exitOK},
+			{"--login bob", `- is not signed: login "bob" may not be alice@example.com, signer.senders allows it nothing`, exitFailure},
+			{"--login bob --ip 192.0.2.10", `login "bob" may not be`, exitFailure},
+			{"--ip 198.51.100.1", "client 198.51.100.1 may not be alice@example.com", exitFailure},
+			{"", "say who sends the message, with --login NAME or --ip ADDRESS", exitFailure},
+			{"--ip nonsense", "write one such as 192.0.2.10", exitUsage},
+		} {
+			r := execute(t, letter, append([]string{"sign", "-", "--config", h.config}, strings.Fields(c.args)...)...)
+			if r.code != c.code || !strings.Contains(r.stderr, c.says) || (c.code == exitOK) != strings.HasPrefix(r.stdout, "DKIM-Signature:") {
+				t.Errorf("mode %s, %q: exit %d, %q, %q; want it to say %q", mode, c.args, r.code, r.stdout, r.stderr, c.says)
+			}
+		}
+	}
+}
