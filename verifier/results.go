@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"signpost/internal/authres"
 	"signpost/internal/dkim"
@@ -284,7 +285,7 @@ func notes(v Verdict, d Decision) []message.Note {
 		n = append(n, message.Note{Key: "policy", Value: string(v.DMARC.Policy)})
 	}
 	if v.SPF.Result == spf.TempError || v.SPF.Result == spf.PermError {
-		n = append(n, message.Note{Key: "spf_reason", Value: v.SPF.Reason})
+		n = append(n, message.Note{Key: "spf_reason", Value: spfReason(v.SPF)})
 	}
 	if v.DMARC.Result != dmarc.Pass {
 		n = append(n, signatureNotes(v.DKIM)...)
@@ -293,6 +294,14 @@ func notes(v Verdict, d Decision) []message.Note {
 		n = append(n, message.Note{Key: "dmarc_reason", Value: v.DMARC.Reason})
 	}
 	return append(n, d.notes()...)
+}
+
+// spfReason is why SPF has no answer, with the name whose look-up failed.
+func spfReason(o spf.Outcome) string {
+	if o.Failed == "" || strings.Contains(o.Reason, o.Failed) {
+		return o.Reason
+	}
+	return o.Reason + ", at " + o.Failed
 }
 
 // notes say what decided, and in monitor mode what would have been done.

@@ -12,21 +12,24 @@ import (
 )
 
 func TestStrictest(t *testing.T) {
-	word := func(ev Evaluation) string { return fmt.Sprintf("%s/%s", ev.Result, ev.Policy) }
+	word := func(ev Evaluation) string { return fmt.Sprintf("%s/%s/%s", ev.Result, ev.Policy, ev.IfFailed) }
 	// from the mildest to the strictest (§11.5)
 	order := []Evaluation{
 		{Result: Pass, Policy: None},
 		{Result: None, Policy: None},
 		{Result: PermError, Policy: None},
 		{Result: Fail, Policy: None},
+		{Result: TempError, Policy: None, IfFailed: None},
 		{Result: TempError, Policy: None},
+		{Result: TempError, Policy: None, IfFailed: Quarantine},
 		{Result: Fail, Policy: Quarantine},
+		{Result: TempError, Policy: None, IfFailed: Reject},
 		{Result: Fail, Policy: Reject},
 	}
 	for i, a := range order {
 		for j, b := range order {
 			want := order[max(i, j)]
-			if got := Strictest([]Evaluation{a, b}); got.Result != want.Result || got.Policy != want.Policy {
+			if got := Strictest([]Evaluation{a, b}); word(got) != word(want) {
 				t.Errorf("of %s and %s it is %s, want %s", word(a), word(b), word(got), word(want))
 			}
 		}
