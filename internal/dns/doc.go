@@ -9,6 +9,9 @@
 // time-out, a server that refuses or fails, a CNAME loop, an answer beyond our
 // limits. Only Exists tells "no such name" from "no such record".
 //
+// An error that is a failure of ours (no slot, no descriptor, the asker's own time) says
+// so: Error.Local.
+//
 // Names are given as raw octets with dots between the labels, without escapes;
 // case and a final dot do not matter. A string that cannot be a domain name (an
 // empty label, a label over 63 octets, more than 253 in all) is a name that does

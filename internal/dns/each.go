@@ -50,7 +50,7 @@ func (r *Resolver) each() []Server {
 	var out []Server
 	for _, s := range r.servers {
 		out = append(out, direct{&Resolver{
-			servers: []*server{{addr: s.addr}}, timeout: r.timeout, tries: r.tries, now: r.now, life: r.life,
+			servers: []*server{{addr: s.addr, distant: s.distant}}, timeout: r.timeout, tries: r.tries, now: r.now, life: r.life,
 		}, make(chan struct{}, r.direct)})
 	}
 	return out

@@ -17,6 +17,13 @@ func (r *Resolver) SetSlots(n int) {
 	}
 }
 
+// Distant has all servers asked as if they were not on this machine.
+func (r *Resolver) Distant() {
+	for _, s := range r.servers {
+		s.distant = true
+	}
+}
+
 // UnderWay says how many look-ups have a slot.
 func (r *Resolver) UnderWay() int {
 	r.slots.mu.Lock()
@@ -62,6 +69,7 @@ const (
 	MaxTTL         = maxTTL
 	MaxNegativeTTL = maxNegativeTTL
 	RestTime       = restTime
+	PlainTime      = plainTime
 	MaxDirect      = maxDirect
 	CacheEntries   = cacheEntries
 	CacheBytes     = cacheBytes

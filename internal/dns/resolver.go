@@ -54,7 +54,7 @@ func New(c Config) (*Resolver, error) {
 	}
 	r := &Resolver{timeout: c.Timeout, tries: c.Tries, now: time.Now}
 	for _, addr := range addrs {
-		r.servers = append(r.servers, &server{addr: addr})
+		r.servers = append(r.servers, newServer(addr))
 	}
 	messages, direct := fitting(maxOpenFiles(), len(r.servers))
 	r.slots, r.direct = newSlots(messages, r.launch), direct

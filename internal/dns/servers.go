@@ -19,6 +19,14 @@ const restTime = 30 * time.Second
 type server struct {
 	addr  netip.AddrPort
 	rests atomic.Int64 // Unix nanoseconds until which the others are asked first
+
+	distant    bool         // not on this machine, where replies cannot be forged from outside
+	echoes     atomic.Bool  // it has been seen to keep the case of letters
+	plainUntil atomic.Int64 // Unix nanoseconds until which it is asked in lower case
+}
+
+func newServer(addr netip.AddrPort) *server {
+	return &server{addr: addr, distant: !addr.Addr().IsLoopback()}
 }
 
 // ask puts one question to the servers in turn until one has an answer, as long as
@@ -30,7 +38,9 @@ func (r *Resolver) ask(ctx context.Context, k key, failures *int) (step, error) 
 	for i := 0; *failures < r.tries && len(order) > 0; *failures++ {
 		i %= len(order)
 		srv := order[i]
-		m, err := exchange(ctx, srv.addr, k, r.timeout)
+		// Capital letters may be why nothing comes: the last try is without.
+		plainly := *failures > 0 && *failures == r.tries-1
+		m, err := exchange(ctx, srv, k, r.timeout, r.now(), plainly)
 		if ctx.Err() != nil {
 			return step{}, cmp.Or(r.closed(), last, errTimeout)
 		}

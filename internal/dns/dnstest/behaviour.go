@@ -1,6 +1,12 @@
 package dnstest
 
-import wire "github.com/miekg/dns"
+import (
+	"math/rand/v2"
+	"strings"
+	"unicode"
+
+	wire "github.com/miekg/dns"
+)
 
 // Truncate sends nothing but the TC bit over UDP, so that TCP has to be used.
 func Truncate(network string, _, reply *wire.Msg) *wire.Msg {
@@ -63,4 +69,28 @@ func Hold(until <-chan struct{}) Behaviour {
 		<-until
 		return reply
 	}
+}
+
+// LowerCase gives the question back in lower case, however it was asked.
+func LowerCase(_ string, _, reply *wire.Msg) *wire.Msg {
+	return withName(reply, strings.ToLower)
+}
+
+// RandomCase gives the question back in letters of random case.
+func RandomCase(_ string, _, reply *wire.Msg) *wire.Msg {
+	return withName(reply, func(name string) string {
+		return strings.Map(func(r rune) rune {
+			if rand.IntN(2) == 1 {
+				return unicode.ToUpper(r)
+			}
+			return unicode.ToLower(r)
+		}, name)
+	})
+}
+
+func withName(reply *wire.Msg, change func(string) string) *wire.Msg {
+	if reply != nil && len(reply.Question) > 0 {
+		reply.Question[0].Name = change(reply.Question[0].Name)
+	}
+	return reply
 }
