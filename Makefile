@@ -9,7 +9,7 @@ FUZZ_TOTAL ?= 600
 CHAOS ?= 1000
 LEAKS ?= 100000
 
-.PHONY: build static install run test test-unit e2e systemd chaos leaks conformance fuzz bench bench-peers bench-domains lint clean
+.PHONY: build static install run test test-unit e2e systemd chaos leaks conformance fuzz bench bench-peers bench-domains lint staticcheck vulnerabilities clean
 
 # build: the program: bin/signpost. It loads libcrypto for RSA where the machine has
 # it, and so needs the machine's C library
@@ -36,11 +36,14 @@ install: build
 run: build
 	bin/signpost demo --state ./run
 
+# What depends on the build tag libcrypto.
+LIBCRYPTO_PACKAGES = ./internal/openssl ./keys/... ./cmd/signpost
+
 # test: all tests, the end-to-end ones with Debian's Postfix and Sendmail included. As root it
 # installs the packages these need; what had to be skipped is said at the end.
 test:
 	@sh e2e/install-packages.sh || true
-	@$(GO) test -json ./... | $(GO) run ./e2e/report
+	@{ $(GO) test -json ./...; CGO_ENABLED=0 $(GO) test -json -tags libcrypto $(LIBCRYPTO_PACKAGES); } | $(GO) run ./e2e/report
 
 # test-unit: the tests that need nothing but Go
 test-unit:
@@ -92,6 +95,16 @@ lint:
 	@unformatted=$$(gofmt -l $$($(GO) list -f '{{.Dir}}' ./...)); \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
+
+# staticcheck: what go vet does not find, in both builds; the tool comes from the module proxy
+STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+staticcheck:
+	$(STATICCHECK) ./...
+	$(STATICCHECK) -tags libcrypto ./...
+
+# vulnerabilities: known ones in what is used, where the database can be reached
+vulnerabilities:
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
 # clean: what the targets above leave behind
 clean:

@@ -16,8 +16,10 @@ func TestOneProcessHasTheStateFile(t *testing.T) {
 	}
 	first, err := LockState(state)
 	check(t, err)
-	if !StateLocked(state) || !StateLocked(state) { // asking takes nothing
-		t.Error("the state is not locked")
+	for range 2 { // asking takes nothing
+		if !StateLocked(state) {
+			t.Error("the state is not locked")
+		}
 	}
 	_, err = LockState(state)
 	if !errors.Is(err, ErrStateTaken) || !strings.Contains(err.Error(), "each daemon needs a keys.state of its own") || !strings.Contains(err.Error(), state) {

@@ -15,10 +15,7 @@ func referenceBody(body string, c Canonicalization) string {
 	lines := strings.Split(body, "\r\n")
 	if c == Relaxed {
 		for i, line := range lines {
-			var fields []string
-			for _, f := range strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' }) {
-				fields = append(fields, f)
-			}
+			fields := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
 			text := strings.Join(fields, " ")
 			if text != "" && strings.ContainsAny(line[:1], " \t") {
 				text = " " + text

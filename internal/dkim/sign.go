@@ -189,7 +189,7 @@ func (p *plan) prepareHeaders(x *fieldIndex) error {
 		}
 	}
 	if !from {
-		return fmt.Errorf("From is not among the header fields to be signed: add it")
+		return fmt.Errorf("the header fields to be signed lack From: add it")
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ type step struct {
 	ttl     time.Duration
 }
 
-var errReferral = errors.New("the server answered with a referral, as one does that is not recursive: write a resolver's address into dns: servers:")
+var errReferral = errors.New("the server answered with a referral, as one does that is not recursive: write a resolver's address into dns.servers")
 
 // readReply finds the answer to a question in a reply whose rcode is NOERROR or
 // NXDOMAIN. An error is one of this reply: another server may do better.

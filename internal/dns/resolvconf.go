@@ -28,7 +28,7 @@ func systemServers(path string) ([]netip.AddrPort, error) {
 		return local, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("find the system's resolvers: %w; write them into dns: servers:", err)
+		return nil, fmt.Errorf("find the system's resolvers: %w; write them into dns.servers", err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxResolvConf))

@@ -63,13 +63,18 @@ func New(c Config) (*Resolver, error) {
 	return r, nil
 }
 
+// quiesce waits until a look-up that holds the lock has started its query.
+func (s *shard) quiesce() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+}
+
 // Close ends the queries that are under way and waits for them to be gone. Look-ups
 // that are not in the cache then fail.
 func (r *Resolver) Close() error {
 	r.end()
-	for i := range r.cache.shards { // whoever holds a lock may be about to start one
-		r.cache.shards[i].mu.Lock()
-		r.cache.shards[i].mu.Unlock()
+	for i := range r.cache.shards {
+		r.cache.shards[i].quiesce()
 	}
 	r.flights.Wait()
 	return nil
