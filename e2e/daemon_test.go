@@ -174,18 +174,18 @@ func signpost(t *testing.T, args ...string) *exec.Cmd {
 
 func (d *daemon) path(name string) string { return filepath.Join(d.dir, name) }
 
-// keys writes our key files, for the daemon's user alone.
+// keys writes our key files: root's, and the daemon's group may read them.
 func (d *daemon) keys(t *testing.T, uid, gid int) {
 	t.Helper()
 	dir := d.path("keys/" + ourDomain)
 	check(t, os.MkdirAll(dir, 0o755))
-	check(t, os.Chown(dir, uid, gid))
+	check(t, os.Chown(dir, 0, gid))
 	check(t, os.MkdirAll(d.path("state"), 0o755))
 	check(t, os.Chown(d.path("state"), uid, gid))
 	for _, k := range ourKeys() {
 		file := filepath.Join(dir, k.selector+".pem")
-		check(t, os.WriteFile(file, k.pem, 0o600))
-		check(t, os.Chown(file, uid, gid))
+		check(t, os.WriteFile(file, k.pem, 0o640))
+		check(t, os.Chown(file, 0, gid))
 	}
 }
 

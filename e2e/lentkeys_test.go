@@ -89,8 +89,8 @@ func TestAKeyFileMissingAtTheStartCostsItsEntryAlone(t *testing.T) {
 	signed(t, "again", neighbouring)
 }
 
-// asRoot runs a key command as the administrator does, and then gives the keys to the
-// daemon's user.
+// asRoot runs a key command as the administrator does, and then lets the daemon's group
+// read the keys: the group signpost, which the command gives them to, need not exist.
 func (d *daemon) asRoot(t *testing.T, args ...string) string {
 	t.Helper()
 	bin, err := binary()
@@ -99,10 +99,15 @@ func (d *daemon) asRoot(t *testing.T, args ...string) string {
 	if err != nil {
 		t.Fatalf("signpost %v: %v\n%s", args, err, out)
 	}
-	uid, gid := ids(t, "nobody", "postfix")
-	check(t, filepath.WalkDir(d.path("keys"), func(path string, _ fs.DirEntry, err error) error {
+	_, gid := ids(t, "nobody", "postfix")
+	check(t, filepath.WalkDir(d.path("keys"), func(path string, entry fs.DirEntry, err error) error {
 		check(t, err)
-		return os.Chown(path, uid, gid)
+		mode := fs.FileMode(0o640)
+		if entry.IsDir() {
+			mode = 0o750
+		}
+		check(t, os.Chown(path, 0, gid))
+		return os.Chmod(path, mode)
 	}))
 	return string(out)
 }
