@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,61 +18,155 @@ const importText = `Take over the keys and the signing table of opendkim.
 
     signpost keys import [OPTIONS] [OPENDKIM.CONF]
     signpost keys import [OPTIONS] --keytable FILE --signingtable FILE
+    signpost keys import --check [--config FILE] [--from ADDRESS] OPENDKIM.CONF
 
 The keys are copied to keys.dir, never over another key; opendkim's files stay as
 they are. Standard output gets the section for our configuration, standard error what
-could not be taken over. Keys, selectors and records stay the same, so nothing has to
-be published.
+is not taken over, line by line, and then where opendkim would still sign otherwise.
+Keys, selectors and records stay the same, so nothing has to be published.
+
+--check copies nothing: it compares, for addresses in From and for clients, what
+opendkim signs by its rules with what Signpost signs by its configuration (each key
+that is listed, whether DNS has it or not). It shows the differences; the exit code is
+1 if there is one. Without --from, the addresses are made of the tables.
 
 Example:
 
     signpost keys import --dry-run /etc/opendkim.conf
     signpost keys import /etc/opendkim.conf > domains.yaml
+    signpost keys import --check /etc/opendkim.conf
 `
 
 // maxImport bounds each file that is read, in bytes.
 const maxImport = 64 << 20
 
+// importOptions are those of keys import.
+type importOptions struct {
+	at                     placeFlags
+	keyTable, signingTable string
+	multiple, dry          bool
+	check, asJSON          bool
+	from                   []string
+	fromFile               string
+}
+
 func importCommand(args []string, stdout, stderr io.Writer) int {
 	const name = "keys import"
 	f := flags(name, importText, stderr)
-	at := placeFlags{
+	o := importOptions{at: placeFlags{
 		dir:    f.String("dir", "", "put the keys under `DIR` (default: keys.dir of the configuration)"),
-		config: f.String("config", "", "take keys.dir from the configuration `FILE` (default: "+defaultConfig+", if it is there)"),
-	}
-	keyTable := f.String("keytable", "", "opendkim's KeyTable `FILE`")
-	signingTable := f.String("signingtable", "", "opendkim's SigningTable `FILE`")
-	multiple := f.Bool("multiple", false, "every line that matches signs (MultipleSignatures of opendkim.conf)")
-	dry := f.Bool("dry-run", false, "write no keys, and show what would be done")
+		config: f.String("config", "", "take keys.dir from the configuration `FILE`, or compare with it (default: "+defaultConfig+", if it is there)"),
+	}}
+	f.StringVar(&o.keyTable, "keytable", "", "opendkim's KeyTable `FILE`; refile: in front is as in opendkim.conf")
+	f.StringVar(&o.signingTable, "signingtable", "", "opendkim's SigningTable `FILE`; file: or refile: in front is as in opendkim.conf")
+	f.BoolVar(&o.multiple, "multiple", false, "every line that matches signs (MultipleSignatures of opendkim.conf)")
+	f.BoolVar(&o.dry, "dry-run", false, "write no keys, and show what would be done")
+	f.BoolVar(&o.check, "check", false, "compare what opendkim and Signpost sign")
+	f.BoolVar(&o.asJSON, "json", false, "with --check: print one JSON object")
+	f.Func("from", "with --check: an `ADDRESS` to compare; may be repeated", func(v string) error { o.from = append(o.from, v); return nil })
+	f.StringVar(&o.fromFile, "from-file", "", "with --check: a `FILE` of addresses to compare, one a line")
 	rest, code, stop := parse(f, args, stdout)
 	if stop {
 		return code
 	}
-	tables := *keyTable != "" && *signingTable != ""
-	if len(rest) > 1 || tables == (len(rest) == 1) || *at.dir != "" && *at.config != "" {
-		return wrongUsage(stderr, name, "give an opendkim.conf, or --keytable and --signingtable; and --dir or --config, if any")
+	if problem := o.problem(rest); problem != "" {
+		return wrongUsage(stderr, name, problem)
 	}
-	section, err := at.section()
+	c, err := readOpenDKIM(rest, o.keyTable, o.signingTable, o.multiple)
+	if err == nil && o.fromFile != "" {
+		o.from, err = fromFile(o.fromFile)
+	}
+	switch {
+	case err != nil && o.asJSON:
+		printJSON(stdout, map[string]string{"error": err.Error()})
+		return exitFailure
+	case err != nil:
+		return failure(stderr, name, err)
+	case o.check:
+		return checkImport(c, *o.at.config, o.from, o.asJSON, stdout, stderr)
+	}
+	return o.run(c, stdout, stderr)
+}
+
+// problem says what is wrong with the options together, or "".
+func (o importOptions) problem(rest []string) string {
+	tables := o.keyTable != "" && o.signingTable != ""
+	switch {
+	case len(rest) > 1 || tables == (len(rest) == 1) || *o.at.dir != "" && *o.at.config != "":
+		return "give an opendkim.conf, or --keytable and --signingtable; and --dir or --config, if any"
+	case o.check && (o.dry || *o.at.dir != ""):
+		return "--check copies no keys: leave --dir and --dry-run out"
+	case !o.check && (o.asJSON || len(o.from) > 0 || o.fromFile != ""):
+		return "--json, --from and --from-file belong to --check"
+	case len(o.from) > 0 && o.fromFile != "":
+		return "give --from or --from-file"
+	}
+	return ""
+}
+
+// run copies the keys and writes the section.
+func (o importOptions) run(c *opendkim.Config, stdout, stderr io.Writer) int {
+	const name = "keys import"
+	section, err := o.at.section()
 	if err != nil {
 		return failure(stderr, name, err)
 	}
-	o, err := readOpenDKIM(rest, *keyTable, *signingTable, *multiple)
-	if err != nil {
-		return failure(stderr, name, err)
-	}
-	m, err := o.Migrate()
+	m, err := c.Migrate()
 	if err != nil {
 		return failure(stderr, name, err)
 	}
 	for _, n := range m.Notes {
 		fmt.Fprintf(stderr, "note: %s\n", n)
 	}
-	faults := importKeys(section, m.Keys, *dry, stderr)
-	printSection(stdout, section, m)
+	faults := importKeys(section, m.Keys, o.dry, stderr)
+	var text strings.Builder
+	printSection(&text, section, m)
+	if _, err := io.WriteString(stdout, text.String()); err != nil {
+		return failure(stderr, name, err)
+	}
 	if faults > 0 {
 		return failure(stderr, name, fmt.Errorf("%d keys could not be taken over", faults))
 	}
+	if !o.dry {
+		tellDifferences(c, text.String(), stderr)
+	}
 	return exitOK
+}
+
+// tellDifferences compares the section that an import made with opendkim's rules.
+func tellDifferences(o *opendkim.Config, text string, stderr io.Writer) {
+	const told = 20
+	var c comparison
+	g, err := sectionAlone(text)
+	if err == nil {
+		c, err = compare(o, g, nil)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "note: the section could not be compared with opendkim's rules: %v\n", err)
+		return
+	}
+	for i, d := range c.Differences {
+		if i == told {
+			fmt.Fprintf(stderr, "differs: and %d more; signpost keys import --check shows all\n", len(c.Differences)-told)
+			break
+		}
+		fmt.Fprintf(stderr, "differs: %s\n", d.line())
+	}
+	fmt.Fprintln(stderr, c.summary())
+}
+
+// sectionAlone builds what the section is as a whole configuration.
+func sectionAlone(text string) (*generation, error) {
+	f, err := os.CreateTemp("", "signpost-import-*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(text)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	return everyKeySigns(f.Name())
 }
 
 // readOpenDKIM reads a configuration of opendkim, or the two tables.

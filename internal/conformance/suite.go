@@ -13,6 +13,8 @@ package conformance
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -168,4 +170,32 @@ func moduleRoot(t testing.TB) string {
 		}
 		dir = up
 	}
+}
+
+// LoadFolders reads a suite that has a folder with a file expected.json for each case:
+// the case's ID is the folder's name, its Raw what the file has. It skips the test
+// when the suite is not there.
+func LoadFolders(t testing.TB, suite string) *Suite {
+	t.Helper()
+	dir := filepath.Join(casesDir(t), suite)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Skipf("%s\tthe suite %s is not in %s", markSkipped, suite, casesDir(t))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Suite{Name: suite, Dir: dir}
+	for _, e := range entries {
+		raw, err := os.ReadFile(filepath.Join(dir, e.Name(), "expected.json"))
+		if err != nil {
+			continue // no case
+		}
+		c := Case{Raw: raw, ID: e.Name()}
+		if !json.Valid(raw) {
+			t.Fatalf("suite %s: %s/expected.json is not JSON", suite, e.Name())
+		}
+		s.Cases = append(s.Cases, c)
+	}
+	return s
 }

@@ -139,10 +139,14 @@ func (c *Config) keyOf(r row, domain string) (s Signature, problem string) {
 	if d == "%" {
 		s.Domain = domain
 	}
-	if isPath(key) {
-		key = c.path(key)
-		s.file = key
+	switch {
+	case strings.HasPrefix(key, "/"):
 		s.Key = strings.ReplaceAll(key, "%", domain)
+	case isPath(key) && strings.Contains(key, "%"):
+		return s, "the path " + key + " does not begin with /, and opendkim then takes % as it stands; write the whole path"
+	case isPath(key):
+		s.Key = c.path(key)
+		s.file = s.Key
 	}
 	return s, ""
 }

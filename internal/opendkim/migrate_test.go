@@ -178,6 +178,7 @@ func TestWhoseMailIsSigned(t *testing.T) {
 
 func FuzzMigrate(f *testing.F) {
 	f.Add("k example.com:s1:/k\n", "*@example.com k\n", "MultipleSignatures yes\n")
+	f.Add("k %:a.:.", "* k\n.0.0 k", "MultipleSignatures yes") // a selector with a final dot
 	f.Add("k %:s1:/%/k\n", "* k\n.example.com k:i@x", "InternalHosts !192.0.2.1,192.0.2.0/24\nPeerList ::1")
 	f.Add("a.example a.example:s:/k\n", "*@(a|b).example %\n", "ExemptDomains refile:st\nMacroList file:kt\n")
 	f.Fuzz(func(t *testing.T, keyTable, signingTable, more string) {

@@ -28,7 +28,7 @@ type region struct {
 }
 
 // sample is what stands for "*" in the author by which a pattern is tried.
-const sample = "zq7x"
+const sample = "any"
 
 // author is one author of the region.
 func (r region) author() (user, domain string) {
