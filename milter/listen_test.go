@@ -142,3 +142,42 @@ func TestListenOpensAllOrNone(t *testing.T) {
 		t.Errorf("Listen: %v", err)
 	}
 }
+
+// A socket from systemd takes the place of the configured address that it stands at.
+func TestSameAddress(t *testing.T) {
+	tcp := func(text string) net.Addr {
+		a, err := net.ResolveTCPAddr("tcp", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	for _, c := range []struct {
+		have net.Addr
+		want string
+		same bool
+	}{
+		{tcp("127.0.0.1:8891"), "inet:127.0.0.1:8891", true},
+		{tcp("127.0.0.1:8891"), "inet:127.0.0.1:8892", false},
+		{tcp("127.0.0.1:8891"), "inet:127.0.0.2:8891", false},
+		{tcp("127.0.0.1:8891"), "inet:8891", false},
+		{tcp("[::]:8891"), "inet:8891", true}, // ListenStream=8891
+		{tcp("[::]:8891"), "inet:*:8891", true},
+		{tcp("[::]:8891"), "inet:[::]:8891", true},
+		{tcp("0.0.0.0:8891"), "inet:0.0.0.0:8891", true},
+		{tcp("0.0.0.0:8891"), "inet4:8891", true},
+		{tcp("[::]:8891"), "inet:0.0.0.0:8891", false},
+		{tcp("[::1]:8891"), "inet6:8891@::1", true},
+		{tcp("127.0.0.1:8891"), "unix:/run/m.sock", false},
+		{&net.UnixAddr{Name: "/run/m.sock", Net: "unix"}, "unix:/run/m.sock", true},
+		{&net.UnixAddr{Name: "/run/m.sock", Net: "unix"}, "inet:8891", false},
+	} {
+		a, err := ParseAddress(c.want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sameAddress(c.have, a); got != c.same {
+			t.Errorf("%s and %s: %v, want %v", c.have, c.want, got, c.same)
+		}
+	}
+}

@@ -321,3 +321,21 @@ func TestTheListeningLineNamesThePeers(t *testing.T) {
 		t.Error(line)
 	}
 }
+
+// A socket from systemd that is not in the configuration is named at the start, if other
+// hosts may reach it.
+func TestASocketFromSystemdThatOthersMayReachIsTold(t *testing.T) {
+	for addr, lines := range map[string]int{"0.0.0.0:0": 1, "127.0.0.1:0": 0} {
+		l, err := net.Listen("tcp4", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		cfg, log := Defaults(), &logged{}
+		cfg.Listen = nil
+		testServer(cfg, &handler{}, log).tellListening([]listener{{Listener: l}})
+		if got := strings.Count(log.String(), "level=WARN"); got != lines || strings.Contains(log.String(), "milter.peers") != (lines == 1) {
+			t.Errorf("%s: %d warnings, want %d:\n%s", addr, got, lines, log)
+		}
+	}
+}
