@@ -21,17 +21,18 @@ const (
 	honestDomains = ".honest.example."
 	forgedDomains = ".forged.example."
 	junkDomains   = ".junk.example."
-	silentDomains = ".silent.example." // no question about a name there is answered
+	silentDomains = ".silent.example."
 )
 
-// floodDNS answers for these domains, after a time as DNS takes.
+// floodDNS answers for these domains, after a time as DNS takes; but not for the keys of
+// junk.
 type floodDNS struct{ silent atomic.Int64 }
 
 const floodRoundTrip = 10 * time.Millisecond
 
 func (f *floodDNS) ServeDNS(w dns.ResponseWriter, ask *dns.Msg) {
 	name := strings.ToLower(ask.Question[0].Name)
-	if strings.HasSuffix(name, silentDomains) {
+	if strings.HasPrefix(name, "s._domainkey.") {
 		f.silent.Add(1)
 		return
 	}
@@ -69,13 +70,15 @@ func floodRecord(name string) string {
 	return ""
 }
 
-// junk is a message of eight signatures with keys at silent names.
+// junk is a message of eight signatures with keys at silent names: four of its author's
+// subdomains, four of other domains.
 func junk(number int64) (from, text string) {
 	from = fmt.Sprintf("a@%d%s", number, strings.TrimSuffix(junkDomains, "."))
 	var b strings.Builder
 	for i := range 8 {
+		domain := []string{junkDomains, silentDomains}[i%2]
 		fmt.Fprintf(&b, "DKIM-Signature: v=1; a=rsa-sha256; d=%d.%d%s; s=s; h=from;\r\n bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=eA==\r\n",
-			i, number, strings.TrimSuffix(silentDomains, "."))
+			i, number, strings.TrimSuffix(domain, "."))
 	}
 	return from, b.String() + "From: <" + from + ">\r\nSubject: junk\r\n\r\nBuy.\r\n"
 }

@@ -6,8 +6,7 @@ import (
 )
 
 // Message is the DNS for the checks of one message: at most messageShare of its look-ups
-// are under way at once for each purpose, and they count towards the share of the client
-// that sent it. It may be used by any number of goroutines.
+// are under way at once, and they count towards the share of the client that sent it. It may be used by any number of goroutines.
 type Message struct {
 	resolver *Resolver
 	client   netip.Prefix

@@ -19,8 +19,9 @@ const (
 )
 
 // messageShare is how many look-ups of one message may be under way, or wait for a slot
-// among those of its client, for one purpose. Further ones wait behind them.
-const messageShare = 4
+// among those of its client. Further ones wait behind them. So a hundred messages, as many
+// as Postfix has at once by default, do not take all slots.
+var messageShare = [purposes]int32{policy: 4, alignedKeys: 2, otherKeys: 2}
 
 // slots bounds the look-ups that are under way, each of which holds one socket at most.
 //
@@ -105,7 +106,7 @@ func (s *slots) request(f *flight, c claim) *ticket {
 	}
 	l := &s.lanes[c.purpose]
 	a := l.account(c.client())
-	full := c.message != nil && c.message.admitted[c.purpose] >= messageShare
+	full := c.message != nil && c.message.admitted[c.purpose] >= messageShare[c.purpose]
 	if !full && a.queue.Len() == 0 && l.mayBegin(a) {
 		c.message.admit(c.purpose)
 		s.begin(l, a, f, c)

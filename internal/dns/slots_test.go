@@ -87,21 +87,41 @@ func TestLookupsOfOnePurposeDoNotWaitForAnother(t *testing.T) {
 
 func TestAMessageHasItsShareAndThenItsNextOnes(t *testing.T) {
 	b := newBench(maxInFlight)
-	m := from("192.0.2.1")
-	for range 3 * messageShare {
+	m, share := from("192.0.2.1"), int(messageShare[otherKeys])
+	for range 3 * share {
 		b.ask(m, otherKeys)
 	}
-	if len(b.began) != messageShare {
-		t.Fatalf("%d look-ups of one message are under way, want %d", len(b.began), messageShare)
+	if len(b.began) != share {
+		t.Fatalf("%d look-ups of one message are under way, want %d", len(b.began), share)
 	}
 	if _, wait := b.ask(from("192.0.2.1"), otherKeys); wait != nil {
 		t.Error("another message of the client waits")
 	}
-	for i := range 3 * messageShare {
+	for i := range 3 * share {
 		if i >= len(b.began) {
 			t.Fatal("the next look-up does not begin")
 		}
 		b.release(b.began[i])
+	}
+}
+
+// Postfix has a hundred sessions at once by default.
+func TestAHundredMessagesOfManySignaturesLeaveSlotsFree(t *testing.T) {
+	for _, clients := range []int{1, 4, 100} {
+		b := newBench(maxInFlight)
+		for i := range 100 {
+			m := from(fmt.Sprintf("192.0.2.%d", i%clients))
+			for range 8 {
+				b.ask(m, policy)
+				b.ask(m, alignedKeys)
+				b.ask(m, otherKeys)
+			}
+		}
+		for p := range purposes {
+			if _, wait := b.ask(from("203.0.113.1"), p); wait != nil {
+				t.Errorf("from %d clients: another one waits", clients)
+			}
+		}
 	}
 }
 
