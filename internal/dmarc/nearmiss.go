@@ -74,7 +74,7 @@ func startsWithQuote(text string) bool {
 func wrongVersion(value string) string {
 	const version = "DMARC1"
 	if len(value) < len(version) || !message.EqualFold(value[:len(version)], version) {
-		return fmt.Sprintf("the version is %q, not DMARC1", quoted(value))
+		return fmt.Sprintf("the version is %+q, not DMARC1", quoted(value))
 	}
 	if value[:len(version)] != version {
 		return fmt.Sprintf("%q is to be written DMARC1, in upper case", value[:len(version)])
@@ -84,12 +84,12 @@ func wrongVersion(value string) string {
 	case c == '\\':
 		return "a backslash before the semicolon is part of the text: take it out"
 	case '0' <= c && c <= '9':
-		return fmt.Sprintf("the version is %q, not DMARC1", quoted(value))
+		return fmt.Sprintf("the version is %+q, not DMARC1", quoted(value))
 	case c == ' ' || c == '\t' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z':
 		return "there is no semicolon after v=DMARC1"
 	}
 	for _, c := range rest {
-		return fmt.Sprintf("%q stands where a semicolon should, after v=DMARC1", string(c))
+		return fmt.Sprintf("%+q stands where a semicolon should, after v=DMARC1", string(c))
 	}
 	return ""
 }
