@@ -83,6 +83,9 @@ func FuzzParseKey(f *testing.F) {
 		}
 		f.Add(record)
 	}
+	for _, weak := range weakKeys() {
+		f.Add(edRecord(weak))
+	}
 	f.Add("v=DKIM1; h=sha1:sha256; s=email:*; t=y:s; n=x=20y; k=rsa; p=MAMA")
 	f.Fuzz(func(t *testing.T, record string) {
 		key, err := ParseKey(record)
@@ -100,6 +103,11 @@ func FuzzParseKey(f *testing.F) {
 		again, err := ParseKey(text)
 		if err != nil || again.Bits != key.Bits || again.Type != key.Type {
 			t.Fatalf("%q is written %q: %v", record, text, err)
+		}
+		if public, ok := key.Public.(ed25519.PublicKey); ok {
+			if p, ok := decodePoint(public); !ok || p.smallOrder() {
+				t.Fatalf("%q is taken for a key", record)
+			}
 		}
 	})
 }
