@@ -47,6 +47,9 @@ type authorReport struct {
 	Addresses []string `json:"addresses"`
 	Domains   []string `json:"domains"`
 	Problem   string   `json:"problem,omitempty"`
+	// Certain says that every reader is shown the one domain, or none. A problem is of
+	// spelling alone then.
+	Certain bool `json:"certain"`
 }
 
 type dmarcReport struct {
@@ -83,7 +86,7 @@ func reportJSON(j judged) verifyReport {
 			Mechanism: v.SPF.Mechanism, Reason: v.SPF.Reason,
 		},
 		DKIM:   []dkimReport{},
-		Author: authorReport{Addresses: []string{}, Domains: append([]string{}, v.Author.Domains...), Problem: v.Author.Problem},
+		Author: authorReport{Addresses: []string{}, Domains: append([]string{}, v.Author.Domains...), Problem: v.Author.Problem, Certain: v.Author.Certain()},
 		DMARC: dmarcReport{
 			Result: string(v.DMARC.Result), AuthorDomain: v.DMARC.AuthorDomain, RecordDomain: v.DMARC.RecordDomain,
 			OrgDomain: v.DMARC.OrgDomain, PublishedPolicy: string(v.DMARC.Published), Policy: string(v.DMARC.Policy),

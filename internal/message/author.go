@@ -239,7 +239,7 @@ func (c *collector) mailbox(m mailbox) {
 		a.Domain = domain // "root@localhost": a local name, without a policy
 	case !isFQDN(domain):
 		a.Domain = domain
-		c.doubt("the From field has an address without brackets instead of a domain, " + excerpt(domain))
+		c.problem("the From field has an address without brackets instead of a domain, " + excerpt(domain))
 		c.reread = true
 	default:
 		a.Domain = domain

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"net/netip"
 	"strings"
 	"unicode/utf8"
 )
@@ -47,12 +48,19 @@ func (r *rereading) judge(name string) {
 		if !r.utf8 && strings.IndexFunc(name, func(c rune) bool { return c >= utf8.RuneSelf }) >= 0 {
 			c.doubtful, c.author.Incomplete = true, true // another domain in another character set
 		}
+	case ok && isAddress(name):
+		c.literal = true // without its brackets
 	case ok:
-		c.doubtful = true // an address without its brackets
+		c.doubtful = true
 	default:
 		c.doubtful, c.author.Incomplete = true, true
 		r.mended(name)
 	}
+}
+
+func isAddress(name string) bool {
+	_, err := netip.ParseAddr(name)
+	return err == nil
 }
 
 // mended takes what a tolerant reader could make of a name that cannot be looked up:

@@ -1,7 +1,6 @@
 package message
 
 import (
-	"net/netip"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -225,7 +224,7 @@ func addressLiteral(text string) int {
 	if tag := len("IPv6:"); len(content) > tag && EqualFold(content[:tag], "IPv6:") {
 		content = content[tag:]
 	}
-	if _, err := netip.ParseAddr(content); err != nil {
+	if !isAddress(content) {
 		return 0
 	}
 	return size

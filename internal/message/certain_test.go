@@ -57,6 +57,7 @@ var certainTests = []struct{ name, value, domain string }{
 	{"a line end that folds nothing", "x@attack.example\r\nFrom: x@attack.example", ""},
 	{"a comment before what is not all a name", "x@(a)^legit.example", ""},
 	{"a literal beside a domain", "a@[192.0.2.1], b@x.example", ""},
+	{"an address without brackets beside a domain", "a@192.0.2.1, b@x.example", ""},
 	{"a literal that is a name", "ceo@[legit.example], Foo <x@attack.example>", ""},
 
 	// Odd, and of one domain for everybody.
@@ -155,6 +156,8 @@ func TestNoAuthorInAnyReading(t *testing.T) {
 		"MAILER-DAEMON@":                        true,
 		"=?utf-8?Q?Zustellung_fehlgeschlagen?=": true,
 		"Zustellung f\xfcr Sie":                 true,
+		"MAILER-DAEMON@192.0.2.1":               true,
+		"MAILER-DAEMON@1.2":                     false,
 		"MAILER-DAEMON@[192.0.2.1]":             true,
 		"MAILER-DAEMON@[IPv6:2001:db8::1]":      true,
 		"a@x.example":                           false,
