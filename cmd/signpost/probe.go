@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	gomilter "github.com/emersion/go-milter"
@@ -201,8 +202,9 @@ func (c *conversation) report(h message.Header) probeReport {
 	if c.final != nil {
 		r.Verdict, r.Reply = verdictOf(c.final)
 	}
+	left := slices.Clone(h)
 	for _, a := range c.changes {
-		r.add(a, h)
+		left = r.add(a, left)
 	}
 	return r
 }
@@ -225,14 +227,14 @@ func verdictOf(a *gomilter.Action) (verdict, reply string) {
 	return "accept", ""
 }
 
-func (r *probeReport) add(a gomilter.ModifyAction, h message.Header) {
+// add notes a change, and returns the fields of the message that are left after it.
+func (r *probeReport) add(a gomilter.ModifyAction, left message.Header) message.Header {
 	switch a.Code {
 	case gomilter.ActInsertHeader, gomilter.ActAddHeader:
 		r.Inserted = append(r.Inserted, probeField{a.HeaderIndex, a.HeaderName, a.HeaderValue})
 	case gomilter.ActChangeHeader:
 		if a.HeaderValue == "" {
-			r.Removed = append(r.Removed, probeField{a.HeaderIndex, a.HeaderName, occurrence(h, a.HeaderName, a.HeaderIndex)})
-			return
+			return r.remove(a, left)
 		}
 		r.Other = append(r.Other, fmt.Sprintf("changes field %d named %s to:%s", a.HeaderIndex, a.HeaderName, a.HeaderValue))
 	case gomilter.ActQuarantine:
@@ -240,18 +242,33 @@ func (r *probeReport) add(a gomilter.ModifyAction, h message.Header) {
 	default:
 		r.Other = append(r.Other, fmt.Sprintf("asks for action %q", rune(a.Code)))
 	}
+	return left
 }
 
-// occurrence is the value of the n-th field of a name, counted from 1.
-func occurrence(h message.Header, name string, n uint32) string {
-	for _, f := range h {
-		if f.Is(name) {
+// remove notes a deletion, and returns the fields that are left after it.
+func (r *probeReport) remove(a gomilter.ModifyAction, left message.Header) message.Header {
+	i := occurrence(left, a.HeaderName, a.HeaderIndex)
+	if i < 0 {
+		r.Other = append(r.Other, fmt.Sprintf("deletes field %d named %s, which the message does not have", a.HeaderIndex, a.HeaderName))
+		return left
+	}
+	r.Removed = append(r.Removed, probeField{a.HeaderIndex, left[i].Name, strings.ReplaceAll(left[i].Value, "\r\n", "\n")})
+	return slices.Delete(left, i, i+1)
+}
+
+// occurrence is the index of the n-th field of a name; -1: there is none. It counts as
+// Postfix does (cleanup_find_header_start): from 1, over the fields that are left after
+// the deletions before, without regard to case or to blanks before the colon.
+func occurrence(h message.Header, name string, n uint32) int {
+	n = max(n, 1)
+	for i, f := range h {
+		if message.EqualFold(strings.TrimRight(f.Name, " \t"), strings.TrimRight(name, " \t")) {
 			if n--; n == 0 {
-				return strings.ReplaceAll(f.Value, "\r\n", "\n")
+				return i
 			}
 		}
 	}
-	return ""
+	return -1
 }
 
 func (r probeReport) print(w io.Writer) {
