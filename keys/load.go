@@ -83,7 +83,7 @@ func (c Config) loadFile(ref Ref, path string) (*Key, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nil, wrong(errors.New(whyNot(path, c.Dir, thisProcess())))
+		return nil, wrong(shut(whyNot(path, c.Dir, thisProcess())))
 	case err != nil:
 		return nil, wrong(err)
 	}
@@ -117,6 +117,13 @@ func (c Config) loadFile(ref Ref, path string) (*Key, error) {
 	k.Signer = c.Backend.signer(ref, k.Signer)
 	return k, nil
 }
+
+// shut is the error for a key that this process may not read.
+type shut string
+
+func (s shut) Error() string { return string(s) }
+
+func (s shut) Is(target error) bool { return target == fs.ErrPermission }
 
 // bare takes the path off an error, where it stands already.
 func bare(err error) error {

@@ -160,7 +160,10 @@ func (e Entry) State() (State, string) {
 	case f.State == Retiring && e.Key == nil:
 		return f.State, "its file cannot be read, so it cannot stand in any more"
 	}
-	return f.State, f.Detail
+	if f.Detail != "" {
+		return f.State, "its record " + f.Detail
+	}
+	return f.State, ""
 }
 
 // Verdict is what one server has of a key's record.

@@ -272,3 +272,80 @@ func TestKeysRecordHasEveryForm(t *testing.T) {
 	wantParts(t, "two options", h.run(exitUsage, "record", "--revoke", "--testing", "example.org", "s1").stderr, "--revoke takes no other option")
 	wantParts(t, "a strange form", h.run(exitUsage, "record", "--format", "xml", "example.org", "s1").stderr, `"xml" is not one of all, zone, value, quoted`)
 }
+
+func TestKeysListShowsWhoSignsNow(t *testing.T) {
+	h := newHouse(t)
+	h.write(h.config, strings.Replace(h.read(h.config), "verifier:", "    - {domain: alias.test, sdid: example.com}\nverifier:", 1))
+	if _, err := keys.Generate(filepath.Join(h.dir, "keys"), "example.org", "s2", keys.Ed25519, 0); err != nil {
+		t.Fatal(err)
+	}
+	signing := func(args ...string) string {
+		t.Helper()
+		var report struct {
+			Signing []signingNow `json:"signing"`
+		}
+		r := h.run(exitOK, append(append([]string{"list"}, args...), "--json")...)
+		if err := json.Unmarshal([]byte(r.stdout), &report); err != nil {
+			t.Fatalf("%v in %s", err, r.stdout)
+		}
+		var lines []string
+		for _, s := range report.Signing {
+			lines = append(lines, strings.TrimSpace(s.Domain+" "+s.State+" "+strings.Join(s.Selectors, ",")+" "+s.SDID))
+		}
+		return strings.Join(lines, "|")
+	}
+	if got := signing(); got != "example.com unknown s2025,e2025|example.org unknown s1|alias.test unknown s2025,e2025 example.com" {
+		t.Errorf("before a start: %s", got)
+	}
+	wantParts(t, "the list before a start", h.run(exitOK, "list").stdout, "Who signs now", "not known yet", "the daemon has written nothing of its keys")
+	live := func() {
+		t.Helper()
+		g, err := loadForStart(h.config, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &service{log: slog.New(slog.DiscardHandler), current: g}
+		s.begin(g)
+		for _, domain := range []string{"example.com", "example.org"} {
+			if err := g.plan.Roster.Duty(domain).Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.watchKeys()()
+	}
+	live()
+	if got := signing(); got != "example.com signed s2025,e2025|example.org signed s1|alias.test signed s2025,e2025 example.com" {
+		t.Errorf("with all keys published: %s", got)
+	}
+	h.write(h.config, strings.Replace(h.read(h.config), "- s1 ", "- s2 ", 1))
+	live() // s2 is not in DNS
+	if got := signing("example.org"); got != "example.org stand_in s1" {
+		t.Errorf("after a rotation without its record: %s", got)
+	}
+	text := h.run(exitOK, "list", "example.org").stdout
+	wantParts(t, "the list", text, "s2 of example.org: its record does not exist", "s2 does not sign yet: DNS has no key at s2._domainkey.example.org", "until then s1 goes on signing")
+	if strings.Contains(text, "alias.test") {
+		t.Errorf("the list of one domain has others:\n%s", text)
+	}
+	if err := os.Remove(h.dir + "/keys/example.com/e2025.pem"); err != nil {
+		t.Fatal(err)
+	}
+	if got := signing("example.com"); got != "example.com signed s2025|alias.test signed s2025 example.com" {
+		t.Errorf("with one key file missing: %s", got)
+	}
+	if err := os.Remove(h.dir + "/keys/example.com/s2025.pem"); err != nil {
+		t.Fatal(err)
+	}
+	if got := signing("example.com"); got != "example.com failing|alias.test failing  example.com" {
+		t.Errorf("with both key files missing: %s", got)
+	}
+	h.write(h.zone, "")
+	h.write(h.config, strings.Replace(h.read(h.config), "- s2 ", "- s1 ", 1))
+	if err := os.Remove(h.dir + "/state/keys.json"); err != nil {
+		t.Fatal(err)
+	}
+	live()
+	if got := signing("example.org"); got != "example.org unsigned" {
+		t.Errorf("with no record: %s", got)
+	}
+}

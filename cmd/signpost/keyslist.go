@@ -28,6 +28,9 @@ The states, which the daemon decides and keeps in keys.state:
     lent        other domains sign with it (keys_of): leave its file where it is
     unused      it has a file, and nothing else
 
+Below, it shows which selectors sign now for each domain, and why where these are not
+just those that the configuration lists: a key stands in, or mail goes unsigned.
+
 The times of sight and use may be some minutes old; signpost keys check asks DNS now.
 
 Example:
@@ -83,10 +86,13 @@ func listCommand(args []string, stdout, stderr io.Writer) int {
 			list = append(list, c.listedKey(e))
 		}
 	}
+	now := time.Now()
+	signing := c.signingNow(rest, keys.Signings(c.Keys, c.Signer.Listed(files), c.Signer.RequirePublished, entries, now))
 	if *asJSON {
-		return printJSON(stdout, map[string]any{"keys": list})
+		return printJSON(stdout, map[string]any{"keys": list, "signing": signing})
 	}
-	printList(stdout, list, time.Now())
+	printList(stdout, list, now)
+	printSigning(stdout, signing)
 	if stateErr != nil {
 		return exitFailure
 	}

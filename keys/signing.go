@@ -1,0 +1,71 @@
+package keys
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Signing is who signs for one domain at the moment, for people.
+type Signing struct {
+	// Domain is the domain, or what Listed.Duty says.
+	Domain string
+	// Selectors are those of the keys that sign.
+	Selectors []string
+	// Unknown says that the daemon has written nothing of these keys yet: who signs is
+	// known when it has asked DNS.
+	Unknown bool
+	// Lost, StandIn and Why are as in Duty.
+	Lost    bool
+	StandIn bool
+	Why     string
+}
+
+// Signings says who signs for each domain, as far as can be told from a survey: from
+// what the configuration lists, what the daemon has written, and the key files. A key
+// that this process may not read, and of which the daemon has written, counts as one
+// that the daemon can read. The signings are in order of their domains.
+func Signings(cfg Config, listed []Listed, require bool, entries []Entry, now time.Time) []Signing {
+	store := &Store{keys: map[Ref]*Key{}, spares: map[Ref]*Key{}, lost: map[Ref]error{}}
+	known := ledger{}
+	for _, e := range entries {
+		if e.Fact.Fingerprint != "" {
+			known[e.Ref] = e.Fact
+		}
+		k := e.readable()
+		switch {
+		case k != nil && e.Listed:
+			store.keys[e.Ref] = k
+		case k != nil:
+			store.spares[e.Ref] = k
+		case e.Listed:
+			store.lost[e.Ref] = e.Err
+		}
+	}
+	plan := &Plan{Config: cfg, Store: store, Listed: listed, Require: require}
+	plan.fill(known, now, nil)
+	var all []Signing
+	for domain, d := range *plan.Roster.duties.Load() {
+		s := Signing{Domain: domain, Lost: d.Lost != "", StandIn: d.StandIn, Why: d.Why}
+		for _, k := range d.Keys {
+			s.Selectors = append(s.Selectors, k.Selector)
+			_, written := known[Ref{k.Domain, k.Selector}]
+			s.Unknown = s.Unknown || (require && k.Domain != AnyDomain && !written)
+		}
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b Signing) int { return strings.Compare(a.Domain, b.Domain) })
+	return all
+}
+
+// readable is the private key, or what stands for it where only its reader lacks the
+// permission.
+func (e Entry) readable() *Key {
+	if e.Key != nil || e.Fact.Fingerprint == "" || !errors.Is(e.Err, fs.ErrPermission) {
+		return e.Key
+	}
+	f := e.Fact
+	return &Key{Domain: f.Domain, Selector: f.Selector, Algorithm: f.Algorithm, Bits: f.Bits, print: f.Fingerprint}
+}
