@@ -81,6 +81,7 @@ type candidate struct {
 	fact       Fact
 	key        *Key      // nil: known of, but not loaded
 	lost       error     // why the key of a listed one is not loaded
+	elsewhere  bool      // it left its domain's list, and other entries list it
 	open       *question // nil: DNS has been heard, as far as it answers
 	// replaced and signs are what assign makes of it.
 	replaced, signs bool
@@ -153,10 +154,18 @@ func lastProven(slot []*candidate, require bool) *candidate {
 // neededAfter compares when two keys were last needed. One without a time was
 // needed until just now.
 func (c *candidate) neededAfter(o *candidate) bool {
-	if c.fact.Unlisted.IsZero() || o.fact.Unlisted.IsZero() {
-		return c.fact.Unlisted.IsZero() && !o.fact.Unlisted.IsZero()
+	a, b := c.neededUntil(), o.neededUntil()
+	if a.IsZero() || b.IsZero() {
+		return a.IsZero() && !b.IsZero()
 	}
-	return c.fact.Unlisted.After(o.fact.Unlisted)
+	return a.After(b)
+}
+
+func (c *candidate) neededUntil() time.Time {
+	if c.elsewhere {
+		return c.fact.OwnUntil
+	}
+	return c.fact.Unlisted
 }
 
 // dutyOf puts the slots of one domain together. The candidates are in the order of

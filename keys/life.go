@@ -88,6 +88,21 @@ type Fact struct {
 	LastUsed  time.Time `json:"last_used,omitzero"`
 	// Unlisted is when the key was last needed: listed, or standing in for another.
 	Unlisted time.Time `json:"unlisted,omitzero"`
+	// Own says that the key was listed for its own domain, and OwnUntil until when; zero:
+	// it still is. Entries for addresses and patterns may list it further on.
+	Own      bool      `json:"own,omitempty"`
+	OwnUntil time.Time `json:"own_until,omitzero"`
+}
+
+// owned is the fact where its own domain's entry lists the key now, or does not.
+func (f Fact) owned(listed bool, now time.Time) Fact {
+	switch {
+	case listed:
+		f.Own, f.OwnUntil = true, time.Time{}
+	case f.Own && f.OwnUntil.IsZero():
+		f.OwnUntil = now
+	}
+	return f
 }
 
 func (f Fact) ref() Ref { return Ref{f.Domain, f.Selector} }

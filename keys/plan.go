@@ -33,7 +33,7 @@ type ledger map[Ref]Fact
 // them, with their domain's, those that are only known of. A listed key whose file
 // holds another key than before begins anew. only, where it is not nil, are the duties
 // that are wanted.
-func (p *Plan) members(known ledger, only map[string]bool) map[string][]*candidate {
+func (p *Plan) members(known ledger, now time.Time, only map[string]bool) map[string][]*candidate {
 	type post struct{ domain, selector, duty string }
 	size := len(p.Listed)
 	if only != nil {
@@ -41,6 +41,7 @@ func (p *Plan) members(known ledger, only map[string]bool) map[string][]*candida
 	}
 	out := make(map[string][]*candidate, size)
 	listed := make(map[Ref]bool, size)
+	own := p.listedForOwn(only)
 	placed := make(map[post]bool, size)
 	for _, l := range p.Listed {
 		if only != nil && !only[cmp.Or(l.Duty, l.Domain)] {
@@ -59,32 +60,47 @@ func (p *Plan) members(known ledger, only map[string]bool) map[string][]*candida
 			continue
 		}
 		placed[at], listed[ref] = true, true
-		fact := known[ref]
+		fact := known[ref].owned(own[ref], now)
 		if !ok {
 			fact.Domain, fact.Selector = ref.Domain, ref.Selector
 			out[duty] = append(out[duty], &candidate{listed: true, activeFrom: l.ActiveFrom, fact: fact, lost: p.Store.lost[ref]})
 			continue
 		}
 		if print := k.Fingerprint(); fact.Fingerprint != print {
-			fact = Fact{Domain: k.Domain, Selector: k.Selector, Algorithm: k.Algorithm, Bits: k.Bits, Fingerprint: print}
+			fact = Fact{Domain: k.Domain, Selector: k.Selector, Algorithm: k.Algorithm, Bits: k.Bits, Fingerprint: print}.owned(own[ref], now)
 		}
 		out[duty] = append(out[duty], &candidate{listed: true, activeFrom: l.ActiveFrom, fact: fact, key: k})
 	}
 	var others []Ref
-	for ref := range known {
-		if !listed[ref] && (only == nil || only[ref.Domain]) {
+	for ref, f := range known {
+		if !own[ref] && (!listed[ref] || f.Own) && (only == nil || only[ref.Domain]) {
 			others = append(others, ref)
 		}
 	}
 	slices.SortFunc(others, compareRefs)
 	for _, ref := range others {
-		fact, k := known[ref], p.Store.spare(ref)
+		fact, k := known[ref].owned(false, now), p.Store.spare(ref)
 		if k != nil && k.Fingerprint() != fact.Fingerprint {
 			k = nil
 		}
-		out[ref.Domain] = append(out[ref.Domain], &candidate{fact: fact, key: k})
+		out[ref.Domain] = append(out[ref.Domain], &candidate{fact: fact, key: k, elsewhere: listed[ref]})
 	}
 	return out
+}
+
+// listedForOwn are the keys that the entries of their own domains list.
+func (p *Plan) listedForOwn(only map[string]bool) map[Ref]bool {
+	size := len(p.Listed)
+	if only != nil {
+		size = len(only)
+	}
+	own := make(map[Ref]bool, size)
+	for _, l := range p.Listed {
+		if (l.Duty == "" || l.Duty == l.Domain) && (only == nil || only[l.Domain]) {
+			own[l.Ref] = true
+		}
+	}
+	return own
 }
 
 // fill writes the roster from what is known at a moment, and returns what is known
@@ -144,7 +160,7 @@ func (p *Plan) settle(known ledger, now time.Time, open map[Ref]*question, only 
 	next := make(ledger, size)
 	best := make(map[Ref]int, size)
 	var lastNeeded map[string]time.Time // made when it is wanted
-	for domain, all := range p.members(known, only) {
+	for domain, all := range p.members(known, now, only) {
 		for _, c := range all {
 			if q := open[c.fact.ref()]; q != nil && q.fingerprint == c.fact.Fingerprint && p.asks(c.fact) {
 				c.open = q
@@ -157,6 +173,9 @@ func (p *Plan) settle(known ledger, now time.Time, open map[Ref]*question, only 
 		for _, c := range all {
 			if c.key != nil {
 				c.fact.LastUsed = later(c.fact.LastUsed, c.key.lastUsed())
+			}
+			if c.elsewhere {
+				continue // what becomes of it is told by the entries that list it
 			}
 			f := c.fact
 			if c.lost == nil {

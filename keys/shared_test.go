@@ -6,6 +6,69 @@ import (
 	"time"
 )
 
+// A key that left its domain's list, and that entries for an address or a pattern still
+// list, stands in for its successor like any other.
+func TestAKeyThatOtherEntriesListStandsIn(t *testing.T) {
+	cfg := Defaults()
+	cfg.Dir = t.TempDir()
+	for _, selector := range []string{"s1", "s2", "s3", "desk"} {
+		_, err := Generate(cfg.Dir, "example.com", selector, Ed25519, 0)
+		check(t, err)
+	}
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	known := ledger{}
+	signs := func(published string, own string, elsewhere ...string) string {
+		t.Helper()
+		now = now.Add(time.Hour)
+		p := &Plan{Config: cfg, Require: true, Listed: []Listed{{Ref: Ref{"example.com", own}}}}
+		wanted := []Ref{{"example.com", own}}
+		for _, s := range elsewhere {
+			ref := Ref{"example.com", s}
+			p.Listed, wanted = append(p.Listed, Listed{Ref: ref, Duty: "desk@example.com"}), append(wanted, ref)
+		}
+		var spares []Ref
+		for ref := range known {
+			spares = append(spares, ref)
+		}
+		var err error
+		p.Store, err = Open(cfg, wanted, spares...)
+		check(t, err)
+		known = p.fill(known, now, nil)
+		for ref, f := range known {
+			f.DNS = Absent
+			if strings.Contains(published, ref.Selector) {
+				f.DNS, f.FirstSeen = Found, now
+			}
+			known[ref] = f
+		}
+		known = p.fill(known, now, nil)
+		var names []string
+		for _, k := range p.Roster.Duty("example.com").Keys {
+			names = append(names, k.Selector)
+		}
+		return strings.Join(names, " ")
+	}
+	for _, c := range []struct {
+		published, own string
+		elsewhere      []string
+		want           string
+	}{
+		{"s1 desk", "s1", []string{"s1", "desk"}, "s1"},
+		{"s1 desk", "s2", []string{"s1", "desk"}, "s1"}, // and not desk, which was never the domain's
+		{"s1 s2 desk", "s2", []string{"s1", "desk"}, "s2"},
+		{"s1 s2 desk", "s3", []string{"s1", "desk"}, "s2"}, // the one that left last
+		{"s1 desk", "s3", []string{"s1", "desk"}, "s1"},
+		{"desk", "s3", []string{"s1", "desk"}, ""},
+	} {
+		if got := signs(c.published, c.own, c.elsewhere...); got != c.want {
+			t.Errorf("%s listed, %v elsewhere, %s published: %q signs, want %q", c.own, c.elsewhere, c.published, got, c.want)
+		}
+	}
+	if state := known[Ref{"example.com", "s1"}].State; state == Retiring || state == Retired {
+		t.Errorf("a key that an entry lists is %s", state)
+	}
+}
+
 func TestAKeyIsNotRetiredWhileAnotherDomainSignsWithIt(t *testing.T) {
 	cfg := Defaults()
 	cfg.Dir, cfg.State = t.TempDir(), t.TempDir()+"/keys.json"

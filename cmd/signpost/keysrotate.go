@@ -22,7 +22,8 @@ The entry may stand in the YAML file or in a table file; of a row in a database,
 to change is printed. Everything else stays as it is, comments too. Nothing is reloaded.
 Other entries may sign with the same keys: those with keys_of, and those of whole
 addresses. They are named, and go on with the old key, which is then needed further on;
---all-entries changes them too, and then every domain named has to publish the new record.
+--all-entries changes them too, and then every domain named has to publish the new record;
+until DNS has it, the old key goes on for that domain. Patterns are named and not changed.
 In the template of the new names, {{year}}, {{month}} and {{day}} are
 today's, and {{type}} is s for RSA and e for Ed25519; where a name is taken, a letter
 is put behind it.

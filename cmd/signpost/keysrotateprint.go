@@ -86,9 +86,9 @@ func (r rotation) printStaying(w io.Writer, o rotateOptions) {
 		fmt.Fprintf(w, "    %-30s %-8s %s\n", u.Entry, u.How, u.Where)
 	}
 	if o.dry && !o.all {
-		fmt.Fprintf(w, "\n--all-entries changes them too.\n\n")
+		fmt.Fprintf(w, "\n--all-entries changes them too, but for patterns.\n\n")
 	} else {
-		fmt.Fprintf(w, "\nTo change them too, put %s in the place of %s there, and publish its record under the names of those with keys_of.\n\n", r.New, r.Old)
+		fmt.Fprintf(w, "\nTo change them too, put %s in the place of %s there, and publish its record under the names of those with keys_of.\nOf the domains under a pattern, all need the record first: nothing looks whether they have it.\n\n", r.New, r.Old)
 	}
 }
 

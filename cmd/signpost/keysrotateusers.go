@@ -16,7 +16,8 @@ type keyUse struct {
 	Where string `json:"where"`
 	// How it comes to the key: own, address, keys_of or sdid.
 	How string `json:"how"`
-	// Changed says that the entry signs with the new key from the next reload on.
+	// Changed says that the entry lists the new key from the next reload on. An entry that
+	// many domains come under is never changed: nothing looks whether all have the record.
 	Changed bool `json:"changed"`
 	// Record is the name under which the entry needs the new record, where that is not
 	// the domain's own; for a pattern, one that begins as the pattern does.
@@ -143,6 +144,9 @@ func (c Config) keyUses(r rotating, k *keys.Key, selector string, all bool) []ke
 			continue
 		case d.KeysOf == "":
 			u.How = "address"
+		case strings.Contains(d.Domain, "*"):
+			// Whether the domains under it have the new record is for a person to see.
+			u.Record, u.Changed = selectorName(d.Domain), false
 		default:
 			u.Record = selectorName(d.Domain)
 			signs[name] = true
