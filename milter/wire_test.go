@@ -228,8 +228,16 @@ func FuzzSession(f *testing.F) {
 			return o
 		}}
 		conn := &feed{data: data, piece: max(1, piece&0xfff)}
-		s := newSession(quietServer(h), conn, auto(), "fuzz")
+		server, seen := quietServer(h), &observed{}
+		server.Observe(seen)
+		s := newSession(server, conn, auto(), "fuzz")
 		s.run()
+		if used := server.headers.used.Load(); used != 0 {
+			t.Fatalf("%d octets of header memory stay counted", used)
+		}
+		if answers := conn.finals(); len(seen.take()) > answers {
+			t.Fatalf("more outcomes are observed than the %d answers", answers)
+		}
 		if cap(s.reader.buf) > waitingBuffer || s.reader.lent != nil {
 			t.Fatal("a buffer was not given back")
 		}
@@ -249,4 +257,15 @@ func FuzzSession(f *testing.F) {
 			out = out[n:]
 		}
 	})
+}
+
+// finals counts the final answers that were written.
+func (f *feed) finals() (n int) {
+	for out := f.out.Bytes(); len(out) >= 5; {
+		if strings.ContainsRune("ay", rune(out[4])) {
+			n++
+		}
+		out = out[min(len(out), 4+int(out[0])<<24+int(out[1])<<16+int(out[2])<<8+int(out[3])):]
+	}
+	return n
 }
