@@ -5,11 +5,13 @@ import (
 	"io"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"signpost/internal/opendkim"
 	"signpost/keys"
+	"signpost/signer"
 )
 
 // printSection writes what an import makes of opendkim's configuration, as a fragment
@@ -25,7 +27,7 @@ func printSection(w io.Writer, section keys.Config, m opendkim.Migration) {
 	if m.Canonicalization != "" {
 		fmt.Fprintf(w, "  canonicalization: %s\n", m.Canonicalization)
 	}
-	printFields(w, m)
+	printFields(w, fieldChanges(m))
 	if len(m.Entries) == 0 {
 		fmt.Fprintln(w, "  domains: []")
 		return
@@ -36,16 +38,62 @@ func printSection(w io.Writer, section keys.Config, m opendkim.Migration) {
 	}
 }
 
-func printFields(w io.Writer, m opendkim.Migration) {
-	if len(m.Sign)+len(m.Oversign) == 0 {
+// fieldChanges are those that signer.fields needs to have and accepts. What it does
+// not accept is never signed, or is signed anyway.
+func fieldChanges(m opendkim.Migration) signer.Fields {
+	var f signer.Fields
+	add := func(to *[]string, list string, change string) {
+		valid := true
+		c := signer.Defaults()
+		if list == "sign" {
+			c.Fields.Sign = append(slices.Clone(*to), change)
+		} else {
+			c.Fields = signer.Fields{Sign: f.Sign, Oversign: append(slices.Clone(*to), change)}
+		}
+		c.Validate(func(path, _ string) { valid = valid && !strings.HasPrefix(path, "fields.") })
+		if valid {
+			*to = append(*to, change)
+		}
+	}
+	for _, name := range m.Omit {
+		add(&f.Sign, "sign", "-"+name)
+	}
+	for _, name := range m.Sign {
+		if !fieldByDefault("sign", name) {
+			add(&f.Sign, "sign", "+"+name)
+		}
+	}
+	for _, name := range m.Oversign {
+		if !fieldByDefault("oversign", name) {
+			add(&f.Oversign, "oversign", "+"+name)
+		}
+	}
+	return f
+}
+
+// fieldByDefault reports whether a field is in a list without any change: only then
+// may a change take it out. From always is.
+func fieldByDefault(list, name string) bool {
+	c, valid := signer.Defaults(), true
+	if list == "sign" {
+		c.Fields.Sign = []string{"-" + name}
+	} else {
+		c.Fields.Oversign = []string{"-" + name}
+	}
+	c.Validate(func(path, _ string) { valid = valid && !strings.HasPrefix(path, "fields.") })
+	return valid || strings.EqualFold(name, "From")
+}
+
+func printFields(w io.Writer, f signer.Fields) {
+	if len(f.Sign)+len(f.Oversign) == 0 {
 		return
 	}
 	fmt.Fprintln(w, "  fields:")
-	if len(m.Sign) > 0 {
-		fmt.Fprintf(w, "    sign: %s\n", yamlList(m.Sign))
+	if len(f.Sign) > 0 {
+		fmt.Fprintf(w, "    sign: %s\n", yamlList(f.Sign))
 	}
-	if len(m.Oversign) > 0 {
-		fmt.Fprintf(w, "    oversign: %s\n", yamlList(m.Oversign))
+	if len(f.Oversign) > 0 {
+		fmt.Fprintf(w, "    oversign: %s\n", yamlList(f.Oversign))
 	}
 }
 

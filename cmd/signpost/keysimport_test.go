@@ -129,3 +129,16 @@ func TestKeysImportOfOneKeyAndOfTables(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestKeysImportTakesOverWhichFieldsAreSigned(t *testing.T) {
+	dir := installation(t, map[string]string{
+		"opendkim.conf": "Domain example.com\nSelector s1\nKeyFile @DIR/k\nOversignHeaders From,Subject,X-Ticket,Received\nOmitHeaders Message-ID,Return-Path\nSignHeaders *,+X-Queue\nCanonicalization relaxed\nMTA relay\n",
+	}, "k")
+	r := execute(t, "", "keys", "import", "--dir", t.TempDir(), filepath.Join(dir, "opendkim.conf"))
+	wantParts(t, "the section", r.stdout, "  fields:\n    sign: [\"-Message-ID\", \"+X-Queue\"]\n    oversign: [\"+X-Ticket\"]\n", "  canonicalization: relaxed/simple\n", "    daemon_names: [relay]\n")
+	signed := execute(t, "From: a@example.com\nX-Ticket: 1\nX-Queue: 2\nMessage-ID: <1@example.com>\n\nhello\n", "sign", "-", "--config", writeFile(t, "c.yaml", r.stdout+"  require_published: false\n"))
+	h := strings.ToLower(strings.Join(strings.Fields(signed.stdout), ""))
+	if signed.code != exitOK || !strings.Contains(h, ":x-ticket:x-ticket") || !strings.Contains(h, ":x-queue") || strings.Contains(strings.Split(h, "bh=")[0], "message-id") {
+		t.Errorf("exit %d: %s%s", signed.code, signed.stdout, signed.stderr)
+	}
+}

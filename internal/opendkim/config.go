@@ -52,7 +52,7 @@ type Config struct {
 
 	signing, keys, domains, exempt *dataSet // nil: not set
 
-	macrosOverrideMTA bool // MacroList has a line about daemon_name
+	assumed string // what was taken for granted of the tables
 }
 
 // Read reads a configuration with its tables. An error says why opendkim would not
@@ -69,6 +69,7 @@ func Read(path string, read ReadFile) (*Config, error) {
 // have file: or refile: in front; without, the SigningTable is a refile if a line
 // of it has a "*" within an address.
 func Tables(keyTable, signingTable string, multiple bool, read ReadFile) (*Config, error) {
+	assumed := ""
 	if !strings.Contains(signingTable, ":") {
 		text, err := read(signingTable)
 		if err != nil {
@@ -76,16 +77,17 @@ func Tables(keyTable, signingTable string, multiple bool, read ReadFile) (*Confi
 		}
 		kind := "file:"
 		for line := range strings.Lines(text) {
-			if key, _, _ := strings.Cut(strings.TrimSpace(line), " "); len(key) > 1 && key[0] != '#' && strings.Contains(key, "*") {
+			if key, _ := cutBlank(line); len(key) > 1 && key[0] != '#' && strings.Contains(key, "*") {
 				kind = "refile:"
 			}
 		}
 		signingTable = kind + signingTable
+		assumed = fmt.Sprintf("the SigningTable is read as %s; if opendkim.conf has it otherwise, write file: or refile: in front of its name", kind)
 	}
 	if !strings.Contains(keyTable, ":") {
 		keyTable = "file:" + keyTable
 	}
-	c := &Config{read: read, last: map[string]Setting{}}
+	c := &Config{read: read, last: map[string]Setting{}, assumed: assumed}
 	c.set(Setting{Name: "KeyTable", Value: keyTable})
 	c.set(Setting{Name: "SigningTable", Value: signingTable})
 	if multiple {

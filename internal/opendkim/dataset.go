@@ -17,7 +17,7 @@ type dataSet struct {
 	rows   []row
 	notes  []string // what opendkim does not read as it was meant
 	exact  map[string][]int
-	suffix map[string][]int // rows of a refile such as *@example.com, by what follows the star
+	suffix map[string][]int // rows of a refile such as *@example.com and *@*.example.com, by what follows the last star
 	wild   []int            // all other patterns of a refile
 }
 
@@ -169,6 +169,8 @@ func (d *dataSet) add(r row) {
 		d.exact[key] = append(d.exact[key], i)
 	case r.re == nil && starred && !strings.Contains(end, "*"):
 		d.suffix["@"+end] = append(d.suffix["@"+end], i)
+	case r.re == nil && starred && strings.HasPrefix(end, "*.") && !strings.Contains(end[1:], "*"):
+		d.suffix[end[1:]] = append(d.suffix[end[1:]], i)
 	default:
 		d.wild = append(d.wild, i)
 	}
@@ -190,6 +192,11 @@ func (d *dataSet) matches(text string) []int {
 	}
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		found = append(found, d.suffix[text[at:]]...)
+		for i := at; i < len(text); i++ {
+			if text[i] == '.' {
+				found = append(found, d.suffix[text[i:]]...)
+			}
+		}
 	}
 	for _, i := range d.wild {
 		r := d.rows[i]

@@ -18,9 +18,8 @@ type Migration struct {
 	DaemonNames []string
 	// Canonicalization is header/body; "" is our default.
 	Canonicalization string
-	// Sign and Oversign are the changes to the fields that are signed, as signer.fields
-	// has them: +Name and -Name.
-	Sign, Oversign []string
+	// Sign, Omit and Oversign are names of header fields.
+	Sign, Omit, Oversign []string
 	// Notes say what is not taken over, or means something else here.
 	Notes []string
 }
@@ -55,7 +54,7 @@ type migrator struct {
 	config  *Config
 	entries map[string]int // of Entries, by Domain
 	keyAt   map[string]int // of Keys, by selector and domain
-	rows    []reading      // of the SigningTable, or of Domain
+	globs   []string       // the entries that are patterns
 	muted   int            // notes beyond maxNotes
 }
 
@@ -98,6 +97,9 @@ func (m *migrator) signing() {
 	if d == nil {
 		m.note("it signs nothing: neither SigningTable nor Domain, Selector and KeyFile are set")
 		return
+	}
+	if c.assumed != "" {
+		m.note("%s", c.assumed)
 	}
 	for _, set := range []*dataSet{c.keys, d} {
 		if set != nil {
@@ -288,6 +290,9 @@ func (m *migrator) put(e Entry) {
 	}
 	m.entries[e.Domain] = len(m.Entries)
 	m.Entries = append(m.Entries, e)
+	if strings.Contains(e.Domain, "*") && e.Domain != AnyDomain {
+		m.globs = append(m.globs, e.Domain)
+	}
 }
 
 // entry is for all other regions.
@@ -407,15 +412,10 @@ func (m *migrator) sameSelectors(w work, target *Entry) {
 // patternBefore reports whether an entry by a pattern may be for a name below the
 // domain of *.DOMAIN: an entry with subdomains would go before it.
 func (m *migrator) patternBefore(below string) bool {
-	for _, e := range m.Entries {
-		if i := strings.LastIndexByte(e.Domain, '*'); i >= 0 && e.Domain != AnyDomain {
-			suffix := e.Domain[i+1:]
-			if strings.HasSuffix(suffix, below[1:]) || strings.HasSuffix(below[1:], suffix) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(m.globs, func(glob string) bool {
+		suffix := glob[strings.LastIndexByte(glob, '*')+1:]
+		return strings.HasSuffix(suffix, below[1:]) || strings.HasSuffix(below[1:], suffix)
+	})
 }
 
 func (m *migrator) selector(w work, s Signature) (string, bool) {

@@ -176,6 +176,27 @@ func TestWhoseMailIsSigned(t *testing.T) {
 	}
 }
 
+func TestWhichFieldsAreSigned(t *testing.T) {
+	for _, c := range []struct{ conf, sign, omit, oversign, note string }{
+		{"OversignHeaders From", "", "", "From", "line 5: OversignHeaders From: these are oversigned here too"},
+		{"OversignHeaders From,X-Ticket\nOmitHeaders x-ticket,Message-ID", "", "x-ticket Message-ID", "From", "both have X-Ticket"},
+		{"SignHeaders From,Subject,X-Ticket", "From Subject X-Ticket", "", "", "opendkim signs no others"},
+		{"SignHeaders *,+X-Ticket,-List-Id", "X-Ticket", "List-Id", "", ""},
+		{"OmitHeaders *,-Bcc,+Sender", "", "Sender", "", ""},
+		{"OmitHeaders .", "", "", "", ""},
+		{"SignHeaders refile:h", "Subject", "", "", "SignHeaders, line 2: X-*: a pattern of fields"},
+	} {
+		f := tables("refile", "k example.com:s1:/k", "*@example.com k", c.conf+"\n")
+		f["h"] = "Subject\nX-*\n"
+		m, err := f.config(t).Migrate()
+		notes := strings.Join(m.Notes, "\n")
+		got := [3]string{strings.Join(m.Sign, " "), strings.Join(m.Omit, " "), strings.Join(m.Oversign, " ")}
+		if err != nil || got != [3]string{c.sign, c.omit, c.oversign} || !strings.Contains(notes, c.note) {
+			t.Errorf("%s: %q, %v\n%s", c.conf, got, err, notes)
+		}
+	}
+}
+
 func FuzzMigrate(f *testing.F) {
 	f.Add("k example.com:s1:/k\n", "*@example.com k\n", "MultipleSignatures yes\n")
 	f.Add("k %:a.:.", "* k\n.0.0 k", "MultipleSignatures yes") // a selector with a final dot

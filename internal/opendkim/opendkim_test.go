@@ -182,3 +182,30 @@ func TestEveryOptionIsCarriedOverOrNamed(t *testing.T) {
 		}
 	}
 }
+
+func TestTablesAlone(t *testing.T) {
+	f := files{"kt": "k example.com:s1:/k\nn example.com:s2:/n\n", "plain": "# all\nexample.com\tk\n* n\n", "patterns": "*@example.com\tk\n*@example.com n\n"}
+	for _, c := range []struct {
+		table    string
+		multiple bool
+		want     string
+	}{
+		{"plain", false, "example.com/s1//k"}, {"patterns", false, "example.com/s1//k"}, {"file:patterns", false, "unsigned"},
+		{"patterns", true, "example.com/s1//k example.com/s2//n"},
+	} {
+		conf, err := Tables("kt", c.table, c.multiple, f.read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := conf.Sign("joe", "example.com").shown(); got != c.want {
+			t.Errorf("%s: %s", c.table, got)
+		}
+		m, err := conf.Migrate()
+		if said := strings.Contains(strings.Join(m.Notes, "\n"), "is read as"); err != nil || said == strings.Contains(c.table, ":") {
+			t.Errorf("%s: %v %q", c.table, err, m.Notes)
+		}
+	}
+	if _, err := Tables("kt", "gone", false, f.read); err == nil {
+		t.Error("a table that is not there was read")
+	}
+}
