@@ -287,6 +287,20 @@ func TestADNSThatPublishesAWrongKey(t *testing.T) {
 	})
 }
 
+func TestARecordThatVerifiersDoNotUse(t *testing.T) {
+	play(t, func(s *scene) {
+		s.publish("s1")
+		s.start("s1")
+		s.publish("s2", strings.Replace(s.keys["s2"].Record(), "v=DKIM1; ", "v=DKIM1; h=sha1; ", 1))
+		s.reload("s2")
+		s.want("with h=sha1 in its record", "s1", "s1 retiring, s2 differs")
+		s.wantLogged("s2 does not sign", "verifiers do not use it")
+		s.publish("s2")
+		s.after(11 * time.Second)
+		s.want("when it is mended", "s2", "s1 retiring, s2 active")
+	})
+}
+
 func TestADNSThatWithdrawsAKey(t *testing.T) {
 	play(t, func(s *scene) {
 		s.publish("s1")

@@ -223,6 +223,9 @@ func TestKeysCheckComparesWithDNS(t *testing.T) {
 	wantParts(t, "the check", good, "s2025._domainkey.example.com: good: DNS has this key", "    the zone file: has it", "s1._domainkey.example.org: good")
 	h.write(h.zone, strings.ReplaceAll(h.contents, "v=DKIM1; k=ed25519;", "v=DKIM1; k=ed25519; t=y;"))
 	wantParts(t, "t=y left over", h.run(exitOK, "check", "example.org").stdout, "warning: the record says t=y")
+	h.write(h.zone, strings.ReplaceAll(h.contents, "v=DKIM1; k=ed25519;", "v=DKIM1; k=ed25519; h=sha1;"))
+	wantParts(t, "h= without sha256", h.run(exitFailure, "check", "example.org").stdout,
+		"s1._domainkey.example.org: FAULT\n    the zone file: the record has this key, but verifiers do not use it")
 	h.write(h.zone, "s1._domainkey.example.org TXT \"v=DKIM1; p=\"\ns2025._domainkey.example.com SERVFAIL\n")
 	bad := h.run(exitFailure, "check").stdout
 	wantParts(t, "the check", bad, "s1._domainkey.example.org: FAULT\n    the zone file: the record is revoked",
