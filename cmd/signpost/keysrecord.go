@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 
@@ -57,7 +58,7 @@ func recordCommand(args []string, stdout, stderr io.Writer) int {
 		return failure(stderr, name, err)
 	}
 	for _, w := range r.Warnings {
-		fmt.Fprintf(stderr, "signpost keys record: %s: %s\n", r.Path, w)
+		fmt.Fprintf(stderr, "signpost keys record: %s: %s\n", cmp.Or(r.Path, r.Name), w)
 	}
 	switch {
 	case *asJSON:
@@ -74,13 +75,38 @@ func recordCommand(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
+// stillSigns warns of the entries that sign with a key which is to be revoked, as far as
+// there is a configuration that can be read.
+func (p placeFlags) stillSigns(domain, selector string) []string {
+	if *p.dir != "" {
+		return nil
+	}
+	c, _, err := loadWhole(*p.config)
+	if err != nil {
+		return nil
+	}
+	var users []string
+	name := asciiDomain(domain)
+	for i, d := range c.Signer.Domains {
+		lent := d.KeysOf != "" && asciiDomain(d.KeysOf) == name && d.SignsWith(asciiDomain(d.Domain), selector)
+		if lent || d.SignsWith(name, selector) {
+			users = append(users, fmt.Sprintf("%s (%s)", d.Domain, c.where(i)))
+		}
+	}
+	if len(users) == 0 {
+		return nil
+	}
+	return []string{"do not publish this yet: the configuration signs with the key, in " + someOf(users)}
+}
+
 // readRecord is what there is to print of a key's record. To revoke a key, its file
 // is not needed.
 func readRecord(at placeFlags, domain, selector string, o keys.RecordOptions, revoke bool) (keyInfo, error) {
 	if revoke {
 		record, err := keys.RecordName(domain, selector)
 		return keyInfo{
-			Domain: domain, Selector: selector, Name: record, Type: "TXT", Value: keys.RevokedRecord,
+			Warnings: at.stillSigns(domain, selector),
+			Domain:   domain, Selector: selector, Name: record, Type: "TXT", Value: keys.RevokedRecord,
 			ZoneLine: keys.ZoneLine(record, keys.RevokedRecord), Quoted: keys.Quoted(keys.RevokedRecord),
 		}, err
 	}

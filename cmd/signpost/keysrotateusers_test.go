@@ -160,3 +160,16 @@ func TestKeysRotateChoosesANameThatIsFreeForAll(t *testing.T) {
 	}
 	wantParts(t, "the configuration", h.read(h.config), "- s2b   #", "{domain: yaml.test, selectors: [s2b]")
 }
+
+func TestRevokingAKeyInUseIsWarnedOf(t *testing.T) {
+	h, table, _ := lender(t)
+	r := h.run(exitOK, "record", "--revoke", "example.org", "s1", "--format", "zone")
+	wantParts(t, "standard error", r.stderr, "do not publish this yet: the configuration signs with the key, in example.org (signer.domains[1]), yaml.test (signer.domains[2])",
+		"file.test ("+table+":2)", "row.test")
+	if r.stdout != "s1._domainkey.example.org. 3600 IN TXT \"v=DKIM1; p=\"\n" {
+		t.Errorf("standard output: %s", r.stdout)
+	}
+	if r := h.run(exitOK, "record", "--revoke", "example.org", "s0"); r.stderr != "" {
+		t.Errorf("for a key that no entry lists: %s", r.stderr)
+	}
+}
