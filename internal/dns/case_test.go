@@ -122,7 +122,7 @@ func TestAServerThatChangesTheCaseIsLearned(t *testing.T) {
 // A server that kept the case and then does not is no failure either.
 func TestAServerThatBeginsToChangeTheCaseIsNoFailure(t *testing.T) {
 	srv := dnstest.Serve(t, longZone())
-	r := distant(t, 200*time.Millisecond, 1, srv.Addr)
+	r := distant(t, 500*time.Millisecond, 1, srv.Addr)
 	texts(t, r, 0, 4)
 	for i, b := range []dnstest.Behaviour{dnstest.LowerCase, dnstest.RandomCase, nil, dnstest.LowerCase} {
 		srv.Behave(b)
@@ -143,7 +143,7 @@ func TestAServerThatChangesTheCaseAndHasNoTCPIsNoFailure(t *testing.T) {
 					}
 				}))
 			})
-			r := distant(t, 200*time.Millisecond, 2, addr)
+			r := distant(t, 500*time.Millisecond, 2, addr)
 			for i := range 6 {
 				if got, err := r.LookupTXT(context.Background(), longName(i)); err != nil || strings.Join(got, "|") != "right" {
 					t.Errorf("%d: %q, %v", i, got, err)
@@ -206,7 +206,7 @@ func TestCapitalsThatAreNotAnsweredAreNoFailure(t *testing.T) {
 				}
 				return m
 			})
-			texts(t, distant(t, 200*time.Millisecond, 3, srv.Addr), 0, 2)
+			texts(t, distant(t, 500*time.Millisecond, 3, srv.Addr), 0, 2)
 		})
 	}
 }

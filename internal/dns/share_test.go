@@ -48,11 +48,11 @@ func asFailure(t *testing.T, err error) failure {
 func TestTheTimeOfALookupBeginsWithItsSlot(t *testing.T) {
 	srv := dnstest.Serve(t, zone(t, everything))
 	srv.Behave(silentBelow("silent.example."))
-	r := resolver(t, 200*time.Millisecond, 1, srv.Addr) // 400 ms for a look-up
+	r := resolver(t, 500*time.Millisecond, 1, srv.Addr) // one second for a look-up
 	r.SetSlots(1)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	const before = 5
+	const before = 3
 	for i := range before {
 		go r.LookupTXT(ctx, fmt.Sprintf("%d.silent.example", i))
 		until(t, func() bool { return r.Waiting() == i+1 })
