@@ -84,12 +84,17 @@ sed -i 's/selectors: \[s1\]/selectors: [c1]/' /etc/signpost/signpost.yaml
 step "a key as a credential" sh -ec "systemctl daemon-reload; systemctl start signpost"
 step "signs" signs c1
 # The layout of an earlier version, in which all was the daemon's.
+cp /etc/signpost/c1.pem /var/lib/signpost/keys/example.com/old.pem
+chmod 600 /var/lib/signpost/keys/example.com/old.pem
 chown -R signpost:signpost /var/lib/signpost
+runuser -u signpost -- ln -s /etc/signpost/c1.pem /var/lib/signpost/keys/example.com/link.pem
 step "a start with keys of the daemon's own" systemctl restart signpost
 step "warns of them" logged "/var/lib/signpost belongs to the daemon's user signpost.*systemd-tmpfiles --create signpost.conf"
 refuses() { ! signpost keys generate example.org s1 >/refused 2>&1 && grep -q "/var/lib/signpost belongs to the user signpost.*systemd-tmpfiles --create signpost.conf" /refused; }
 step "and root makes no key there" refuses
 step "systemd-tmpfiles gives them to root" sh -ec 'systemd-tmpfiles --create signpost.conf; [ "$(find /var/lib/signpost -not -path "*/state*" -printf "%u:%g " | tr " " "\n" | sort -u | xargs)" = root:signpost ]'
+step "and lets the group read them" sh -c '[ "$(stat -c %a /var/lib/signpost/keys/example.com/old.pem)" = 640 ]'
+step "and follows no link that the daemon's user made" sh -c '[ "$(stat -c %U:%G:%a /etc/signpost/c1.pem)" = root:root:600 ]'
 step "and the state stays the daemon's" sh -c '[ "$(stat -c %U /var/lib/signpost/state /var/lib/signpost/state/keys.json | sort -u)" = signpost ]'
 step "then a key is made" signpost keys generate example.org s1
 sed -i 's/.*domain: example.com.*/&\n    - { domain: example.org, selectors: [s1] }/' /etc/signpost/signpost.yaml
