@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // access is who gets a new file: its mode, that of new folders, and the group, or
@@ -23,38 +25,39 @@ const maxLinks = 40
 // openFolder opens a folder for new keys and makes what is missing of its path. It
 // goes from the root down, one component at a time, and each component is looked up
 // in the opened folder above it. So no other user can lead it elsewhere by swapping
-// a folder. It refuses a folder whose content another user may replace.
-func openFolder(path string, a access, p process) (*os.Root, error) {
+// a folder. It refuses a folder whose content another user may replace. The folders
+// are opened with O_PATH, which needs no right to list them.
+func openFolder(path string, a access, p process) (*os.File, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	d, err := openTop(p)
-	if err != nil {
+	d := &descent{process: p, access: a}
+	defer d.close()
+	if err := d.top(); err != nil {
 		return nil, err
 	}
 	rest := components(abs)
 	for links := 0; len(rest) > 0; {
-		name := rest[0]
-		rest = rest[1:]
-		target, err := d.enter(name, a)
-		if err == nil && target != "" {
-			if links++; links > maxLinks {
-				err = fmt.Errorf("%s leads through more than %d symbolic links", path, maxLinks)
-			}
-			rest = append(components(target), rest...)
-		}
-		if err == nil && filepath.IsAbs(target) {
-			d.close()
-			d, err = openTop(p)
-		}
+		target, err := d.enter(rest[0])
 		if err != nil {
-			d.close()
 			return nil, err
 		}
+		rest = rest[1:]
+		if target == "" {
+			continue
+		}
+		if links++; links > maxLinks {
+			return nil, fmt.Errorf("%s leads through more than %d symbolic links", path, maxLinks)
+		}
+		if filepath.IsAbs(target) {
+			if err := d.top(); err != nil {
+				return nil, err
+			}
+		}
+		rest = append(components(target), rest...)
 	}
-	d.closeAbove()
-	return d.folders[len(d.folders)-1], nil
+	return openAt(d.here(), ".", unix.O_RDONLY|unix.O_DIRECTORY)
 }
 
 func components(path string) []string {
@@ -64,47 +67,38 @@ func components(path string) []string {
 // A descent is a way down from the root, through opened folders.
 type descent struct {
 	process process
+	access  access     // of new folders
 	path    []string   // the names of the opened folders, without the root
-	folders []*os.Root // the root first
+	folders []*os.File // the root first
 }
 
-func openTop(p process) (*descent, error) {
-	top, err := os.OpenRoot("/")
-	if err != nil {
-		return nil, err
-	}
-	d := &descent{process: p, folders: []*os.Root{top}}
-	info, err := top.Stat(".")
-	if err == nil {
-		err = p.trusts("/", info)
-	}
-	if err != nil {
-		d.close()
-		return nil, err
-	}
-	return d, nil
-}
+func (d *descent) here() *os.File { return d.folders[len(d.folders)-1] }
 
 func (d *descent) close() {
-	if d == nil {
-		return
-	}
 	for _, f := range d.folders {
 		f.Close()
 	}
-	d.folders = nil
+	d.path, d.folders = nil, nil
 }
 
-// closeAbove closes all folders but the last one.
-func (d *descent) closeAbove() {
-	for _, f := range d.folders[:len(d.folders)-1] {
-		f.Close()
+// top begins anew at the root.
+func (d *descent) top() error {
+	d.close()
+	top, err := os.OpenFile("/", unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
 	}
+	d.folders = append(d.folders, top)
+	info, err := top.Stat()
+	if err != nil {
+		return err
+	}
+	return d.process.trusts("/", info)
 }
 
 // enter opens the folder name below, which it makes if it is missing. Where name is
 // a symbolic link, it returns its target and opens nothing.
-func (d *descent) enter(name string, a access) (target string, err error) {
+func (d *descent) enter(name string) (target string, err error) {
 	switch name {
 	case ".":
 		return "", nil
@@ -115,60 +109,82 @@ func (d *descent) enter(name string, a access) (target string, err error) {
 		}
 		return "", nil
 	}
-	here := d.folders[len(d.folders)-1]
 	at := "/" + filepath.Join(append(d.path, name)...)
-	made := false
-	info, err := here.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = here.Mkdir(name, 0o700); err == nil {
-			made = true
-		} else if errors.Is(err, fs.ErrExist) {
-			err = nil // another run was faster
-		}
-		if err == nil {
-			info, err = here.Lstat(name)
-		}
-	}
+	next, made, err := d.openOrMake(name)
 	if err != nil {
-		return "", err
+		return "", &fs.PathError{Op: "open", Path: at, Err: bare(err)}
 	}
-	if info.Mode()&fs.ModeSymlink != 0 {
-		if uid, _ := owner(info); !d.process.trustsUser(uid) {
-			return "", fmt.Errorf("%s is a symbolic link of the user %s, who may let it lead to other folders: remove it", at, userName(uid))
-		}
-		return here.Readlink(name)
-	}
-	next, err := here.OpenRoot(name)
-	if err != nil {
-		return "", err
-	}
-	opened, err := next.Stat(".")
-	if err == nil && !os.SameFile(info, opened) {
-		err = fmt.Errorf("%s was replaced at the same time", at)
-	}
-	if err == nil {
-		err = d.process.trusts(at, opened)
-	}
-	if err == nil && made {
-		err = a.admit(next)
-	}
-	if err != nil {
+	target, err = d.admit(next, at, made)
+	if err != nil || target != "" {
 		next.Close()
-		return "", err
+		return target, err
 	}
 	d.path, d.folders = append(d.path, name), append(d.folders, next)
 	return "", nil
 }
 
-// admit gives an opened folder its group and mode. The mode of Mkdir is cut by the
-// umask.
-func (a access) admit(folder *os.Root) error {
-	f, err := folder.Open(".")
+// openOrMake opens what bears a name, a symbolic link itself included, or makes a
+// folder that only its maker may enter.
+func (d *descent) openOrMake(name string) (f *os.File, made bool, err error) {
+	const flags = unix.O_PATH | unix.O_NOFOLLOW
+	f, err = openAt(d.here(), name, flags)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, false, err
+	}
+	err = unix.Mkdirat(int(d.here().Fd()), name, 0o700)
+	if err != nil && !errors.Is(err, fs.ErrExist) { // where it exists, another run was faster
+		return nil, false, err
+	}
+	made = err == nil
+	f, err = openAt(d.here(), name, flags)
+	return f, made, err
+}
+
+// admit judges an opened component of the path, and gives a folder that was made its
+// group and mode. Of a symbolic link it returns the target.
+func (d *descent) admit(next *os.File, at string, made bool) (target string, err error) {
+	info, err := next.Stat()
 	if err != nil {
-		return err
+		return "", err
+	}
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		if uid, _ := owner(info); !d.process.trustsUser(uid) {
+			return "", fmt.Errorf("%s is a symbolic link of the user %s, who may let it lead to other folders: remove it", at, userName(uid))
+		}
+		return readLink(next)
+	case !info.IsDir():
+		return "", fmt.Errorf("%s is not a folder", at)
+	}
+	if err := d.process.trusts(at, info); err != nil || !made {
+		return "", err
+	}
+	f, err := openAt(next, ".", unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return "", err
 	}
 	defer f.Close()
-	return errors.Join(f.Chown(-1, a.gid), f.Chmod(a.folder))
+	// The mode of mkdir is cut by the umask.
+	return "", errors.Join(f.Chown(-1, d.access.gid), f.Chmod(d.access.folder))
+}
+
+// openAt opens a name in an opened folder.
+func openAt(folder *os.File, name string, flags int) (*os.File, error) {
+	fd, err := unix.Openat(int(folder.Fd()), name, flags|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// readLink returns the target of an opened symbolic link.
+func readLink(link *os.File) (string, error) {
+	target := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(int(link.Fd()), "", target)
+	if err != nil {
+		return "", err
+	}
+	return string(target[:n]), nil
 }
 
 // trustsUser reports whether a user may own a folder above new keys.
@@ -228,12 +244,13 @@ func writeNew(path string, text []byte, a access) error {
 		return err
 	}
 	defer folder.Close()
+	at := int(folder.Fd())
 	temporary := ".new-" + rand.Text() + ".pem"
-	f, err := folder.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := openAt(folder, temporary, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL)
 	if err != nil {
 		return err
 	}
-	defer folder.Remove(temporary)
+	defer unix.Unlinkat(at, temporary, 0)
 	defer f.Close()
 	err = errors.Join(f.Chown(-1, a.gid), f.Chmod(a.file))
 	if err == nil {
@@ -243,15 +260,10 @@ func writeNew(path string, text []byte, a access) error {
 		return err
 	}
 	// A link, unlike a rename, fails where the name is taken.
-	if err := folder.Link(temporary, filepath.Base(path)); err != nil {
+	if err := unix.Linkat(at, temporary, at, filepath.Base(path), 0); err != nil {
 		return err
 	}
-	opened, err := folder.Open(".")
-	if err != nil {
-		return err
-	}
-	defer opened.Close()
-	return opened.Sync()
+	return folder.Sync()
 }
 
 // syncFolder makes a new name last through a power cut.

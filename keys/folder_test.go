@@ -183,3 +183,20 @@ func TestAKeyIsMadeBehindLinksOfRootAndInAStickyFolder(t *testing.T) {
 		t.Errorf("a loop: got %v", err)
 	}
 }
+
+// A folder that may be passed through but not listed, such as /home with mode 0711.
+func TestAUserMakesAKeyBelowAFolderThatOnlyItsOwnerMayList(t *testing.T) {
+	dir := openDir(t)
+	above := filepath.Join(dir, "home")
+	check(t, os.Mkdir(above, 0o711))
+	check(t, os.Chmod(above, 0o711))
+	if os.Geteuid() != 0 {
+		t.Skip("this needs root, to be somebody else")
+	}
+	give(filepath.Join(above, "alice"), nobody, 0o755)
+	var err error
+	asNobody(t, func() { _, err = Generate(filepath.Join(above, "alice", "keys"), "example.com", "s1", Ed25519, 0) })()
+	if err != nil {
+		t.Error(err)
+	}
+}
