@@ -67,7 +67,11 @@ func TestNoSwappedFolderLeadsAReplacedFileElsewhere(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	swapper := exec.Command("sh", "-c", "while :; do mv conf away && ln -s ../target conf; rm conf && mv away conf; done")
+	running := filepath.Join(dir, "go")
+	if err := os.WriteFile(running, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	swapper := exec.Command("sh", "-c", "while [ -e ../go ]; do mv conf away && ln -s ../target conf; rm conf && mv away conf; done")
 	swapper.Dir = filepath.Dir(conf)
 	swapper.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	if err := swapper.Start(); err != nil {
@@ -76,7 +80,9 @@ func TestNoSwappedFolderLeadsAReplacedFileElsewhere(t *testing.T) {
 	for range 10_000 {
 		_ = replaceFile(filepath.Join(conf, "table"), []byte("text"), []byte("text"))
 	}
-	_ = swapper.Process.Kill()
+	if err := os.Remove(running); err != nil {
+		t.Fatal(err)
+	}
 	_ = swapper.Wait()
 	after, err := os.Stat(target)
 	if err != nil {
