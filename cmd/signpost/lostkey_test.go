@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
 	"log/slog"
 	"os"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"signpost/internal/message"
+	"signpost/keys"
 	"signpost/milter"
 )
 
@@ -152,4 +154,52 @@ func note(o message.Outcome, keys ...string) string {
 		}
 	}
 	return ""
+}
+
+// A row of a database may name a key that was never made: its mail goes unsigned. One that
+// was in use and is missing is a fault.
+func TestAKeyOfARowThatWasInUseIsNotSilentlyMissing(t *testing.T) {
+	h, _, database := lender(t)
+	db, err := sql.Open("sqlite", "file:"+database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("INSERT INTO d VALUES ('used.test', 'e5', ''), ('new.test', 'e5', '')"); err != nil {
+		t.Fatal(err)
+	}
+	k, err := keys.Generate(h.dir+"/keys", "used.test", "e5", keys.Ed25519, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.write(h.zone, h.contents+k.ZoneLine()+"\n")
+	begin := func() *service {
+		t.Helper()
+		g, err := loadForStart(h.config, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &service{log: slog.New(slog.DiscardHandler), current: g}
+		s.begin(g)
+		return s
+	}
+	s := begin()
+	if got := sentence(s.signed(t, "a@used.test")); got != "signed with e5" {
+		t.Fatal(got)
+	}
+	s.watchKeys()() // which writes that it is in use
+	if err := os.Remove(k.Path); err != nil {
+		t.Fatal(err)
+	}
+	s = begin()
+	defer s.watchKeys()()
+	if got := sentence(s.signed(t, "a@used.test")); !strings.HasPrefix(got, "the message could not be signed just now: signing as used.test") {
+		t.Error(got)
+	}
+	if got := sentence(s.signed(t, "a@new.test")); !strings.HasPrefix(got, "signed with signer.domains new.test: no key is loaded") {
+		t.Error(got)
+	}
+	if got := sentence(s.signed(t, "a@example.com")); got != "signed with s2025,e2025" {
+		t.Error(got)
+	}
 }
