@@ -24,6 +24,13 @@ func (r *rereading) judgeAll(name string) {
 // label ("Jane @ Home") has no policy, and so stands for no domain.
 func (r *rereading) judge(name string) {
 	name = strings.Trim(name, ".")
+	// RFC 2047 §4.2: in "=?utf-8?Q?bob@x.example_Bob?=" it is a blank. No top-level domain
+	// has an underscore.
+	if last := strings.LastIndexByte(name, '.') + 1; r.words {
+		if n := strings.IndexByte(name[last:], '_'); n >= 0 {
+			name = strings.TrimRight(name[:last+n], ".")
+		}
+	}
 	if labels(name) < 2 {
 		return
 	}

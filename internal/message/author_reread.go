@@ -16,22 +16,22 @@ const maxMappings = 100
 // exact is false where readers could find different ones. The time is linear in the
 // length of the text.
 func (c *collector) everyName(text string) (found []Address, exact bool) {
-	plain, decoded, known := openWords(text)
+	decoded, known := openWords(text)
 	isUTF8 := utf8.ValidString(text)
 	if !known {
 		c.doubtful, c.author.Incomplete = true, true
 	}
-	r := rereading{to: c, utf8: isUTF8, exact: true}
-	r.read(plain)
+	r := rereading{to: c, utf8: isUTF8, words: decoded != text, exact: true}
+	r.read(text)
 	found, exact = r.found, r.exact
-	others := [...]string{decoded, withoutEscapes(plain), withoutEscapes(decoded)}
+	others := [...]string{decoded, withoutEscapes(text), withoutEscapes(decoded)}
 	for i, other := range others {
-		if other == plain || i == 2 && other == decoded {
+		if other == text || i == 2 && other == decoded {
 			continue
 		}
 		r := rereading{to: c, utf8: isUTF8}
 		r.read(other)
-		exact = exact && strings.Count(other, "@") == strings.Count(plain, "@")
+		exact = exact && strings.Count(other, "@") == strings.Count(text, "@")
 	}
 	return found, exact
 }
@@ -41,6 +41,7 @@ type rereading struct {
 	to    *collector
 	text  string
 	utf8  bool // the field is UTF-8, so that names beyond ASCII can be told
+	words bool // the text has encoded words, not decoded
 	found []Address
 	exact bool
 	// What follows the comments of the text, to be known before any is met.

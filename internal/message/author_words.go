@@ -7,15 +7,14 @@ import (
 )
 
 // openWords undoes the encoded words of RFC 2047 in a text, without regard to where
-// they may stand, as some programs do before they look for addresses. plain has the
-// words as they are, with blanks for the underscores that stand for them; decoded has
+// they may stand, as some programs do before they look for addresses. decoded has
 // their octets, with 0xff for those beyond ASCII that are not UTF-8. known is false where a word is of a character set in which the octets of
 // ASCII could stand for something else.
-func openWords(text string) (plain, decoded string, known bool) {
+func openWords(text string) (decoded string, known bool) {
 	if !strings.Contains(text, "=?") {
-		return text, text, true
+		return text, true
 	}
-	var p, d strings.Builder
+	var d strings.Builder
 	known = true
 	ends := len(text) - strings.LastIndex(text, "?=") // no word ends in the last so many octets
 	for afterWord := false; text != ""; {
@@ -29,23 +28,20 @@ func openWords(text string) (plain, decoded string, known bool) {
 			if start >= 0 && n-start > ends {
 				n = start + 2
 			}
-			p.WriteString(text[:n])
 			d.WriteString(text[:n])
 			text, afterWord = text[n:], false
 			continue
 		}
 		between := text[:start]
-		p.WriteString(between)
 		// §6.2: white space between two encoded words is no part of the text.
 		if !afterWord || strings.Trim(between, " \t\r\n") != "" {
 			d.WriteString(between)
 		}
 		known = known && extendsASCII(w.charset)
-		p.WriteString(w.plain(text[start : start+w.size]))
 		d.WriteString(w.decoded())
 		text, afterWord = text[start+w.size:], true
 	}
-	return p.String(), d.String(), known
+	return d.String(), known
 }
 
 // An encodedWord is "=?charset?encoding?content?=".
@@ -79,13 +75,6 @@ func cutWord(text string) (w encodedWord, ok bool) {
 	w.content = rest[:end]
 	w.size = len(text) - len(rest) + end + len("?=")
 	return w, true
-}
-
-func (w encodedWord) plain(text string) string {
-	if w.base64 {
-		return text
-	}
-	return strings.ReplaceAll(text, "_", " ")
 }
 
 func (w encodedWord) decoded() string {

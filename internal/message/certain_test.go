@@ -47,6 +47,7 @@ var certainTests = []struct{ name, value, domain string }{
 	{"a name behind an exclamation mark", "ceo@attack.example!legit.example", ""},
 	{"a name behind a percent sign, malformed", "ceo@attack.example%legit.example;", ""},
 	{"a name behind an apostrophe and 8-bit octets", "ceo@attack.example'legit.example (J\xfcrgen)", ""},
+	{"a name that goes on behind an encoded word", "=?utf-8?Q?u@home_example=?utf-8?Q?ceo=40legit.example?=.attack.example", ""},
 	{"two at signs", "ceo@legit.example@attack.example", ""},
 	{"two dots in the domain", "ceo@legit..example", ""},
 	{"two dots in another domain", "ceo@legit..example <x@attack.example>", ""},

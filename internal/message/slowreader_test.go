@@ -27,7 +27,8 @@ var (
 	slowGrammar = regexp.MustCompile(`^,*(?:` + slowMember + `(?:,+` + slowMember + `)*)?,*$`)
 	slowInAddr  = regexp.MustCompile(slowLocal + `@`)
 	slowName    = regexp.MustCompile(`^[\s"\\\x00-\x20]*((?:[-_.0-9A-Za-z!#$%&'*+/=?^\x60{|}~]|[^\x00-\x7f\pZ\x{85}\x{ff20}\x{fe6b}])+)`)
-	slowWord    = regexp.MustCompile(`(?s)=\?[^?]+\?[qQ]\?.*?\?=`)
+	slowWord    = regexp.MustCompile(`(?s)=\?[^?]+\?[bBqQ]\?.*?\?=`)
+	slowBlank   = regexp.MustCompile(`_[^.]*$`)
 	slowFold    = regexp.MustCompile(`\r\n[ \t]`)
 )
 
@@ -143,7 +144,7 @@ func slowDomains(value string) []string {
 		}
 		text = string(octets)
 	}
-	return slowNames(text)
+	return slowNames(text, slowWord.MatchString(text))
 }
 
 // slowWellFormed reports whether the whole value is an address-list of UTF-8.
@@ -173,9 +174,9 @@ func slowKinds(tokens []slowToken) (string, []slowToken) {
 	return string(kinds), at
 }
 
-func slowNames(text string) []string {
-	// In an encoded word of the encoding Q an underscore is a blank, RFC 2047 §4.2.
-	text = slowWord.ReplaceAllStringFunc(text, func(w string) string { return strings.ReplaceAll(w, "_", " ") })
+// slowNames reads the names. In words, a field with encoded words, an underscore may be
+// a blank.
+func slowNames(text string, words bool) []string {
 	var found []string
 	for _, rest := range strings.Split(text, "@")[1:] {
 		m := slowName.FindStringSubmatch(rest)
@@ -184,6 +185,9 @@ func slowNames(text string) []string {
 		}
 		for _, name := range strings.FieldsFunc(m[1], func(c rune) bool { return strings.ContainsRune("!#$%&'*+/=?^`{|}~", c) }) {
 			name = strings.Trim(name, ".")
+			if words { // no top-level domain has an underscore, which is a blank in an encoded word, RFC 2047 §4.2
+				name = strings.TrimRight(slowBlank.ReplaceAllString(name, ""), ".")
+			}
 			labels := slices.DeleteFunc(strings.Split(name, "."), func(l string) bool { return l == "" })
 			if len(labels) < 2 {
 				continue
