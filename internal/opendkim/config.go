@@ -220,5 +220,26 @@ func (c *Config) open() error {
 	case c.domains != nil && !has("Selector"):
 		return refused("Domain needs KeyFile and Selector")
 	}
+	if problem := c.unknownKey(); problem != "" {
+		return refused(problem)
+	}
 	return nil
+}
+
+// unknownKey is the check that opendkim makes of the SigningTable when it starts: of a
+// plain one, as far as its rows have an i=, each has to name a key.
+func (c *Config) unknownKey() (problem string) {
+	if c.signing == nil || c.signing.kind == "refile" {
+		return ""
+	}
+	for _, r := range c.signing.rows {
+		if _, identity, _ := strings.Cut(r.value, ":"); identity == "" {
+			return ""
+		}
+		k, ok := c.keys.first(r.keyName())
+		if _, _, _, valid := keyFields(k.value); !ok || !valid {
+			return c.signing.where(r) + ": could not find valid key record " + quoted(r.keyName()) + " in KeyTable"
+		}
+	}
+	return ""
 }

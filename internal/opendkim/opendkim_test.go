@@ -116,6 +116,7 @@ func TestReadHoldsTheFileToWhatOpenDKIMAccepts(t *testing.T) {
 		{"a database", "KeyTable dsn:mysql://u:secret@h/d\nSigningTable csl:a=b\n", "kind dsn:"},
 		{"a database by its name", "KeyTable /etc/keys.db\nSigningTable csl:a=b\n", "kind db:"},
 		{"a pattern that is none", "KeyTable csl:k=example.com:s:/k\nSigningTable refile:bad\n", "not a regular expression"},
+		{"a first row with i= and without a key", "KeyTable csl:k=example.com:s:/k\nSigningTable csl:example.com=other:@example.com\n", "could not find valid key record"},
 		{"a file that includes itself", "Include opendkim.conf\n", "nested more than 5 levels"},
 		{"a file to include that is not there", "Include gone.conf\n", "line 1: Include: gone.conf"},
 	} {
