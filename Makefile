@@ -37,7 +37,7 @@ run: build
 	bin/signpost demo --state ./run
 
 # What depends on the build tag libcrypto.
-LIBCRYPTO_PACKAGES = ./internal/openssl ./keys/... ./cmd/signpost
+LIBCRYPTO_PACKAGES = ./internal/openssl ./keys/... ./internal/daemon ./cmd/signpost
 
 # test: all tests, the end-to-end ones with Debian's Postfix and Sendmail included. As root it
 # installs the packages these need; what had to be skipped is said at the end.

@@ -43,8 +43,10 @@ var mayImport = map[string][]string{
 	"verifier": {"internal/authres", "internal/config", "internal/dkim", "internal/dmarc", "internal/message", "internal/spf"},
 	"milter":   {"internal/config", "internal/message"},
 
+	"internal/daemon": {"internal/config", "internal/dns", "internal/message", "keys", "milter", "signer", "verifier"},
+
 	"cmd/signpost": {
-		"internal/config", "internal/dkim", "internal/dns", "internal/message", "internal/opendkim",
+		"internal/config", "internal/daemon", "internal/dns", "internal/message", "internal/opendkim",
 		"keys", "milter", "signer", "verifier",
 	},
 	"e2e/report":       nil,

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"signpost/internal/config"
+	"signpost/internal/daemon"
 )
 
 const checkConfigText = `Read a configuration and its keys as serve would, without starting anything.
@@ -74,7 +75,7 @@ func checkConfigCommand(args []string, _ io.Reader, stdout, stderr io.Writer) in
 	case len(rest) == 1:
 		*path = rest[0]
 	}
-	g, err := load(*path, time.Now, nil)
+	g, err := daemon.Load(*path, time.Now, nil)
 	if *asJSON {
 		return checkJSON(stdout, *path, g, err)
 	}
@@ -82,26 +83,26 @@ func checkConfigCommand(args []string, _ io.Reader, stdout, stderr io.Writer) in
 		fmt.Fprintln(stderr, err)
 		return exitFailure
 	}
-	name := g.path
+	name := g.Path
 	if name == "" {
 		name = "no file"
 	}
 	fmt.Fprintf(stdout, "%s: good: %d domains, %d keys, verifier in %s mode\n",
-		name, len(g.config.Signer.Domains), len(g.store.Keys()), g.config.Verifier.Mode)
+		name, len(g.Config.Signer.Domains), len(g.Store.Keys()), g.Config.Verifier.Mode)
 	if _, err := user.Lookup("signpost"); err == nil && os.Getuid() == 0 {
 		fmt.Fprintln(stdout, "note: root may read every key; whether the daemon may: runuser -u signpost -- signpost check-config")
 	}
-	if note := descriptorNote(g.config.Milter, g.resolver); note != "" {
+	if note := g.DescriptorNote(); note != "" {
 		fmt.Fprintln(stdout, "note: "+note)
 	}
-	for _, w := range g.warnings() {
+	for _, w := range g.Warnings() {
 		fmt.Fprintf(stdout, "warning: %s\n", w)
 	}
-	for _, n := range g.config.places() {
+	for _, n := range g.Config.StartProblems() {
 		fmt.Fprintf(stdout, "note: %s\n", n)
 	}
 	const most = 20
-	for i, line := range g.plan.Roster.Irregular() {
+	for i, line := range g.Plan.Roster.Irregular() {
 		if i == most {
 			fmt.Fprintln(stdout, "and more; signpost keys list has them all")
 			break
@@ -111,13 +112,13 @@ func checkConfigCommand(args []string, _ io.Reader, stdout, stderr io.Writer) in
 	return exitOK
 }
 
-func checkJSON(stdout io.Writer, path string, g *generation, err error) int {
+func checkJSON(stdout io.Writer, path string, g *daemon.Generation, err error) int {
 	if err != nil {
 		printJSON(stdout, checkReport{File: path, Problems: problems(err)})
 		return exitFailure
 	}
 	return printJSON(stdout, checkReport{
-		File: g.path, Valid: true, Warnings: g.warnings(), Notes: g.config.places(), Signing: g.plan.Roster.Irregular(), Domains: len(g.config.Signer.Domains),
-		Keys: len(g.store.Keys()), Mode: string(g.config.Verifier.Mode),
+		File: g.Path, Valid: true, Warnings: g.Warnings(), Notes: g.Config.StartProblems(), Signing: g.Plan.Roster.Irregular(), Domains: len(g.Config.Signer.Domains),
+		Keys: len(g.Store.Keys()), Mode: string(g.Config.Verifier.Mode),
 	})
 }

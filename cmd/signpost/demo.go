@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"signpost/internal/daemon"
 	"signpost/internal/message"
 	"signpost/keys"
 	"signpost/milter"
@@ -74,7 +75,7 @@ func runDemo(state string, once bool, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	g, err := load(config, time.Now, nil)
+	g, err := daemon.Load(config, time.Now, nil)
 	if err != nil {
 		return err
 	}
@@ -84,25 +85,23 @@ func runDemo(state string, once bool, stdout, stderr io.Writer) error {
 	}
 	defer logFile.Close()
 	screen := &gate{to: stderr}
-	d, err := newService(g, config, slog.New(slog.NewTextHandler(io.MultiWriter(logFile, screen), nil)))
+	d, err := daemon.New(g, config, currentVersion().Version, slog.New(slog.NewTextHandler(io.MultiWriter(logFile, screen), nil)))
 	if err != nil {
 		return err
 	}
-	served := make(chan error, 1)
-	go func() { served <- d.server.Serve(context.Background()) }()
-	defer d.lock.Close()
-	defer d.watchKeys()()
+	served := d.Start()
+	defer d.Close()
 	if err := showThree(d, g, stdout); err != nil {
 		return err
 	}
 	if !once {
-		showPostfix(stdout, d.server.Addrs()[0].String(), state)
+		showPostfix(stdout, d.Addrs()[0].String(), state)
 		screen.open()
 		waitForEnd(served)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	return d.server.Shutdown(ctx)
+	return d.Shutdown(ctx)
 }
 
 // gate keeps the log off the screen until the three messages have been shown.
@@ -211,8 +210,8 @@ func freeAddress() (string, error) {
 }
 
 // showThree sends the three messages and shows what became of each.
-func showThree(d *service, g *generation, w io.Writer) error {
-	address := "inet:" + d.server.Addrs()[0].String()
+func showThree(d *daemon.Service, g *daemon.Generation, w io.Writer) error {
+	address := "inet:" + d.Addrs()[0].String()
 	fmt.Fprintf(w, "Signpost listens on %s and refuses forgeries (verifier.mode: enforce)\n", address)
 
 	letter := crlf(demoLetter)
@@ -240,8 +239,8 @@ func showThree(d *service, g *generation, w io.Writer) error {
 }
 
 // showMonitored shows what the forgery would have carried in monitor mode.
-func showMonitored(g *generation, w io.Writer, text []byte, o probeOptions) error {
-	c := g.config.Verifier
+func showMonitored(g *daemon.Generation, w io.Writer, text []byte, o probeOptions) error {
+	c := g.Config.Verifier
 	c.Mode = verifier.Monitor
 	env, err := verifyOptions{ip: o.ip, helo: o.helo, from: o.from}.envelope()
 	if err != nil {
@@ -251,7 +250,7 @@ func showMonitored(g *generation, w io.Writer, text []byte, o probeOptions) erro
 	if err != nil {
 		return err
 	}
-	t := verifier.New(c, g.resolver, "", time.Now).Verify(context.Background(), env)
+	t := verifier.New(c, g.Resolver, "", time.Now).Verify(context.Background(), env)
 	if err := feed(t, env, header, body); err != nil {
 		return err
 	}

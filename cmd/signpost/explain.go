@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/internal/daemon"
 	"signpost/internal/message"
 	"signpost/milter"
 )
@@ -109,15 +110,14 @@ func (o explainOptions) envelope() (message.Envelope, error) {
 
 // explain takes the message the whole way that the daemon would take it.
 func (o explainOptions) explain(env message.Envelope, now func() time.Time, stdin io.Reader) (*explanation, error) {
-	c, path, err := loadConfig(o.config)
+	c, path, err := daemon.Read(o.config)
 	if err != nil {
 		return nil, err
 	}
 	if o.zone != "" {
 		c.DNS.ZoneFile = o.zone
 	}
-	c.mayLose = true // as the daemon starts
-	g, err := build(c, path, now, nil)
+	g, err := daemon.BuildForStart(c, path, now)
 	if err != nil {
 		return nil, err
 	}
@@ -135,13 +135,13 @@ func (o explainOptions) explain(env message.Envelope, now func() time.Time, stdi
 
 	var trace message.Trace
 	e := &explanation{}
-	e.Ours, e.OursBecause = g.signer.ExplainOurs(env, &trace)
+	e.Ours, e.OursBecause = g.Signer.ExplainOurs(env, &trace)
 	e.Assumed = o.outbound && !e.Ours
 	var t milter.Transaction
 	if e.Ours || e.Assumed {
-		t = &outbound{Signing: g.signer.Explain(env, &trace), verifier: g.verifier}
+		t = g.ExplainSigning(env, &trace)
 	} else {
-		t = g.verifier.Explain(ctx, env, &trace)
+		t = g.Verifier.Explain(ctx, env, &trace)
 	}
 	if err := feed(t, env, header, body); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", o.file, err)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/internal/daemon"
 	"signpost/internal/message"
 	"signpost/internal/opendkim"
 	"signpost/keys"
@@ -55,7 +56,7 @@ type madeBy struct {
 
 // compare asks both about each author, and about clients of each kind. The signer is
 // that of a configuration in which every listed key signs.
-func compare(o *opendkim.Config, g *generation, authors []string) (comparison, error) {
+func compare(o *opendkim.Config, g *daemon.Generation, authors []string) (comparison, error) {
 	c := comparison{Differences: []difference{}, NotCompared: o.NotAsked()}
 	if len(authors) == 0 {
 		authors, c.LeftOut = o.Authors(maxAuthors)
@@ -80,7 +81,7 @@ func compare(o *opendkim.Config, g *generation, authors []string) (comparison, e
 	for _, one := range clients.Examples() {
 		c.Clients++
 		there := clients.Sign(one)
-		here, why := g.signer.Ours(message.Envelope{ClientAddr: one.Addr, AuthAuthen: one.Login, DaemonName: one.Daemon})
+		here, why := g.Signer.Ours(message.Envelope{ClientAddr: one.Addr, AuthAuthen: one.Login, DaemonName: one.Daemon})
 		if there != here {
 			c.Differences = append(c.Differences, difference{Client: clientName(one), OpenDKIM: treats{Ours: &there}, Signpost: treats{Ours: &here, Why: why}})
 		}
@@ -169,8 +170,8 @@ func keyPrint(key string) string {
 	return k.Fingerprint()
 }
 
-func signpostTreats(g *generation, author string) treats {
-	s := g.signer.Select(message.Header{{Name: "From", Value: " " + author}})
+func signpostTreats(g *daemon.Generation, author string) treats {
+	s := g.Signer.Select(message.Header{{Name: "From", Value: " " + author}})
 	t := treats{}
 	if len(s.Keys) == 0 {
 		t.Why = s.Why
@@ -184,17 +185,17 @@ func signpostTreats(g *generation, author string) treats {
 
 // everyKeySigns builds a configuration in which every listed key signs, and which leaves
 // the daemon's state alone.
-func everyKeySigns(path string) (*generation, error) {
-	c, from, err := loadConfig(path)
+func everyKeySigns(path string) (*daemon.Generation, error) {
+	c, from, err := daemon.Read(path)
 	if err != nil {
 		return nil, err
 	}
 	if from == "" {
 		return nil, errors.New("there is no configuration to compare with: give --config FILE")
 	}
-	c.Signer.RequirePublished, c.mayLose = false, true
+	c.Signer.RequirePublished = false
 	c.Keys.State = filepath.Join(os.TempDir(), "signpost-no-such-folder", "keys.json")
-	return build(c, from, time.Now, nil)
+	return daemon.BuildForStart(c, from, time.Now)
 }
 
 // fromFile reads addresses, one a line, with comments.

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"signpost/internal/conformance"
+	"signpost/internal/daemon"
 	"signpost/internal/message"
 )
 
@@ -139,13 +140,13 @@ func (m importedMessage) wanted(keyDir string) []string {
 }
 
 // signed is what Signpost makes of the message.
-func (m importedMessage) signed(g *generation) []string {
+func (m importedMessage) signed(g *daemon.Generation) []string {
 	daemon := m.Daemon
 	if daemon == "" {
 		daemon = "signpost-probe"
 	}
 	env := message.Envelope{AuthAuthen: m.Auth, DaemonName: daemon, ClientAddr: netip.MustParseAddr(m.ClientIP)}
-	if ours, _ := g.signer.Ours(env); !ours {
+	if ours, _ := g.Signer.Ours(env); !ours {
 		return nil
 	}
 	lines := m.Header
@@ -157,7 +158,7 @@ func (m importedMessage) signed(g *generation) []string {
 		name, value, _ := strings.Cut(line, ":")
 		h = append(h, message.Field{Name: name, Value: value})
 	}
-	s := g.signer.Select(h)
+	s := g.Signer.Select(h)
 	var all []string
 	for _, k := range s.Keys {
 		all = append(all, s.SDID+"/"+k.Selector+"/"+k.Fingerprint())

@@ -7,8 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
-	"signpost/internal/config"
+	"signpost/internal/daemon"
 	"signpost/internal/dkim"
 	"signpost/internal/dns"
 )
@@ -55,17 +56,11 @@ func TestWhatKeysGeneratePrintsCanBePasted(t *testing.T) {
 			_, section, _ := strings.Cut(text, "if any:\n\n")
 			section, _, _ = strings.Cut(section, "\n\n")
 			section += "\n"
-			c := defaults()
-			src := config.Decode("pasted", []byte(section), &c)
-			c.validate(src)
-			if err := src.Err(); err != nil {
+			g, err := daemon.Load(writeFile(t, "pasted.yaml", section), time.Now, nil)
+			if err != nil {
 				t.Fatalf("%v in\n%s", err, section)
 			}
-			g, err := build(c, "", nil, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if k, ok := g.store.Lookup("example.com", "s1"); !ok || k.Record() != records[0] {
+			if k, ok := g.Store.Lookup("example.com", "s1"); !ok || k.Record() != records[0] {
 				t.Errorf("the configuration signs with %v", k)
 			}
 		})

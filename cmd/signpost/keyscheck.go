@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"signpost/internal/daemon"
 	"signpost/internal/dns"
 	"signpost/keys"
 )
@@ -117,7 +118,7 @@ func (c Config) checkKeys(ctx context.Context, refs []keys.Ref) ([]checkedKey, e
 		return nil, err
 	}
 	defer source.Close()
-	all := servers(source)
+	all := daemon.Servers(source)
 	var checked []checkedKey
 	for _, ref := range refs {
 		checked = append(checked, c.checkKey(ctx, all, ref))

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"signpost/internal/daemon"
 	"signpost/internal/message"
 	"signpost/internal/opendkim"
 	"signpost/keys"
@@ -156,7 +157,7 @@ func tellDifferences(o *opendkim.Config, text string, stderr io.Writer) {
 }
 
 // sectionAlone builds what the section is as a whole configuration.
-func sectionAlone(text string) (*generation, error) {
+func sectionAlone(text string) (*daemon.Generation, error) {
 	f, err := os.CreateTemp("", "signpost-import-*.yaml")
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"signpost/internal/daemon"
 	"signpost/internal/dns"
 	"signpost/keys"
 )
@@ -22,6 +23,7 @@ type house struct {
 }
 
 const houseYAML = `# Mail of Example Ltd.
+milter: {listen: ["unix:DIR/m.sock"]}
 keys:
   dir: DIR/keys         # made by keys generate
   state: DIR/state/keys.json
@@ -85,21 +87,31 @@ func (h *house) run(want int, args ...string) result {
 	return r
 }
 
-// live has a daemon begin with the configuration, and end: its state is written.
+// live has a daemon start with the configuration, and end: its state is written.
 func (h *house) live() {
 	h.t.Helper()
-	g, err := load(h.config, time.Now, nil)
+	g, err := daemon.LoadForStart(h.config, time.Now)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	s := &service{log: slog.New(slog.DiscardHandler), current: g}
-	s.begin(g)
-	for _, d := range g.config.Signer.Domains {
-		if err := g.plan.Roster.Duty(d.Domain).Wait(h.t.Context()); err != nil {
+	s, err := daemon.New(g, h.config, "", slog.New(slog.DiscardHandler))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	served := s.Start()
+	for _, d := range g.Config.Signer.Domains {
+		if d.SDID != "" {
+			continue // it has no keys of its own
+		}
+		if err := g.Plan.Roster.Duty(d.Domain).Wait(h.t.Context()); err != nil {
 			h.t.Fatal(err)
 		}
 	}
-	s.watchKeys()()
+	if err := s.Shutdown(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
+	<-served
+	s.Close()
 }
 
 func wantParts(t *testing.T, what, text string, parts ...string) {
@@ -301,27 +313,12 @@ func TestKeysListShowsWhoSignsNow(t *testing.T) {
 		t.Errorf("before a start: %s", got)
 	}
 	wantParts(t, "the list before a start", h.run(exitOK, "list").stdout, "Who signs now", "not known yet", "the daemon has written nothing of its keys")
-	live := func() {
-		t.Helper()
-		g, err := loadForStart(h.config, time.Now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := &service{log: slog.New(slog.DiscardHandler), current: g}
-		s.begin(g)
-		for _, domain := range []string{"example.com", "example.org"} {
-			if err := g.plan.Roster.Duty(domain).Wait(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		s.watchKeys()()
-	}
-	live()
+	h.live()
 	if got := signing(); got != "example.com signed s2025,e2025|example.org signed s1|alias.test signed s2025,e2025 example.com" {
 		t.Errorf("with all keys published: %s", got)
 	}
 	h.write(h.config, strings.Replace(h.read(h.config), "- s1 ", "- s2 ", 1))
-	live() // s2 is not in DNS
+	h.live() // s2 is not in DNS
 	if got := signing("example.org"); got != "example.org stand_in s1" {
 		t.Errorf("after a rotation without its record: %s", got)
 	}
@@ -347,7 +344,7 @@ func TestKeysListShowsWhoSignsNow(t *testing.T) {
 	if err := os.Remove(h.dir + "/state/keys.json"); err != nil {
 		t.Fatal(err)
 	}
-	live()
+	h.live()
 	if got := signing("example.org"); got != "example.org unsigned" {
 		t.Errorf("with no record: %s", got)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"signpost/internal/config"
+	"signpost/internal/daemon"
 	"signpost/keys"
 )
 
@@ -96,7 +97,7 @@ func (p placeFlags) stillSigns(domain, selector string) []string {
 	if len(users) == 0 {
 		return nil
 	}
-	return []string{"do not publish this yet: the configuration signs with the key, in " + someOf(users)}
+	return []string{"do not publish this yet: the configuration signs with the key, in " + daemon.SomeOf(users)}
 }
 
 // readRecord is what there is to print of a key's record. To revoke a key, its file

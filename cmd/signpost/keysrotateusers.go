@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"signpost/internal/daemon"
 	"signpost/internal/message"
 	"signpost/keys"
 	"signpost/signer"
@@ -75,7 +76,7 @@ func (c Config) rotating(domain string, all bool) (rotating, error) {
 	case own == nil && len(others) == 0:
 		return r, fmt.Errorf("%s has no entry in signer.domains or signer.tables: signpost keys generate %s SELECTOR makes its first key", domain, domain)
 	case own == nil && !all:
-		return r, fmt.Errorf("%s has no entry of its own, and its keys sign for %s: signpost keys rotate --all-entries %s changes all of these", domain, someOf(others), domain)
+		return r, fmt.Errorf("%s has no entry of its own, and its keys sign for %s: signpost keys rotate --all-entries %s changes all of these", domain, daemon.SomeOf(others), domain)
 	}
 	return r, nil
 }

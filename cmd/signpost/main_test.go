@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"signpost/internal/daemon"
 	"signpost/internal/message"
 )
 
@@ -61,11 +62,11 @@ func TestWrongUsageSaysWhatToDo(t *testing.T) {
 }
 
 func TestTheExampleConfigurationIsTheDefaults(t *testing.T) {
-	c, _, err := loadConfig("../../config.example.yaml")
+	c, _, err := daemon.Read("../../config.example.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := defaults()
+	want := daemon.Defaults()
 	// An empty list in the file is not nil; nothing else may differ.
 	for _, p := range []struct {
 		name      string
@@ -281,7 +282,7 @@ func TestCheckConfigJSONListsTheProblems(t *testing.T) {
 // ATK-035: no login may write results in our name either.
 func TestForgedResultsAreRemovedFromMailThatWeSign(t *testing.T) {
 	path, _ := setUp(t)
-	g, err := load(path, time.Now, nil)
+	g, err := daemon.Load(path, time.Now, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +292,7 @@ func TestForgedResultsAreRemovedFromMailThatWeSign(t *testing.T) {
 		{Name: "Authentication-Results", Value: " mx.example.net; dmarc=pass"},
 		{Name: "From", Value: " a@example.com"},
 	}
-	tx := g.handlers().Signer.Sign(context.Background(), env)
+	tx := g.Handlers().Signer.Sign(context.Background(), env)
 	if err := feed(tx, env, h, strings.NewReader("hello\r\n")); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/internal/daemon"
 	"signpost/internal/message"
 	"signpost/signer"
 )
@@ -83,7 +84,7 @@ func (o signOptions) envelope() (message.Envelope, error) {
 // standard input has to be read for its hash before its first byte is written.
 func (o signOptions) sign(env message.Envelope, now func() time.Time, stdin io.Reader) ([]byte, error) {
 	name := o.file
-	g, err := loadForStart(o.config, now)
+	g, err := daemon.LoadForStart(o.config, now)
 	if err != nil {
 		return nil, err
 	}
@@ -100,14 +101,14 @@ func (o signOptions) sign(env message.Envelope, now func() time.Time, stdin io.R
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
-	t := g.signer.Sign(context.Background(), env)
+	t := g.Signer.Sign(context.Background(), env)
 	if err := feed(t, env, header, body); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
 	out := t.End()
 	if len(out.Insert) == 0 {
 		why := whyUnsigned(out)
-		if o.login == "" && o.ip == "" && g.config.Signer.Senders.Mode != signer.SendersOff {
+		if o.login == "" && o.ip == "" && g.Config.Signer.Senders.Mode != signer.SendersOff {
 			why += " (signer.senders is on: say who sends the message, with --login NAME or --ip ADDRESS)"
 		}
 		return nil, fmt.Errorf("%s is not signed: %s", name, why)

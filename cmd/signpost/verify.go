@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/internal/daemon"
 	"signpost/internal/dns"
 	"signpost/internal/message"
 	"signpost/verifier"
@@ -165,8 +166,8 @@ func (o verifyOptions) judge(env message.Envelope, now func() time.Time, stdin i
 
 // configured is the judging half of the configuration alone: no key is needed to
 // judge, and whoever judges may not be able to read them.
-func (o verifyOptions) configured() (Config, dns.Source, error) {
-	c, _, err := loadConfig(o.config)
+func (o verifyOptions) configured() (daemon.Config, dns.Source, error) {
+	c, _, err := daemon.Read(o.config)
 	if err != nil {
 		return c, nil, err
 	}

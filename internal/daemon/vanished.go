@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ func (c Config) vanished(before Config) error {
 	had := len(before.Signer.Domains)
 	if had > 0 && len(c.Signer.Domains) == 0 && !c.signsNone {
 		err = errors.Join(err, fmt.Errorf("the configuration has no signing domain, and had %d before (%s): if nothing is to be signed any more, write signer: {domains: []}, without tables",
-			had, someOf(domainNames(before))))
+			had, SomeOf(domainNames(before))))
 	}
 	return err
 }
@@ -37,8 +37,8 @@ func domainNames(c Config) []string {
 	return names
 }
 
-// someOf lists the first few names.
-func someOf(names []string) string {
+// SomeOf lists the first few names.
+func SomeOf(names []string) string {
 	const shown = 10
 	if len(names) <= shown {
 		return strings.Join(names, ", ")

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"errors"
@@ -45,6 +45,6 @@ func metricsHandler() http.Handler {
 
 // tellBackend has /metrics name who does the RSA arithmetic from now on, which a reload
 // may change.
-func tellBackend(b keys.Backend) {
-	counts.info.replace(fmt.Sprintf("{version=%q,signing_backend=%q}", currentVersion().Version, b.Info().Backend))
+func tellBackend(b keys.Backend, version string) {
+	counts.info.replace(fmt.Sprintf("{version=%q,signing_backend=%q}", version, b.Info().Backend))
 }

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -42,21 +42,18 @@ func counterIn(t *testing.T, scraped, counter string) int {
 }
 
 func TestMetricsCountWhatBecameOfMessages(t *testing.T) {
-	path, _ := setUp(t)
-	g, err := load(path, time.Now, nil)
+	path := setUp(t)
+	g, err := Load(path, time.Now, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := g.handlers()
+	h := g.Handlers()
 	env := message.Envelope{MTAName: "mx.example.net"}
 	letter := message.Header{{Name: "From", Value: " a@example.com"}}
 	before := scrape(t, "/metrics")
 	for _, tx := range []milter.Transaction{h.Signer.Sign(context.Background(), env), h.Verifier.Verify(context.Background(), env)} {
-		if err := feed(tx, env, letter, strings.NewReader("x\r\n")); err != nil {
-			t.Fatal(err)
-		}
 		_, outbound := tx.(*outbound)
-		counts.Decided(milter.Decided{Outbound: outbound, Outcome: tx.End()})
+		counts.Decided(milter.Decided{Outbound: outbound, Outcome: decide(tx, env, letter, "x\r\n")})
 	}
 	after := scrape(t, "/metrics")
 	for _, counter := range []string{
@@ -74,14 +71,14 @@ func TestMetricsCountWhatBecameOfMessages(t *testing.T) {
 
 // The backend is that of the generation in force, not what the build could have.
 func TestMetricsTellTheBackendInForce(t *testing.T) {
-	path, _ := setUp(t)
-	s := &service{log: slog.New(slog.DiscardHandler)}
+	path := setUp(t)
+	s := &Service{log: slog.New(slog.DiscardHandler)}
 	for _, b := range []keys.Backend{keys.BackendAuto, keys.BackendGo, keys.BackendAuto} {
-		g, err := load(path, time.Now, nil)
+		g, err := Load(path, time.Now, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.config.Keys.Backend = b
+		g.Config.Keys.Backend = b
 		s.begin(g)
 		scraped := scrape(t, "/metrics")
 		if strings.Count(scraped, "signpost_info{") != 1 || !strings.Contains(scraped, fmt.Sprintf("signing_backend=%q} 1\n", b.Info().Backend)) {
@@ -124,28 +121,24 @@ func TestSeriesExistFromTheStart(t *testing.T) {
 // A message with a good signature on top of a broken one and one of a stranger has three
 // results, not one.
 func TestEverySignatureIsCounted(t *testing.T) {
-	path, _ := setUp(t)
-	g, err := load(path, time.Now, nil)
+	path := setUp(t)
+	g, err := Load(path, time.Now, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	letter := "From: a@example.com\r\nSubject: x\r\n\r\nhello\r\n"
-	signed := execute(t, letter, "sign", "-", "--config", path).stdout
-	field := strings.ReplaceAll(signed[:strings.Index(signed, "From: ")], "\r\n", "\n")
-	value := " " + strings.TrimSuffix(strings.ReplaceAll(strings.TrimPrefix(field, "DKIM-Signature: "), "\n", "\r\n"), "\r\n")
+	letter := message.Header{{Name: "From", Value: " a@example.com"}, {Name: "Subject", Value: " x"}}
+	signed := decide(g.Handlers().Signer.Sign(t.Context(), message.Envelope{}), message.Envelope{}, letter, "hello\r\n")
+	value := " " + signed.Insert[0].Value
 	h := message.Header{
 		{Name: "DKIM-Signature", Value: value},
 		{Name: "DKIM-Signature", Value: strings.Replace(value, "c=relaxed/", "c=simple/", 1)},
 		{Name: "DKIM-Signature", Value: " v=1; a=rsa-sha256"},
-		{Name: "From", Value: " a@example.com"}, {Name: "Subject", Value: " x"},
+		letter[0], letter[1],
 	}
 	before := scrape(t, "/metrics")
 	for range 2 {
-		tx := g.handlers().Verifier.Verify(context.Background(), message.Envelope{MTAName: "mx.example.net"})
-		if err := feed(tx, message.Envelope{MTAName: "mx.example.net"}, h, strings.NewReader("hello\r\n")); err != nil {
-			t.Fatal(err)
-		}
-		out := tx.End()
+		tx := g.Handlers().Verifier.Verify(context.Background(), message.Envelope{MTAName: "mx.example.net"})
+		out := decide(tx, message.Envelope{MTAName: "mx.example.net"}, h, "hello\r\n")
 		counts.Decided(milter.Decided{Outcome: out})
 		if len(out.Results) != 5 || out.Results[1].Selector != "s1" || out.Results[1].Domain != "example.com" {
 			t.Errorf("results %+v", out.Results)

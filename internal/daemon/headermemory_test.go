@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -21,8 +21,8 @@ import (
 // verifier too.
 func TestAHeaderIsHeldOnce(t *testing.T) {
 	const connections = 8
-	config, _ := setUp(t)
-	g, err := load(config, time.Now, nil)
+	config := setUp(t)
+	g, err := Load(config, time.Now, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestAHeaderIsHeldOnce(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "m.sock")
 			c := milter.Defaults()
 			c.Listen = []milter.Listen{{Address: milter.Address{Network: "unix", Addr: path}, Role: role}}
-			s := milter.NewServer(c, g.handlers(), slog.New(slog.DiscardHandler))
+			s := milter.NewServer(c, g.Handlers(), slog.New(slog.DiscardHandler))
 			if err := s.Listen(); err != nil {
 				t.Fatal(err)
 			}

@@ -1,8 +1,10 @@
-package main
+package daemon
 
 import (
 	"bytes"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,19 +14,19 @@ import (
 
 // reloader is a running service, without listeners, whose files a test changes.
 type reloader struct {
-	*service
+	*Service
 	log bytes.Buffer
 }
 
 func startReloader(t *testing.T, config string) *reloader {
 	t.Helper()
-	g, err := load(config, time.Now, nil)
+	g, err := Load(config, time.Now, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &reloader{}
 	log := slog.New(slog.NewTextHandler(&r.log, nil))
-	r.service = &service{path: config, log: log, current: g, started: g.config, server: milter.NewServer(g.config.Milter, g.handlers(), log)}
+	r.Service = &Service{path: config, log: log, current: g, started: g.Config, server: milter.NewServer(g.Config.Milter, g.Handlers(), log)}
 	r.begin(g)
 	t.Cleanup(r.watchKeys())
 	return r
@@ -34,7 +36,7 @@ func startReloader(t *testing.T, config string) *reloader {
 func (r *reloader) domainsAfter() (int, string) {
 	r.log.Reset()
 	r.reload()
-	return len(r.current.config.Signer.Domains), r.log.String()
+	return len(r.current.Config.Signer.Domains), r.log.String()
 }
 
 func TestAReloadDoesNotTakeAllDomainsAway(t *testing.T) {
@@ -99,7 +101,10 @@ func TestAReloadDoesNotTakeAnEmptyTableForAnAnswer(t *testing.T) {
 }
 
 func TestVerifyOnlyNeedsNoDomains(t *testing.T) {
-	config := writeFile(t, "c.yaml", "verifier: {mode: enforce}\nkeys: {state: "+t.TempDir()+"/keys.json}\n")
+	config := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(config, []byte("verifier: {mode: enforce}\nkeys: {state: "+t.TempDir()+"/keys.json}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	r := startReloader(t, config)
 	if n, log := r.domainsAfter(); n != 0 || strings.Contains(log, "refused") {
 		t.Errorf("a reload of a file that signs nothing: %s", log)

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"fmt"
@@ -62,8 +62,10 @@ func fitConnections(c milter.Config, source dns.Source, log *slog.Logger) milter
 	return c
 }
 
-// descriptorNote says for check-config what serve would do under the limit of this
+// DescriptorNote says for check-config what serve would do under the limit of this
 // process, which may be another than the daemon's; "" where it would change nothing.
+func (g *Generation) DescriptorNote() string { return descriptorNote(g.Config.Milter, g.Resolver) }
+
 func descriptorNote(c milter.Config, source dns.Source) string {
 	d := divideDescriptors(c, source)
 	n := d.connections()

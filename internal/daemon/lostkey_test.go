@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"bytes"
@@ -15,10 +15,10 @@ import (
 )
 
 // signed is the outcome for a message from an author of the domain.
-func (s *service) signed(t *testing.T, from string) message.Outcome {
+func (s *Service) signed(t *testing.T, from string) message.Outcome {
 	t.Helper()
 	h := message.Header{{Name: "From", Value: " " + from}, {Name: "Subject", Value: " hello"}}
-	job := s.current.signer.Sign(t.Context(), message.Envelope{})
+	job := s.current.Signer.Sign(t.Context(), message.Envelope{})
 	if job.Header(message.Envelope{}, h) {
 		job.Body([]byte("hello\r\n"))
 	}
@@ -35,13 +35,13 @@ func sentence(o message.Outcome) string {
 
 func startFor(t *testing.T, config string) *reloader {
 	t.Helper()
-	g, err := loadForStart(config, time.Now)
+	g, err := LoadForStart(config, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &reloader{}
 	log := slog.New(slog.NewTextHandler(&r.log, nil))
-	r.service = &service{path: config, log: log, current: g, started: g.config, server: milter.NewServer(g.config.Milter, g.handlers(), log)}
+	r.Service = &Service{path: config, log: log, current: g, started: g.Config, server: milter.NewServer(g.Config.Milter, g.Handlers(), log)}
 	r.begin(g)
 	t.Cleanup(r.watchKeys())
 	r.logGeneration("configuration in force")
@@ -57,8 +57,8 @@ func TestAMissingKeyAtTheStartCostsItsEntryAlone(t *testing.T) {
     - {domain: "*", selectors: [s7]}
 `
 	h := newHouse(t)
-	h.write(h.config, strings.Replace(h.read(h.config), "verifier:", rest+"verifier:", 1))
-	h.write(h.config, strings.Replace(h.read(h.config), "require_published: true", "require_published: false", 1))
+	h.replace("verifier:", rest+"verifier:")
+	h.replace("require_published: true", "require_published: false")
 	if err := os.Remove(h.dir + "/keys/example.org/s1.pem"); err != nil {
 		t.Fatal(err)
 	}
@@ -79,11 +79,9 @@ func TestAMissingKeyAtTheStartCostsItsEntryAlone(t *testing.T) {
 			t.Errorf("%s: %s, want %s", from, got, want)
 		}
 	}
-	check := execute(t, "", "check-config", h.config)
-	if check.code != exitFailure {
-		t.Errorf("check-config: exit %d", check.code)
+	if _, err := Load(h.config, time.Now, nil); err == nil || !strings.Contains(err.Error(), "there is no file "+h.dir+"/keys/example.org/s1.pem") {
+		t.Errorf("a check of the configuration: %v", err)
 	}
-	wantParts(t, "check-config", check.stderr, "there is no file "+h.dir+"/keys/example.org/s1.pem")
 	// What is missing already is no reason to refuse a reload; what goes missing is.
 	if _, log := r.domainsAfter(); strings.Contains(log, "refused") {
 		t.Errorf("the reload is refused:\n%s", log)
@@ -125,11 +123,11 @@ func TestADamagedKeyAtTheStartCostsItsEntryAlone(t *testing.T) {
 	h := newHouse(t)
 	h.live()
 	h.write(h.dir+"/keys/example.org/s1.pem", "")
-	g, err := loadForStart(h.config, time.Now)
+	g, err := LoadForStart(h.config, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &service{log: slog.New(slog.DiscardHandler), current: g}
+	s := &Service{log: slog.New(slog.DiscardHandler), current: g}
 	s.begin(g)
 	if got := sentence(s.signed(t, "alice@example.org")); !strings.Contains(got, "signing as example.org") {
 		t.Error(got)
@@ -159,13 +157,14 @@ func note(o message.Outcome, keys ...string) string {
 // A row of a database may name a key that was never made: its mail goes unsigned. One that
 // was in use and is missing is a fault.
 func TestAKeyOfARowThatWasInUseIsNotSilentlyMissing(t *testing.T) {
-	h, _, database := lender(t)
-	db, err := sql.Open("sqlite", "file:"+database)
+	h := newHouse(t)
+	h.replace("verifier:", "  tables:\n    - {database: \"sqlite:"+h.dir+"/panel.db\", query: \"SELECT * FROM d\"}\nverifier:")
+	db, err := sql.Open("sqlite", "file:"+h.dir+"/panel.db")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.Exec("INSERT INTO d VALUES ('used.test', 'e5', ''), ('new.test', 'e5', '')"); err != nil {
+	if _, err := db.Exec("CREATE TABLE d (domain text, selectors text, keys_of text); INSERT INTO d VALUES ('used.test', 'e5', ''), ('new.test', 'e5', '')"); err != nil {
 		t.Fatal(err)
 	}
 	k, err := keys.Generate(h.dir+"/keys", "used.test", "e5", keys.Ed25519, 0)
@@ -173,13 +172,13 @@ func TestAKeyOfARowThatWasInUseIsNotSilentlyMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.write(h.zone, h.contents+k.ZoneLine()+"\n")
-	begin := func() *service {
+	begin := func() *Service {
 		t.Helper()
-		g, err := loadForStart(h.config, time.Now)
+		g, err := LoadForStart(h.config, time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &service{log: slog.New(slog.DiscardHandler), current: g}
+		s := &Service{log: slog.New(slog.DiscardHandler), current: g}
 		s.begin(g)
 		return s
 	}

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 
 // started is a daemon with many domains that has just started, and its DNS.
 type started struct {
-	*service
+	*Service
 	dns *dnstest.Server
 }
 
@@ -28,7 +28,7 @@ func crowd(t *testing.T, domains int, tell dnstest.Behaviour) started {
 	t.Helper()
 	dir := t.TempDir()
 	zone := dns.NewZone()
-	c := defaults()
+	c := Defaults()
 	c.Keys.Dir, c.Keys.State = filepath.Join(dir, "keys"), filepath.Join(dir, "state", "keys.json")
 	key, err := keys.Generate(c.Keys.Dir, "example.com", "s1", keys.Ed25519, 0)
 	if err != nil {
@@ -42,11 +42,11 @@ func crowd(t *testing.T, domains int, tell dnstest.Behaviour) started {
 	server := dnstest.Serve(t, zone)
 	server.Behave(tell)
 	c.DNS.Servers = []string{server.Addr}
-	g, err := build(c, "", time.Now, nil)
+	g, err := Build(c, "", time.Now, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &service{log: slog.New(slog.DiscardHandler), current: g}
+	s := &Service{log: slog.New(slog.DiscardHandler), current: g}
 	s.begin(g)
 	t.Cleanup(s.watchKeys())
 	return started{s, server}
@@ -55,7 +55,7 @@ func crowd(t *testing.T, domains int, tell dnstest.Behaviour) started {
 // sign is the signing of a message from a domain.
 func (s started) sign(ctx context.Context, domain string) message.Outcome {
 	h := message.Header{{Name: "From", Value: " alice@" + domain}, {Name: "Subject", Value: " hello"}}
-	job := s.current.signer.Sign(ctx, message.Envelope{})
+	job := s.current.Signer.Sign(ctx, message.Envelope{})
 	if job.Header(message.Envelope{}, h) {
 		job.Body([]byte("hello\r\n"))
 	}
@@ -125,7 +125,7 @@ func TestAMessageThatWaitsAcrossAReloadNeverLeavesUnsigned(t *testing.T) {
 	<-asked // in the background, and out of turn
 	<-asked
 	s.dns.Behave(nil)
-	next, err := build(s.current.config, "", time.Now, s.current)
+	next, err := Build(s.current.Config, "", time.Now, s.current)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestAMessageThatWaitsAcrossAReloadNeverLeavesUnsigned(t *testing.T) {
 	if o := <-out; len(o.Insert) != 1 && o.Disposition != message.Tempfail {
 		t.Errorf("%+v", o)
 	}
-	if d := next.plan.Roster.Duty("d0.example"); d.Open() || len(d.Keys) != 1 {
+	if d := next.Plan.Roster.Duty("d0.example"); d.Open() || len(d.Keys) != 1 {
 		t.Errorf("after the reload %d keys sign, open: %v", len(d.Keys), d.Open())
 	}
 }

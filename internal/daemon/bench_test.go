@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -26,7 +26,7 @@ import (
 // benchDaemon serves a configuration on a unix socket, with the DNS of one domain
 // behind a real resolver.
 type benchDaemon struct {
-	generation *generation
+	generation *Generation
 	socket     string
 }
 
@@ -44,7 +44,7 @@ func startBench(b *testing.B, algorithm keys.Algorithm) *benchDaemon {
 	zone.AddTXT(key.RecordName(), key.Record())
 
 	d := &benchDaemon{socket: filepath.Join(dir, "s")}
-	c := defaults()
+	c := Defaults()
 	var listen milter.Listen
 	if err := listen.UnmarshalText([]byte("unix:" + d.socket)); err != nil {
 		b.Fatal(err)
@@ -56,10 +56,10 @@ func startBench(b *testing.B, algorithm keys.Algorithm) *benchDaemon {
 	c.Signer.RequirePublished = false
 	c.Keys.State = filepath.Join(dir, "state.json")
 	c.Verifier.AuthservID = "mx.example.org"
-	if d.generation, err = build(c, "", time.Now, nil); err != nil {
+	if d.generation, err = Build(c, "", time.Now, nil); err != nil {
 		b.Fatal(err)
 	}
-	s, err := newService(d.generation, "", slog.New(slog.NewTextHandler(io.Discard, nil)))
+	s, err := New(d.generation, "", "", slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func BenchmarkVerify(b *testing.B) {
 	for _, algorithm := range []keys.Algorithm{keys.RSA, keys.Ed25519} {
 		b.Run(string(algorithm), func(b *testing.B) {
 			d := startBench(b, algorithm)
-			job := d.generation.signer.Sign(context.Background(), message.Envelope{})
+			job := d.generation.Signer.Sign(context.Background(), message.Envelope{})
 			job.Header(message.Envelope{}, benchHeader)
 			job.Body([]byte(benchBody))
 			signature := job.End().Insert[0]

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"errors"
@@ -19,10 +19,10 @@ import (
 // (RuntimeDirectory).
 const runFolder = "/run/signpost"
 
-// places says what a start would find wrong with the state file and with the addresses
+// StartProblems says what a start would find wrong with the state file and with the addresses
 // to listen at, as far as it can be seen without taking them. A running daemon with the
 // same state file has the addresses itself.
-func (c Config) places() []string {
+func (c Config) StartProblems() []string {
 	var lines []string
 	if trouble := c.Keys.StateTrouble(); trouble != "" {
 		lines = append(lines, trouble)

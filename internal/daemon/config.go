@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -22,8 +22,8 @@ import (
 	"signpost/verifier"
 )
 
-// defaultConfig is read where no --config is given and the file exists.
-const defaultConfig = "/etc/signpost/signpost.yaml"
+// DefaultPath is read where no --config is given and the file exists.
+const DefaultPath = "/etc/signpost/signpost.yaml"
 
 // Config is the whole configuration: its sections are named after the folders
 // and belong to the packages there.
@@ -52,7 +52,7 @@ type MetricsConfig struct {
 	Listen string `yaml:"listen"`
 }
 
-func defaults() Config {
+func Defaults() Config {
 	return Config{
 		Milter: milter.Defaults(), DNS: dns.Defaults(), Keys: keys.Defaults(),
 		Signer: signer.Defaults(), Verifier: verifier.Defaults(),
@@ -63,22 +63,22 @@ func defaults() Config {
 // withoutFile is the configuration where there is no file: everything is judged
 // in monitor mode, and nothing is ours.
 func withoutFile() Config {
-	c := defaults()
+	c := Defaults()
 	c.Signer.Ours = signer.Ours{}
 	return c
 }
 
-// loadConfig reads the file at path; "" means the default file if it exists, and
+// Read reads the file at path; "" means the default file if it exists, and
 // none otherwise. The returned path is the file that was read, or "". The error
 // lists every mistake, one a line, with file and line number.
-func loadConfig(path string) (Config, string, error) {
+func Read(path string) (Config, string, error) {
 	if path == "" {
-		if _, err := os.Stat(defaultConfig); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(DefaultPath); errors.Is(err, fs.ErrNotExist) {
 			return withoutFile(), "", nil
 		}
-		path = defaultConfig
+		path = DefaultPath
 	}
-	c := defaults()
+	c := Defaults()
 	src, err := config.Read(path, &c)
 	if err != nil {
 		return c, path, err
@@ -128,73 +128,73 @@ func (c Config) complete() (Config, error) {
 // keptTables is the folder for what is known of tables in databases.
 func (c Config) keptTables() string { return filepath.Join(filepath.Dir(c.Keys.State), "tables") }
 
-// loadWhole is loadConfig with all that belongs to it.
-func loadWhole(path string) (Config, string, error) {
-	c, from, err := loadConfig(path)
+// ReadWhole is Read with all that belongs to it.
+func ReadWhole(path string) (Config, string, error) {
+	c, from, err := Read(path)
 	if err == nil {
 		c, err = c.complete()
 	}
 	return c, from, err
 }
 
-// generation is one configuration with all that was loaded for it. It never
+// Generation is one configuration with all that was loaded for it. It never
 // changes: a reload makes a new one.
-type generation struct {
-	config   Config
-	path     string // the file it came from, or ""
-	resolver dns.Source
-	store    *keys.Store
-	watch    *keys.Watch // handed on from generation to generation
-	plan     *keys.Plan
-	signer   *signer.Signer
-	verifier *verifier.Verifier
+type Generation struct {
+	Config   Config
+	Path     string // the file it came from, or ""
+	Resolver dns.Source
+	Store    *keys.Store
+	Watch    *keys.Watch // handed on from generation to generation
+	Plan     *keys.Plan
+	Signer   *signer.Signer
+	Verifier *verifier.Verifier
 }
 
-// build loads what a validated configuration names. now is the clock that
+// Build loads what a validated configuration names. now is the clock that
 // signatures are made and judged by. A resolver of the same configuration may be
 // handed on from the generation before, with its cache.
-func build(c Config, path string, now func() time.Time, before *generation) (*generation, error) {
+func Build(c Config, path string, now func() time.Time, before *Generation) (*Generation, error) {
 	if before != nil {
-		c.Signer = c.Signer.After(before.config.Signer)
+		c.Signer = c.Signer.After(before.Config.Signer)
 	}
 	c, err := c.complete()
 	if err == nil && before != nil {
-		err = c.vanished(before.config)
+		err = c.vanished(before.Config)
 	}
 	if err != nil {
 		return nil, err
 	}
-	g := &generation{config: c, path: path}
+	g := &Generation{Config: c, Path: path}
 	if before != nil {
-		g.watch = before.watch
+		g.Watch = before.Watch
 	} else {
-		g.watch = keys.NewWatch(c.Keys.State, time.Now)
+		g.Watch = keys.NewWatch(c.Keys.State, time.Now)
 	}
-	if g.store, err = openKeys(c, g.watch, before); err != nil {
+	if g.Store, err = openKeys(c, g.Watch, before); err != nil {
 		return nil, err
 	}
 	// Servers of the system may have changed in resolv.conf: those are read again.
-	if before != nil && c.DNS.ZoneFile == "" && len(c.DNS.Servers) > 0 && reflect.DeepEqual(before.config.DNS, c.DNS) {
-		g.resolver = before.resolver
-	} else if g.resolver, err = dns.Open(c.DNS); err != nil {
+	if before != nil && c.DNS.ZoneFile == "" && len(c.DNS.Servers) > 0 && reflect.DeepEqual(before.Config.DNS, c.DNS) {
+		g.Resolver = before.Resolver
+	} else if g.Resolver, err = dns.Open(c.DNS); err != nil {
 		return nil, err
 	}
-	g.plan = &keys.Plan{Config: c.Keys, Store: g.store, Listed: c.Signer.Listed(g.store.Refs()), Require: c.Signer.RequirePublished}
-	g.plan.Servers = servers(g.resolver)
-	g.plan.Anew = before != nil && (c.DNS.ZoneFile != "" || !slices.EqualFunc(before.plan.Servers, g.plan.Servers, sameServer))
-	g.watch.Preview(g.plan)
-	g.signer = signer.New(c.Signer, &g.plan.Roster, now)
+	g.Plan = &keys.Plan{Config: c.Keys, Store: g.Store, Listed: c.Signer.Listed(g.Store.Refs()), Require: c.Signer.RequirePublished}
+	g.Plan.Servers = Servers(g.Resolver)
+	g.Plan.Anew = before != nil && (c.DNS.ZoneFile != "" || !slices.EqualFunc(before.Plan.Servers, g.Plan.Servers, sameServer))
+	g.Watch.Preview(g.Plan)
+	g.Signer = signer.New(c.Signer, &g.Plan.Roster, now)
 	host, _ := os.Hostname() // the last resort only: an MTA says its name in macro j
-	g.verifier = verifier.New(c.Verifier, g.resolver, host, now).WithRSA(c.Keys.Backend.VerifyRSA()).
+	g.Verifier = verifier.New(c.Verifier, g.Resolver, host, now).WithRSA(c.Keys.Backend.VerifyRSA()).
 		WithSharing(func(client netip.Addr) verifier.Lookups {
-			l := dns.ForMessage(g.resolver, client)
+			l := dns.ForMessage(g.Resolver, client)
 			return verifier.Lookups{Policy: l.Policy, AlignedKeys: l.AlignedKeys, OtherKeys: l.OtherKeys}
-		}).WithOwnDomains(g.signer.Names)
+		}).WithOwnDomains(g.Signer.Names)
 	return g, nil
 }
 
-// servers are those behind a source, as keys.Plan takes them.
-func servers(source dns.Source) []keys.Server {
+// Servers are those behind a source, as keys.Plan takes them.
+func Servers(source dns.Source) []keys.Server {
 	var all []keys.Server
 	for _, s := range dns.Each(source) {
 		all = append(all, s)
@@ -208,7 +208,7 @@ func sameServer(a, b keys.Server) bool { return a.String() == b.String() }
 // stand in for them. A key that fails is an error, but for three cases, in which its
 // entry alone cannot sign: the process starts; it started without this key; or a
 // database alone names the key, and it was in use.
-func openKeys(c Config, w *keys.Watch, before *generation) (*keys.Store, error) {
+func openKeys(c Config, w *keys.Watch, before *Generation) (*keys.Store, error) {
 	inUse := map[keys.Ref]bool{}
 	for ref := range c.Keys.Optional {
 		if w.InUse(ref) {
@@ -217,7 +217,7 @@ func openKeys(c Config, w *keys.Watch, before *generation) (*keys.Store, error) 
 		}
 	}
 	c.Keys.MayFail = func(ref keys.Ref) bool {
-		return c.mayLose || inUse[ref] || (before != nil && before.store.Lost(ref))
+		return c.mayLose || inUse[ref] || (before != nil && before.Store.Lost(ref))
 	}
 	refs := c.Signer.Refs()
 	var listed []keys.Listed
@@ -227,66 +227,71 @@ func openKeys(c Config, w *keys.Watch, before *generation) (*keys.Store, error) 
 	return keys.Open(c.Keys, refs, w.Spares(listed)...)
 }
 
-// loadForStart is load for a process that has no generation before: a key that cannot
+// LoadForStart is Load for a process that has no generation before: a key that cannot
 // be loaded costs its entry alone.
-func loadForStart(path string, now func() time.Time) (*generation, error) {
-	c, from, err := loadConfig(path)
+func LoadForStart(path string, now func() time.Time) (*Generation, error) {
+	c, from, err := Read(path)
 	if err != nil {
 		return nil, err
 	}
-	c.mayLose = true
-	return build(c, from, now, nil)
+	return BuildForStart(c, from, now)
 }
 
-// load reads, checks and builds in one go.
-func load(path string, now func() time.Time, before *generation) (*generation, error) {
-	c, from, err := loadConfig(path)
+// BuildForStart is Build for a process that has no generation before, as LoadForStart.
+func BuildForStart(c Config, path string, now func() time.Time) (*Generation, error) {
+	c.mayLose = true
+	return Build(c, path, now, nil)
+}
+
+// Load reads, checks and builds in one go.
+func Load(path string, now func() time.Time, before *Generation) (*Generation, error) {
+	c, from, err := Read(path)
 	if err != nil {
 		return nil, err
 	}
-	return build(c, from, now, before)
+	return Build(c, from, now, before)
 }
 
 func holdsLoopback(n netip.Prefix) bool { return n.Overlaps(netip.MustParsePrefix("127.0.0.0/8")) }
 
-// warnings are what a person should know about a configuration that works.
-func (g *generation) warnings() []string {
+// Warnings are what a person should know about a configuration that works.
+func (g *Generation) Warnings() []string {
 	var w []string
 	switch {
-	case g.path == "":
-		w = append(w, "no configuration file: every message is judged in monitor mode and nothing is signed; write "+defaultConfig+" or give --config FILE")
-	case len(g.config.Signer.Domains) == 0:
+	case g.Path == "":
+		w = append(w, "no configuration file: every message is judged in monitor mode and nothing is signed; write "+DefaultPath+" or give --config FILE")
+	case len(g.Config.Signer.Domains) == 0:
 		w = append(w, "signer.domains is empty: no message is signed; signpost keys generate DOMAIN SELECTOR makes the first key")
 	}
-	if len(g.config.Signer.Domains) > 0 && !slices.ContainsFunc(g.config.Signer.Ours.Networks, holdsLoopback) {
+	if len(g.Config.Signer.Domains) > 0 && !slices.ContainsFunc(g.Config.Signer.Ours.Networks, holdsLoopback) {
 		w = append(w, "signer.ours.networks has no loopback address: mail from programs on this host and bounces is not signed; add 127.0.0.0/8 and ::1/128")
 	}
-	if !g.config.Signer.RequirePublished && len(g.config.Signer.Domains) > 0 && g.config.DNS.ZoneFile == "" {
+	if !g.Config.Signer.RequirePublished && len(g.Config.Signer.Domains) > 0 && g.Config.DNS.ZoneFile == "" {
 		w = append(w, "signer.require_published is false: every selector listed signs at once, whether DNS has its record or not")
 	}
-	if s := g.config.Signer.Senders; s.Mode == signer.SendersOff && len(s.Allow) > 0 {
+	if s := g.Config.Signer.Senders; s.Mode == signer.SendersOff && len(s.Allow) > 0 {
 		w = append(w, "signer.senders.mode is off: nobody is held to what signer.senders allows; write mode: unsigned or mode: reject")
 	}
 	w = append(w, g.listenerWarnings()...)
-	w = append(w, g.config.Signer.Warnings()...)
-	if trouble := g.watch.Trouble(); trouble != "" {
+	w = append(w, g.Config.Signer.Warnings()...)
+	if trouble := g.Watch.Trouble(); trouble != "" {
 		w = append(w, trouble)
 	}
-	if g.config.DNS.ZoneFile != "" {
-		w = append(w, "dns.zone_file is set: the network's DNS is not asked, every verdict rests on "+g.config.DNS.ZoneFile)
-		if !g.config.Signer.RequirePublished && len(g.config.Signer.Domains) > 0 {
+	if g.Config.DNS.ZoneFile != "" {
+		w = append(w, "dns.zone_file is set: the network's DNS is not asked, every verdict rests on "+g.Config.DNS.ZoneFile)
+		if !g.Config.Signer.RequirePublished && len(g.Config.Signer.Domains) > 0 {
 			w = append(w, "with dns.zone_file, every selector listed signs; signer.require_published: true looks for the keys' records in it")
 		}
 	}
-	return append(w, g.store.Warnings()...)
+	return append(w, g.Store.Warnings()...)
 }
 
 // listenerWarnings say who may connect, and what that means for signer.senders.
-func (g *generation) listenerWarnings() []string {
-	w := g.config.Milter.Warnings()
-	if tcp, ok := g.config.Milter.TCP(); ok && g.config.Signer.Senders.Mode != signer.SendersOff {
+func (g *Generation) listenerWarnings() []string {
+	w := g.Config.Milter.Warnings()
+	if tcp, ok := g.Config.Milter.TCP(); ok && g.Config.Signer.Senders.Mode != signer.SendersOff {
 		w = append(w, fmt.Sprintf("milter.listen has %s beside signer.senders.mode: %s: every program that may connect there (milter.peers), on this host every user, "+
-			"can state any login; a unix socket with milter.socket_group is the stronger boundary", tcp, g.config.Signer.Senders.Mode))
+			"can state any login; a unix socket with milter.socket_group is the stronger boundary", tcp, g.Config.Signer.Senders.Mode))
 	}
 	return w
 }

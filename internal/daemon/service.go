@@ -1,0 +1,348 @@
+// Package daemon is the service that `signpost serve` runs: the configuration as a
+// whole, one generation of it with its keys, the reload, metrics, and what systemd is
+// told. Each section of the configuration belongs to the package that it is named after.
+package daemon
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"reflect"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/daemon"
+
+	"signpost/internal/message"
+	"signpost/keys"
+	"signpost/milter"
+	"signpost/signer"
+	"signpost/verifier"
+)
+
+// signs and judges give the milter what it knows of signer and verifier: these
+// return their own types, which are the milter's Transaction.
+type signs struct {
+	*signer.Signer
+	verifier *verifier.Verifier
+}
+
+func (s signs) Sign(ctx context.Context, env message.Envelope) milter.Transaction {
+	return &outbound{Signing: s.Signer.Sign(ctx, env), verifier: s.verifier}
+}
+
+// outbound is the signing of a message from which results that claim to be ours are
+// removed, as from one that arrives: no login may write them either.
+type outbound struct {
+	*signer.Signing
+	verifier *verifier.Verifier
+	forged   []int
+}
+
+func (o *outbound) Header(env message.Envelope, h message.Header) (wantBody bool) {
+	o.forged = o.verifier.Forged(env, h)
+	return o.Signing.Header(env, h)
+}
+
+func (o *outbound) End() message.Outcome {
+	out := o.Signing.End()
+	if n := len(o.forged); n > 0 && out.Disposition == message.Accept {
+		out.Remove = o.forged
+		out.Log = append(out.Log, verifier.Removed(n))
+	}
+	return out
+}
+
+type judges struct{ *verifier.Verifier }
+
+func (v judges) Verify(ctx context.Context, env message.Envelope) milter.Transaction {
+	return v.Verifier.Verify(ctx, env)
+}
+
+// Handlers is the generation as the milter sees it.
+func (g *Generation) Handlers() *milter.Generation {
+	return &milter.Generation{Signer: signs{g.Signer, g.Verifier}, Verifier: judges{g.Verifier}}
+}
+
+// Serve runs the daemon until a signal ends it. path is the configuration, "" for the
+// default file; version is what log and metrics say; running messages may take grace to
+// finish at the end. The log goes to stderr.
+func Serve(path, version string, grace time.Duration, stderr io.Writer) error {
+	signal.Ignore(syscall.SIGPIPE) // the reader of the log may be gone, and mail goes on
+	defer paceCollector()()
+	g, err := LoadForStart(path, time.Now)
+	if err != nil {
+		return err
+	}
+	s, err := New(g, path, version, g.Config.Log.logger(stderr))
+	if err != nil {
+		return err
+	}
+	return s.run(grace)
+}
+
+// ExplainSigning is the signing of a message, with every rule that is asked in the trace.
+func (g *Generation) ExplainSigning(env message.Envelope, trace *message.Trace) milter.Transaction {
+	return &outbound{Signing: g.Signer.Explain(env, trace), verifier: g.Verifier}
+}
+
+// Service is the running milter with the generation in force.
+type Service struct {
+	path    string // as given on the command line
+	version string
+	log     *slog.Logger
+	server  *milter.Server
+	started Config // what listeners and log were made of
+	current *Generation
+	lock    *keys.StateLock // nil: it could not be had
+
+	endWatch func() // see watchKeys
+}
+
+// New locks the state of the keys and opens the listeners, so that a fault with
+// them is known before anything is called ready.
+func New(g *Generation, path, version string, log *slog.Logger) (*Service, error) {
+	slog.SetDefault(log) // for alarms of the signing library
+	s := &Service{path: path, version: version, log: log, started: g.Config, current: g, server: milter.NewServer(fitConnections(g.Config.Milter, g.Resolver, log), g.Handlers(), log)}
+	if g.Config.Metrics.Listen != "" {
+		s.server.Observe(counts)
+	}
+	if err := s.lockState(g.Config.Keys.State); err != nil {
+		return nil, err
+	}
+	if err := s.server.Listen(); err != nil {
+		s.lock.Close()
+		return nil, err
+	}
+	if err := serveMetrics(g.Config.Metrics.Listen, log); err != nil {
+		return nil, err
+	}
+	s.begin(g)
+	return s, nil
+}
+
+// begin puts the generation's keys in force, and its checks of its own work.
+func (s *Service) begin(g *Generation) {
+	ctx, cancel := context.WithTimeout(context.Background(), keys.Patience)
+	defer cancel()
+	tellBackend(g.Config.Keys.Backend, s.version)
+	g.Watch.Begin(ctx, g.Plan, s.log)
+	g.Signer.SelfCheck(g.Resolver, s.log)
+	if err := g.Config.Signer.KeepTables(g.Config.keptTables()); err != nil {
+		s.log.Warn(err.Error())
+	}
+}
+
+// lockState takes the lock of the state file, unless this process has it. A file that
+// another process has is an error; one that cannot be locked cannot be written either,
+// and is a warning.
+func (s *Service) lockState(path string) error {
+	if path == s.lock.State() {
+		return nil
+	}
+	lock, err := keys.LockState(path)
+	switch {
+	case errors.Is(err, keys.ErrStateTaken):
+		return err
+	case err != nil:
+		s.log.Warn(err.Error())
+	}
+	s.lock.Close()
+	s.lock = lock
+	return nil
+}
+
+// watchKeys follows the life of the keys in the background. The function it returns
+// ends that, and waits until what is known is saved.
+func (s *Service) watchKeys() (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.current.Watch.Run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// Start serves and follows the keys in the background. The channel gets what ended the
+// serving.
+func (s *Service) Start() (served <-chan error) {
+	done := make(chan error, 1)
+	go func() { done <- s.server.Serve(context.Background()) }()
+	s.endWatch = s.watchKeys()
+	return done
+}
+
+// Close saves the state of the keys and gives its lock up.
+func (s *Service) Close() {
+	s.endWatch()
+	s.lock.Close()
+}
+
+// Addrs are the addresses that the milter listens at.
+func (s *Service) Addrs() []net.Addr { return s.server.Addrs() }
+
+// Shutdown lets running messages finish until ctx ends.
+func (s *Service) Shutdown(ctx context.Context) error { return s.server.Shutdown(ctx) }
+
+// run serves until a signal ends it.
+func (s *Service) run(grace time.Duration) error {
+	// A channel for each, so that no flood of one displaces the other.
+	reload, stop := make(chan os.Signal, 1), make(chan os.Signal, 2)
+	signal.Notify(reload, syscall.SIGHUP)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(reload)
+	defer signal.Stop(stop)
+
+	served := s.Start()
+	defer s.Close()
+	s.logStart()
+	notify(systemd.SdNotifyReady)
+	go debug.FreeOSMemory() // what it took to load: as much as what was loaded
+	for {
+		tables := watchTables(s.current.Config.Signer)
+		goOn, err := s.await(served, reload, stop, tables.changed, grace)
+		tables.stop()
+		if !goOn {
+			return err
+		}
+		s.reload()
+	}
+}
+
+// await waits for a reason to reload and to go on, or to end.
+func (s *Service) await(served <-chan error, reload, stop chan os.Signal, changed <-chan struct{}, grace time.Duration) (goOn bool, err error) {
+	select {
+	case err := <-served:
+		return false, err
+	case <-reload:
+		return true, nil
+	case <-changed:
+		s.log.Info("a table in a database has changed")
+		return true, nil
+	case sig := <-stop:
+		return false, s.drain(sig, stop, grace)
+	}
+}
+
+// drain ends the service: no new connections, running messages may finish. A
+// second signal ends it at once.
+func (s *Service) drain(sig os.Signal, again <-chan os.Signal, grace time.Duration) error {
+	notify(systemd.SdNotifyStopping)
+	s.log.Info("stopping: running messages may finish", "signal", sig.String(), "grace", grace.String())
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	begun := time.Now()
+	go func() {
+		for range again {
+			// One request to stop may come twice at once, to the process and to its group.
+			if time.Since(begun) > time.Second {
+				cancel()
+			}
+		}
+	}()
+	err := s.server.Shutdown(ctx)
+	if err != nil {
+		s.log.Warn("stopped with messages unfinished: the MTA offers them again", "error", err.Error())
+		return nil
+	}
+	s.log.Info("stopped")
+	return nil
+}
+
+// reload puts a new generation in force, or says why the old one stays.
+func (s *Service) reload() {
+	notify(systemd.SdNotifyReloading + "\n" + monotonic())
+	defer notify(systemd.SdNotifyReady)
+	next, err := Load(s.path, time.Now, s.current)
+	if err == nil {
+		err = s.lockState(next.Config.Keys.State)
+	}
+	if err != nil {
+		for _, line := range strings.Split(err.Error(), "\n") {
+			s.log.Error("reload refused, the old configuration stays in force", "problem", line)
+		}
+		return
+	}
+	if !reflect.DeepEqual(next.Config.Milter, s.started.Milter) {
+		s.log.Warn("what section milter says is not what is in force: it takes effect with a restart only, systemctl restart signpost")
+	}
+	if next.Config.Log != s.started.Log {
+		s.log.Warn("what section log says is not what is in force: it takes effect with a restart only, systemctl restart signpost")
+	}
+	if next.Config.Metrics != s.started.Metrics {
+		s.log.Warn("what section metrics says is not what is in force: it takes effect with a restart only, systemctl restart signpost")
+	}
+	for _, k := range replaced(s.current.Store, next.Store) {
+		s.log.Warn("another key under the same selector: receivers that remember the old record cannot verify; a new key wants a new selector",
+			"domain", k.Domain, "selector", k.Selector, "file", k.Path)
+	}
+	if gone := leaving(s.current.Config, next.Config); len(gone) > 0 {
+		s.log.Warn("entries are no longer in the configuration: their mail goes unsigned, unless another entry fits", "entries", SomeOf(gone))
+	}
+	s.begin(next)
+	s.server.Swap(next.Handlers())
+	s.current = next
+	s.logGeneration("reloaded")
+}
+
+// replaced returns the keys of the next store whose selector had another key before.
+func replaced(before, next *keys.Store) []*keys.Key {
+	var found []*keys.Key
+	for _, k := range next.Keys() {
+		old, ok := before.Lookup(k.Domain, k.Selector)
+		if !ok {
+			continue
+		}
+		if p, ok := old.Signer.Public().(interface{ Equal(crypto.PublicKey) bool }); ok && !p.Equal(k.Signer.Public()) {
+			found = append(found, k)
+		}
+	}
+	return found
+}
+
+func (s *Service) logStart() {
+	var listening []string
+	for _, a := range s.server.Addrs() {
+		listening = append(listening, a.Network()+":"+a.String())
+	}
+	s.log.Info("signpost is ready", "version", s.version, "listen", strings.Join(listening, " "))
+	s.logGeneration("configuration in force")
+}
+
+func (s *Service) logGeneration(what string) {
+	g := s.current
+	from := g.Path
+	if from == "" {
+		from = "none"
+	}
+	s.log.Info(what, "file", from, "domains", len(g.Config.Signer.Domains), "keys", len(g.Store.Keys()),
+		"mode", string(g.Config.Verifier.Mode), "signing_backend", g.Config.Keys.Backend.Info().String())
+	for _, loss := range g.Store.Losses() {
+		s.log.Error("a listed key cannot be used, and its entry cannot sign with it; signer.on_error decides where no other key signs", "problem", loss)
+	}
+	for _, w := range g.Warnings() {
+		s.log.Warn(w)
+	}
+}
+
+// notify tells systemd, where it started us, what state we are in.
+func notify(state string) {
+	_, _ = systemd.SdNotify(false, state) // without systemd there is nobody to tell
+}
+
+// monotonic is the time stamp that Type=notify-reload wants with RELOADING=1.
+func monotonic() string {
+	return fmt.Sprintf("MONOTONIC_USEC=%d", monotonicMicroseconds())
+}
