@@ -6,16 +6,41 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"signpost/milter"
 )
 
+// sharedBuffer is a log that a test reads while the daemon's goroutines write to it.
+type sharedBuffer struct {
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+func (b *sharedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.log.Write(p)
+}
+
+func (b *sharedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.log.String()
+}
+
+func (b *sharedBuffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.log.Reset()
+}
+
 // reloader is a running service, without listeners, whose files a test changes.
 type reloader struct {
 	*Service
-	log bytes.Buffer
+	log sharedBuffer
 }
 
 func startReloader(t *testing.T, config string) *reloader {
