@@ -12,19 +12,35 @@ var (
 	curveD     = new(big.Int).Mod(new(big.Int).Mul(big.NewInt(-121665), new(big.Int).ModInverse(big.NewInt(121666), fieldPrime)), fieldPrime)
 )
 
-// smallOrderY holds the y coordinates of the eight points whose order divides the
-// cofactor 8: (0,1) of order 1, (0,-1) of order 2, two points with y=0 of order 4, and
-// four of order 8. The subgroup is cyclic, so there are no others.
-var smallOrderY = func() [5]*big.Int {
-	one := big.NewInt(1)
-	order8, _ := new(big.Int).SetString("7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7", 16)
-	return [5]*big.Int{
-		new(big.Int), one, new(big.Int).Sub(fieldPrime, one),
-		order8, new(big.Int).Sub(fieldPrime, order8),
-	}
-}()
+// point25519 is an encoded point without the sign of x: y, little-endian (RFC 8032 §5.1.2).
+type point25519 [ed25519.PublicKeySize]byte
 
-// checkEd25519 says why octets are no usable public key; nil if they are one.
+// smallOrder holds the encodings of the eight points whose order divides the cofactor 8,
+// also those with y+p in place of y. The subgroup is cyclic, so there are no others.
+var smallOrder = [...]point25519{
+	{0: 0}, // two points of order 4
+	{0: 1}, // the identity
+	{0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+		0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a}, // two of order 8
+	{0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+		0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05}, // two of order 8
+	nearPrime(-1), // the point of order 2
+	nearPrime(0),
+	nearPrime(1),
+}
+
+// nearPrime encodes p+n, for n from -1 to 18.
+func nearPrime(n int) point25519 {
+	var y point25519
+	for i := range y {
+		y[i] = 0xff
+	}
+	y[0], y[31] = byte(0xed+n), 0x7f
+	return y
+}
+
+// checkEd25519 says why octets are no usable public key; nil if they are one, or are no
+// point of the curve, which decodes tells.
 //
 // crypto/ed25519 accepts a key A of small order, and under it anybody can sign: the
 // equation s·B = R + h·A holds for s=0 and one of eight R, and which one depends on h
@@ -34,34 +50,46 @@ func checkEd25519(key []byte) error {
 	if len(key) != ed25519.PublicKeySize {
 		return errNotEd25519
 	}
-	// RFC 8032 §5.1.3: little-endian y, with the sign of x in the highest bit.
-	octets := slices.Clone(key)
-	slices.Reverse(octets)
-	octets[0] &= 0x7f
-	y := new(big.Int).SetBytes(octets)
-	reduced := new(big.Int).Mod(y, fieldPrime)
-	for _, small := range smallOrderY {
-		if reduced.Cmp(small) == 0 {
+	y := point25519(key)
+	y[31] &= 0x7f
+	for i := range smallOrder {
+		if y == smallOrder[i] {
 			return errSmallOrder
 		}
 	}
-	// §5.1.3 step 1: y >= p does not decode.
-	if reduced.Cmp(y) != 0 {
-		return errEd25519Point
-	}
-	// Step 3: x² = u/v with u = y²-1 and v = dy²+1 needs a square root. u/v is a
-	// square if and only if u·v is. Step 4 (x=0 with the sign bit) is y=1 or y=-1,
-	// which are of small order, so the sign does not matter here.
-	square := new(big.Int).Mul(y, y)
-	u := new(big.Int).Sub(square, big.NewInt(1))
-	v := square.Mul(square, curveD)
-	v.Add(v, big.NewInt(1))
-	if big.Jacobi(u.Mul(u, v).Mod(u, fieldPrime), fieldPrime) != 1 {
+	// RFC 8032 §5.1.3 step 1: y >= p does not decode.
+	if least := nearPrime(0); y[0] >= least[0] && [31]byte(y[1:]) == [31]byte(least[1:]) {
 		return errEd25519Point
 	}
 	return nil
 }
 
+// decodes reports whether a key that checkEd25519 has accepted is a point of the curve.
+// This allocates: the verifier asks only where a signature fails, since none passes under
+// a key that does not decode.
+func decodes(key ed25519.PublicKey) bool {
+	octets := slices.Clone(key)
+	slices.Reverse(octets)
+	octets[0] &= 0x7f
+	y := new(big.Int).SetBytes(octets)
+	// RFC 8032 §5.1.3 step 3: x² = u/v with u = y²-1 and v = dy²+1 needs a square root.
+	// u/v is a square if and only if u·v is. Step 4 (x=0 with the sign bit) is y=1 or
+	// y=-1, which are of small order, so the sign does not matter here.
+	square := y.Mul(y, y)
+	u := new(big.Int).Sub(square, big.NewInt(1))
+	v := square.Mul(square, curveD)
+	v.Add(v, big.NewInt(1))
+	return big.Jacobi(u.Mul(u, v).Mod(u, fieldPrime), fieldPrime) == 1
+}
+
 // CheckPublicKey says why a verifier accepts no signature by an Ed25519 key of our own;
 // nil if it does. A key that was made from a seed passes.
-func CheckPublicKey(key ed25519.PublicKey) error { return checkEd25519(key) }
+func CheckPublicKey(key ed25519.PublicKey) error {
+	if err := checkEd25519(key); err != nil {
+		return err
+	}
+	if !decodes(key) {
+		return errEd25519Point
+	}
+	return nil
+}

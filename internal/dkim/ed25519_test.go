@@ -78,6 +78,16 @@ func edRecord(key []byte) string {
 	return "v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(key)
 }
 
+// smallOrderY holds the y coordinates of the points whose order divides 8: (0,1) of order
+// 1, (0,-1) of order 2, two points with y=0 of order 4, and four of order 8.
+var smallOrderY = func() [5]*big.Int {
+	order8, _ := new(big.Int).SetString("7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7", 16)
+	return [5]*big.Int{
+		new(big.Int), big.NewInt(1), new(big.Int).Sub(fieldPrime, big.NewInt(1)),
+		order8, new(big.Int).Sub(fieldPrime, order8),
+	}
+}()
+
 // weakKeys are all encodings of the points of small order: y and, where it fits into
 // 255 bits, y+p, each with both sign bits.
 func weakKeys() [][]byte {
@@ -107,7 +117,45 @@ func TestEd25519KeysOfSmallOrderAreNoKeys(t *testing.T) {
 	}
 }
 
-// The table is complete: the order-8 points add up to all eight.
+// The table has all of them, and nothing else.
+func TestTheTableOfSmallOrderIsExact(t *testing.T) {
+	all := weakKeys()
+	for _, y := range smallOrder {
+		if !slices.ContainsFunc(all, func(key []byte) bool { return bytes.Equal(key, y[:]) }) {
+			t.Errorf("%x is not of small order", y)
+		}
+	}
+	for _, key := range all {
+		key[31] &= 0x7f
+		if !slices.Contains(smallOrder[:], point25519(key)) {
+			t.Errorf("%x is missing", key)
+		}
+	}
+}
+
+// A record is read once a message: that an Ed25519 key is sound costs no memory beyond the
+// key.
+func TestReadingAnEd25519KeyAllocatesLittle(t *testing.T) {
+	record := edRecord(ed25519.NewKeyFromSeed(make([]byte, 32)).Public().(ed25519.PublicKey))
+	if n := testing.AllocsPerRun(100, func() { _, _ = parseKey(record, defaultMinRSABits) }); n > 4 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// A verifier says of a key that is no point what the parser of records says.
+func TestASignatureUnderAKeyThatDoesNotDecodeIsAPermerror(t *testing.T) {
+	key := encodeY(big.NewInt(2), 0)
+	if _, on := decodePoint(key); on {
+		t.Fatal("y=2 is on the curve")
+	}
+	signed := sign(t, plainHeader(), plainBody, params("ed25519"))
+	outcome := verify(signed, plainBody, anywhere{edRecord(key)}, Options{})[0]
+	if outcome.Result != PermError || outcome.Reason != "key record: "+string(errEd25519Point) {
+		t.Errorf("%s (%s)", outcome.Result, outcome.Reason)
+	}
+}
+
+// The coordinates are complete: the order-8 points add up to all eight.
 func TestTheTableOfSmallOrderIsComplete(t *testing.T) {
 	generator, ok := decodePoint(encodeY(smallOrderY[3], 0))
 	if !ok {

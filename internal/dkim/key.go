@@ -72,7 +72,19 @@ type Key struct {
 // ParseKey reads the text of a key record (§3.6.1). The error says what is wrong in
 // constant words; ErrKeyRevoked for a revoked key. RSA keys under 1024 bits are
 // refused.
-func ParseKey(record string) (*Key, error) { return parseKey(record, defaultMinRSABits) }
+func ParseKey(record string) (*Key, error) {
+	key, err := parseKey(record, defaultMinRSABits)
+	if err == nil && !key.decodes() {
+		return key, errEd25519Point
+	}
+	return key, err
+}
+
+// decodes is false for an Ed25519 key that is no point of the curve.
+func (key *Key) decodes() bool {
+	public, ok := key.Public.(ed25519.PublicKey)
+	return !ok || decodes(public)
+}
 
 // keyTags are the tags of a key record that decide anything. n= is for people,
 // and g=, of RFC 4871, is unknown today (Appendix C).
@@ -96,6 +108,7 @@ func (tags *keyTags) of(name string) *optional {
 	return nil
 }
 
+// parseKey is ParseKey without the question whether an Ed25519 key decodes.
 func parseKey(record string, minBits int) (*Key, error) {
 	if len(record) > maxRecordOctets {
 		return nil, errRecordTooLong

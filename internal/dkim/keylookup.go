@@ -50,7 +50,7 @@ func (c *check) verify(found *keysFound, verifyRSA RSAVerifier) {
 		if decided.reason == "" {
 			decided = verdict{result: Pass}
 			if !key.verify(verifyRSA, c.sig.hash, c.headerSum[:c.sig.hash.Size()], data) {
-				decided = verdict{Fail, reasonHeader}
+				decided = key.failed()
 			}
 		}
 		// Of several keys the one that gets furthest speaks.
@@ -61,6 +61,14 @@ func (c *check) verify(found *keysFound, verifyRSA RSAVerifier) {
 			return
 		}
 	}
+}
+
+// failed is what a signature is that the key does not verify.
+func (key *Key) failed() verdict {
+	if !key.decodes() {
+		return verdict{PermError, "key record: " + string(errEd25519Point)}
+	}
+	return verdict{Fail, reasonHeader}
 }
 
 // unsuited says why a key may not be used for a signature (§6.1.2); "" if it may.
