@@ -150,7 +150,7 @@ func (s *Setting) check() (problem string) {
 	o, known := options[strings.ToLower(s.Name)]
 	switch {
 	case strings.HasPrefix(s.Name, "\xef\xbb\xbf"):
-		return "the file begins with a byte order mark, which opendkim takes for a part of the first name; save it without"
+		return "the file begins with a byte order mark (BOM), which opendkim takes for a part of the first name; save it without"
 	case !known:
 		return fmt.Sprintf("%q is not a parameter of opendkim (unrecognized parameter); correct its spelling, or take the line out", s.Name)
 	case s.Value == "":

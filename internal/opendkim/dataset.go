@@ -101,7 +101,7 @@ func (d *dataSet) parse(text string) error {
 	for line := range strings.SplitSeq(text, "\n") {
 		number++
 		if number == 1 && strings.HasPrefix(line, "\xef\xbb\xbf") {
-			d.notes = append(d.notes, fmt.Sprintf("%s, line 1: the file begins with a byte order mark, which opendkim takes for a part of the line: it never matches; save the file without and import again", d.name))
+			d.notes = append(d.notes, fmt.Sprintf("%s, line 1: the file begins with a byte order mark (BOM), which opendkim takes for a part of the line: it never matches; save the file without and import again", d.name))
 		}
 		if len(line) > lineSize {
 			d.notes = append(d.notes, fmt.Sprintf("%s, line %d: it has more than %d octets, and opendkim takes the rest for lines of their own; put a key of this length into a file", d.name, number, lineSize))
