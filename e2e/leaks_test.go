@@ -90,15 +90,15 @@ func TestLeaks(t *testing.T) {
 	}
 	// The runtime's own, those of an idle daemon, and those that wait for the next look-ups.
 	const usual, waiting = 25, 64
-	crew := 0
+	workers := 0
 	for _, g := range all {
-		if strings.Contains(g, "verifier.(*crew).serve") {
-			crew++
+		if strings.Contains(g, "verifier.(*workers).serve") {
+			workers++
 		}
 	}
-	if len(all) == 0 || len(all)-crew > usual || crew > waiting {
+	if len(all) == 0 || len(all)-workers > usual || workers > waiting {
 		t.Errorf("%d goroutines are left, %d of them for look-ups, want at most %d of these and %d others:\n%s",
-			len(all), crew, waiting, usual, strings.Join(all, "\n"))
+			len(all), workers, waiting, usual, strings.Join(all, "\n"))
 	}
 }
 

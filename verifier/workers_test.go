@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// atOnce runs n functions of which none ends before all have begun.
-func (c *crew) atOnce(n int) {
+// atOnce runs n functions. None ends before all have begun.
+func (c *workers) atOnce(n int) {
 	var under, over sync.WaitGroup
 	under.Add(n)
 	over.Add(n)
@@ -36,10 +36,10 @@ func reaches(t *testing.T, what string, holds func() bool) {
 	t.Errorf("never: %s", what)
 }
 
-// However many are under way, none waits for another one's end; afterwards some
+// No look-up waits for the end of another, however many run. Afterwards some
 // goroutines stay, and those that come later run on them.
 func TestLookupsNeverWaitForEachOther(t *testing.T) {
-	c := crew{work: make(chan lookup)}
+	c := workers{queue: make(chan lookup)}
 	before := runtime.NumGoroutine()
 	for range 3 {
 		c.atOnce(10 * maxIdle)
