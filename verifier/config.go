@@ -22,7 +22,9 @@ type Config struct {
 	// OnUndecided is what enforce mode does where the author domain's policy is known and
 	// would refuse or hold a failing message, but a look-up for SPF or for a DKIM key
 	// failed that could have made it pass: tempfail or accept. The sender chooses what is
-	// looked up there. It also decides where this host could not make a look-up at all.
+	// looked up there. It also decides where the record of a subdomain could not be looked
+	// up and that of the organizational domain asks for it, and where this host could not
+	// make a look-up at all.
 	OnUndecided Action `yaml:"on_undecided"`
 	// OnTempError is what enforce mode does where DNS did not answer for the policy
 	// itself: accept or tempfail.

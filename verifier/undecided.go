@@ -10,9 +10,10 @@ import (
 	"signpost/internal/spf"
 )
 
-// byUndecided decides where the policy is known and only identifiers are undecided, and
-// where this host could not make a look-up. The sender chooses the identifiers, and can
-// choose names that fail in DNS or exhaust this host: that must not spare a forgery.
+// byUndecided decides where the policy is known and only identifiers are undecided, where
+// that of the organizational domain is known and only the author domain below it fails,
+// and where this host could not make a look-up. The sender chooses all these names, and can
+// choose some that fail in DNS or exhaust this host: that must not spare a forgery.
 func byUndecided(c Config, v Verdict) (Decision, bool) {
 	e := v.decisive()
 	switch {

@@ -86,6 +86,42 @@ func TestALookUpThatThisHostCannotMakeIsDecidedByOnUndecided(t *testing.T) {
 	}
 }
 
+// The sender chooses the author domain too, and can choose one below the victim's whose name
+// servers do not answer.
+func TestAnAuthorDomainThatFailsInDNSIsJudgedByTheDomainAboveIt(t *testing.T) {
+	for _, tt := range []struct {
+		name, config, record, spf string
+		want                      message.Disposition
+	}{
+		{"reject", "", "v=DMARC1; p=reject", "v=spf1 -all", message.Tempfail},
+		{"quarantine that is tagged", "", "v=DMARC1; p=quarantine", "v=spf1 -all", message.Accept},
+		{"quarantine that is held", "dmarc: {on_quarantine: quarantine}\n", "v=DMARC1; p=reject; sp=quarantine", "v=spf1 -all", message.Tempfail},
+		{"none", "", "v=DMARC1; p=none", "v=spf1 -all", message.Accept},
+		{"none, on_temperror", "on_temperror: tempfail\n", "v=DMARC1; p=none", "v=spf1 -all", message.Tempfail},
+		{"on_undecided: accept", "on_undecided: accept\n", "v=DMARC1; p=reject", "v=spf1 -all", message.Accept},
+		{"SPF passes for the author domain", "", "v=DMARC1; p=reject", "v=spf1 +all", message.Accept},
+		{"monitor", "mode: monitor\n", "v=DMARC1; p=reject", "v=spf1 -all", message.Accept},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			z := dns.NewZone()
+			z.AddTXT("_dmarc.victim.example", tt.record)
+			z.AddTXT("lame.victim.example", tt.spf)
+			cfg := Defaults()
+			cfg.Mode = Enforce
+			if err := config.Decode("test", []byte("authserv_id: mx.receiver.example\n"+tt.config), &cfg).Err(); err != nil {
+				t.Fatal(err)
+			}
+			v := New(cfg, fails{z, "_dmarc.lame.victim.example", false, noSlot{false}}, "mx.receiver.example", func() time.Time { return caseTime })
+			env := message.Envelope{ClientAddr: netip.MustParseAddr("203.0.113.66"), Sender: "ceo@lame.victim.example"}
+			tx := v.Verify(context.Background(), env)
+			tx.Header(env, message.Header{{Name: "From", Value: " ceo@lame.victim.example"}})
+			if out := tx.End(); out.Disposition != tt.want {
+				t.Errorf("%s, want %s: %+v", out.Disposition, tt.want, out)
+			}
+		})
+	}
+}
+
 // A panic in a look-up is a failure of ours, and spares nothing either.
 func TestAPanicIsDecidedByOnUndecided(t *testing.T) {
 	for yaml, want := range map[string]message.Disposition{

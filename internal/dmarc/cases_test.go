@@ -124,6 +124,8 @@ func evaluationField(t testing.TB, ev Evaluation, r *counting, field string) str
 		return string(ev.Result)
 	case "policy":
 		return string(ev.Policy)
+	case "iffailed":
+		return string(ev.IfFailed)
 	case "published":
 		return string(ev.Published)
 	case "author":

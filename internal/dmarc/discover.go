@@ -54,6 +54,9 @@ type Discovery struct {
 	// something else stands there that was meant as a record.
 	invalid, flawed bool
 	asked           *answers
+	// presumed is what would have been found if the names that failed had no record. It
+	// is nil where there is no Err, and where it would be no record.
+	presumed *Discovery
 }
 
 // Steps returns the look-ups that were made for policy records, in their order; an
@@ -97,7 +100,6 @@ func (f Finder) Discover(ctx context.Context, r Resolver, authorDomain string) D
 	switch {
 	case own.Err != nil:
 		d.Err = own.Err
-		return d
 	case own.Record != nil:
 		d.apply(own)
 	case f.Method == PSL:
@@ -105,8 +107,37 @@ func (f Finder) Discover(ctx context.Context, r Resolver, authorDomain string) D
 	default:
 		d.findByWalk(ctx, r)
 	}
+	if d.Err != nil {
+		d.presumed = d.presume(ctx, r, own)
+		return d
+	}
 	d.choosePolicy(ctx, r)
 	return d
+}
+
+// presume looks for the record of the organizational domain past the names below it that
+// fail. A sender can choose an author domain whose name servers do not answer, below a
+// domain whose do. §4.10.1 leaves it to the receiver what to do then.
+func (d *Discovery) presume(ctx context.Context, r Resolver, own *Step) *Discovery {
+	p := *d
+	p.Err = nil
+	if d.Method == PSL {
+		p.findByList(ctx, r, own)
+	} else {
+		found := p.asked.walkPast(ctx, r, d.AuthorDomain)
+		p.OrgDomain = organizational(d.AuthorDomain, found)
+		for _, s := range found {
+			// A public suffix does not speak for its registrants.
+			if s.Domain == p.OrgDomain && s.psd() != PSDYes {
+				p.apply(s)
+			}
+		}
+	}
+	if p.Err != nil || p.Record == nil {
+		return nil
+	}
+	p.choosePolicy(ctx, r)
+	return &p
 }
 
 // findByWalk looks for the record above an author domain that has none (§4.10.1).
@@ -160,9 +191,6 @@ func (d *Discovery) apply(s *Step) {
 // choosePolicy sets the policy of the record for this author domain, or the reason why
 // there is none.
 func (d *Discovery) choosePolicy(ctx context.Context, r Resolver) {
-	if d.Err != nil {
-		return
-	}
 	if d.Record == nil {
 		d.explain()
 		return

@@ -57,8 +57,11 @@ type Evaluation struct {
 	Err error
 	// IfFailed is set for a TempError where the policy is known and the identifiers
 	// alone are undecided: the policy asked for if they fail. The sender chooses the
-	// identifiers, and so whether they can be decided. It is "" where the policy itself
-	// could not be found.
+	// identifiers, and so whether they can be decided. It is set, too, where the record
+	// could not be looked up at the author domain, but was at the organizational domain,
+	// RecordDomain: if that asks for reject or quarantine, and nothing would have passed
+	// under it. The sender chooses the author domain as well. Otherwise it is "" where the
+	// policy itself could not be found.
 	IfFailed Policy
 }
 
@@ -89,6 +92,7 @@ func Evaluate(ctx context.Context, r Resolver, d Discovery, spf, dkim []Identifi
 	switch {
 	case d.Err != nil: // §5.3.6
 		ev.Result, ev.Reason, ev.Err = TempError, d.Err.Error(), d.Err
+		ev.presume(ctx, r, d.presumed, spf, dkim)
 	case d.Record == nil && d.invalid: // §9.2
 		ev.Result = PermError
 	case d.Record != nil:
@@ -98,6 +102,22 @@ func Evaluate(ctx context.Context, r Resolver, d Discovery, spf, dkim []Identifi
 		ev.Flawed = d.flawed
 	}
 	return ev
+}
+
+// presume sets the policy that the organizational domain asks for, if there is one.
+func (ev *Evaluation) presume(ctx context.Context, r Resolver, d *Discovery, spf, dkim []Identifier) {
+	if d == nil {
+		return
+	}
+	p := Evaluate(ctx, r, *d, spf, dkim)
+	policy := p.IfFailed
+	if p.Result == Fail {
+		policy = p.Policy
+	}
+	// The author domain's own record may be stricter than one that asks for nothing.
+	if policy == Reject || policy == Quarantine {
+		ev.IfFailed, ev.RecordDomain = policy, d.RecordDomain
+	}
 }
 
 // judge decides between pass, fail and temperror where a record applies.

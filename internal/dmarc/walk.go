@@ -166,6 +166,31 @@ func (a *answers) walk(ctx context.Context, r Resolver, start string) ([]*Step, 
 	return found, nil
 }
 
+// walkPast is walk for an author domain some of whose look-ups fail: what it finds is what
+// there is if no record stands at the names that failed. It finds nothing where one of
+// these lies above a record, since that one may not be the one that applies. It does not
+// ask at ICANN suffixes.
+func (a *answers) walkPast(ctx context.Context, r Resolver, start string) []*Step {
+	var found []*Step
+	for target := start; target != "" && !icannSuffix(target); target = parent(target) {
+		if ctx.Err() != nil {
+			return nil
+		}
+		s := a.ask(ctx, r, target)
+		if s.Err != nil && len(found) > 0 {
+			return nil
+		}
+		if s.Record == nil {
+			continue
+		}
+		found = append(found, s)
+		if s.psd() != PSDUnknown {
+			break
+		}
+	}
+	return found
+}
+
 // parent returns the next target of a walk: the domain without its leftmost label, or
 // the last seven labels of one of eight or more (§4.10 step 4).
 func parent(domain string) string {
