@@ -39,15 +39,17 @@ var mayImport = map[string][]string{
 	"internal/openssl": nil,
 	"internal/why":     nil, // tests of libraries, none of ours
 
+	"internal/tablesource": {"signer"},
+
 	"keys":     {"internal/config", "internal/dkim", "internal/message", "internal/openssl"},
 	"signer":   {"internal/config", "internal/dkim", "internal/message", "keys"},
 	"verifier": {"internal/authres", "internal/config", "internal/dkim", "internal/dmarc", "internal/message", "internal/spf"},
 	"milter":   {"internal/config", "internal/message"},
 
-	"internal/daemon": {"internal/config", "internal/dns", "internal/message", "keys", "milter", "signer", "verifier"},
+	"internal/daemon": {"internal/config", "internal/dns", "internal/message", "internal/tablesource", "keys", "milter", "signer", "verifier"},
 
 	"cmd/signpost": {
-		"internal/config", "internal/daemon", "internal/dns", "internal/message", "internal/opendkim",
+		"internal/config", "internal/daemon", "internal/dns", "internal/message", "internal/opendkim", "internal/tablesource",
 		"keys", "milter", "signer", "verifier",
 	},
 	"e2e/report":       nil,
@@ -167,6 +169,18 @@ func TestOnlyTheResolverKnowsDNSMessages(t *testing.T) {
 			}
 			if strings.HasPrefix(p, "github.com/emersion/") && s.pkg != "cmd/signpost" && s.pkg != "milter" {
 				t.Errorf("%s imports %s: go-msgauth and go-milter's client are second opinions, for tests and for the commands", s.file, p)
+			}
+		}
+	}
+}
+
+// The database drivers are large: only the package that reads tables has them in its build.
+func TestOnlyTableSourceKnowsDatabaseDrivers(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, p := range imports(s.ast) {
+			driver := p == "database/sql" || strings.HasPrefix(p, "github.com/jackc/pgx") || strings.HasPrefix(p, "modernc.org/sqlite")
+			if driver && s.pkg != "internal/tablesource" {
+				t.Errorf("%s imports %s: only internal/tablesource may", s.file, p)
 			}
 		}
 	}

@@ -2,24 +2,16 @@ package signer
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
 )
 
-// Warnings are what a person should know of a section that works: what is wrong with
-// databases, table files without entries, and the entries whose d= DMARC will take no account of (RFC 9989
-// §4.4.1).
+// Warnings names the entries whose d= is not aligned with their author domain, so that
+// DMARC does not count the signature (RFC 9989 §4.4.1).
 func (c Config) Warnings() []string {
-	const told = 10
-	lines := slices.Clone(c.troubles)
-	for _, f := range c.files {
-		if f.entries == 0 {
-			lines = append(lines, fmt.Sprintf("%s has no entry", f.path))
-		}
-	}
-	others := len(lines)
+	const shown = 10
+	var lines []string
 	for _, d := range c.Domains {
 		name, k := d.name()
 		if d.SDID == "" || k == noKind {
@@ -30,7 +22,7 @@ func (c Config) Warnings() []string {
 		if aligned(author, sdid) {
 			continue
 		}
-		if len(lines) >= told+others {
+		if len(lines) >= shown {
 			return append(lines, "signer.domains: and more entries whose sdid is not aligned")
 		}
 		lines = append(lines, fmt.Sprintf("signer.domains %s: d=%s is not aligned with %s: the signature is good, but DMARC takes no account of it; sign with a key of its own, or with keys_of",

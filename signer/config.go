@@ -17,7 +17,7 @@ type Config struct {
 	Ours Ours `yaml:"ours"`
 	// Domains are the author domains that sign, and with which selectors.
 	Domains []Domain `yaml:"domains"`
-	// Tables have more entries of Domains: see WithTables.
+	// Tables have more entries of Domains: see package tablesource.
 	Tables []Table `yaml:"tables"`
 	// TablesEvery is how often the databases among the Tables are asked for changes.
 	TablesEvery time.Duration `yaml:"tables_every"`
@@ -35,10 +35,6 @@ type Config struct {
 	SelfCheck int `yaml:"self_check"`
 	// Senders says who may sign as whom.
 	Senders Senders `yaml:"senders"`
-
-	fetched  []fetched // what the databases gave
-	files    []fileSize
-	troubles []string // with what stands outside the YAML file
 }
 
 // Ours tells our mail from other people's by the connection alone, never by a

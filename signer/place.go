@@ -33,11 +33,13 @@ func (d Domain) SignsWith(folder, selector string) bool {
 	if d.folder() != folder || folder == "" {
 		return false
 	}
-	return slices.ContainsFunc(d.Selectors, func(s Selector) bool { return sameSelector(s.Selector, selector) })
+	return slices.ContainsFunc(d.Selectors, func(s Selector) bool { return s.Is(selector) })
 }
 
-func sameSelector(a, b string) bool {
-	x, ok := message.DomainToASCII(a)
-	y, ok2 := message.DomainToASCII(b)
+// Is reports whether the selector has this name, without regard to case and to whether
+// it is written in A-labels.
+func (s Selector) Is(name string) bool {
+	x, ok := message.DomainToASCII(s.Selector)
+	y, ok2 := message.DomainToASCII(name)
 	return ok && ok2 && x == y
 }

@@ -1,9 +1,7 @@
 package signer
 
 import (
-	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -148,87 +146,16 @@ func TestEntriesAreHeldToTheirRules(t *testing.T) {
 	wantProblem(t, "tables: [\"\"]\n", "tables[0]: a table needs a file, or a database and a query")
 }
 
-func tableFile(t testing.TB, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "domains")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-func TestEntriesInATable(t *testing.T) {
-	path := tableFile(t, "# customers\nexample.org  s1,s2 subdomains\n\ncustomer.example s1 keys_of=provider.example # lent\nshop@example.org sdid=example.com\n*.x.example s3 s4\n")
+// manyEntries is the configuration of a provider: n customers with one key.
+func manyEntries(b *testing.B, n int) (Config, keys.Config) {
 	c := Defaults()
-	c.Domains = []Domain{{Domain: "example.com", Selectors: []Selector{{Selector: "s1"}}}}
-	c.Tables = []Table{{File: path}}
-	whole, err := c.WithTables(context.Background(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(c.Domains) != 1 {
-		t.Error("the configuration itself is changed")
-	}
-	got := fmt.Sprintf("%+v", whole.Domains[1:])
-	want := fmt.Sprintf("%+v", []Domain{
-		{Domain: "example.org", Selectors: []Selector{{Selector: "s1"}, {Selector: "s2"}}, Subdomains: true, place: Place{path, false, 2}},
-		{Domain: "customer.example", Selectors: []Selector{{Selector: "s1"}}, KeysOf: "provider.example", place: Place{path, false, 4}},
-		{Domain: "shop@example.org", SDID: "example.com", place: Place{path, false, 5}},
-		{Domain: "*.x.example", Selectors: []Selector{{Selector: "s3"}, {Selector: "s4"}}, place: Place{path, false, 6}},
-	})
-	if got != want {
-		t.Errorf("the entries are\n%s\nwant\n%s", got, want)
-	}
-
-	path = tableFile(t, "example.com s1\na.example\nb.example s1 colour=red\nc.example s1\nC.example s2\nd.example sdid=e.example\n")
-	c.Tables = []Table{{File: path}}
-	_, err = c.WithTables(context.Background(), "")
-	wantErr := strings.Join([]string{
-		path + ":1: example.com stands already in signer.domains[0]: put all its selectors there",
-		path + `:2: "a.example" has no selectors: write selectors: [NAME], NAME as given to signpost keys generate`,
-		path + `:3: unknown key "colour": a line takes a domain, its selectors, subdomains, keys_of=DOMAIN, sdid=DOMAIN`,
-		path + ":5: C.example stands already in " + path + ":4: put all its selectors there",
-		path + ":6: sdid: e.example has no entry in signer.domains: add one with its selectors",
-	}, "\n")
-	if err == nil || err.Error() != wantErr {
-		t.Errorf("the error is\n%v\nwant\n%s", err, wantErr)
-	}
-	c.Tables = []Table{{File: tableFile(t, strings.Repeat("nonsense\n", 50))}}
-	if _, err := c.WithTables(context.Background(), ""); err == nil || strings.Count(err.Error(), "\n") != toldMistakes || !strings.Contains(err.Error(), "and 30 mistakes more") {
-		t.Errorf("the error of many mistakes is %v", err)
-	}
-}
-
-func FuzzTableLine(f *testing.F) {
-	for _, seed := range []string{"example.com s1,s2 subdomains", "a.example sdid=b.example", "*.x.example s1 keys_of=*", "a@b.example s", "= = ="} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, line string) {
-		words := strings.Fields(line)
-		if len(words) == 0 {
-			return
-		}
-		d, err := parseDomain(words)
-		if err != nil {
-			return
-		}
-		c := Config{Domains: []Domain{d}}
-		newTable(c.Domains, &keys.Roster{})
-		c.Refs()
-		c.Listed([]keys.Ref{{Domain: "a.example", Selector: "s1"}, {Domain: AnyDomain, Selector: "s1"}})
-		c.Lent()
-		c.Warnings()
-	})
-}
-
-// largeTable is a provider's: so many customers with one key.
-func largeTable(b *testing.B, n int) (Config, keys.Config) {
-	var text strings.Builder
+	entries := c.Entries()
 	for i := range n {
-		fmt.Fprintf(&text, "customer%d.example s1 keys_of=provider.example\n", i)
+		if err := entries.Add(Place{Source: "table", Line: i + 1}, []string{fmt.Sprintf("customer%d.example", i), "s1", "keys_of=provider.example"}); err != nil {
+			b.Fatal(err)
+		}
 	}
-	c := Defaults()
-	c.Tables = []Table{{File: tableFile(b, text.String())}}
+	c.Domains = entries.Resolve(func(string, bool, string) {})
 	kc := keys.Defaults()
 	kc.Dir = b.TempDir()
 	if _, err := keys.Generate(kc.Dir, "provider.example", "s1", keys.RSA, 2048); err != nil {
@@ -238,10 +165,6 @@ func largeTable(b *testing.B, n int) (Config, keys.Config) {
 }
 
 func loadTable(b *testing.B, c Config, kc keys.Config) *Signer {
-	c, err := c.WithTables(context.Background(), "")
-	if err != nil {
-		b.Fatal(err)
-	}
 	kc.Lent = c.Lent()
 	store, err := keys.Open(kc, c.Refs())
 	if err != nil {
@@ -252,17 +175,8 @@ func loadTable(b *testing.B, c Config, kc keys.Config) *Signer {
 	return New(c, &plan.Roster, func() time.Time { return testTime })
 }
 
-// BenchmarkLoad100000Domains is a reload, all told.
-func BenchmarkLoad100000Domains(b *testing.B) {
-	c, kc := largeTable(b, 100_000)
-	b.ReportAllocs()
-	for b.Loop() {
-		loadTable(b, c, kc)
-	}
-}
-
 func BenchmarkChooseAmong100000Domains(b *testing.B) {
-	c, kc := largeTable(b, 100_000)
+	c, kc := manyEntries(b, 100_000)
 	s := loadTable(b, c, kc)
 	author := header(b, "From: a@customer54321.example\n").Author()
 	b.ReportAllocs()

@@ -16,7 +16,7 @@ type Senders struct {
 	Mode SendersMode `yaml:"mode"`
 	// Allow are the entries; what any of them allows is allowed.
 	Allow []Sender `yaml:"allow"`
-	// File has further entries, one a line: see WithTables.
+	// File has further entries, one a line: see package tablesource.
 	File string `yaml:"file"`
 }
 

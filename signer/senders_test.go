@@ -1,10 +1,7 @@
 package signer
 
 import (
-	"context"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -119,50 +116,6 @@ func TestAnAuthorOfNobodysIsUnsignedOrNotAskedFor(t *testing.T) {
 	s, _ = newSigner(t, strings.ReplaceAll(sendersTable, "%MODE%", "off"))
 	if out := sign(s, env, h); len(out.Insert) != 1 {
 		t.Errorf("off: the outcome is %+v", out)
-	}
-}
-
-func TestSendersInAFileOfTheirOwn(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "senders")
-	text := "# who may send as whom\n\nalice\talice@example.com, *@example.org # two\n192.0.2.7/32 example.net\nuser#1 a@example.com\r\n"
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c := Defaults()
-	c.Senders = Senders{Mode: SendersReject, File: path, Allow: []Sender{{Login: "bob"}}}
-	c, err := c.WithTables(context.Background(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, a := range c.Senders.Allow {
-		got = append(got, a.Login+" "+allowed([]Sender{a}))
-	}
-	want := "bob nothing|alice alice@example.com *@example.org| *@example.net|user#1 a@example.com"
-	if strings.Join(got, "|") != want {
-		t.Errorf("the entries are %q, want %q", strings.Join(got, "|"), want)
-	}
-
-	if err := os.WriteFile(path, []byte("alice\n192.0.2.0/24 {{login}}\nbob a@b@\nx y.example\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err = c.WithTables(context.Background(), "")
-	wantErr := path + ":1: alice: an entry needs authors: what may stand in From, as [alice@example.com]\n" +
-		path + ":2: 192.0.2.0/24: {{login}} has no meaning for a network alone: add login: \"*\"\n" +
-		path + ":3: \"a@b@\" is neither an address nor a pattern of addresses: write alice@example.com, *@example.com, *@*.example.com, {{login}} or \"*\""
-	if err == nil || err.Error() != wantErr {
-		t.Errorf("the error is\n%v\nwant\n%s", err, wantErr)
-	}
-	c.Senders.File = path + ".missing"
-	if _, err := c.WithTables(context.Background(), ""); err == nil || !strings.Contains(err.Error(), "reading a table: open ") {
-		t.Errorf("the error of a missing file is %v", err)
-	}
-	if err := os.WriteFile(path, []byte(strings.Repeat("x", maxTableLine+1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c.Senders.File = path
-	if _, err := c.WithTables(context.Background(), ""); err == nil || !strings.Contains(err.Error(), ":1: the line is longer than 65536 bytes") {
-		t.Errorf("the error of a long line is %v", err)
 	}
 }
 

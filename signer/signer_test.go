@@ -294,6 +294,7 @@ func TestTheConfigurationIsHeldToItsRules(t *testing.T) {
 		{"a bad canonicalization", "canonicalization: relaxed\n", "write relaxed/relaxed"},
 		{"a bad choice", "on_error: ignore\n", "tempfail"},
 		{"a bad self-check", "self_check: -1\n", "self_check: -1: write 0 for none, 1 for every message"},
+		{"tables asked too often", "tables_every: 1ms\n", "tables_every: 1ms is out of range: write a time from 1s to 24h, as 1m"},
 		{"subdomains of any", "domains:\n  - {domain: \"*\", selectors: [a], subdomains: true}\n", `"*" matches every domain already`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"signpost/internal/config"
+	"signpost/internal/tablesource"
 	"signpost/keys"
-	"signpost/signer"
 )
 
 // editedFile is a file before and after a rotation.
@@ -88,7 +88,7 @@ func replaceInLine(text []byte, number int, from, to string) ([]byte, error) {
 		return nil, fmt.Errorf("the file has no line %d any more", number)
 	}
 	line := strings.TrimSuffix(lines[number-1], "\n")
-	edited, err := signer.ReplaceSelector(line, from, to)
+	edited, err := tablesource.ReplaceSelector(line, from, to)
 	if err != nil {
 		return nil, err
 	}

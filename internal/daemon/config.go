@@ -16,6 +16,7 @@ import (
 
 	"signpost/internal/config"
 	"signpost/internal/dns"
+	"signpost/internal/tablesource"
 	"signpost/keys"
 	"signpost/milter"
 	"signpost/signer"
@@ -36,8 +37,9 @@ type Config struct {
 	Log      LogConfig       `yaml:"log"`
 	Metrics  MetricsConfig   `yaml:"metrics"`
 
-	signsNone bool // the file says that nothing is signed: domains: [] and no tables
-	mayLose   bool // a listed key may fail to load: its entry alone cannot sign then
+	tables    tablesource.Tables // what the tables of the signer gave
+	signsNone bool               // the file says that nothing is signed: domains: [] and no tables
+	mayLose   bool               // a listed key may fail to load: its entry alone cannot sign then
 }
 
 // LogConfig is the section `log`: one line a message, on standard error.
@@ -97,6 +99,7 @@ func (c Config) validate(src *config.Source) {
 	c.DNS.Validate(src.Section("dns"))
 	c.Keys.Validate(src.Section("keys"))
 	c.Signer.Validate(src.Section("signer"))
+	tablesource.Validate(c.Signer, src.Section("signer"))
 	c.Verifier.Validate(src.Section("verifier"))
 	config.OneOf(src.Section("log"), "format", c.Log.Format, "text", "json")
 	config.OneOf(src.Section("log"), "level", c.Log.Level, "debug", "info", "warn", "error")
@@ -120,7 +123,7 @@ func (l LogConfig) logger(w io.Writer) *slog.Logger {
 // complete puts in what the sections name in files of their own.
 func (c Config) complete() (Config, error) {
 	var err error
-	c.Signer, err = c.Signer.WithTables(context.Background(), c.keptTables())
+	c.Signer, c.tables, err = tablesource.Read(context.Background(), c.Signer, c.tables, c.keptTables())
 	c.Keys.Lent, c.Keys.Optional = c.Signer.Lent(), c.Signer.Optional()
 	return c, err
 }
@@ -155,7 +158,7 @@ type Generation struct {
 // handed on from the generation before, with its cache.
 func Build(c Config, path string, now func() time.Time, before *Generation) (*Generation, error) {
 	if before != nil {
-		c.Signer = c.Signer.After(before.Config.Signer)
+		c.tables = before.Config.tables
 	}
 	c, err := c.complete()
 	if err == nil && before != nil {
@@ -273,6 +276,7 @@ func (g *Generation) Warnings() []string {
 		w = append(w, "signer.senders.mode is off: nobody is held to what signer.senders allows; write mode: unsigned or mode: reject")
 	}
 	w = append(w, g.listenerWarnings()...)
+	w = append(w, g.Config.tables.Warnings()...)
 	w = append(w, g.Config.Signer.Warnings()...)
 	if trouble := g.Watch.Trouble(); trouble != "" {
 		w = append(w, trouble)

@@ -136,7 +136,7 @@ func (s *Service) begin(g *Generation) {
 	tellBackend(g.Config.Keys.Backend, s.version)
 	g.Watch.Begin(ctx, g.Plan, s.log)
 	g.Signer.SelfCheck(g.Resolver, s.log)
-	if err := g.Config.Signer.KeepTables(g.Config.keptTables()); err != nil {
+	if err := g.Config.tables.Keep(g.Config.keptTables()); err != nil {
 		s.log.Warn(err.Error())
 	}
 }
@@ -211,7 +211,7 @@ func (s *Service) run(grace time.Duration) error {
 	notify(systemd.SdNotifyReady)
 	go debug.FreeOSMemory() // what it took to load: as much as what was loaded
 	for {
-		tables := watchTables(s.current.Config.Signer)
+		tables := watchTables(s.current.Config.tables, s.current.Config.Signer.TablesEvery)
 		goOn, err := s.await(served, reload, stop, tables.changed, grace)
 		tables.stop()
 		if !goOn {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"signpost/signer"
+	"signpost/internal/tablesource"
 )
 
 // tableWatch asks the databases of one generation's tables for changes, until it has
@@ -15,15 +15,15 @@ type tableWatch struct {
 }
 
 // watchTables begins; without databases there is never a change.
-func watchTables(c signer.Config) tableWatch {
+func watchTables(tables tablesource.Tables, every time.Duration) tableWatch {
 	ctx, cancel := context.WithCancel(context.Background())
 	changed := make(chan struct{}, 1)
 	w := tableWatch{changed, cancel}
-	if !c.HasDatabases() {
+	if !tables.HasDatabases() {
 		return w
 	}
 	go func() {
-		tick := time.NewTicker(c.TablesEvery)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
 			select {
@@ -31,7 +31,7 @@ func watchTables(c signer.Config) tableWatch {
 				return
 			case <-tick.C:
 			}
-			if c.TablesChanged(ctx) {
+			if tables.Changed(ctx) {
 				changed <- struct{}{}
 				return
 			}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"signpost/internal/tablesource"
 	"signpost/signer"
 )
 
@@ -25,16 +26,15 @@ func TestAChangeInADatabaseIsSeen(t *testing.T) {
 	exec("CREATE TABLE d (domain text, selectors text)")
 	c := signer.Defaults()
 	c.Tables = []signer.Table{{Database: "sqlite:" + path, Query: "SELECT * FROM d"}}
-	c, err = c.WithTables(t.Context(), t.TempDir())
+	_, tables, err := tablesource.Read(t.Context(), c, tablesource.Tables{}, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.TablesEvery = time.Millisecond
-	w := watchTables(c)
+	w := watchTables(tables, time.Millisecond)
 	defer w.stop()
 	exec("INSERT INTO d VALUES ('example.com', 's1')")
 	<-w.changed
-	none := watchTables(signer.Defaults())
+	none := watchTables(tablesource.Tables{}, time.Millisecond)
 	none.stop()
 	if len(none.changed) != 0 {
 		t.Error("a change without a database")

@@ -11,7 +11,7 @@ import (
 // entries of a table file, and no file says that this is meant: a file that was cut
 // off, or is still being written, must not make mail leave unsigned.
 func (c Config) vanished(before Config) error {
-	err := c.Signer.Emptied(before.Signer)
+	err := c.tables.Emptied(before.tables)
 	had := len(before.Signer.Domains)
 	if had > 0 && len(c.Signer.Domains) == 0 && !c.signsNone {
 		err = errors.Join(err, fmt.Errorf("the configuration has no signing domain, and had %d before (%s): if nothing is to be signed any more, write signer: {domains: []}, without tables",

@@ -1,4 +1,4 @@
-package signer
+package tablesource
 
 import (
 	"bufio"
@@ -13,7 +13,7 @@ import (
 const (
 	maxTableBytes = 256 << 20
 	maxTableLine  = 64 << 10
-	toldMistakes  = 20
+	maxReported   = 20
 )
 
 // readLines hands the lines of a table to take, without comments (from a "#" at the
@@ -42,7 +42,7 @@ func readLines(path string, take func(line int, words []string) error) error {
 		}
 		switch err := take(number, words); {
 		case err == nil:
-		case len(mistakes) < toldMistakes:
+		case len(mistakes) < maxReported:
 			mistakes = append(mistakes, fmt.Errorf("%s:%d: %w", path, number, err))
 		default:
 			more++

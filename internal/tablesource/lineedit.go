@@ -1,8 +1,10 @@
-package signer
+package tablesource
 
 import (
 	"fmt"
 	"strings"
+
+	"signpost/signer"
 )
 
 // ReplaceSelector returns a line of a table file with one selector changed, and
@@ -17,7 +19,7 @@ func ReplaceSelector(line, from, to string) (string, error) {
 		}
 		word := text[start:i]
 		i++ // the blank or comma
-		if start == domain || !sameSelector(word, from) {
+		if start == domain || !(signer.Selector{Selector: word}).Is(from) {
 			continue
 		}
 		edited := line[:start] + to + line[start+len(word):]
@@ -31,8 +33,8 @@ func ReplaceSelector(line, from, to string) (string, error) {
 
 // editedAlone reports whether two lines are the same entry but for one selector.
 func editedAlone(before, after, from, to string) bool {
-	a, err := parseDomain(strings.FieldsFunc(before, blank))
-	b, err2 := parseDomain(strings.FieldsFunc(after, blank))
+	a, err := signer.ParseEntry(strings.FieldsFunc(before, blank))
+	b, err2 := signer.ParseEntry(strings.FieldsFunc(after, blank))
 	if err != nil || err2 != nil || len(a.Selectors) != len(b.Selectors) ||
 		a.Domain != b.Domain || a.KeysOf != b.KeysOf || a.SDID != b.SDID || a.Subdomains != b.Subdomains {
 		return false
@@ -41,7 +43,7 @@ func editedAlone(before, after, from, to string) bool {
 	for i, s := range a.Selectors {
 		if s != b.Selectors[i] {
 			changed++
-			if !sameSelector(s.Selector, from) || b.Selectors[i].Selector != to {
+			if !s.Is(from) || b.Selectors[i].Selector != to {
 				return false
 			}
 		}

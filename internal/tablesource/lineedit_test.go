@@ -1,8 +1,10 @@
-package signer
+package tablesource
 
 import (
 	"strings"
 	"testing"
+
+	"signpost/signer"
 )
 
 func TestASelectorIsReplacedInALineOfATable(t *testing.T) {
@@ -36,7 +38,7 @@ func FuzzReplaceSelector(f *testing.F) {
 		if err != nil {
 			return
 		}
-		d, err := parseDomain(strings.FieldsFunc(uncommented(got), blank))
+		d, err := signer.ParseEntry(strings.FieldsFunc(uncommented(got), blank))
 		if err != nil {
 			t.Fatalf("%q becomes %q: %v", line, got, err)
 		}
@@ -44,29 +46,4 @@ func FuzzReplaceSelector(f *testing.F) {
 			t.Fatalf("%q becomes %q", line, got)
 		}
 	})
-}
-
-func TestAMisspeltOptionOfATableIsNoSelector(t *testing.T) {
-	for line, want := range map[string]string{
-		"a.test s1 subdomain":        "did you mean subdomains?",
-		"a.test s1 Subdomains":       "did you mean subdomains, as a word of its own?",
-		"a.test s1,subdomains":       "did you mean subdomains, as a word of its own?",
-		"a.test s1 sub-domains":      "did you mean subdomains?",
-		"a.test s1 subdomian":        "did you mean subdomains?",
-		"a.test s1 subdomaines":      "did you mean subdomains?",
-		"a.test s1 sdid b.test":      "did you mean sdid=DOMAIN?",
-		"a.test s1 keys_of b.test":   "did you mean keys_of=DOMAIN?",
-		"a.test s1 key_of=b.test":    "unknown key",
-		"a.test s1 subdomains=true":  "unknown key",
-		"a.test s1 keys_of = b.test": "did you mean keys_of=DOMAIN?",
-		"a.test s1,domains":          "",
-		"a.test sub1 subs domain":    "",
-		"a.test s1 subdomains":       "",
-		"a.test s1 2026":             "",
-	} {
-		_, err := parseDomain(strings.Fields(line))
-		if (err == nil) != (want == "") || (err != nil && !strings.Contains(err.Error(), want)) {
-			t.Errorf("%q: %v, want %q", line, err, want)
-		}
-	}
 }

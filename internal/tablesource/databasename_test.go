@@ -1,4 +1,4 @@
-package signer
+package tablesource
 
 import (
 	"fmt"
@@ -31,11 +31,14 @@ func TestNoPasswordOfADatabaseIsPrinted(t *testing.T) {
 		{"with a percent sign in it", "postgres://panel:hidden1%zz@127.0.0.1/mail", "write postgres://USER@HOST/DATABASE"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			table := Table{Database: c.address, Query: databaseQuery}
-			printed := table.problem()
+			var printed string
+			bad := func(_, problem string) { printed += problem }
+			cfg := withDatabase(c.address)
+			cfg.Validate(bad)
+			Validate(cfg, bad)
 			if printed == "" {
-				cfg, err := withDatabase(c.address).WithTables(t.Context(), t.TempDir())
-				printed = fmt.Sprint(err, "\n", strings.Join(cfg.Warnings(), "\n"))
+				_, tables, err := Read(t.Context(), cfg, Tables{}, t.TempDir())
+				printed = fmt.Sprint(err, "\n", strings.Join(tables.Warnings(), "\n"))
 			}
 			if strings.Contains(printed, "hidden") {
 				t.Errorf("a secret is printed: %s", printed)

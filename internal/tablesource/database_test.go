@@ -1,4 +1,4 @@
-package signer
+package tablesource
 
 import (
 	"context"
@@ -14,8 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"signpost/internal/config"
 	"signpost/internal/message"
 	"signpost/keys"
+	"signpost/signer"
 )
 
 const databaseQuery = "SELECT domain, selectors, subdomains, keys_of, sdid FROM signpost ORDER BY domain"
@@ -40,17 +42,17 @@ func sqliteFile(t *testing.T) (path string, exec func(string)) {
 	return path, exec
 }
 
-func withDatabase(address string) Config {
-	c := Defaults()
-	c.Domains = []Domain{{Domain: "example.com", Selectors: []Selector{{Selector: "s1"}}}}
-	c.Tables = []Table{{Database: address, Query: databaseQuery}}
+func withDatabase(address string) signer.Config {
+	c := signer.Defaults()
+	c.Domains = []signer.Domain{{Domain: "example.com", Selectors: []signer.Selector{{Selector: "s1"}}}}
+	c.Tables = []signer.Table{{Database: address, Query: databaseQuery}}
 	return c
 }
 
-// fill reads the tables and returns the entries from them.
-func fill(t *testing.T, c Config, keep string) (Config, string) {
+// read reads the tables and returns the entries from them, joined to one line.
+func read(t *testing.T, c signer.Config, before Tables, keep string) (signer.Config, Tables, string) {
 	t.Helper()
-	c, err := c.WithTables(context.Background(), keep)
+	c, tables, err := Read(t.Context(), c, before, keep)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +67,7 @@ func fill(t *testing.T, c Config, keep string) (Config, string) {
 		}
 		lines = append(lines, strings.TrimSpace(line+" "+d.KeysOf+" "+d.SDID))
 	}
-	return c, strings.Join(lines, "|")
+	return c, tables, strings.Join(lines, "|")
 }
 
 // play is what every kind of database has to stand.
@@ -73,47 +75,47 @@ func play(t *testing.T, address string, exec func(string), stop, start func()) {
 	keep := t.TempDir()
 	exec("INSERT INTO signpost VALUES ('a.example', 's1, s2', true, NULL, NULL), ('b.example', 's1', false, 'example.com', ''), ('alias.example.com', NULL, NULL, NULL, 'example.com')")
 	const first = "a.example s1 s2 subdomains|alias.example.com  example.com|b.example s1 example.com"
-	c, got := fill(t, withDatabase(address), keep)
-	if got != first || len(c.Warnings()) != 0 || !c.HasDatabases() {
-		t.Fatalf("the entries are %q, want %q; %q", got, first, c.Warnings())
+	_, tables, got := read(t, withDatabase(address), Tables{}, keep)
+	if got != first || len(tables.Warnings()) != 0 || !tables.HasDatabases() {
+		t.Fatalf("the entries are %q, want %q; %q", got, first, tables.Warnings())
 	}
-	if c.TablesChanged(t.Context()) {
+	if tables.Changed(t.Context()) {
 		t.Error("it has changed at once")
 	}
-	if err := c.KeepTables(keep); err != nil {
+	if err := tables.Keep(keep); err != nil {
 		t.Fatal(err)
 	}
 
 	exec("DELETE FROM signpost WHERE domain = 'a.example'")
-	if !c.TablesChanged(t.Context()) {
+	if !tables.Changed(t.Context()) {
 		t.Error("a change is not seen")
 	}
 	stop()
-	if c.TablesChanged(t.Context()) {
+	if tables.Changed(t.Context()) {
 		t.Error("a database that is down has changed")
 	}
 	for name, before := range map[string]struct {
-		config Config
+		before Tables
 		keep   string
 		want   string
 		say    string
 	}{
-		"a restart":                         {withDatabase(address), keep, first, "goes on signing"},
-		"a reload":                          {withDatabase(address).After(c), t.TempDir(), first, "what was last known of it goes on signing"},
-		"a start with nothing known":        {withDatabase(address), t.TempDir(), "", "nothing was known of it before, so its domains go unsigned until it answers"},
-		"a reload with nothing known of it": {withDatabase(address).After(Config{}), t.TempDir(), "", "nothing was known"},
+		"a restart":                         {Tables{}, keep, first, "goes on signing"},
+		"a reload":                          {tables, t.TempDir(), first, "what was last known of it goes on signing"},
+		"a start with nothing known":        {Tables{}, t.TempDir(), "", "nothing was known of it before, so its domains go unsigned until it answers"},
+		"a reload with nothing known of it": {Tables{}, t.TempDir(), "", "nothing was known"},
 	} {
-		down, got := fill(t, before.config, before.keep)
+		_, down, got := read(t, withDatabase(address), before.before, before.keep)
 		if w := down.Warnings(); got != before.want || len(w) != 1 || !strings.Contains(w[0], before.say) {
 			t.Errorf("%s while it is down: %q, %q", name, got, w)
 		}
 	}
-	down, _ := fill(t, withDatabase(address).After(c), keep)
+	_, down, _ := read(t, withDatabase(address), tables, keep)
 	start()
-	if !down.TablesChanged(t.Context()) {
+	if !down.Changed(t.Context()) {
 		t.Error("it is not seen that the database is back")
 	}
-	if _, got := fill(t, withDatabase(address).After(down), keep); got != "alias.example.com  example.com|b.example s1 example.com" {
+	if _, _, got := read(t, withDatabase(address), down, keep); got != "alias.example.com  example.com|b.example s1 example.com" {
 		t.Errorf("after it is back: %q", got)
 	}
 }
@@ -199,11 +201,11 @@ func TestRowsThatAreMistakesAreLeftOut(t *testing.T) {
 	exec(`INSERT INTO signpost VALUES ('a b.example', 's1', 0, '', ''), ('c.example', '', 0, '', ''), ('d.example', 'keys_of=x', 0, '', ''),
 		('EXAMPLE.com', 's9', 0, '', ''), ('f.example', NULL, 0, '', 'nowhere.example'), ('g.example', 's1', 0, 'h.example subdomains', ''),
 		('good.example', '{s1,s2}', '1', '', ''), (NULL, 's1', 0, '', ''), ('line' || char(10) || 'evil.example', 's1', 0, '', '')`)
-	c, got := fill(t, withDatabase("sqlite:"+path), t.TempDir())
+	_, tables, got := read(t, withDatabase("sqlite:"+path), Tables{}, t.TempDir())
 	if got != "good.example s1 s2 subdomains" {
 		t.Errorf("the entries are %q", got)
 	}
-	all := strings.Join(c.Warnings(), "\n")
+	all := strings.Join(tables.Warnings(), "\n")
 	for _, want := range []string{
 		`"?" is not a domain name`, `"a?b.example" is not a domain name`, `"c.example" has no selectors`, `"keys_of?x" is not a selector`,
 		"EXAMPLE.com stands already in signer.domains[0]", "is left out: sdid: nowhere.example has no entry", `"h.example?subdomains" is not a domain name`,
@@ -213,16 +215,16 @@ func TestRowsThatAreMistakesAreLeftOut(t *testing.T) {
 			t.Errorf("no warning says %s:\n%s", want, all)
 		}
 	}
-	if len(c.Warnings()) != 8 {
-		t.Errorf("%d warnings:\n%s", len(c.Warnings()), all)
+	if len(tables.Warnings()) != 8 {
+		t.Errorf("%d warnings:\n%s", len(tables.Warnings()), all)
 	}
 	exec("BEGIN")
 	for i := range 100 {
 		exec(fmt.Sprintf("INSERT INTO signpost VALUES ('bad%d.example', '', 0, '', '')", i))
 	}
 	exec("COMMIT")
-	if c, _ = fill(t, withDatabase("sqlite:"+path), t.TempDir()); len(c.Warnings()) > toldMistakes+2 || !strings.Contains(strings.Join(c.Warnings(), "\n"), "rows more") {
-		t.Errorf("%d warnings for many rows", len(c.Warnings()))
+	if _, tables, _ = read(t, withDatabase("sqlite:"+path), Tables{}, t.TempDir()); len(tables.Warnings()) > maxReported+2 || !strings.Contains(strings.Join(tables.Warnings(), "\n"), "rows more") {
+		t.Errorf("%d warnings for many rows", len(tables.Warnings()))
 	}
 }
 
@@ -236,8 +238,8 @@ func TestAQueryThatIsAMistakeIsTold(t *testing.T) {
 	} {
 		c := withDatabase("sqlite:" + path)
 		c.Tables[0].Query = query
-		c, _ = fill(t, c, t.TempDir())
-		if w := strings.Join(c.Warnings(), "\n"); !strings.Contains(w, want) || !strings.Contains(w, "signer.tables sqlite:") {
+		_, tables, _ := read(t, c, Tables{}, t.TempDir())
+		if w := strings.Join(tables.Warnings(), "\n"); !strings.Contains(w, want) || !strings.Contains(w, "signer.tables sqlite:") {
 			t.Errorf("%s: %s", query, w)
 		}
 	}
@@ -253,7 +255,6 @@ func TestTablesAreHeldToTheirRules(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) { wantProblem(t, "tables:\n  - "+c.yaml+"\n", c.want) })
 	}
-	wantProblem(t, "tables_every: 1ms\n", "tables_every: 1ms is out of range: write a time from 1s to 24h, as 1m")
 }
 
 // A row that names a key that is not there costs its own domain its signatures, and
@@ -261,7 +262,7 @@ func TestTablesAreHeldToTheirRules(t *testing.T) {
 func TestAMissingKeyOfARowKeepsNobodyFromSigning(t *testing.T) {
 	path, exec := sqliteFile(t)
 	exec("INSERT INTO signpost VALUES ('new.example', 's1', 0, '', ''), ('lent.example', 's9', 0, 'example.com', '')")
-	c, _ := fill(t, withDatabase("sqlite:"+path), t.TempDir())
+	c, _, _ := read(t, withDatabase("sqlite:"+path), Tables{}, t.TempDir())
 	kc := keys.Defaults()
 	kc.Dir = t.TempDir()
 	if _, err := keys.Generate(kc.Dir, "example.com", "s1", keys.Ed25519, 0); err != nil {
@@ -279,17 +280,36 @@ func TestAMissingKeyOfARowKeepsNobodyFromSigning(t *testing.T) {
 		}
 	}
 	plan := &keys.Plan{Config: kc, Store: store, Listed: c.Listed(store.Refs())}
-	keys.NewWatch(filepath.Join(kc.Dir, "none"), func() time.Time { return testTime }).Preview(plan)
-	s := New(c, &plan.Roster, func() time.Time { return testTime })
-	if out := sign(s, message.Envelope{}, header(t, letter)); len(out.Insert) != 1 {
+	keys.NewWatch(filepath.Join(kc.Dir, "none"), func() time.Time { return time.Now() }).Preview(plan)
+	s := signer.New(c, &plan.Roster, func() time.Time { return time.Now() })
+	if out := sign(s, "a@example.com"); len(out.Insert) != 1 {
 		t.Errorf("the outcome for another domain is %+v", out)
 	}
-	out := sign(s, message.Envelope{}, header(t, "From: a@new.example\n"))
-	if got := noteOf(out, "unsigned"); !strings.Contains(got, "signer.domains new.example: no key is loaded for selector s1 of new.example; signpost keys generate makes one") {
+	out := sign(s, "a@new.example")
+	if got := out.Unsigned; !strings.Contains(got, "signer.domains new.example: no key is loaded for selector s1 of new.example; signpost keys generate makes one") {
 		t.Errorf("the rule is %q", got)
 	}
 	c.Domains[0].Selectors[0].Selector = "s2" // the YAML file's own key must be there
 	if _, err := keys.Open(kc, c.Refs()); err == nil {
 		t.Error("a key of the YAML file may be missing")
+	}
+}
+
+// sign signs a message without a body.
+func sign(s *signer.Signer, author string) message.Outcome {
+	signing := s.Sign(context.Background(), message.Envelope{})
+	signing.Header(message.Envelope{}, message.Header{{Name: "From", Value: " " + author}})
+	return signing.End()
+}
+
+// wantProblem reads a section and wants this among its problems.
+func wantProblem(t *testing.T, yaml, want string) {
+	t.Helper()
+	c := signer.Defaults()
+	src := config.Decode("test.yaml", []byte(yaml), &c)
+	c.Validate(src.Bad)
+	Validate(c, src.Bad)
+	if err := src.Err(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("the error is %v, want it to say %q", err, want)
 	}
 }

@@ -1,4 +1,4 @@
-package signer
+package tablesource
 
 import (
 	"errors"
@@ -17,13 +17,13 @@ type fileSize struct {
 // Emptied returns an error for each table file, and the file of senders, that gave
 // entries to the generation before and is blank now: it was cut off, or is still being
 // written. A comment in it says that it has no entries on purpose.
-func (c Config) Emptied(before Config) error {
+func (t Tables) Emptied(before Tables) error {
 	had := map[string]int{}
 	for _, f := range before.files {
 		had[f.path] = f.entries
 	}
 	var errs []error
-	for _, f := range c.files {
+	for _, f := range t.files {
 		if f.entries == 0 && had[f.path] > 0 && blankFile(f.path) {
 			errs = append(errs, fmt.Errorf("%s is empty, and had %d entries before: put it back, or write a comment line into it if it is to have none", f.path, had[f.path]))
 		}

@@ -1,0 +1,61 @@
+package signer
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"signpost/internal/config"
+)
+
+// ParseEntry reads an entry from the words of a table's line: a domain, its selectors
+// and options. The error is the first mistake.
+func ParseEntry(words []string) (Domain, error) {
+	d := Domain{Domain: words[0]}
+	for _, word := range words[1:] {
+		key, value, assigned := strings.Cut(word, "=")
+		switch {
+		case assigned && key == "keys_of":
+			d.KeysOf = value
+		case assigned && key == "sdid":
+			d.SDID = value
+		case assigned:
+			return d, fmt.Errorf("unknown key %q: a line takes a domain, its selectors, subdomains, keys_of=DOMAIN, sdid=DOMAIN", key)
+		case word == "subdomains":
+			d.Subdomains = true
+		default:
+			for s := range strings.SplitSeq(word, ",") {
+				if option := meantOption(s); option != "" {
+					return d, fmt.Errorf("%q is no selector of a table: did you mean %s? (a selector of that name has to stand in signer.domains)", s, option)
+				}
+				if s != "" {
+					d.Selectors = append(d.Selectors, Selector{Selector: s})
+				}
+			}
+		}
+	}
+	var first error
+	d.validate("", func(path, problem string) {
+		if first == nil {
+			first = errors.New(problem)
+		}
+	})
+	return d, first
+}
+
+// meantOption is the option that a word was probably meant to be, which would else be
+// taken for a selector; "": none. A name that only looks alike from afar is a selector.
+func meantOption(word string) string {
+	word = strings.ReplaceAll(strings.ToLower(word), "-", "_")
+	switch {
+	case word == "subdomains":
+		return "subdomains, as a word of its own"
+	case strings.HasPrefix(word, "subdom"), config.Distance(word, "subdomains") <= 2:
+		return "subdomains"
+	case word == "sdid":
+		return "sdid=DOMAIN"
+	case word == "keys_of", word == "keysof", word == "key_of":
+		return "keys_of=DOMAIN"
+	}
+	return ""
+}
