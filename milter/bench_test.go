@@ -16,13 +16,13 @@ import (
 // null is a handler that wants all and does nothing.
 type null struct{ outcome message.Outcome }
 
-func (n null) Ours(message.Envelope) (bool, string)                    { return false, "" }
-func (n null) Sign(context.Context, message.Envelope) Transaction      { return n }
-func (n null) Verify(context.Context, message.Envelope) Transaction    { return n }
-func (n null) Header(message.Envelope, message.Header) (wantBody bool) { return true }
-func (n null) Cut()                                                    {}
-func (n null) Body([]byte) (more bool)                                 { return true }
-func (n null) End() message.Outcome                                    { return n.outcome }
+func (n null) Ours(message.Envelope) (bool, string)                         { return false, "" }
+func (n null) Sign(context.Context, message.Envelope) message.Transaction   { return n }
+func (n null) Verify(context.Context, message.Envelope) message.Transaction { return n }
+func (n null) Header(message.Envelope, message.Header) (wantBody bool)      { return true }
+func (n null) Cut()                                                         {}
+func (n null) Body([]byte) (more bool)                                      { return true }
+func (n null) End() message.Outcome                                         { return n.outcome }
 
 // counted counts the system calls of a connection.
 type counted struct {

@@ -41,15 +41,15 @@ func (h *handler) Ours(env message.Envelope) (bool, string) {
 	return env.AuthAuthen != "", "login " + env.AuthAuthen
 }
 
-func (h *handler) Sign(ctx context.Context, env message.Envelope) Transaction {
+func (h *handler) Sign(ctx context.Context, env message.Envelope) message.Transaction {
 	return h.start(ctx, env, true)
 }
 
-func (h *handler) Verify(ctx context.Context, env message.Envelope) Transaction {
+func (h *handler) Verify(ctx context.Context, env message.Envelope) message.Transaction {
 	return h.start(ctx, env, false)
 }
 
-func (h *handler) start(ctx context.Context, env message.Envelope, signed bool) Transaction {
+func (h *handler) start(ctx context.Context, env message.Envelope, signed bool) message.Transaction {
 	if h.begin != nil {
 		h.begin(ctx, env)
 	}

@@ -20,7 +20,7 @@ type mail struct {
 	rcpts  int // those beyond the limit included
 	ours   bool
 	rule   string // why it is ours, or not
-	tx     Transaction
+	tx     message.Transaction
 	cancel context.CancelCauseFunc
 
 	fields     *message.Builder // nil when the header is done

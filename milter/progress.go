@@ -11,7 +11,7 @@ import (
 // await waits for a decision, and tells the MTA meanwhile that we are at work. late
 // means that the MTA has got the outcome already, and the connection is closed: the
 // handler's decision came after all patience was over.
-func (s *session) await(tx Transaction) (outcome message.Outcome, late bool) {
+func (s *session) await(tx message.Transaction) (outcome message.Outcome, late bool) {
 	s.startProgress()
 	defer s.stopProgress()
 	outcome = tx.End()

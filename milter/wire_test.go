@@ -156,11 +156,11 @@ func TestABodyStreamsThrough(t *testing.T) {
 // counter is a verifier that counts the body.
 type counter struct{ n *int }
 
-func (c counter) Verify(context.Context, message.Envelope) Transaction  { return c }
-func (c counter) Header(message.Envelope, message.Header) (wanted bool) { return true }
-func (c counter) Cut()                                                  {}
-func (c counter) Body(chunk []byte) (more bool)                         { *c.n += len(chunk); return true }
-func (c counter) End() message.Outcome                                  { return message.Outcome{Disposition: message.Accept} }
+func (c counter) Verify(context.Context, message.Envelope) message.Transaction { return c }
+func (c counter) Header(message.Envelope, message.Header) (wanted bool)        { return true }
+func (c counter) Cut()                                                         {}
+func (c counter) Body(chunk []byte) (more bool)                                { *c.n += len(chunk); return true }
+func (c counter) End() message.Outcome                                         { return message.Outcome{Disposition: message.Accept} }
 
 // 4,000 connections that wait, and have sent the beginning of a packet, stay below
 // 64 MiB.

@@ -93,7 +93,7 @@ func TestTheSelfCheckTakesEveryNthMessageAndHoldsLittle(t *testing.T) {
 		taken := 0
 		ctx, cancel := context.WithCancel(t.Context())
 		for range 3 * (selfChecksAtOnce + 5) {
-			tx := s.Sign(ctx, message.Envelope{})
+			tx := s.Sign(ctx, message.Envelope{}).(*Signing)
 			tx.Header(message.Envelope{}, h)
 			if tx.sample != nil {
 				taken++
@@ -113,7 +113,7 @@ func TestTheSelfCheckTakesEveryNthMessageAndHoldsLittle(t *testing.T) {
 			t.Errorf("%d places are lost", n)
 		}
 		for range 9 {
-			tx := s.Sign(t.Context(), message.Envelope{})
+			tx := s.Sign(t.Context(), message.Envelope{}).(*Signing)
 			tx.Header(message.Envelope{}, h)
 			tx.End()
 		}
@@ -127,7 +127,7 @@ func TestTheSelfCheckTakesEveryNthMessageAndHoldsLittle(t *testing.T) {
 func TestWithoutASelfCheckNothingIsHeld(t *testing.T) {
 	s, _ := newSigner(t, "domains:\n  - domain: example.com\n    selectors: [ed1]\n")
 	s.SelfCheck(dns.NewZone(), slog.New(slog.DiscardHandler))
-	tx := s.Sign(t.Context(), message.Envelope{})
+	tx := s.Sign(t.Context(), message.Envelope{}).(*Signing)
 	tx.Header(message.Envelope{}, header(t, letter))
 	if s.check != nil || tx.sample != nil {
 		t.Error("a message is held for a check that nobody wants")

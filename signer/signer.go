@@ -2,8 +2,8 @@
 // ours, which keys sign it, and which fields they cover; and it writes one
 // DKIM-Signature for each key (RFC 6376, 8301, 8463).
 //
-// A message of ours that is not signed always has a rule that decided so, in the
-// outcome's log notes under "unsigned".
+// A message of ours that is not signed always has a reason: the outcome's Unsigned,
+// Refused or Failure.
 package signer
 
 import (
@@ -25,7 +25,8 @@ type Signer struct {
 	covered []coveredField
 	table   *table
 	senders *entitlements
-	check   *selfCheck // nil: none
+	check   *selfCheck                                   // nil: none
+	forged  func(message.Envelope, message.Header) []int // nil: nothing is removed; see WithForged
 	now     func() time.Time
 }
 
@@ -40,8 +41,7 @@ func New(cfg Config, roster *keys.Roster, now func() time.Time) *Signer {
 // people's domains too, and not by the entry of an address.
 func (s *Signer) Names(domain string) bool { return s.table.named(domain) }
 
-// Signing is the work on one message of ours. It implements the milter's
-// Transaction.
+// Signing is the work on one message of ours. It is a message.Transaction.
 type Signing struct {
 	signer   *Signer
 	ctx      context.Context
@@ -50,6 +50,7 @@ type Signing struct {
 	job      *dkim.Signing
 	unsigned string // why it is not signed; "" while it is
 	refused  *refusal
+	forged   []int // the fields to remove; see WithForged
 	fragile  fragile
 	sample   *sample // nil: not self-checked
 	err      error   // our own failure
@@ -62,7 +63,7 @@ type Signing struct {
 // Sign begins on one message that is ours. Signing waits for nothing but the first
 // answer of DNS about the domain's keys after a start, and that for keys.Patience, or
 // until ctx ends; what is held of the message for a self-check is let go then, too.
-func (s *Signer) Sign(ctx context.Context, env message.Envelope) *Signing {
+func (s *Signer) Sign(ctx context.Context, env message.Envelope) message.Transaction {
 	return &Signing{signer: s, ctx: ctx, env: env}
 }
 
@@ -74,6 +75,7 @@ func (s *Signer) Explain(env message.Envelope, trace *message.Trace) *Signing {
 // Header chooses the keys by the author domain and starts the signatures.
 func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool) {
 	t.env = env
+	h = t.withoutForged(h)
 	author := h.Author()
 	if t.refused = t.signer.senders.refuses(env, author, t.trace); t.refused != nil {
 		return false
@@ -158,7 +160,9 @@ func (t *Signing) Body(chunk []byte) (more bool) {
 func (t *Signing) Cut() { t.err = errors.New("the body was cut off") }
 
 // End signs, and says what is to be put on top of the message.
-func (t *Signing) End() message.Outcome {
+func (t *Signing) End() message.Outcome { return t.removeForged(t.sign()) }
+
+func (t *Signing) sign() message.Outcome {
 	if t.refused != nil {
 		return t.refused.outcome(t.signer.senders.mode)
 	}

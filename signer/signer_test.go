@@ -235,7 +235,7 @@ func TestSIG032OurOwnFailure(t *testing.T) {
 	for onError, want := range map[string]message.Disposition{"tempfail": message.Tempfail, "unsigned": message.Accept} {
 		t.Run(onError, func(t *testing.T) {
 			s, _ := newSigner(t, "on_error: "+onError+"\ndomains:\n  - domain: example.com\n    selectors: [ed1]\n")
-			tx := s.Sign(context.Background(), message.Envelope{})
+			tx := s.Sign(context.Background(), message.Envelope{}).(*Signing)
 			tx.Header(message.Envelope{}, header(t, letter))
 			tx.err = os.ErrDeadlineExceeded
 			out := tx.End()

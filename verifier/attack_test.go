@@ -35,7 +35,7 @@ func TestATK059NamesInAVerdictAreDomainNames(t *testing.T) {
 			{Name: "DKIM-Signature", Value: " v=1; a=" + text + "; d=example.com; s=sel" + tags},
 			{Name: "From", Value: " alice@example.com"},
 		}
-		tx := v.Verify(context.Background(), env)
+		tx := v.Explain(context.Background(), env, nil)
 		tx.Header(env, h)
 		tx.Body([]byte("x\r\n"))
 		j, err := tx.Judge()
@@ -83,7 +83,7 @@ func TestATK074NoFieldChangesADecision(t *testing.T) {
 		{Name: "Received-SPF", Value: " pass"},
 		{Name: "X-Signpost-Disposition", Value: " accept"},
 	} {
-		tx := v.Verify(context.Background(), env)
+		tx := v.Explain(context.Background(), env, nil)
 		if tx.Header(env, message.Header{extra, {Name: "From", Value: " alice@example.com"}}) {
 			tx.Body([]byte("x\r\n"))
 		}

@@ -46,7 +46,7 @@ func TestLookupsAreAskedForByWhatDependsOnThem(t *testing.T) {
 		h = append(h, message.Field{Name: "DKIM-Signature", Value: " v=1; a=ed25519-sha256; d=" + d + tags})
 	}
 	h = append(h, message.Field{Name: "From", Value: " a@author.example"})
-	tx := v.Verify(context.Background(), env)
+	tx := v.Explain(context.Background(), env, nil)
 	tx.Header(env, h)
 	tx.Body([]byte("x\r\n"))
 	if _, err := tx.Judge(); err != nil {

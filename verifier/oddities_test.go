@@ -221,7 +221,7 @@ func TestOdditiesOfRealDomains(t *testing.T) {
 			resolver := &asking{Zone: zone}
 			v := New(cfg, resolver, "mx.receiver.example", func() time.Time { return caseTime })
 			env := message.Envelope{ClientAddr: netip.MustParseAddr("192.0.2.10"), Helo: "out.example.net", Sender: cmp.Or(tt.sender, from)}
-			tx := v.Verify(context.Background(), env)
+			tx := v.Explain(context.Background(), env, nil)
 			if tx.Header(env, header) {
 				tx.Body(body)
 			}

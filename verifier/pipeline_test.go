@@ -58,7 +58,7 @@ func newPipeline(t testing.TB, zone *dns.Zone, mode verifier.Mode, s settings, n
 		at = time.Unix(*now, 0)
 	}
 	v := verifier.New(cfg.Verifier, zone, "mx.rcpt.example", func() time.Time { return at })
-	server := milter.NewServer(cfg.Milter, &milter.Generation{Signer: nobodysSigner{}, Verifier: judges{v}}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	server := milter.NewServer(cfg.Milter, &milter.Generation{Signer: nobodysSigner{}, Verifier: v}, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err := server.Listen(); err != nil {
 		t.Fatal(err)
 	}
@@ -94,14 +94,8 @@ func setting(key, value string) string {
 type nobodysSigner struct{}
 
 func (nobodysSigner) Ours(message.Envelope) (bool, string) { return false, "no message is ours" }
-func (nobodysSigner) Sign(context.Context, message.Envelope) milter.Transaction {
+func (nobodysSigner) Sign(context.Context, message.Envelope) message.Transaction {
 	panic("no message is ours")
-}
-
-type judges struct{ *verifier.Verifier }
-
-func (v judges) Verify(ctx context.Context, env message.Envelope) milter.Transaction {
-	return v.Verifier.Verify(ctx, env)
 }
 
 // delivery is what became of a message.

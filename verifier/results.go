@@ -36,7 +36,7 @@ func (t *Verification) outcome(j Judgement) message.Outcome {
 	}
 	out.Remove = t.verifier.Forged(t.env, t.header)
 	if n := len(out.Remove); n > 0 {
-		out.Log = append(out.Log, Removed(n))
+		out.Log = append(out.Log, message.Removed(n))
 	}
 	out.Insert = []message.Field{j.Field()}
 	if d.Enforced && d.Action == ActTag {
@@ -83,11 +83,6 @@ func (v *Verifier) Forged(env message.Envelope, h message.Header) []int {
 		}
 	}
 	return found
-}
-
-// Removed is the log's note of n forged fields.
-func Removed(n int) message.Note {
-	return message.Note{Key: "removed", Value: strconv.Itoa(n) + " fields that claim to be ours"}
 }
 
 // Field is the Authentication-Results field of a judgement. Text from strangers

@@ -99,8 +99,7 @@ func (v Verdict) decisive() dmarc.Evaluation {
 	return v.DMARC
 }
 
-// Verification is the work on one message. It implements the milter's
-// Transaction.
+// Verification is the work on one message. It is a message.Transaction.
 type Verification struct {
 	verifier *Verifier
 	ctx      context.Context
@@ -126,12 +125,12 @@ type Verification struct {
 }
 
 // Verify begins on one message at MAIL FROM. What it starts ends with ctx.
-func (v *Verifier) Verify(ctx context.Context, env message.Envelope) *Verification {
+func (v *Verifier) Verify(ctx context.Context, env message.Envelope) message.Transaction {
 	return v.Explain(ctx, env, nil)
 }
 
 // Explain is Verify, with every check and every rule that is asked in the trace,
-// which is complete when Judge or End has returned.
+// which is complete when Judge or End has returned; nil records nothing.
 func (v *Verifier) Explain(ctx context.Context, env message.Envelope, trace *message.Trace) *Verification {
 	t := &Verification{verifier: v, ctx: ctx, env: env, trace: trace}
 	if network, ok := v.trusted(env); ok {

@@ -21,7 +21,6 @@ import (
 	"signpost/internal/daemon"
 	"signpost/internal/message"
 	"signpost/keys"
-	"signpost/milter"
 	"signpost/verifier"
 )
 
@@ -331,5 +330,3 @@ Message-ID: <bank-1@example.com>
 
 Please pay into this account from now on.
 `
-
-var _ milter.Transaction = (*verifier.Verification)(nil)

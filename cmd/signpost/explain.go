@@ -10,7 +10,6 @@ import (
 
 	"signpost/internal/daemon"
 	"signpost/internal/message"
-	"signpost/milter"
 )
 
 const explainText = `Show how the daemon decides about a message, rule by rule: the rule, what it compared,
@@ -137,9 +136,9 @@ func (o explainOptions) explain(env message.Envelope, now func() time.Time, stdi
 	e := &explanation{}
 	e.Ours, e.OursBecause = g.Signer.ExplainOurs(env, &trace)
 	e.Assumed = o.outbound && !e.Ours
-	var t milter.Transaction
+	var t message.Transaction
 	if e.Ours || e.Assumed {
-		t = g.ExplainSigning(env, &trace)
+		t = g.Signer.Explain(env, &trace)
 	} else {
 		t = g.Verifier.Explain(ctx, env, &trace)
 	}

@@ -2,17 +2,14 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"signpost/internal/daemon"
-	"signpost/internal/message"
 )
 
 // result is what a command did.
@@ -276,28 +273,6 @@ func TestCheckConfigJSONListsTheProblems(t *testing.T) {
 	}
 	if p := report.Problems[0]; p.Line != 2 || p.Path != "verifier.mode" || p.Text == "" {
 		t.Errorf("the first problem is %+v", p)
-	}
-}
-
-// ATK-035: no login may write results in our name either.
-func TestForgedResultsAreRemovedFromMailThatWeSign(t *testing.T) {
-	path, _ := setUp(t)
-	g, err := daemon.Load(path, time.Now, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	env := message.Envelope{AuthAuthen: "alice", MTAName: "mx.example.net"}
-	h := message.Header{
-		{Name: "Authentication-Results", Value: " other.example; dkim=pass"},
-		{Name: "Authentication-Results", Value: " mx.example.net; dmarc=pass"},
-		{Name: "From", Value: " a@example.com"},
-	}
-	tx := g.Handlers().Signer.Sign(context.Background(), env)
-	if err := feed(tx, env, h, strings.NewReader("hello\r\n")); err != nil {
-		t.Fatal(err)
-	}
-	if out := tx.End(); len(out.Insert) != 1 || len(out.Remove) != 1 || out.Remove[0] != 1 {
-		t.Errorf("outcome %+v, want one signature and field 1 removed", out)
 	}
 }
 

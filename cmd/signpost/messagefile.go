@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"signpost/internal/message"
-	"signpost/milter"
 )
 
 // openMessage opens a message file; - is standard input.
@@ -19,7 +18,7 @@ func openMessage(name string, stdin io.Reader) (io.ReadCloser, error) {
 }
 
 // feed takes a message through a transaction up to its end, as the milter does.
-func feed(t milter.Transaction, env message.Envelope, h message.Header, body io.Reader) error {
+func feed(t message.Transaction, env message.Envelope, h message.Header, body io.Reader) error {
 	more := t.Header(env, h)
 	chunk := make([]byte, 64<<10)
 	for more {

@@ -16,7 +16,8 @@ import (
 
 const signText = `Sign a message file with the daemon's own code and write it, with its DKIM-Signature
 fields on top, to standard output. The keys are those of the author domain (From)
-in the configuration. Line ends stay as they are in the file.
+in the configuration. Line ends stay as they are in the file. Fields that claim to be
+results of this host are removed, as by the daemon.
 
     signpost sign FILE [--config FILE] [--login NAME] [--ip ADDRESS]
 
@@ -55,7 +56,7 @@ func signCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err != nil {
 		return wrongUsage(stderr, "sign", err.Error())
 	}
-	signed, err := o.sign(env, now, stdin)
+	signed, err := o.sign(env, now, stdin, stderr)
 	if err != nil {
 		return failure(stderr, "sign", err)
 	}
@@ -82,7 +83,7 @@ func (o signOptions) envelope() (message.Envelope, error) {
 
 // sign returns the signed message. It is held in memory, since a file on
 // standard input has to be read for its hash before its first byte is written.
-func (o signOptions) sign(env message.Envelope, now func() time.Time, stdin io.Reader) ([]byte, error) {
+func (o signOptions) sign(env message.Envelope, now func() time.Time, stdin io.Reader, stderr io.Writer) ([]byte, error) {
 	name := o.file
 	g, err := daemon.LoadForStart(o.config, now)
 	if err != nil {
@@ -107,26 +108,17 @@ func (o signOptions) sign(env message.Envelope, now func() time.Time, stdin io.R
 	}
 	out := t.End()
 	if len(out.Insert) == 0 {
-		why := whyUnsigned(out)
+		why := cmp.Or(out.Refused, out.Unsigned, out.Failure)
 		if o.login == "" && o.ip == "" && g.Config.Signer.Senders.Mode != signer.SendersOff {
 			why += " (signer.senders is on: say who sends the message, with --login NAME or --ip ADDRESS)"
 		}
 		return nil, fmt.Errorf("%s is not signed: %s", name, why)
 	}
-	return onTop(out.Insert, text), nil
-}
-
-// whyUnsigned is the reason for a message of ours without a signature: a rule, a refusal
-// by signer.senders, or our own failure.
-func whyUnsigned(out message.Outcome) string {
-	if out.Disposition == message.Reject {
-		for _, n := range out.Log {
-			if n.Key == "decided" {
-				return n.Value
-			}
-		}
+	if n := len(out.Remove); n > 0 {
+		fmt.Fprintf(stderr, "signpost sign: removed: %s\n", message.Removed(n).Value)
+		text = message.RemoveFields(text, out.Remove)
 	}
-	return cmp.Or(out.Unsigned, out.Failure)
+	return onTop(out.Insert, text), nil
 }
 
 // onTop puts fields above a message, with the message's own line ends.

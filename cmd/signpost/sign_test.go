@@ -33,3 +33,31 @@ func TestSignSaysWhoSends(t *testing.T) {
 		}
 	}
 }
+
+// No login may write results in our name, in a file to sign either.
+func TestSignRemovesFieldsThatClaimToBeOurs(t *testing.T) {
+	config, _ := setUp(t)
+	const forged = "Authentication-Results: mx.example.net;\r\n\tdmarc=pass\r\n"
+	for name, text := range map[string]string{
+		"CRLF": "Received: x\r\n" + forged + "From: a@example.com\r\n\r\n" + forged,
+		"LF":   strings.ReplaceAll("Received: x\r\n"+forged+"From: a@example.com\r\n\r\n"+forged, "\r\n", "\n"),
+		"mbox": "From a@example.com Fri Nov 20 10:00:00 2026\r\n" + forged + "From: a@example.com\r\n\r\n" + forged,
+	} {
+		r := execute(t, text, "sign", "-", "--config", config)
+		forged := forged
+		if name == "LF" {
+			forged = strings.ReplaceAll(forged, "\r\n", "\n")
+		}
+		want := strings.Replace(text, forged, "", 1)
+		_, want, _ = strings.Cut(want, "From a@example.com Fri Nov 20 10:00:00 2026\r\n")
+		if name != "mbox" {
+			want = strings.Replace(text, forged, "", 1)
+		}
+		if r.code != exitOK || !strings.HasSuffix(r.stdout, want) || strings.Count(r.stdout, "dmarc=pass") != 1 {
+			t.Errorf("%s: exit %d, %s%s", name, r.code, r.stdout, r.stderr)
+		}
+		if !strings.Contains(r.stderr, "1 fields that claim to be ours") {
+			t.Errorf("%s: standard error %q does not say what was removed", name, r.stderr)
+		}
+	}
+}

@@ -149,7 +149,7 @@ func (o verifyOptions) judge(env message.Envelope, now func() time.Time, stdin i
 	ctx, cancel := context.WithTimeout(context.Background(), c.Milter.MessageTimeout)
 	defer cancel()
 	host, _ := os.Hostname() // the last resort only, where neither --mta nor the configuration says more
-	t := verifier.New(c.Verifier, resolver, host, now).Verify(ctx, env)
+	t := verifier.New(c.Verifier, resolver, host, now).Explain(ctx, env, nil)
 	if err := feed(t, env, header, body); err != nil {
 		return judged{}, fmt.Errorf("reading %s: %w", o.file, err)
 	}

@@ -11,7 +11,6 @@ import (
 
 	"signpost/internal/message"
 	"signpost/keys"
-	"signpost/milter"
 )
 
 // house is a configuration with its keys and zone in one folder.
@@ -125,7 +124,7 @@ func setUp(t *testing.T) (config string) {
 }
 
 // decide takes a message through a transaction, as the milter does.
-func decide(tx milter.Transaction, env message.Envelope, h message.Header, body string) message.Outcome {
+func decide(tx message.Transaction, env message.Envelope, h message.Header, body string) message.Outcome {
 	for in, more := strings.NewReader(body), tx.Header(env, h); more; {
 		chunk, err := io.ReadAll(io.LimitReader(in, 64<<10))
 		if err != nil || len(chunk) == 0 {

@@ -21,55 +21,13 @@ import (
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 
-	"signpost/internal/message"
 	"signpost/keys"
 	"signpost/milter"
-	"signpost/signer"
-	"signpost/verifier"
 )
-
-// signs and judges give the milter what it knows of signer and verifier: these
-// return their own types, which are the milter's Transaction.
-type signs struct {
-	*signer.Signer
-	verifier *verifier.Verifier
-}
-
-func (s signs) Sign(ctx context.Context, env message.Envelope) milter.Transaction {
-	return &outbound{Signing: s.Signer.Sign(ctx, env), verifier: s.verifier}
-}
-
-// outbound is the signing of a message from which results that claim to be ours are
-// removed, as from one that arrives: no login may write them either.
-type outbound struct {
-	*signer.Signing
-	verifier *verifier.Verifier
-	forged   []int
-}
-
-func (o *outbound) Header(env message.Envelope, h message.Header) (wantBody bool) {
-	o.forged = o.verifier.Forged(env, h)
-	return o.Signing.Header(env, h)
-}
-
-func (o *outbound) End() message.Outcome {
-	out := o.Signing.End()
-	if n := len(o.forged); n > 0 && out.Disposition == message.Accept {
-		out.Remove = o.forged
-		out.Log = append(out.Log, verifier.Removed(n))
-	}
-	return out
-}
-
-type judges struct{ *verifier.Verifier }
-
-func (v judges) Verify(ctx context.Context, env message.Envelope) milter.Transaction {
-	return v.Verifier.Verify(ctx, env)
-}
 
 // Handlers is the generation as the milter sees it.
 func (g *Generation) Handlers() *milter.Generation {
-	return &milter.Generation{Signer: signs{g.Signer, g.Verifier}, Verifier: judges{g.Verifier}}
+	return &milter.Generation{Signer: g.Signer, Verifier: g.Verifier}
 }
 
 // Serve runs the daemon until a signal ends it. path is the configuration, "" for the
@@ -87,11 +45,6 @@ func Serve(path, version string, grace time.Duration, stderr io.Writer) error {
 		return err
 	}
 	return s.run(grace)
-}
-
-// ExplainSigning is the signing of a message, with every rule that is asked in the trace.
-func (g *Generation) ExplainSigning(env message.Envelope, trace *message.Trace) milter.Transaction {
-	return &outbound{Signing: g.Signer.Explain(env, trace), verifier: g.Verifier}
 }
 
 // Service is the running milter with the generation in force.

@@ -1,5 +1,7 @@
 package message
 
+import "strconv"
+
 // Disposition is what is to be done with a message. (RFC 9989 uses the word for
 // what a receiver does in the end, as opposed to what a domain owner asks for.)
 type Disposition string
@@ -47,6 +49,7 @@ type Outcome struct {
 	Fragile  string // what will probably break the signatures
 	Unjudged string // why a message was passed without checks
 	Failure  string // what of ours broke
+	Refused  string // why a client may not send a message of ours
 	// Would is what enforce mode would have done, where monitor mode did nothing.
 	Would string
 }
@@ -68,3 +71,6 @@ type Signature struct {
 
 // Note is one fact for the log: a key in the RFCs' words and its value.
 type Note struct{ Key, Value string }
+
+// Removed is the note of n fields that are removed since they claim to be ours.
+func Removed(n int) Note { return Note{"removed", strconv.Itoa(n) + " fields that claim to be ours"} }

@@ -1,0 +1,42 @@
+package signer
+
+import "signpost/internal/message"
+
+// WithForged returns the signer with a function that finds the fields that claim to be
+// ours (RFC 8601 §5), in ascending order. They are removed from mail of ours too, signed
+// or not: a login does not let a client write results in our name. No signature covers
+// them.
+func (s *Signer) WithForged(find func(message.Envelope, message.Header) []int) *Signer {
+	with := *s
+	with.forged = find
+	return &with
+}
+
+// withoutForged returns the header without its forged fields, and remembers them.
+func (t *Signing) withoutForged(h message.Header) message.Header {
+	if t.signer.forged == nil {
+		return h
+	}
+	t.forged = t.signer.forged(t.env, h)
+	if len(t.forged) == 0 {
+		return h
+	}
+	kept, forged := make(message.Header, 0, len(h)-len(t.forged)), t.forged
+	for i, f := range h {
+		if len(forged) > 0 && forged[0] == i {
+			forged = forged[1:]
+			continue
+		}
+		kept = append(kept, f)
+	}
+	return kept
+}
+
+// removeForged adds the removal to the outcome of a message that goes on.
+func (t *Signing) removeForged(out message.Outcome) message.Outcome {
+	if len(t.forged) > 0 && out.Disposition == message.Accept {
+		out.Remove = t.forged
+		out.Log = append(out.Log, message.Removed(len(t.forged)))
+	}
+	return out
+}
