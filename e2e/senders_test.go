@@ -55,15 +55,22 @@ func TestWhoMaySignAsWhom(t *testing.T) {
 		p.sendmail(t, sender, "gone@"+refusedDomain, as(sender, "gone@"+refusedDomain))
 		signedFor(t, p.sink.wait(t, sender).Data, 1)
 	})
-	t.Run("SIG-018 8-bit mail is signed with a note unless it was announced", func(t *testing.T) {
-		const one, two = "eight@" + destDomain, "announced@" + destDomain
+	t.Run("SIG-018 8-bit mail is signed, with a note where its header does not declare it", func(t *testing.T) {
+		const one, two, declared = "eight@" + destDomain, "announced@" + destDomain, "declared@" + destDomain
 		c := dial(t, p.submission, roaming)
 		c.login("alice")
 		accepted(t, c.sendWith("", alice, []string{one}, as(alice, one)+"gr\xc3\xbcn\r\n"))
 		signedFor(t, p.sink.wait(t, one).Data, 1)
-		d.logged(t, "the body is 8-bit and was not announced as such")
+		d.logged(t, "fragile=", "the body is 8-bit and its header does not say so")
 		accepted(t, c.sendWith("BODY=8BITMIME", alice, []string{two}, as(alice, two)+"gr\xc3\xbcn\r\n"))
 		signedFor(t, p.sink.wait(t, two).Data, 1)
+		mime := "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n"
+		accepted(t, c.sendWith("", alice, []string{declared}, mime+as(alice, declared)+"gr\xc3\xbcn\r\n"))
+		signedFor(t, p.sink.wait(t, declared).Data, 1)
+		noted := d.log.find(func(line string) bool { return strings.Contains(line, "fragile=") })
+		if len(noted) != 1 {
+			t.Errorf("want one note, for the message that neither declares nor announces 8-bit text: %q", noted)
+		}
 	})
 	d.logged(t, "self-check: a signature of ours verifies")
 }

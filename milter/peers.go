@@ -2,6 +2,7 @@ package milter
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"strings"
@@ -20,15 +21,17 @@ func (c *Config) permits(peer netip.Addr) bool {
 	return false
 }
 
-// connectionsOf is how many connections there may be from one address.
+// connectionsOf is how many connections one address may have, those that wait for a place
+// included. A unix socket and loopback have no bound of their own: they are one MTA, whose
+// connections beyond max_connections wait.
 func (c *Config) connectionsOf(peer netip.Addr) int {
 	switch {
 	case !peer.IsValid():
-		return c.MaxConnections
+		return math.MaxInt
 	case c.MaxConnectionsPerPeer > 0:
 		return c.MaxConnectionsPerPeer
 	case peer.IsLoopback():
-		return c.MaxConnections
+		return math.MaxInt
 	}
 	return max(1, c.MaxConnections/2)
 }
@@ -64,7 +67,7 @@ func (s *Server) admit(peer netip.Addr, l listener) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if most := s.config.connectionsOf(peer); peer.IsValid() && s.peers[peer] >= most {
+	if most := s.config.connectionsOf(peer); s.peers[peer] >= most {
 		s.observer.Refused(TooManyOfPeer)
 		if more, ok := s.crowds.next(); ok {
 			s.log.Warn("a peer has as many milter connections as it may; further ones are closed",

@@ -200,6 +200,29 @@ func TestARemotePeerCannotTakeAllConnections(t *testing.T) {
 	}
 }
 
+// Loopback is one MTA: its connections beyond max_connections wait, and none is closed.
+func TestLoopbackWaitsForAPlace(t *testing.T) {
+	cfg := Defaults()
+	cfg.MaxConnections = 2
+	s, h, log := serveFrom(t, cfg, "127.0.0.1")
+	var all []*peer
+	for range 3 {
+		conn, err := net.Dial("tcp", s.Addrs()[0].String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		all = append(all, newPeer(t, conn, h, s, log))
+	}
+	all[0].hello()
+	all[1].hello()
+	eventually(t, "the third connection waits", func() bool {
+		return strings.Contains(log.String(), "further ones wait") && strings.Contains(log.String(), "max_connections=2")
+	})
+	all[0].conn.Close()
+	all[2].hello()
+}
+
 func TestAnAddressBindsWhatItSays(t *testing.T) {
 	if l, err := net.Listen("tcp6", "[::1]:0"); err != nil {
 		t.Skip("this system has no IPv6: ", err)
