@@ -98,7 +98,7 @@ func NewVerification(h message.Header, opt Options) *Verification {
 	}
 	v.checks, v.keys, v.bodies = v.checkRoom[:0], v.keyRoom[:0], v.bodyRoom[:0]
 	if n > opt.MaxSignatures {
-		v.choose(h, n)
+		v.prioritize(h, n)
 	} else {
 		v.readAll(h, n)
 	}

@@ -19,11 +19,11 @@ type claim struct {
 // that are evaluated, where there are many.
 const maxBroken = 32
 
-// choose reads only as many signatures as are evaluated, where there are more:
+// prioritize reads only as many signatures as are evaluated, where there are more:
 // those whose domain is likeliest to align with an author's first, and then from the
 // top. Up to maxBroken with a mistake do not count, since they cost no more than to read
 // them.
-func (v *Verification) choose(h message.Header, n int) {
+func (v *Verification) prioritize(h message.Header, n int) {
 	v.claims = make([]claim, 0, n)
 	v.checks = make([]check, 0, min(n, v.opt.MaxSignatures+maxBroken))
 	var chances uint64 // those that there are

@@ -17,9 +17,9 @@ import (
 	"signpost/internal/message"
 )
 
-// oddities are what real domains publish (deploy/oddities.md has a row for each). {p}
+// publishedRecords are what real domains publish (deploy/interoperability.md has a row for each). {p}
 // stands for the key of the message's signature.
-var oddities = []struct {
+var publishedRecords = []struct {
 	name   string
 	zone   string
 	from   string // the author, else alice@example.com
@@ -193,12 +193,12 @@ func (a *asking) LookupTXT(ctx context.Context, name string) ([]string, error) {
 	return a.Zone.LookupTXT(ctx, name)
 }
 
-func TestOdditiesOfRealDomains(t *testing.T) {
+func TestRecordsOfRealDomains(t *testing.T) {
 	p := base64.StdEncoding.EncodeToString(caseKey.Public().(ed25519.PublicKey))
 	keys := strings.NewReplacer("{p}", p, "{p with spaces}", p[:8]+" "+p[8:20]+"  "+p[20:]+" ", "{p in strings}", p[:10]+`" "`+p[10:])
-	for _, tt := range oddities {
+	for _, tt := range publishedRecords {
 		t.Run(tt.name, func(t *testing.T) {
-			zone, err := dns.ParseZone(strings.NewReader(keys.Replace(tt.zone)+"\n"), "oddities")
+			zone, err := dns.ParseZone(strings.NewReader(keys.Replace(tt.zone)+"\n"), "interoperability")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -215,7 +215,7 @@ func TestOdditiesOfRealDomains(t *testing.T) {
 				body = []byte(tt.body)
 			}
 			cfg := Defaults()
-			if err := config.Decode("oddities", []byte("mode: enforce\n"), &cfg).Err(); err != nil {
+			if err := config.Decode("interoperability", []byte("mode: enforce\n"), &cfg).Err(); err != nil {
 				t.Fatal(err)
 			}
 			resolver := &asking{Zone: zone}
