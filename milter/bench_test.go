@@ -16,7 +16,7 @@ import (
 // null is a handler that wants all and does nothing.
 type null struct{ outcome message.Outcome }
 
-func (n null) Ours(message.Envelope) (bool, string)                         { return false, "" }
+func (n null) Outbound(message.Envelope) (bool, string)                     { return false, "" }
 func (n null) Sign(context.Context, message.Envelope) message.Transaction   { return n }
 func (n null) Verify(context.Context, message.Envelope) message.Transaction { return n }
 func (n null) Header(message.Envelope, message.Header) (wantBody bool)      { return true }

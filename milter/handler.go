@@ -8,9 +8,9 @@ import (
 
 // Signer is what the milter knows of the part that signs.
 type Signer interface {
-	// Ours decides from the envelope alone whether a message is ours to sign.
+	// Outbound decides from the envelope alone whether a message is ours to sign.
 	// why names the rule that decided and what it compared, for the log.
-	Ours(env message.Envelope) (ours bool, why string)
+	Outbound(env message.Envelope) (ours bool, why string)
 	// Sign begins on one message. ctx ends with the message.
 	Sign(ctx context.Context, env message.Envelope) message.Transaction
 }

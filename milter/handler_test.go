@@ -34,7 +34,7 @@ type letter struct {
 	cut     bool
 }
 
-func (h *handler) Ours(env message.Envelope) (bool, string) {
+func (h *handler) Outbound(env message.Envelope) (bool, string) {
 	if h.ours != nil {
 		return h.ours(env)
 	}

@@ -71,7 +71,7 @@ func (s *session) beginMail(path string, parameters []byte) {
 	var ctx context.Context
 	ctx, m.cancel = context.WithCancelCause(s.server.running)
 	gen := s.server.generation.Load()
-	m.ours, m.rule = gen.Signer.Ours(m.env)
+	m.ours, m.rule = gen.Signer.Outbound(m.env)
 	if m.ours {
 		m.tx = gen.Signer.Sign(ctx, m.env)
 	} else {

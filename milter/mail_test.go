@@ -204,7 +204,7 @@ func TestAPanicBecomes451(t *testing.T) {
 		name    string
 		handler *handler
 	}{
-		{"in Ours", &handler{ours: func(message.Envelope) (bool, string) { boom(); return false, "" }}},
+		{"in Outbound", &handler{ours: func(message.Envelope) (bool, string) { boom(); return false, "" }}},
 		{"in Verify", &handler{begin: func(context.Context, message.Envelope) { boom() }}},
 		{"in Header", &handler{header: func(message.Envelope, message.Header) bool { boom(); return false }}},
 		{"in Body", &handler{body: func([]byte) bool { boom(); return false }}},

@@ -21,7 +21,7 @@ var (
 func TestATK016ASubmitterWithACunningFromIsNotSigned(t *testing.T) {
 	s, _ := newSigner(t, twoDomains)
 	env := message.Envelope{ClientAddr: stranger, AuthType: "PLAIN", AuthAuthen: "eve", Sender: "eve@example.com"}
-	if ours, _ := s.Ours(env); !ours {
+	if ours, _ := s.Outbound(env); !ours {
 		t.Fatal("a login makes no message ours")
 	}
 	for name, from := range map[string]string{
@@ -83,7 +83,7 @@ func TestATK019ATK075MailFromElsewhereIsNotOurs(t *testing.T) {
 		"ATK-075 HELO is an address of ours":      {ClientAddr: stranger, Helo: "[192.0.2.7]"},
 		"ATK-075 the listener only verifies mail": {ClientAddr: inside, Role: message.RoleVerify},
 	} {
-		if ours, why := s.Ours(env); ours || why == "" {
+		if ours, why := s.Outbound(env); ours || why == "" {
 			t.Errorf("%s: ours is %v, %q", name, ours, why)
 		}
 	}

@@ -13,8 +13,8 @@ import (
 
 // Config is the section `signer` of the configuration.
 type Config struct {
-	// Ours says whose mail is signed.
-	Ours Ours `yaml:"ours"`
+	// Outbound says whose mail is signed.
+	Outbound OutboundRule `yaml:"ours"`
 	// Domains are the author domains that sign, and with which selectors.
 	Domains []Domain `yaml:"domains"`
 	// Tables have more entries of Domains: see package tablesource.
@@ -37,9 +37,9 @@ type Config struct {
 	Senders Senders `yaml:"senders"`
 }
 
-// Ours tells our mail from other people's by the connection alone, never by a
+// OutboundRule tells outbound mail from other people's by the connection alone, never by a
 // header field: any one of the three makes a message ours.
-type Ours struct {
+type OutboundRule struct {
 	Networks      []netip.Prefix `yaml:"networks"`
 	Authenticated bool           `yaml:"authenticated"`
 	DaemonNames   []string       `yaml:"daemon_names"`
@@ -109,7 +109,7 @@ func known(c dkim.Canonicalization) bool { return c == dkim.Relaxed || c == dkim
 // Defaults returns the section as it is when the file says nothing.
 func Defaults() Config {
 	return Config{
-		Ours: Ours{
+		Outbound: OutboundRule{
 			Networks:      []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 			Authenticated: true,
 		},
@@ -159,7 +159,7 @@ func (c Config) Validate(bad func(path, problem string)) {
 		return // which may have the entries that sdid names
 	}
 	for i, d := range c.Domains {
-		if problem := c.loanProblem(d, seen); problem != "" {
+		if problem := c.sdidProblem(d, seen); problem != "" {
 			bad(fmt.Sprintf("domains[%d].sdid", i), problem)
 		}
 	}

@@ -24,8 +24,8 @@ type Domain struct {
 	// its d= and its keys.
 	SDID string `yaml:"sdid"`
 
-	lenient bool // it is of a database: its keys may be missing
-	place   Place
+	fromDatabase bool // its keys may be missing
+	place        Place
 }
 
 // kind is what an entry is found by.
@@ -75,7 +75,7 @@ func (d Domain) validate(path string, bad func(path, problem string)) {
 	case d.Subdomains && k != exactDomain:
 		bad(path+".subdomains", fmt.Sprintf("%q is no domain: leave subdomains out", d.Domain))
 	}
-	d.validateLoan(path, k, bad)
+	d.validateOtherDomains(path, k, bad)
 	if len(d.Selectors) == 0 && d.SDID == "" {
 		bad(path, fmt.Sprintf("%q has no selectors: write selectors: [NAME], NAME as given to signpost keys generate", d.Domain))
 	}
@@ -85,8 +85,8 @@ func (d Domain) validate(path string, bad func(path, problem string)) {
 	}
 }
 
-// validateLoan is about what an entry takes from other domains.
-func (d Domain) validateLoan(path string, k kind, bad func(path, problem string)) {
+// validateOtherDomains is about what an entry takes from other domains.
+func (d Domain) validateOtherDomains(path string, k kind, bad func(path, problem string)) {
 	if d.SDID != "" {
 		if _, target := entryName(d.SDID); target != exactDomain {
 			bad(path+".sdid", fmt.Sprintf("%q is not a domain name: write that of an entry, as example.com", d.SDID))
@@ -124,9 +124,9 @@ func (s Selector) validate(at string, seen map[string]bool, bad func(path, probl
 	seen[name] = true
 }
 
-// loanProblem says what is wrong with the entry that sdid names, entries being the
+// sdidProblem says what is wrong with the entry that sdid names, entries being the
 // indexes of all by name; "" for nothing.
-func (c Config) loanProblem(d Domain, entries map[string]int) string {
+func (c Config) sdidProblem(d Domain, entries map[string]int) string {
 	sdid, k := entryName(d.SDID)
 	if d.SDID == "" || k != exactDomain {
 		return ""

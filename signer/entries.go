@@ -37,7 +37,7 @@ func (e *Entries) Add(place Place, words []string) error {
 	if err != nil {
 		return err
 	}
-	d.place, d.lenient = place, place.Database
+	d.place, d.fromDatabase = place, place.Database
 	name, k := d.name()
 	if first, twice := e.index[name]; twice {
 		return fmt.Errorf("%s stands already in %s: put all its selectors there", d.Domain, e.where[first])
@@ -58,8 +58,8 @@ func (e *Entries) Add(place Place, words []string) error {
 func (e *Entries) Resolve(bad func(where string, database bool, problem string)) []Domain {
 	var good []Domain
 	for i, d := range e.config.Domains {
-		if problem := e.config.loanProblem(d, e.index); problem != "" {
-			bad(e.where[i], d.lenient, "sdid: "+problem)
+		if problem := e.config.sdidProblem(d, e.index); problem != "" {
+			bad(e.where[i], d.fromDatabase, "sdid: "+problem)
 			continue
 		}
 		good = append(good, d)

@@ -60,7 +60,7 @@ func (c Config) Optional() map[keys.Ref]bool {
 	for _, lenient := range []bool{true, false} { // what the YAML file or a table file names too is not
 		for _, d := range c.Domains {
 			folder := d.folder()
-			if d.lenient != lenient || folder == "" || (!lenient && len(optional) == 0) {
+			if d.fromDatabase != lenient || folder == "" || (!lenient && len(optional) == 0) {
 				continue
 			}
 			for _, s := range d.Selectors {

@@ -32,8 +32,8 @@ type selfCheck struct {
 	slots    chan struct{}
 	count    atomic.Uint64
 
-	mu   sync.Mutex
-	told map[string]time.Time // the last alarm, by selector and domain
+	mu       sync.Mutex
+	reported map[string]time.Time // the last alarm, by selector and domain
 }
 
 // SelfCheck has every n-th signed message verified, n being the section's
@@ -44,7 +44,7 @@ func (s *Signer) SelfCheck(resolver dkim.Resolver, log *slog.Logger) {
 	}
 	s.check = &selfCheck{
 		every: s.cfg.SelfCheck, resolver: resolver, log: log, now: s.now,
-		slots: make(chan struct{}, selfChecksAtOnce), told: map[string]time.Time{},
+		slots: make(chan struct{}, selfChecksAtOnce), reported: map[string]time.Time{},
 	}
 }
 
@@ -58,8 +58,8 @@ type sample struct {
 	tooBig bool
 }
 
-// take decides whether this message is checked; nil: it is not.
-func (c *selfCheck) take(ctx context.Context, h message.Header) *sample {
+// newSample returns the sample of a message that is checked; nil for the others.
+func (c *selfCheck) newSample(ctx context.Context, h message.Header) *sample {
 	if c == nil || c.count.Add(1)%uint64(c.every) != 0 {
 		return nil
 	}
@@ -137,10 +137,10 @@ func (c *selfCheck) tell(o dkim.Outcome, queueID string) {
 	}
 	name := o.Selector + " " + o.Domain
 	c.mu.Lock()
-	last, now := c.told[name], c.now()
+	last, now := c.reported[name], c.now()
 	again := last.IsZero() || now.Sub(last) >= selfCheckSilence
 	if again {
-		c.told[name] = now
+		c.reported[name] = now
 	}
 	c.mu.Unlock()
 	if again {

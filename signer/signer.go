@@ -24,7 +24,7 @@ type Signer struct {
 	cfg     Config
 	covered []coveredField
 	table   *table
-	senders *entitlements
+	senders *senderPolicy
 	check   *selfCheck                                   // nil: none
 	forged  func(message.Envelope, message.Header) []int // nil: nothing is removed; see WithForged
 	now     func() time.Time
@@ -33,7 +33,7 @@ type Signer struct {
 // New returns the signer of a validated configuration. The roster says which of the
 // keys that Listed names sign; now is the clock for t=.
 func New(cfg Config, roster *keys.Roster, now func() time.Time) *Signer {
-	return &Signer{cfg: cfg, covered: cfg.Fields.covered(), table: newTable(cfg.Domains, roster), senders: newEntitlements(cfg.Senders), now: now}
+	return &Signer{cfg: cfg, covered: cfg.Fields.covered(), table: newTable(cfg.Domains, roster), senders: newSenderPolicy(cfg.Senders), now: now}
 }
 
 // Names says that a domain, in lower-case A-labels, is one of ours by the name of its
@@ -46,15 +46,15 @@ type Signing struct {
 	signer   *Signer
 	ctx      context.Context
 	env      message.Envelope
-	choice   choice
+	match    match
 	job      *dkim.Signing
 	unsigned string // why it is not signed; "" while it is
 	refused  *refusal
 	forged   []int // the fields to remove; see WithForged
-	fragile  fragile
+	hazards  transitHazards
 	sample   *sample // nil: not self-checked
 	err      error   // our own failure
-	again    bool    // nothing broke: the message is to come again
+	retry    bool    // the message is to come again whatever on_error says
 	trace    *message.Trace
 
 	signatures [2]message.Signature // room for those of the outcome
@@ -77,7 +77,7 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 	t.env = env
 	h = t.withoutForged(h)
 	author := h.Author()
-	if t.refused = t.signer.senders.refuses(env, author, t.trace); t.refused != nil {
+	if t.refused = t.signer.senders.check(env, author, t.trace); t.refused != nil {
 		return false
 	}
 	// RFC 6376 §5.3: a message with two From fields is not valid, even if they agree.
@@ -87,19 +87,19 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 		return false
 	}
 	traceAuthor(t.trace, author, "signed by the rules for "+author.Domains[0])
-	c, ok := t.choose(author)
+	c, ok := t.findKeys(author)
 	switch {
 	case !ok && t.err == nil && c.lost != "":
 		t.err = fmt.Errorf("%s: %s", c.rule, c.lost)
 		fallthrough
 	case t.err != nil:
-		t.choice.sdid = author.Domains[0]
+		t.match.sdid = author.Domains[0]
 		return false
 	case !ok:
 		t.unsigned = c.rule
 		return false
 	}
-	t.choice = c
+	t.match = c
 	params := t.signer.params(h, c)
 	traceSignatures(t.trace, params, c, t.signer.cfg.Fields)
 	job, err := dkim.NewSigning(h, params)
@@ -108,15 +108,15 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 		return false
 	}
 	t.job = job
-	t.fragile.fields(h)
-	t.sample = t.signer.check.take(t.ctx, h)
+	t.hazards.fields(h)
+	t.sample = t.signer.check.newSample(t.ctx, h)
 	return true
 }
 
-// choose finds the keys for an author. Nothing is signed, nor said to go unsigned,
+// findKeys finds the keys for an author. Nothing is signed, nor said to go unsigned,
 // before DNS was heard about them: else the message comes again.
-func (t *Signing) choose(author message.Author) (c choice, ok bool) {
-	c, ok = t.signer.table.choose(author, t.trace)
+func (t *Signing) findKeys(author message.Author) (c match, ok bool) {
+	c, ok = t.signer.table.find(author, t.trace)
 	if c.open == nil {
 		return c, ok
 	}
@@ -130,11 +130,11 @@ func (t *Signing) choose(author message.Author) (c choice, ok bool) {
 		if t.err = waited.Wait(ctx); t.err != nil {
 			break
 		}
-		if c, ok = t.signer.table.choose(author, t.trace); c.open == waited {
+		if c, ok = t.signer.table.find(author, t.trace); c.open == waited {
 			t.err = errors.New("the configuration was replaced while it waited for DNS")
 		}
 	}
-	t.again = t.err != nil
+	t.retry = t.err != nil
 	return c, ok
 }
 
@@ -150,7 +150,7 @@ func (t *Signing) Body(chunk []byte) (more bool) {
 	if _, t.err = t.job.Write(chunk); t.err != nil {
 		return false
 	}
-	t.fragile.body.write(chunk)
+	t.hazards.body.write(chunk)
 	t.sample.write(chunk)
 	return true
 }
@@ -170,7 +170,7 @@ func (t *Signing) sign() message.Outcome {
 		fields, err := t.job.Fields()
 		if err == nil {
 			now := t.signer.now()
-			for _, k := range t.choice.keys {
+			for _, k := range t.match.keys {
 				k.Used(now)
 			}
 			t.sample.begin(fields, t.env.QueueID)
@@ -193,9 +193,9 @@ func unsigned(why string) message.Outcome {
 // choice (on_error), and never a silent one. A message that waited in vain was not
 // failed by anything, and comes again.
 func (t *Signing) failed() message.Outcome {
-	failure := fmt.Sprintf("signing as %s: %v", t.choice.sdid, t.err)
+	failure := fmt.Sprintf("signing as %s: %v", t.match.sdid, t.err)
 	notes := []message.Note{{Key: "error", Value: failure}}
-	if t.signer.cfg.OnError == OnErrorUnsigned && !t.again {
+	if t.signer.cfg.OnError == OnErrorUnsigned && !t.retry {
 		out := unsigned("signing broke and signer.on_error is unsigned")
 		out.Log, out.Failure = append(notes, out.Log...), failure
 		return out
@@ -211,29 +211,29 @@ func (t *Signing) failed() message.Outcome {
 // signed is the outcome of a message with its signatures.
 func (t *Signing) signed(fields []message.Field) message.Outcome {
 	out := message.Outcome{Disposition: message.Accept, Insert: fields, Signatures: t.signatures[:0]}
-	for _, k := range t.choice.keys {
-		out.Signatures = append(out.Signatures, message.Signature{Domain: t.choice.sdid, Selector: k.Selector, Algorithm: string(k.Algorithm)})
+	for _, k := range t.match.keys {
+		out.Signatures = append(out.Signatures, message.Signature{Domain: t.match.sdid, Selector: k.Selector, Algorithm: string(k.Algorithm)})
 	}
-	out.Fragile = t.fragile.note(&t.env, t.signer.cfg.Canonicalization.Header, t.trace)
+	out.Fragile = t.hazards.note(&t.env, t.signer.cfg.Canonicalization.Header, t.trace)
 	out.Log = t.signedNotes(out.Fragile)
 	return out
 }
 
 func (t *Signing) signedNotes(risk string) []message.Note {
 	var b strings.Builder
-	for i, k := range t.choice.keys {
+	for i, k := range t.match.keys {
 		if i > 0 {
 			b.WriteByte(',')
 		}
 		b.WriteString(k.Selector)
 	}
 	notes := []message.Note{
-		{Key: "signed", Value: t.choice.sdid},
+		{Key: "signed", Value: t.match.sdid},
 		{Key: "selectors", Value: b.String()},
-		{Key: "entry", Value: t.choice.rule},
+		{Key: "entry", Value: t.match.rule},
 	}
-	if t.choice.instead != "" {
-		notes = append(notes, message.Note{Key: "not_as_listed", Value: t.choice.instead})
+	if t.match.override != "" {
+		notes = append(notes, message.Note{Key: "not_as_listed", Value: t.match.override})
 	}
 	if risk != "" {
 		notes = append(notes, message.Note{Key: "fragile", Value: risk})
@@ -243,7 +243,7 @@ func (t *Signing) signedNotes(risk string) []message.Note {
 
 // params are the signatures of one message: one for each key, all over the same
 // fields.
-func (s *Signer) params(h message.Header, c choice) []dkim.SignParams {
+func (s *Signer) params(h message.Header, c match) []dkim.SignParams {
 	names := signedNames(s.covered, h)
 	now := s.now()
 	params := make([]dkim.SignParams, len(c.keys))

@@ -268,7 +268,7 @@ func TestOurs(t *testing.T) {
 		{"an empty daemon name", message.Envelope{DaemonName: ""}, false, ""},
 	} {
 		t.Run("MIL-013 "+c.name, func(t *testing.T) {
-			ours, why := s.Ours(c.env)
+			ours, why := s.Outbound(c.env)
 			if ours != c.ours || !strings.Contains(why, c.why) {
 				t.Errorf("ours is %v because %q, want %v because %q", ours, why, c.ours, c.why)
 			}
@@ -276,7 +276,7 @@ func TestOurs(t *testing.T) {
 	}
 	t.Run("a login that does not count", func(t *testing.T) {
 		s, _ := newSigner(t, "ours:\n  networks: []\n  authenticated: false\n")
-		if ours, _ := s.Ours(message.Envelope{AuthAuthen: "alice", ClientAddr: netip.MustParseAddr("127.0.0.1")}); ours {
+		if ours, _ := s.Outbound(message.Envelope{AuthAuthen: "alice", ClientAddr: netip.MustParseAddr("127.0.0.1")}); ours {
 			t.Error("the message is ours")
 		}
 	})

@@ -28,22 +28,22 @@ type entry struct {
 	selectors  []Selector
 }
 
-// choice is what signs one message.
-type choice struct {
-	sdid    string
-	keys    []*keys.Key
-	rule    string     // how the entry was found, for the log
-	instead string     // which listed keys do not sign, and why; "" where all do
-	lost    string     // not "": the file of a key is missing or cannot be used: our failure
-	open    *keys.Duty // not nil: DNS is to be heard about these keys first
-	next    *keys.Duty // not nil: it may have to be heard about these then
+// match is what signs one message.
+type match struct {
+	sdid     string
+	keys     []*keys.Key
+	rule     string     // how the entry was found, for the log
+	override string     // which listed keys do not sign, and why; "" where all do
+	lost     string     // not "": the file of a key is missing or cannot be used: our failure
+	open     *keys.Duty // not nil: DNS is to be heard about these keys first
+	next     *keys.Duty // not nil: it may have to be heard about these then
 }
 
-// choose returns the keys for an author, most specific entry first: the whole
+// find returns the keys for an author, most specific entry first: the whole
 // address, the domain itself, its nearest parent with subdomains, the first pattern
 // that fits, "*". ok is false where none is meant to sign, or none may, and rule
 // says so.
-func (t *table) choose(author message.Author, trace *message.Trace) (c choice, ok bool) {
+func (t *table) find(author message.Author, trace *message.Trace) (c match, ok bool) {
 	domain := author.Domains[0]
 	c, ok = t.byAddress(author, trace)
 	if c.open != nil { // where its keys may not sign, the domain's do
@@ -57,7 +57,7 @@ func (t *table) choose(author message.Author, trace *message.Trace) (c choice, o
 	lost := c.lost
 	c, ok = t.byDomain(domain, trace)
 	if ok && idle != "" {
-		c.instead = strings.TrimPrefix(c.instead+"; "+idle, "; ")
+		c.override = strings.TrimPrefix(c.override+"; "+idle, "; ")
 	}
 	if !ok && c.lost == "" {
 		c.lost = lost
@@ -67,33 +67,33 @@ func (t *table) choose(author message.Author, trace *message.Trace) (c choice, o
 
 // byAddress finds the entry for a whole address. An address that is one of several,
 // or not certain, has none.
-func (t *table) byAddress(author message.Author, trace *message.Trace) (c choice, ok bool) {
+func (t *table) byAddress(author message.Author, trace *message.Trace) (c match, ok bool) {
 	if len(t.addresses) == 0 || len(author.Addresses) != 1 {
-		return choice{}, false
+		return match{}, false
 	}
 	address := lower(author.Addresses[0].Local) + "@" + author.Addresses[0].Domain
 	e, found := t.addresses[address]
 	if !found {
-		trace.Add(theTable, address, "no entry for the address")
-		return choice{}, false
+		trace.Add(domainsRule, address, "no entry for the address")
+		return match{}, false
 	}
-	trace.Add(theTable, address, "an entry for the address")
+	trace.Add(domainsRule, address, "an entry for the address")
 	return t.onDuty(e, author.Domains[0], e.duty, "", trace)
 }
 
-func (t *table) byDomain(author string, trace *message.Trace) (c choice, ok bool) {
+func (t *table) byDomain(author string, trace *message.Trace) (c match, ok bool) {
 	if e, found := t.exact[author]; found {
-		trace.Add(theTable, author, "its own entry")
+		trace.Add(domainsRule, author, "its own entry")
 		return t.onDuty(e, author, e.duty, "", trace)
 	}
-	trace.Add(theTable, author, "no entry of its own")
+	trace.Add(domainsRule, author, "no entry of its own")
 	for name := author; ; {
 		_, parent, more := strings.Cut(name, ".")
 		if !more {
 			break
 		}
 		e, found := t.exact[parent]
-		trace.Add(theTable, parent, ofParent(found, e))
+		trace.Add(domainsRule, parent, ofParent(found, e))
 		if found && e.subdomains {
 			return t.onDuty(e, author, e.duty, " with subdomains", trace)
 		}
@@ -101,14 +101,14 @@ func (t *table) byDomain(author string, trace *message.Trace) (c choice, ok bool
 	}
 	for _, e := range t.patterns {
 		fits := glob(e.name, author)
-		trace.Add(theTable, e.name, ofPattern(fits))
+		trace.Add(domainsRule, e.name, ofPattern(fits))
 		if fits {
 			return t.byMany(e, author, trace)
 		}
 	}
 	if t.any == nil {
-		trace.Add(theTable+` "*"`, author, "no such entry: not signed")
-		return choice{rule: fmt.Sprintf("author domain %s has no entry in signer.domains; to sign it: signpost keys generate %s SELECTOR, publish the record, add the entry, reload", author, author)}, false
+		trace.Add(domainsRule+` "*"`, author, "no such entry: not signed")
+		return match{rule: fmt.Sprintf("author domain %s has no entry in signer.domains; to sign it: signpost keys generate %s SELECTOR, publish the record, add the entry, reload", author, author)}, false
 	}
 	return t.byMany(*t.any, author, trace)
 }
@@ -130,7 +130,7 @@ func (t *table) named(domain string) bool {
 // byMany signs by an entry that many domains come under: with the keys that it
 // names, or with those in the domain's own folder, else those in the folder "*",
 // which sign for everybody.
-func (t *table) byMany(e entry, author string, trace *message.Trace) (c choice, ok bool) {
+func (t *table) byMany(e entry, author string, trace *message.Trace) (c match, ok bool) {
 	if e.duty != "" {
 		return t.onDuty(e, author, e.duty, "", trace)
 	}
@@ -141,39 +141,39 @@ func (t *table) byMany(e entry, author string, trace *message.Trace) (c choice, 
 		}
 	}
 	trace.Add(e.rule, author, "has no key, and there is none for all domains: not signed")
-	return choice{rule: fmt.Sprintf("author domain %s comes under %q in signer.domains, but has no key for selector %s; signpost keys generate %s %s makes one, then publish it and reload",
+	return match{rule: fmt.Sprintf("author domain %s comes under %q in signer.domains, but has no key for selector %s; signpost keys generate %s %s makes one, then publish it and reload",
 		author, e.name, e.names(), author, e.selectors[0].Selector)}, false
 }
 
 // onDuty chooses the keys of a duty that sign at the moment. how is how the entry
 // was found, where that is not by its name alone.
-func (t *table) onDuty(e entry, author, duty, how string, trace *message.Trace) (c choice, ok bool) {
+func (t *table) onDuty(e entry, author, duty, how string, trace *message.Trace) (c match, ok bool) {
 	rule := e.rule + how
 	d := t.roster.Duty(duty)
 	traceDuty(trace, duty, d)
 	switch {
 	case d == nil:
-		return choice{rule: fmt.Sprintf("%s: no key is loaded for selector %s of %s; signpost keys generate makes one, then publish it and reload", rule, e.names(), duty)}, false
+		return match{rule: fmt.Sprintf("%s: no key is loaded for selector %s of %s; signpost keys generate makes one, then publish it and reload", rule, e.names(), duty)}, false
 	case d.Open():
-		return choice{rule: rule, open: d}, false
+		return match{rule: rule, open: d}, false
 	case d.Lost != "":
-		return choice{rule: rule, lost: d.Lost}, false
+		return match{rule: rule, lost: d.Lost}, false
 	case len(d.Keys) == 0:
-		return choice{rule: rule + ": " + d.Why + " (or set signer.require_published: false)"}, false
+		return match{rule: rule + ": " + d.Why + " (or set signer.require_published: false)"}, false
 	}
 	sdid := e.sdid
 	if sdid == "" {
 		sdid = author
 	}
-	return choice{sdid: sdid, keys: d.Keys, rule: rule, instead: d.Why}, true
+	return match{sdid: sdid, keys: d.Keys, rule: rule, override: d.Why}, true
 }
 
 // ruleOf names an entry for the log.
 func ruleOf(name string) string {
 	if strings.Contains(name, "*") {
-		return theTable + ` "` + name + `"`
+		return domainsRule + ` "` + name + `"`
 	}
-	return theTable + " " + name
+	return domainsRule + " " + name
 }
 
 func (e entry) names() string {

@@ -9,8 +9,8 @@ import (
 	"signpost/keys"
 )
 
-// theTable is the rule that finds the entry for an author domain.
-const theTable = "signer.domains"
+// domainsRule is the rule that finds the entry for an author domain.
+const domainsRule = "signer.domains"
 
 // traceAuthor tells what was read out of the From field.
 func traceAuthor(trace *message.Trace, a message.Author, result string) {
@@ -71,7 +71,7 @@ func traceDuty(trace *message.Trace, domain string, d *keys.Duty) {
 }
 
 // traceSignatures tells what the signatures will say.
-func traceSignatures(trace *message.Trace, params []dkim.SignParams, c choice, changes Fields) {
+func traceSignatures(trace *message.Trace, params []dkim.SignParams, c match, changes Fields) {
 	if trace == nil || len(params) == 0 {
 		return
 	}

@@ -16,8 +16,8 @@ func TestATraceChangesNothing(t *testing.T) {
 		h := header(t, "From: "+from+"\n")
 		env := message.Envelope{ClientAddr: netip.MustParseAddr("127.0.0.1")}
 		var trace message.Trace
-		ours, why := s.ExplainOurs(env, &trace)
-		if again, whyAgain := s.Ours(env); ours != again || why != whyAgain {
+		ours, why := s.ExplainOutbound(env, &trace)
+		if again, whyAgain := s.Outbound(env); ours != again || why != whyAgain {
 			t.Errorf("ours is %v, %q with a trace and %v, %q without", ours, why, again, whyAgain)
 		}
 		tx := s.Explain(env, &trace)
@@ -36,7 +36,7 @@ func TestATraceChangesNothing(t *testing.T) {
 func TestWithoutATraceChoosingAKeyAllocatesNextToNothing(t *testing.T) {
 	s, _ := newSigner(t, "domains:\n  - domain: example.com\n    selectors: [ed1]\n    subdomains: true\n")
 	author := header(t, "From: a@a.b.c.d.example.com\n").Author()
-	if n := testing.AllocsPerRun(100, func() { s.table.choose(author, nil) }); n > 1 {
+	if n := testing.AllocsPerRun(100, func() { s.table.find(author, nil) }); n > 1 {
 		t.Errorf("%v allocations, of which one is the rule's name for the log", n)
 	}
 }

@@ -93,7 +93,7 @@ func setting(key, value string) string {
 // nobodysSigner has no message to sign.
 type nobodysSigner struct{}
 
-func (nobodysSigner) Ours(message.Envelope) (bool, string) { return false, "no message is ours" }
+func (nobodysSigner) Outbound(message.Envelope) (bool, string) { return false, "no message is ours" }
 func (nobodysSigner) Sign(context.Context, message.Envelope) message.Transaction {
 	panic("no message is ours")
 }

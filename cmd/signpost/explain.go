@@ -134,7 +134,7 @@ func (o explainOptions) explain(env message.Envelope, now func() time.Time, stdi
 
 	var trace message.Trace
 	e := &explanation{}
-	e.Ours, e.OursBecause = g.Signer.ExplainOurs(env, &trace)
+	e.Ours, e.OursBecause = g.Signer.ExplainOutbound(env, &trace)
 	e.Assumed = o.outbound && !e.Ours
 	var t message.Transaction
 	if e.Ours || e.Assumed {

@@ -81,7 +81,7 @@ func compare(o *opendkim.Config, g *daemon.Generation, authors []string) (compar
 	for _, one := range clients.Examples() {
 		c.Clients++
 		there := clients.Sign(one)
-		here, why := g.Signer.Ours(message.Envelope{ClientAddr: one.Addr, AuthAuthen: one.Login, DaemonName: one.Daemon})
+		here, why := g.Signer.Outbound(message.Envelope{ClientAddr: one.Addr, AuthAuthen: one.Login, DaemonName: one.Daemon})
 		if there != here {
 			c.Differences = append(c.Differences, difference{Client: clientName(one), OpenDKIM: treats{Ours: &there}, Signpost: treats{Ours: &here, Why: why}})
 		}

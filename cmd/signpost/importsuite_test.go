@@ -146,7 +146,7 @@ func (m importedMessage) signed(g *daemon.Generation) []string {
 		daemon = "signpost-probe"
 	}
 	env := message.Envelope{AuthAuthen: m.Auth, DaemonName: daemon, ClientAddr: netip.MustParseAddr(m.ClientIP)}
-	if ours, _ := g.Signer.Ours(env); !ours {
+	if ours, _ := g.Signer.Outbound(env); !ours {
 		return nil
 	}
 	lines := m.Header

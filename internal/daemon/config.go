@@ -66,7 +66,7 @@ func Defaults() Config {
 // in monitor mode, and nothing is ours.
 func withoutFile() Config {
 	c := Defaults()
-	c.Signer.Ours = signer.Ours{}
+	c.Signer.Outbound = signer.OutboundRule{}
 	return c
 }
 
@@ -267,7 +267,7 @@ func (g *Generation) Warnings() []string {
 	case len(g.Config.Signer.Domains) == 0:
 		w = append(w, "signer.domains is empty: no message is signed; signpost keys generate DOMAIN SELECTOR makes the first key")
 	}
-	if len(g.Config.Signer.Domains) > 0 && !slices.ContainsFunc(g.Config.Signer.Ours.Networks, holdsLoopback) {
+	if len(g.Config.Signer.Domains) > 0 && !slices.ContainsFunc(g.Config.Signer.Outbound.Networks, holdsLoopback) {
 		w = append(w, "signer.ours.networks has no loopback address: mail from programs on this host and bounces is not signed; add 127.0.0.0/8 and ::1/128")
 	}
 	if !g.Config.Signer.RequirePublished && len(g.Config.Signer.Domains) > 0 && g.Config.DNS.ZoneFile == "" {

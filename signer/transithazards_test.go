@@ -8,8 +8,8 @@ import (
 	"signpost/internal/message"
 )
 
-// seen is what octets makes of a text, one octet after the other, as plain as may be.
-func seen(text string) (o octets) {
+// seen is what textHazards makes of a text, one octet after the other, as plain as may be.
+func seen(text string) (o textHazards) {
 	column := 0
 	for i := range len(text) {
 		c := text[i]
@@ -29,40 +29,40 @@ func seen(text string) (o octets) {
 	return o
 }
 
-// inPieces is what octets makes of a text that comes in pieces of a size.
-func inPieces(text string, size int) octets {
-	var o octets
+// inPieces is what textHazards makes of a text that comes in pieces of a size.
+func inPieces(text string, size int) textHazards {
+	var o textHazards
 	for p := []byte(text); len(p) > 0; {
 		n := min(size, len(p))
 		o.write(p[:n])
 		p = p[n:]
 	}
 	o.end()
-	return octets{eightBit: o.eightBit, bareCR: o.bareCR, bareLF: o.bareLF, tooLong: o.tooLong}
+	return textHazards{eightBit: o.eightBit, bareCR: o.bareCR, bareLF: o.bareLF, tooLong: o.tooLong}
 }
 
 func TestSIG018WhatWillBreakOnTheWay(t *testing.T) {
 	x := func(n int) string { return strings.Repeat("x", n) }
 	for _, c := range []struct {
 		name, text string
-		want       octets
+		want       textHazards
 	}{
-		{"nothing", "", octets{}},
-		{"plain lines", "hello\r\n\r\nworld\r\n", octets{}},
-		{"an octet of 8 bits", "hell\xf6\r\n", octets{eightBit: true}},
-		{"one among eight", "1234567\x80\r\n", octets{eightBit: true}},
-		{"DEL is of 7", "\x7f\r\n", octets{}},
-		{"a bare CR", "a\rb\r\n", octets{bareCR: true}},
-		{"a bare CR at the end", "a\r", octets{bareCR: true}},
-		{"two CRs", "a\r\r\n", octets{bareCR: true}},
-		{"a bare LF", "a\nb\r\n", octets{bareLF: true}},
-		{"a bare LF at the front", "\n", octets{bareLF: true}},
-		{"LF CR", "a\n\rb", octets{bareLF: true, bareCR: true}},
-		{"998 octets", x(998) + "\r\n" + x(998) + "\r\n", octets{}},
-		{"999 octets", x(10) + "\r\n" + x(999) + "\r\n", octets{tooLong: true}},
-		{"998 octets without an end", x(998), octets{}},
-		{"1000 octets without an end", x(1000), octets{tooLong: true}},
-		{"VT and other octets near CR and LF", "\x0b\x0c\x0e\x09\x8d\x8a\r\n", octets{eightBit: true}},
+		{"nothing", "", textHazards{}},
+		{"plain lines", "hello\r\n\r\nworld\r\n", textHazards{}},
+		{"an octet of 8 bits", "hell\xf6\r\n", textHazards{eightBit: true}},
+		{"one among eight", "1234567\x80\r\n", textHazards{eightBit: true}},
+		{"DEL is of 7", "\x7f\r\n", textHazards{}},
+		{"a bare CR", "a\rb\r\n", textHazards{bareCR: true}},
+		{"a bare CR at the end", "a\r", textHazards{bareCR: true}},
+		{"two CRs", "a\r\r\n", textHazards{bareCR: true}},
+		{"a bare LF", "a\nb\r\n", textHazards{bareLF: true}},
+		{"a bare LF at the front", "\n", textHazards{bareLF: true}},
+		{"LF CR", "a\n\rb", textHazards{bareLF: true, bareCR: true}},
+		{"998 octets", x(998) + "\r\n" + x(998) + "\r\n", textHazards{}},
+		{"999 octets", x(10) + "\r\n" + x(999) + "\r\n", textHazards{tooLong: true}},
+		{"998 octets without an end", x(998), textHazards{}},
+		{"1000 octets without an end", x(1000), textHazards{tooLong: true}},
+		{"VT and other octets near CR and LF", "\x0b\x0c\x0e\x09\x8d\x8a\r\n", textHazards{eightBit: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, size := range []int{1, 2, 3, 7, 8, 9, 64, 1000, 1 << 20} {
@@ -74,7 +74,7 @@ func TestSIG018WhatWillBreakOnTheWay(t *testing.T) {
 	}
 }
 
-func FuzzOctets(f *testing.F) {
+func FuzzTextHazards(f *testing.F) {
 	f.Add("a\r\nb\n\xffc\r", uint16(3))
 	f.Add(strings.Repeat("x", 997)+"\r\n"+strings.Repeat("y", 1200), uint16(500))
 	f.Fuzz(func(t *testing.T, text string, size uint16) {
@@ -144,7 +144,7 @@ func TestAFragileMessageIsSignedWithANote(t *testing.T) {
 			last := trace.Steps[len(trace.Steps)-5:]
 			told := 0
 			for _, step := range last {
-				if !strings.HasPrefix(step.Result, nothingToFear) {
+				if !strings.HasPrefix(step.Result, noHazard) {
 					told++
 				}
 			}
@@ -175,13 +175,13 @@ func TestTheAdviceOn8BitMailIsOneThatHelps(t *testing.T) {
 
 func TestLookingAtOctetsAllocatesNothing(t *testing.T) {
 	p := bytes.Repeat([]byte("hello, world; this is a line of usual length that stands in a letter\r\n"), 100)
-	var o octets
+	var o textHazards
 	if n := testing.AllocsPerRun(100, func() { o.write(p) }); n != 0 {
 		t.Errorf("%v allocations a piece", n)
 	}
 }
 
-func BenchmarkOctets(b *testing.B) {
+func BenchmarkTextHazards(b *testing.B) {
 	for name, line := range map[string]string{
 		"lines":   "hello, world; this is a line of usual length that stands in a letter\r\n",
 		"empty":   "\r\n",
@@ -192,7 +192,7 @@ func BenchmarkOctets(b *testing.B) {
 			b.SetBytes(int64(len(p)))
 			b.ReportAllocs()
 			for b.Loop() {
-				var o octets
+				var o textHazards
 				o.write(p)
 			}
 		})

@@ -8,15 +8,15 @@ import (
 	"signpost/internal/message"
 )
 
-// entitlements are the Senders of one generation, by who is asked about.
-type entitlements struct {
+// senderPolicy is the Senders of one generation, by who is asked about.
+type senderPolicy struct {
 	mode     SendersMode
 	logins   map[string][]Sender // "*" as well
 	networks []Sender            // those without a login
 }
 
-func newEntitlements(s Senders) *entitlements {
-	e := &entitlements{mode: s.Mode, logins: map[string][]Sender{}}
+func newSenderPolicy(s Senders) *senderPolicy {
+	e := &senderPolicy{mode: s.Mode, logins: map[string][]Sender{}}
 	for _, a := range s.Allow {
 		if a.Login == "" {
 			e.networks = append(e.networks, a)
@@ -35,10 +35,10 @@ type refusal struct {
 	why string // for the log, with the remedy
 }
 
-// refuses holds a message of ours to the entries: each address in From must be
+// check holds a message of ours to the entries: each address in From must be
 // allowed. An author that is not certain is allowed to those only who may be
 // everybody; one whose only domain is certain, to those who may be all of it.
-func (e *entitlements) refuses(env message.Envelope, a message.Author, trace *message.Trace) *refusal {
+func (e *senderPolicy) check(env message.Envelope, a message.Author, trace *message.Trace) *refusal {
 	const rule = "signer.senders"
 	if e.mode == SendersOff {
 		trace.Add(rule, "mode off", "nobody is asked")
@@ -58,7 +58,7 @@ func (e *entitlements) refuses(env message.Envelope, a message.Author, trace *me
 }
 
 // entries returns those that apply to a client.
-func (e *entitlements) entries(env message.Envelope) []Sender {
+func (e *senderPolicy) entries(env message.Envelope) []Sender {
 	var found []Sender
 	add := func(list []Sender, networkDecides bool) {
 		for _, a := range list {
@@ -79,7 +79,7 @@ func (e *entitlements) entries(env message.Envelope) []Sender {
 }
 
 // firstRefused returns the first author that no entry allows, in words.
-func (e *entitlements) firstRefused(entries []Sender, env message.Envelope, a message.Author) string {
+func (e *senderPolicy) firstRefused(entries []Sender, env message.Envelope, a message.Author) string {
 	may := func(fits func(AuthorPattern) bool) bool {
 		for _, entry := range entries {
 			for _, p := range entry.Authors {

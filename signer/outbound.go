@@ -13,12 +13,12 @@ import (
 // Ours decides whether a message is ours to sign, from the envelope alone: a
 // header field can be written by anybody (VU#244112). why names the rule that
 // decided and what it compared.
-func (s *Signer) Ours(env message.Envelope) (ours bool, why string) {
-	return s.ExplainOurs(env, nil)
+func (s *Signer) Outbound(env message.Envelope) (ours bool, why string) {
+	return s.ExplainOutbound(env, nil)
 }
 
-// ExplainOurs is Ours, with every rule that was asked in the trace.
-func (s *Signer) ExplainOurs(env message.Envelope, trace *message.Trace) (ours bool, why string) {
+// ExplainOutbound is Ours, with every rule that was asked in the trace.
+func (s *Signer) ExplainOutbound(env message.Envelope, trace *message.Trace) (ours bool, why string) {
 	const listener = "milter.listen role"
 	switch env.Role {
 	case message.RoleSign:
@@ -31,25 +31,25 @@ func (s *Signer) ExplainOurs(env message.Envelope, trace *message.Trace) (ours b
 	trace.Add(listener, "auto", "the connection decides")
 
 	loggedIn := env.AuthAuthen != "" || env.AuthType != ""
-	ours = s.cfg.Ours.Authenticated && loggedIn
+	ours = s.cfg.Outbound.Authenticated && loggedIn
 	if trace != nil {
-		trace.Add("signer.ours.authenticated", fmt.Sprintf("%t; login %q by %q", s.cfg.Ours.Authenticated, env.AuthAuthen, env.AuthType), oursOrOn(ours))
+		trace.Add("signer.ours.authenticated", fmt.Sprintf("%t; login %q by %q", s.cfg.Outbound.Authenticated, env.AuthAuthen, env.AuthType), outboundOrNext(ours))
 	}
 	if ours {
 		return true, "logged in as " + env.AuthAuthen
 	}
 
-	ours = env.DaemonName != "" && slices.Contains(s.cfg.Ours.DaemonNames, env.DaemonName)
+	ours = env.DaemonName != "" && slices.Contains(s.cfg.Outbound.DaemonNames, env.DaemonName)
 	if trace != nil {
-		trace.Add("signer.ours.daemon_names", fmt.Sprintf("%q; daemon name %q", s.cfg.Ours.DaemonNames, env.DaemonName), oursOrOn(ours))
+		trace.Add("signer.ours.daemon_names", fmt.Sprintf("%q; daemon name %q", s.cfg.Outbound.DaemonNames, env.DaemonName), outboundOrNext(ours))
 	}
 	if ours {
 		return true, "daemon name " + env.DaemonName
 	}
 
-	n, ours := containing(s.cfg.Ours.Networks, env.ClientAddr)
+	n, ours := containing(s.cfg.Outbound.Networks, env.ClientAddr)
 	if trace != nil {
-		trace.Add("signer.ours.networks", joined(s.cfg.Ours.Networks)+"; "+client(env), oursOrOn(ours))
+		trace.Add("signer.ours.networks", joined(s.cfg.Outbound.Networks)+"; "+client(env), outboundOrNext(ours))
 	}
 	if ours {
 		return true, "client " + env.ClientAddr.String() + " in " + n.String()
@@ -67,7 +67,7 @@ func containing(networks []netip.Prefix, addr netip.Addr) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-func oursOrOn(ours bool) string {
+func outboundOrNext(ours bool) string {
 	if ours {
 		return "ours"
 	}

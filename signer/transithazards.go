@@ -18,10 +18,10 @@ const maxLine = 998
 // length of lines is watched to the end.
 const examined = 256 << 10
 
-// octets looks for what hosts on the way mend, which breaks the signature: octets
+// textHazards looks for what hosts on the way mend, which breaks the signature: octets
 // of 8 bits, lines that are too long, CR and LF that do not stand together (RFC 6376
 // §5.3). It takes a text piece by piece and needs no memory.
-type octets struct {
+type textHazards struct {
 	eightBit, bareCR, bareLF, tooLong bool
 
 	column int  // octets of the line so far, its CR included
@@ -30,7 +30,7 @@ type octets struct {
 }
 
 // write looks at the next piece.
-func (o *octets) write(p []byte) {
+func (o *textHazards) write(p []byte) {
 	o.lines(p)
 	p = p[:min(len(p), examined-o.seen)]
 	o.seen += len(p)
@@ -53,7 +53,7 @@ const (
 
 // plain passes over text of 7 bits in which each CR has its LF and each LF its CR,
 // eight octets at a time, and returns how far that went.
-func (o *octets) plain(p []byte) int {
+func (o *textHazards) plain(p []byte) int {
 	var before uint64 = 0x80 // as the high bits below, for the octet before p
 	if o.cr {
 		before = 0
@@ -73,7 +73,7 @@ func (o *octets) plain(p []byte) int {
 }
 
 // oneByOne looks at any text.
-func (o *octets) oneByOne(p []byte) {
+func (o *textHazards) oneByOne(p []byte) {
 	for _, c := range p {
 		switch {
 		case c >= 0x80:
@@ -90,7 +90,7 @@ func (o *octets) oneByOne(p []byte) {
 
 // lines measures. A line is too long only where so many octets have no LF, so that
 // most octets need not be looked at.
-func (o *octets) lines(p []byte) {
+func (o *textHazards) lines(p []byte) {
 	const longest = maxLine + len("\r")
 	for len(p) > 0 {
 		room := longest - o.column
@@ -115,17 +115,17 @@ func (o *octets) lines(p []byte) {
 }
 
 // end is the end of the text.
-func (o *octets) end() { o.bareCR = o.bareCR || (o.cr && o.seen < examined) }
+func (o *textHazards) end() { o.bareCR = o.bareCR || (o.cr && o.seen < examined) }
 
-// fragile collects what will break a message's signatures on the way.
-type fragile struct {
-	body     octets
-	header   octets
+// transitHazards collects what will break a message's signatures on the way.
+type transitHazards struct {
+	body     textHazards
+	header   textHazards
 	declared bool // the header says that the body is 8-bit
 }
 
 // fields looks at a header.
-func (f *fragile) fields(h message.Header) {
+func (f *transitHazards) fields(h message.Header) {
 	f.declared = declared8Bit(h)
 	var usual [1024]byte
 	line := usual[:0]
@@ -137,8 +137,8 @@ func (f *fragile) fields(h message.Header) {
 	}
 }
 
-// nothingToFear is the result in a trace for a risk that is not there.
-const nothingToFear = "nothing to fear"
+// noHazard is the result in a trace for a risk that is not there.
+const noHazard = "nothing to fear"
 
 // risk is one thing that may break a signature.
 type risk struct {
@@ -150,13 +150,13 @@ type risk struct {
 }
 
 // note says all that was found, with the remedies; "" for nothing.
-func (f *fragile) note(env *message.Envelope, canon dkim.Canonicalization, trace *message.Trace) string {
+func (f *transitHazards) note(env *message.Envelope, canon dkim.Canonicalization, trace *message.Trace) string {
 	f.body.end()
 	const encode = "have the sending program encode it (quoted-printable or base64)"
 	body, header := &f.body, &f.header
 	well8Bit := ""
 	if body.eightBit {
-		well8Bit = nothingToFear + " where every host on the way has 8BITMIME; before one without, Postfix converts the body, whatever BODY= says: " +
+		well8Bit = noHazard + " where every host on the way has 8BITMIME; before one without, Postfix converts the body, whatever BODY= says: " +
 			"set disable_mime_output_conversion = yes in main.cf, or " + encode
 	}
 	risks := [...]risk{{
@@ -187,7 +187,7 @@ func (f *fragile) note(env *message.Envelope, canon dkim.Canonicalization, trace
 	}}
 	found := ""
 	for _, r := range risks {
-		result := cmp.Or(r.absent, nothingToFear)
+		result := cmp.Or(r.absent, noHazard)
 		if r.there {
 			result = r.problem
 			if found != "" {
