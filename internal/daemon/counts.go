@@ -13,13 +13,10 @@ import (
 	"signpost/milter"
 )
 
-// counts are the metrics of this process. All series are there from its start, so that
-// a rate can be computed from the first event on.
-var counts = newCounters()
-
 // counters counts what became of messages and connections. It is the milter's
-// Observer. Labels come from a few words of our own, never from a message, so that
-// their number is bounded.
+// Observer. All series exist from the start, so that a rate can be computed from the first
+// event on. Labels come from a few words of our own, never from a message, so that their
+// number is bounded.
 type counters struct {
 	families []*family
 

@@ -16,10 +16,10 @@ import (
 )
 
 // scrape is what Prometheus would read.
-func scrape(t *testing.T, path string) string {
+func scrape(t *testing.T, c *counters, path string) string {
 	t.Helper()
 	w := httptest.NewRecorder()
-	metricsHandler().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+	c.handler().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 	if w.Code != 200 {
 		t.Fatalf("%s: %d", path, w.Code)
 	}
@@ -50,10 +50,11 @@ func TestMetricsCountWhatBecameOfMessages(t *testing.T) {
 	h := g.Handlers()
 	env := message.Envelope{MTAName: "mx.example.net"}
 	letter := message.Header{{Name: "From", Value: " a@example.com"}}
-	before := scrape(t, "/metrics")
+	counts := newCounters()
+	before := scrape(t, counts, "/metrics")
 	counts.Decided(milter.Decided{Outbound: true, Outcome: decide(h.Signer.Sign(t.Context(), env), env, letter, "x\r\n")})
 	counts.Decided(milter.Decided{Outcome: decide(h.Verifier.Verify(t.Context(), env), env, letter, "x\r\n")})
-	after := scrape(t, "/metrics")
+	after := scrape(t, counts, "/metrics")
 	for _, counter := range []string{
 		`signpost_messages_total{direction="outbound",disposition="accept"}`, "signpost_signed_total",
 		`signpost_messages_total{direction="inbound",disposition="reject"}`, `signpost_results_total{method="dkim",result="none"}`,
@@ -62,7 +63,7 @@ func TestMetricsCountWhatBecameOfMessages(t *testing.T) {
 			t.Errorf("%s was %d and is %d", counter, was, is)
 		}
 	}
-	if got := scrape(t, "/healthz"); got != "ok\n" {
+	if got := scrape(t, counts, "/healthz"); got != "ok\n" {
 		t.Errorf("/healthz: %q", got)
 	}
 }
@@ -70,7 +71,8 @@ func TestMetricsCountWhatBecameOfMessages(t *testing.T) {
 // The backend is that of the generation in force, not what the build could have.
 func TestMetricsTellTheBackendInForce(t *testing.T) {
 	path := setUp(t)
-	s := &Service{log: slog.New(slog.DiscardHandler)}
+	counts := newCounters()
+	s := &Service{log: slog.New(slog.DiscardHandler), counts: counts}
 	for _, b := range []keys.Backend{keys.BackendAuto, keys.BackendGo, keys.BackendAuto} {
 		g, err := Load(path, time.Now, nil)
 		if err != nil {
@@ -78,7 +80,7 @@ func TestMetricsTellTheBackendInForce(t *testing.T) {
 		}
 		g.Config.Keys.Backend = b
 		s.begin(g)
-		scraped := scrape(t, "/metrics")
+		scraped := scrape(t, counts, "/metrics")
 		if strings.Count(scraped, "signpost_info{") != 1 || !strings.Contains(scraped, fmt.Sprintf("signing_backend=%q} 1\n", b.Info().Backend)) {
 			t.Errorf("with %s: %s", b, scraped)
 		}
@@ -91,7 +93,7 @@ func TestMetricsTellTheBackendInForce(t *testing.T) {
 // Every series is there before its first event, so that an alert can be written and a rate
 // be computed; each family says what it counts.
 func TestSeriesExistFromTheStart(t *testing.T) {
-	scraped := scrape(t, "/metrics")
+	scraped := scrape(t, newCounters(), "/metrics")
 	for _, series := range []string{
 		`signpost_messages_total{direction="inbound",disposition="quarantine"}`, `signpost_messages_total{direction="outbound",disposition="tempfail"}`,
 		"signpost_signed_total", "signpost_unsigned_total", "signpost_fragile_total", "signpost_unjudged_total", "signpost_error_total", "signpost_would_refuse_total",
@@ -133,7 +135,8 @@ func TestEverySignatureIsCounted(t *testing.T) {
 		{Name: "DKIM-Signature", Value: " v=1; a=rsa-sha256"},
 		letter[0], letter[1],
 	}
-	before := scrape(t, "/metrics")
+	counts := newCounters()
+	before := scrape(t, counts, "/metrics")
 	for range 2 {
 		tx := g.Handlers().Verifier.Verify(context.Background(), message.Envelope{MTAName: "mx.example.net"})
 		out := decide(tx, message.Envelope{MTAName: "mx.example.net"}, h, "hello\r\n")
@@ -142,7 +145,7 @@ func TestEverySignatureIsCounted(t *testing.T) {
 			t.Errorf("results %+v", out.Results)
 		}
 	}
-	after := scrape(t, "/metrics")
+	after := scrape(t, counts, "/metrics")
 	for result, want := range map[string]int{"pass": 2, "fail": 2, "permerror": 2} {
 		series := fmt.Sprintf(`signpost_results_total{method="dkim",result=%q}`, result)
 		if n := counterIn(t, after, series) - counterIn(t, before, series); n != want {
@@ -152,14 +155,15 @@ func TestEverySignatureIsCounted(t *testing.T) {
 }
 
 func TestWhatTheMilterDecidesIsCounted(t *testing.T) {
-	before := scrape(t, "/metrics")
+	counts := newCounters()
+	before := scrape(t, counts, "/metrics")
 	for _, r := range milter.Reasons() {
 		counts.Decided(milter.Decided{Reason: r, Outcome: message.Outcome{Disposition: message.Tempfail}})
 	}
 	for _, r := range milter.Refusals() {
 		counts.Refused(r)
 	}
-	after := scrape(t, "/metrics")
+	after := scrape(t, counts, "/metrics")
 	grew := func(series string) int { return counterIn(t, after, series) - counterIn(t, before, series) }
 	for _, r := range milter.Reasons() {
 		if n := grew(fmt.Sprintf("signpost_milter_decisions_total{reason=%q}", r)); n != 1 {

@@ -56,6 +56,7 @@ type Service struct {
 	started Config // what listeners and log were made of
 	current *Generation
 	lock    *keys.StateLock // nil: it could not be had
+	counts  *counters       // nil: nothing is counted
 
 	endWatch func() // see watchKeys
 }
@@ -65,17 +66,18 @@ type Service struct {
 func New(g *Generation, path, version string, log *slog.Logger) (*Service, error) {
 	slog.SetDefault(log) // for alarms of the signing library
 	s := &Service{path: path, version: version, log: log, started: g.Config, current: g, server: milter.NewServer(fitConnections(g.Config.Milter, g.Resolver, log), g.Handlers(), log)}
-	if g.Config.Metrics.Listen != "" {
-		s.server.Observe(counts)
-	}
 	if err := s.lockState(g.Config.Keys.State); err != nil {
 		return nil, err
 	}
-	if err := s.server.Listen(); err != nil {
-		s.lock.Close()
-		return nil, err
+	err := s.server.Listen()
+	if address := g.Config.Metrics.Listen; err == nil && address != "" {
+		s.counts = newCounters()
+		s.server.Observe(s.counts)
+		err = s.counts.serve(address, log)
 	}
-	if err := serveMetrics(g.Config.Metrics.Listen, log); err != nil {
+	if err != nil {
+		_ = s.server.Shutdown(context.Background()) // there is no message to wait for
+		s.lock.Close()
 		return nil, err
 	}
 	s.begin(g)
@@ -86,7 +88,9 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 func (s *Service) begin(g *Generation) {
 	ctx, cancel := context.WithTimeout(context.Background(), keys.Patience)
 	defer cancel()
-	tellBackend(g.Config.Keys.Backend, s.version)
+	if s.counts != nil {
+		s.counts.setBackend(g.Config.Keys.Backend, s.version)
+	}
 	g.Watch.Begin(ctx, g.Plan, s.log)
 	g.Signer.SelfCheck(g.Resolver, s.log)
 	if err := g.Config.tables.Keep(g.Config.keptTables()); err != nil {
@@ -117,10 +121,10 @@ func (s *Service) lockState(path string) error {
 // ends that, and waits until what is known is saved.
 func (s *Service) watchKeys() (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
+	done, watch := make(chan struct{}), s.current.Watch
 	go func() {
 		defer close(done)
-		s.current.Watch.Run(ctx)
+		watch.Run(ctx)
 	}()
 	return func() {
 		cancel()
@@ -157,7 +161,11 @@ func (s *Service) run(grace time.Duration) error {
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(reload)
 	defer signal.Stop(stop)
+	return s.serve(reload, stop, grace)
+}
 
+// serve runs the milter until a stop is received.
+func (s *Service) serve(reload, stop <-chan os.Signal, grace time.Duration) error {
 	served := s.Start()
 	defer s.Close()
 	s.logStart()
@@ -175,7 +183,7 @@ func (s *Service) run(grace time.Duration) error {
 }
 
 // await waits for a reason to reload and to go on, or to end.
-func (s *Service) await(served <-chan error, reload, stop chan os.Signal, changed <-chan struct{}, grace time.Duration) (goOn bool, err error) {
+func (s *Service) await(served <-chan error, reload, stop <-chan os.Signal, changed <-chan struct{}, grace time.Duration) (goOn bool, err error) {
 	select {
 	case err := <-served:
 		return false, err
