@@ -4,8 +4,6 @@ import (
 	"net/netip"
 
 	"signpost/internal/dkim"
-	"signpost/internal/dmarc"
-	"signpost/internal/spf"
 )
 
 // Lookups are the resolvers for one message, by what depends on the answers. They may be
@@ -32,39 +30,8 @@ func (v *Verifier) lookups(client netip.Addr) Lookups {
 	return v.share(client)
 }
 
-// startLookups starts what the header asks of DNS: the author's policy first, then the
-// keys that could make it pass.
-func (t *Verification) startLookups() {
-	t.pending.Add(t.dkim.Keys() + len(t.discoveries))
-	for i := range t.discoveries {
-		lookups.run(lookup{t, (*Verification).discover, i})
-	}
-	for _, aligned := range []bool{true, false} {
-		for i := range t.dkim.Keys() {
-			if t.dkim.KeyMayAlign(i) == aligned {
-				lookups.run(lookup{t, (*Verification).lookupKey, i})
-			}
-		}
-	}
-}
-
-// The look-ups run beside each other and end with done.
-
-func (t *Verification) checkHost(int) {
-	defer t.done()
-	t.spf = spf.CheckHost(t.ctx, t.dns.Policy, t.query)
-}
-
-func (t *Verification) lookupKey(i int) {
-	defer t.done()
-	resolver := t.dns.OtherKeys
-	if t.dkim.KeyMayAlign(i) {
-		resolver = t.dns.AlignedKeys
-	}
-	t.dkim.LookupKey(t.ctx, i, resolver)
-}
-
-func (t *Verification) discover(i int) {
-	defer t.done()
-	t.discoveries[i] = dmarc.Discover(t.ctx, t.dns.Policy, t.author.Domains[i], t.verifier.cfg.DMARC.Discovery)
+// start starts a look-up, which ends with done.
+func (t *Verification) start(what func(*Verification, int), i int) {
+	t.pending.Add(1)
+	lookups.run(lookup{t, what, i})
 }

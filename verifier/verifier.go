@@ -6,7 +6,7 @@
 // The way of one message: Verify starts SPF at MAIL FROM; Header starts the key
 // look-ups and the search for the DMARC record; Body is hashed as it passes; End
 // waits for the answers and gives the Verdict, from which policy.go makes the
-// Disposition and results.go the header field. A Verdict is a pure function of
+// Disposition and field.go the header field. A Verdict is a pure function of
 // the message, the configuration and the answers from DNS.
 package verifier
 
@@ -16,7 +16,6 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -142,9 +141,11 @@ func (v *Verifier) Explain(ctx context.Context, env message.Envelope, trace *mes
 	}
 	clients.saw(env)
 	t.dns = v.lookups(env.ClientAddr)
-	t.pending.Add(1)
-	t.query = t.spfQuery(env)
-	lookups.run(lookup{t, (*Verification).checkHost, 0})
+	for i := range checks {
+		if start := checks[i].atMail; start != nil {
+			start(t)
+		}
+	}
 	return t
 }
 
@@ -156,13 +157,6 @@ func (v *Verifier) trusted(env message.Envelope) (network netip.Prefix, ok bool)
 		}
 	}
 	return netip.Prefix{}, false
-}
-
-func (t *Verification) spfQuery(env message.Envelope) spf.Query {
-	return spf.Query{
-		Addr: env.ClientAddr, Helo: env.Helo, Sender: env.Sender,
-		Receiver: t.verifier.authservID(env), Now: t.verifier.now(),
-	}
 }
 
 // authservID is the configuration's name for us, or the MTA's name for itself.
@@ -192,18 +186,13 @@ func (t *Verification) Header(env message.Envelope, h message.Header) (wantBody 
 	if t.trusted != "" {
 		return false
 	}
-	v := t.verifier
 	t.author = h.Author()
-	t.dkim = dkim.NewVerification(h, dkim.Options{
-		Now: v.now(), MaxSignatures: v.cfg.DKIM.MaxSignatures, MinRSABits: v.cfg.DKIM.MinRSABits,
-		AuthorDomains: t.author.Domains, VerifyRSA: v.verifyRSA,
-	})
-	if n := len(t.author.Domains); n <= len(t.discovery) {
-		t.discoveries = t.discovery[:n]
-	} else {
-		t.discoveries = make([]dmarc.Discovery, n)
+	// The last first: DMARC asks for one name after the other.
+	for i := range slices.Backward(checks) {
+		if start := checks[i].atHeader; start != nil {
+			start(t)
+		}
 	}
-	t.startLookups()
 	return t.dkim.NeedsBody()
 }
 
@@ -223,20 +212,22 @@ func (t *Verification) Cut() {
 
 // End waits for the answers that are still missing and says what is to be done.
 func (t *Verification) End() message.Outcome {
-	j, err := t.Judge()
+	r, err := t.Judge()
 	switch {
 	case err != nil:
 		return t.failed(err)
-	case j.Unjudged != "":
-		return message.Outcome{Disposition: message.Accept, Log: []message.Note{{Key: "unjudged", Value: j.Unjudged}}, Unjudged: j.Unjudged}
+	case r.Unjudged != "":
+		return message.Outcome{Disposition: message.Accept, Log: []message.Note{{Key: "unjudged", Value: r.Unjudged}}, Unjudged: r.Unjudged}
 	}
-	return t.outcome(j)
+	return t.outcome(r)
 }
 
-// Judgement is a verdict and what the policy makes of it.
-type Judgement struct {
+// Result is a verdict and what the policy makes of it.
+type Result struct {
 	Verdict  Verdict
 	Decision Decision
+	// Findings are those of all checks, to be reported.
+	Findings []Finding
 	// Unjudged says why the message is passed as it is; the rest is not set then.
 	Unjudged string
 }
@@ -244,86 +235,24 @@ type Judgement struct {
 // Judge waits for the answers that are still missing, evaluates DMARC and asks
 // the policy. Call it once, in the place of End. The error is a failure of ours,
 // never a property of the message.
-func (t *Verification) Judge() (Judgement, error) {
+func (t *Verification) Judge() (Result, error) {
 	if t.trusted != "" {
-		return Judgement{Unjudged: t.trusted}, nil
+		return Result{Unjudged: t.trusted}, nil
 	}
 	t.pending.Wait()
 	if t.broken != "" {
-		return Judgement{}, fmt.Errorf("verifying: %s", t.broken)
+		return Result{}, fmt.Errorf("verifying: %s", t.broken)
 	}
 	v := Verdict{
 		AuthservID: t.verifier.authservID(t.env), Helo: writableHelo(t.env.Helo),
-		SPF: t.spf, DKIM: t.signatures(), Cut: t.cut, Author: t.author,
+		Cut: t.cut, Author: t.author,
 	}
-	v.DMARC = t.evaluate(v.SPF, v.DKIM)
-	if v.Cut {
-		v.WithoutUnread = t.evaluate(v.SPF, read(v.DKIM))
+	for i := range checks {
+		v = checks[i].conclude(t, v)
 	}
-	traceVerdict(t.trace, t.env, v)
-	return Judgement{Verdict: v, Decision: t.verifier.cfg.decide(v, t.trace)}, nil
-}
-
-// signatures are the outcomes as they count: under a key that is marked as a test,
-// what does not pass is as if it were not there (RFC 6376 §3.6.1). A pass does not
-// count where a field that may stand once has a second copy that is not signed and says
-// something else: a reader may be shown that one (§8.15).
-func (t *Verification) signatures() []dkim.Outcome {
-	outcomes := t.dkim.Finish()
-	for i := range outcomes {
-		o := &outcomes[i]
-		o.Result = o.Effective()
-		if o.Result == dkim.Pass && len(o.Uncovered) > 0 {
-			o.Result = dkim.Policy
-			o.Reason = "a second copy of a field is not signed and says something else: " + strings.Join(o.Uncovered, ", ")
-		}
-	}
-	return outcomes
-}
-
-// read are the outcomes of a message that was cut without those that are undecided: a
-// signature whose key did not come would need the body too.
-func read(outcomes []dkim.Outcome) []dkim.Outcome {
-	return slices.DeleteFunc(slices.Clone(outcomes), func(o dkim.Outcome) bool { return o.Result == dkim.TempError })
-}
-
-// evaluate is DMARC for each author domain; the one that fares worst counts.
-func (t *Verification) evaluate(s spf.Outcome, signatures []dkim.Outcome) dmarc.Evaluation {
-	if len(t.discoveries) == 0 {
-		return dmarc.Evaluation{Result: dmarc.None, Reason: authorProblem(t.author)}
-	}
-	ids := identifiers(s, signatures)
-	var usual [1]dmarc.Evaluation // nearly every message has one author domain
-	all := usual[:0]
-	for _, d := range t.discoveries {
-		all = append(all, dmarc.Evaluate(t.ctx, t.dns.Policy, d, ids.spf, ids.dkim))
-	}
-	e := dmarc.Strictest(all)
-	if e.Result == dmarc.Pass && !t.author.Certain() {
-		// All that could be shown passes, and still it is not certain what is shown.
-		e.Result, e.Reason = dmarc.PermError, authorProblem(t.author)
-	}
-	return e
-}
-
-// authenticated are the domains that DMARC looks at.
-type authenticated struct{ spf, dkim []dmarc.Identifier }
-
-func identifiers(s spf.Outcome, signatures []dkim.Outcome) authenticated {
-	ids := make([]dmarc.Identifier, 0, 1+len(signatures))
-	// RFC 9989 §4.4.2: the domain of MAIL FROM, and the HELO name only where the
-	// sender is null.
-	if s.Domain != "" {
-		ids = append(ids, dmarc.Identifier{Domain: s.Domain, Pass: s.Result == spf.Pass, TempError: s.Result == spf.TempError, Err: s.Err})
-	}
-	n := len(ids)
-	// §4.4.1: the d= of the signatures, never the i=.
-	for _, o := range signatures {
-		if o.Domain != "" {
-			ids = append(ids, dmarc.Identifier{Domain: o.Domain, Pass: o.Result == dkim.Pass, TempError: o.Result == dkim.TempError, Err: o.Err})
-		}
-	}
-	return authenticated{spf: ids[:n:n], dkim: ids[n:]}
+	explain(t.trace, t.env, v)
+	d := t.verifier.cfg.decide(v, t.trace)
+	return Result{Verdict: v, Decision: d, Findings: find(v, d)}, nil
 }
 
 // writableHelo is the HELO name if it is a host name, for smtp.helo: strangers

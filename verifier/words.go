@@ -6,7 +6,6 @@ import (
 
 	"signpost/internal/dkim"
 	"signpost/internal/dmarc"
-	"signpost/internal/message"
 	"signpost/internal/spf"
 )
 
@@ -31,19 +30,20 @@ func inWords(result, domain string) string {
 
 // dkimInWords lists the first few signatures, for a line that a person reads.
 func dkimInWords(outcomes []dkim.Outcome) string {
-	switch len(outcomes) {
-	case 0:
+	if len(outcomes) == 0 {
 		return string(dkim.None)
-	case 1:
-		return inWords(string(outcomes[0].Result), outcomes[0].Domain)
 	}
+	return firstFew(len(outcomes), func(i int) string { return inWords(string(outcomes[i].Result), outcomes[i].Domain) })
+}
+
+// firstFew joins the first few of n words, and says how many more there are.
+func firstFew(n int, word func(int) string) string {
 	parts := make([]string, 0, maxShown+1)
-	for i, o := range outcomes {
-		if i == maxShown {
-			parts = append(parts, fmt.Sprintf("and %d more", len(outcomes)-maxShown))
-			break
-		}
-		parts = append(parts, inWords(string(o.Result), o.Domain))
+	for i := range min(n, maxShown) {
+		parts = append(parts, word(i))
+	}
+	if n > maxShown {
+		parts = append(parts, fmt.Sprintf("and %d more", n-maxShown))
 	}
 	return strings.Join(parts, " ")
 }
@@ -70,27 +70,4 @@ func because(v Verdict, e dmarc.Evaluation) string {
 // related says that a domain is the one whose policy applies, or below it.
 func related(domain string, e dmarc.Evaluation) bool {
 	return domain != "" && (domain == e.AuthorDomain || domain == e.RecordDomain || strings.HasSuffix(domain, "."+e.RecordDomain))
-}
-
-// signatureNotes say of the first signatures that do not pass which they are, and why.
-func signatureNotes(outcomes []dkim.Outcome) []message.Note {
-	var selectors, reasons []string
-	for _, o := range outcomes {
-		if o.Result == dkim.Pass || len(reasons) == maxShown {
-			continue
-		}
-		reason := o.Reason
-		if o.Err != nil {
-			reason += ": " + o.Err.Error()
-		}
-		selectors = append(selectors, inWords(o.Selector, o.Domain))
-		reasons = append(reasons, reason)
-	}
-	if len(reasons) == 0 {
-		return nil
-	}
-	return []message.Note{
-		{Key: "dkim_selector", Value: strings.TrimSpace(strings.Join(selectors, " "))},
-		{Key: "dkim_reason", Value: strings.Join(reasons, "; ")},
-	}
 }

@@ -43,7 +43,7 @@ type verifyOptions struct {
 
 // judged is what came out for one file.
 type judged struct {
-	verifier.Judgement
+	verifier.Result
 	opinions []opinion // of go-msgauth, where it was asked
 }
 
@@ -90,7 +90,7 @@ func verifyCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int
 	if o.json {
 		return printJSON(stdout, reportJSON(j))
 	}
-	printJudgement(stdout, j)
+	printResult(stdout, j)
 	return exitOK
 }
 
@@ -155,7 +155,7 @@ func (o verifyOptions) judge(env message.Envelope, now func() time.Time, stdin i
 	}
 	j, err := t.Judge()
 	if err != nil || !o.second {
-		return judged{Judgement: j}, err
+		return judged{Result: j}, err
 	}
 	if _, err := io.Copy(io.Discard, r); err != nil { // what the verifier had no use for
 		return judged{}, fmt.Errorf("reading %s: %w", o.file, err)
@@ -178,15 +178,14 @@ func (o verifyOptions) configured() (daemon.Config, dns.Source, error) {
 	return c, resolver, err
 }
 
-// printJudgement writes what came out, for a person; the last thing is the field.
-func printJudgement(w io.Writer, j judged) {
+// printResult writes what came out, for a person; the last thing is the field.
+func printResult(w io.Writer, j judged) {
 	out := bufio.NewWriter(w)
 	defer out.Flush()
 	if j.Unjudged != "" {
 		fmt.Fprintf(out, "unjudged: %s\n", j.Unjudged)
 		return
 	}
-	v := j.Verdict
 	line := func(name, result, about, reason string) {
 		fmt.Fprintf(out, "%-6s %-10s", name, result)
 		if about != "" {
@@ -197,19 +196,16 @@ func printJudgement(w io.Writer, j judged) {
 		}
 		fmt.Fprintln(out)
 	}
-	line("spf", string(v.SPF.Result), v.SPF.Domain, v.SPF.Reason)
-	for _, o := range v.DKIM {
-		about := ""
-		if o.Domain != "" {
-			about = o.Domain + " selector " + o.Selector
+	for i, f := range j.Findings {
+		about := f.Domain
+		if about != "" && f.Selector != "" {
+			about += " selector " + f.Selector
 		}
-		line("dkim", string(o.Result), about, o.Reason)
+		line(f.Method, f.Value, about, f.Reason)
+		if f.Method == "dkim" && (i+1 == len(j.Findings) || j.Findings[i+1].Method != "dkim") {
+			printOpinions(out, j.opinions)
+		}
 	}
-	if len(v.DKIM) == 0 {
-		line("dkim", "none", "", "no signature")
-	}
-	printOpinions(out, j.opinions)
-	line("dmarc", string(v.DMARC.Result), v.DMARC.AuthorDomain, v.DMARC.Reason)
 	line("policy", string(j.Decision.Action), "", j.Decision.Rule)
 	if d := j.Decision; d.Disposition() == message.Reject || d.Disposition() == message.Tempfail {
 		fmt.Fprintf(out, "reply  %d %s %s\n", d.Reply.Code, d.Reply.Enhanced, printable(d.Reply.Text))

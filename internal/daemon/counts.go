@@ -11,6 +11,7 @@ import (
 	"signpost/internal/message"
 	"signpost/keys"
 	"signpost/milter"
+	"signpost/verifier"
 )
 
 // counters counts what became of messages and connections. It is the milter's
@@ -42,11 +43,7 @@ func newCounters() *counters {
 	c.failure = single("signpost_error_total", "Messages that could not be signed or checked for a failure of this daemon.")
 	c.would = single("signpost_would_refuse_total", "Inbound messages that enforce mode would have refused, held or tagged.")
 	c.results = c.add("signpost_results_total", "counter", "Results of the checks of inbound messages; each signature counts as one dkim result.")
-	for method, values := range map[string][]string{
-		"spf":   {"none", "neutral", "pass", "fail", "softfail", "temperror", "permerror"},
-		"dkim":  {"none", "pass", "fail", "policy", "neutral", "temperror", "permerror"},
-		"dmarc": {"none", "pass", "fail", "temperror", "permerror"},
-	} {
+	for method, values := range verifier.Values() {
 		for _, v := range values {
 			c.results.counter(resultLabels(method, v))
 		}

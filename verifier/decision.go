@@ -1,0 +1,37 @@
+package verifier
+
+import "signpost/internal/message"
+
+// applied is the disposition in the words of aggregate reports (RFC 9990).
+func (d Decision) applied() string {
+	if !d.Enforced {
+		return "none"
+	}
+	switch d.Action {
+	case ActReject:
+		return "reject"
+	case ActQuarantine, ActTag:
+		return "quarantine"
+	}
+	return "none"
+}
+
+// notes say what decided and, in monitor mode, what enforce mode would have done.
+func (d Decision) notes() []message.Note {
+	if d.Action == ActAccept {
+		return nil
+	}
+	n := []message.Note{{Key: "decided", Value: d.Rule}}
+	if !d.Enforced {
+		n = append(n, message.Note{Key: "would", Value: string(d.Action) + " (verifier.mode is monitor)"})
+	}
+	return n
+}
+
+// would is what enforce mode would have done where monitor mode does nothing.
+func (d Decision) would() string {
+	if d.Enforced || d.Action == ActAccept {
+		return ""
+	}
+	return string(d.Action)
+}
