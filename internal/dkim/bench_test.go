@@ -12,7 +12,7 @@ import (
 	"signpost/internal/message"
 )
 
-// Bodies of the kinds that mail consists of, of about n octets.
+// Bodies of the usual kinds, each of about n octets.
 func textBody(n int) []byte {
 	return repeat("The quick brown fox jumps over the lazy dog, and so on. It was a dark night.\r\n", n)
 }
@@ -63,7 +63,7 @@ func BenchmarkBodyHash(b *testing.B) {
 	}
 }
 
-// ordinaryHeader has the fields that mail from a large sender has.
+// ordinaryHeader has the fields of mail from a large sender.
 func ordinaryHeader() message.Header {
 	h := plainHeader()
 	for i := range 16 {

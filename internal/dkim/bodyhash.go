@@ -6,21 +6,21 @@ import (
 )
 
 const (
-	// gather is how many octets of short runs are put together for the hash, which
-	// is slow in small pieces; longer runs go to it from where they are.
+	// gather is the size of the buffer, in octets, that collects short runs for the
+	// hash, which is slow with small pieces. Longer runs are hashed without a copy.
 	gather = 2048
 	// minBlock and maxBlock bound how much text is reduced at a time.
 	minBlock, maxBlock = 32, 1024
-	// minRun is how long a run has to be to be worth looking for, and where reducing
-	// is as fast as looking.
+	// minRun is the shortest run worth searching for; minRunVector is the same where
+	// reducing is as fast as searching.
 	minRun, minRunVector = 4, direct
-	// direct is the length from which a run is worth a call of its own.
+	// direct is the length from which a run is hashed by a call of its own.
 	direct = 512
 )
 
-// BodyHash canonicalizes a message body and hashes it, as it arrives, in pieces
-// cut anywhere. It keeps nothing of the body but a few octets, and allocates
-// nothing once made. Any number of signatures may share one.
+// BodyHash canonicalizes a message body and hashes it while it arrives, in pieces cut
+// anywhere. It keeps only a few octets of the body, and allocates nothing after
+// NewBodyHash. Several signatures may share one.
 type BodyHash struct {
 	relaxed bool
 	hash    hash.Hash
@@ -31,16 +31,16 @@ type BodyHash struct {
 	closed  bool
 	content bool // something other than empty lines was seen
 
-	// What was seen and stays undecided until more is.
-	lineEnds int64 // ends of lines, perhaps the empty ones at the end
+	// Input seen but not yet decided.
+	lineEnds int64 // line ends, perhaps the empty lines at the end
 	blank    bool  // white space, perhaps at the end of a line
-	cr       bool  // a CR, after the white space, perhaps half a line end
+	cr       bool  // a CR after the white space, perhaps half a line end
 
 	used int
 	*bodyRoom
 }
 
-// bodyRoom is the memory that a BodyHash works in, from its beginning to Close.
+// bodyRoom is the memory of a BodyHash between its first Write and Close.
 type bodyRoom struct {
 	buf   [gather]byte
 	block [maxBlock]byte
@@ -48,14 +48,14 @@ type bodyRoom struct {
 
 var bodyRooms = sync.Pool{New: func() any { return new(bodyRoom) }}
 
-// NewBodyHash begins a body. The hash must be new, of no more than 32 octets, and
-// not be used elsewhere.
+// NewBodyHash begins a body. The hash must be new, have at most 32 octets, and not be
+// used elsewhere.
 func NewBodyHash(c Canonicalization, h hash.Hash) *BodyHash {
 	return &BodyHash{relaxed: c == Relaxed, hash: h, bodyRoom: bodyRooms.Get().(*bodyRoom)}
 }
 
-// Write takes the next piece of the body, with CRLF line ends. It does not keep
-// the slice, and returns no error.
+// Write adds the next piece of the body, with CRLF line ends. It does not keep the
+// slice and returns no error.
 func (b *BodyHash) Write(p []byte) (int, error) {
 	n := len(p)
 	switch {
@@ -68,7 +68,7 @@ func (b *BodyHash) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close ends the body. Sum, At and Len are of use only after it.
+// Close ends the body. Sum, At and Len are valid only after it.
 func (b *BodyHash) Close() {
 	if b.closed {
 		return
@@ -77,26 +77,27 @@ func (b *BodyHash) Close() {
 	if b.cr {
 		b.flushUndecided()
 	}
-	// §3.4.3: a body without any line is one empty line; §3.4.4: it is nothing.
+	// §3.4.3: simple turns a body without lines into one empty line; §3.4.4: relaxed
+	// leaves it empty.
 	if b.content || !b.relaxed {
 		b.emit(lineEnd)
 	}
 	b.flush()
-	// An l= of 0, or of all there is, has seen no octet after it.
+	// A limit (l=) of 0, or of the whole length, is reached only here.
 	b.mark()
 	b.hash.Sum(b.sum[:0])
 	bodyRooms.Put(b.bodyRoom)
 	b.bodyRoom = nil
 }
 
-// Sum returns the hash of the whole canonical body; it is part of b.
+// Sum returns the hash of the whole canonical body. The slice is part of b.
 func (b *BodyHash) Sum() []byte { return b.sum[:b.hash.Size()] }
 
 // Len returns the length of the canonical body, in octets.
 func (b *BodyHash) Len() int64 { return b.n }
 
-// writeSimple is §3.4.3: only the empty lines at the end matter, and so only the
-// end of a piece has to be looked at.
+// writeSimple implements §3.4.3. Only empty lines at the end are special, so only the
+// end of a piece is examined.
 func (b *BodyHash) writeSimple(p []byte) {
 	if b.cr {
 		if p[0] == '\n' {
@@ -117,8 +118,8 @@ func (b *BodyHash) writeSimple(p []byte) {
 	b.lines(p)
 }
 
-// writeRelaxed is §3.4.4: besides, white space at the ends of lines goes away, and
-// elsewhere a run of it becomes one blank.
+// writeRelaxed implements §3.4.4: in addition to §3.4.3, white space at line ends is
+// removed, and any other run of it becomes one space.
 func (b *BodyHash) writeRelaxed(p []byte) {
 	p = b.decide(p)
 	size, worth := minBlock, minRun
@@ -137,8 +138,8 @@ func (b *BodyHash) writeRelaxed(p []byte) {
 		if len(p) < 3 {
 			break
 		}
-		// Here is white space that does not stay as it is. Where such places are
-		// close together, looking for them costs more than not to.
+		// White space here changes. If such places are close together, searching for
+		// the next one costs more than reducing the text.
 		if n >= worth {
 			size = minBlock
 			p = b.skip(p)
@@ -155,8 +156,8 @@ func (b *BodyHash) writeRelaxed(p []byte) {
 	b.tail(p)
 }
 
-// skip takes the run of white space at the beginning of p, as far as it can be
-// decided, and returns the rest.
+// skip consumes the white space at the beginning of p as far as it can be decided, and
+// returns the rest.
 func (b *BodyHash) skip(p []byte) []byte {
 	n := 1
 	for n < len(p) && isWSP(p[n]) {
@@ -175,7 +176,7 @@ func (b *BodyHash) skip(p []byte) []byte {
 	return p[n:]
 }
 
-// tail takes the end of a piece: white space and at most one octet after it.
+// tail consumes the end of a piece: white space and at most one octet after it.
 func (b *BodyHash) tail(p []byte) {
 	for i, c := range p {
 		switch {
@@ -192,8 +193,8 @@ func (b *BodyHash) tail(p []byte) {
 
 var oneBlank = []byte(" ")
 
-// decide takes the first octets of a piece, until nothing of the pieces before it
-// is undecided, and returns the rest.
+// decide consumes the first octets of a piece until no octet of earlier pieces is
+// undecided, and returns the rest.
 func (b *BodyHash) decide(p []byte) []byte {
 	for len(p) > 0 && (b.blank || b.cr) {
 		c := p[0]
@@ -215,7 +216,7 @@ func (b *BodyHash) decide(p []byte) []byte {
 	return p
 }
 
-// flushUndecided makes text of what was undecided.
+// flushUndecided writes the undecided octets as text.
 func (b *BodyHash) flushUndecided() {
 	if b.blank {
 		b.blank = false
@@ -227,7 +228,7 @@ func (b *BodyHash) flushUndecided() {
 	}
 }
 
-// lines takes text that stands unchanged, and holds back the line ends at its end.
+// lines adds text that stays unchanged, and holds back the line ends at its end.
 func (b *BodyHash) lines(p []byte) {
 	end := len(p)
 	for end >= 2 && p[end-1] == '\n' && p[end-2] == '\r' {
@@ -239,7 +240,7 @@ func (b *BodyHash) lines(p []byte) {
 		b.lineEnds += pending
 		return
 	case b.lineEnds <= 1 && end < direct && end+2 <= gather-b.used:
-		// The same as below, for the many short runs of indented text.
+		// The same as below, faster for the many short runs of indented text.
 		n := b.used
 		if b.lineEnds == 1 {
 			b.buf[n], b.buf[n+1] = '\r', '\n'
@@ -253,8 +254,8 @@ func (b *BodyHash) lines(p []byte) {
 	b.lineEnds = pending
 }
 
-// text takes what is not an empty line. The line ends before it are none of those
-// at the end of the body.
+// text adds text that is not an empty line. So the line ends before it are not at the
+// end of the body.
 func (b *BodyHash) text(p []byte) {
 	b.content = true
 	for b.lineEnds > 0 {
@@ -265,7 +266,7 @@ func (b *BodyHash) text(p []byte) {
 	b.emit(p)
 }
 
-// emit takes canonical text.
+// emit adds canonical text.
 func (b *BodyHash) emit(p []byte) {
 	if len(p) > gather-b.used {
 		b.flush()

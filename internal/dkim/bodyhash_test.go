@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// referenceBody is §3.4.3 and §3.4.4 as they are written: slow, whole, obvious.
+// referenceBody implements §3.4.3 and §3.4.4 literally, on the whole body.
 func referenceBody(body string, c Canonicalization) string {
 	lines := strings.Split(body, "\r\n")
 	if c == Relaxed {
@@ -99,7 +99,7 @@ func TestBodyCanonicalization(t *testing.T) {
 	}
 }
 
-// randomBody is dense in what matters.
+// randomBody has many of the octets that canonicalization changes.
 func randomBody(r *rand.Rand, n int) string {
 	pieces := []string{" ", "\t", "\r\n", "\r", "\n", "a", "!", "word", "  ", " \r\n", strings.Repeat("x", 70), "\x80", "\r\n\r\n"}
 	var b strings.Builder
@@ -109,7 +109,7 @@ func randomBody(r *rand.Rand, n int) string {
 	return b.String()
 }
 
-// denseRandomBody is white space and line ends, for the most part.
+// denseRandomBody is mostly white space and line ends.
 func denseRandomBody(r *rand.Rand, n int) string {
 	b := make([]byte, n)
 	for i := range b {
@@ -122,7 +122,7 @@ func TestBodyCanonicalizationIsWhatTheReferenceSays(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range 3000 {
 		body := randomBody(r, r.IntN(400))
-		if i%30 == 0 { // long enough for the buffers to be passed through
+		if i%30 == 0 { // long enough to bypass the buffers
 			body = randomBody(r, 20000)
 		}
 		if i%60 == 0 {
@@ -141,7 +141,8 @@ func TestBodyCanonicalizationIsWhatTheReferenceSays(t *testing.T) {
 	}
 }
 
-// Where there is long no white space the reader leaps; it must land right.
+// The reader skips ahead where there is no white space; it must continue at the right
+// octet.
 func TestRelaxedBodyAfterALeap(t *testing.T) {
 	for _, ending := range []string{"", " ", "\t", "\r", "\n", " \r\n", "\r\n", "\r\n\r\n", "  x", "\tx", " x ", " \t \r\n \r\nx", "x\r\n y", " \r", "\r \n"} {
 		for n := lookEvery - 40; n < lookEvery+40; n++ {

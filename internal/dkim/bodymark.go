@@ -1,14 +1,14 @@
 package dkim
 
-// mark is a place in the canonical body up to which somebody wants the hash.
+// mark is a position in the canonical body at which the hash so far is needed.
 type mark struct {
 	limit   int64
 	reached bool
 	sum     [maxHashOctets]byte
 }
 
-// Mark asks for the hash of only so many octets of the canonical body, the l= of a
-// signature. It must be called before the first Write. A limit below 0 is never
+// Mark requests the hash of the first limit octets of the canonical body (l= of a
+// signature). It must be called before the first Write. A limit below 0 is never
 // reached.
 func (b *BodyHash) Mark(limit int64) {
 	if limit < 0 {
@@ -26,8 +26,8 @@ func (b *BodyHash) Mark(limit int64) {
 	b.marks[i] = mark{limit: limit}
 }
 
-// At returns the hash of the first limit octets, and false if there are fewer or
-// nobody marked that place.
+// At returns the hash of the first limit octets; false if the body is shorter or Mark
+// was not called for this limit.
 func (b *BodyHash) At(limit int64) ([]byte, bool) {
 	for i := range b.marks {
 		if m := &b.marks[i]; m.limit == limit && m.reached {
@@ -37,7 +37,7 @@ func (b *BodyHash) At(limit int64) ([]byte, bool) {
 	return nil, false
 }
 
-// write hashes, and notes the hash at each mark on the way.
+// write hashes p and records the hash at each mark in it.
 func (b *BodyHash) write(p []byte) {
 	for b.next < len(b.marks) && b.marks[b.next].limit-b.n < int64(len(p)) {
 		n := b.marks[b.next].limit - b.n
@@ -50,7 +50,7 @@ func (b *BodyHash) write(p []byte) {
 	b.n += int64(len(p))
 }
 
-// mark notes the hash for a mark that lies here.
+// mark records the hash for marks at the current position.
 func (b *BodyHash) mark() {
 	if b.next < len(b.marks) && b.marks[b.next].limit == b.n {
 		m := &b.marks[b.next]

@@ -6,8 +6,8 @@ import (
 	"signpost/internal/message"
 )
 
-// AppendField appends a header field in canonical form, with its CRLF, and returns
-// the extended slice. Whatever is not Relaxed is Simple.
+// AppendField appends a header field in canonical form, with its CRLF, and returns the
+// extended slice. Every value other than Relaxed means Simple.
 func AppendField(dst []byte, f message.Field, c Canonicalization) []byte {
 	dst = appendName(dst, f.Name, c)
 	if c == Relaxed {
@@ -18,8 +18,8 @@ func AppendField(dst []byte, f message.Field, c Canonicalization) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// appendName appends the field's name and the colon. §3.4.1: simple leaves even
-// the white space before the colon where it is.
+// appendName appends the field's name and the colon. §3.4.1: simple keeps even the
+// white space before the colon.
 func appendName(dst []byte, name string, c Canonicalization) []byte {
 	if c != Relaxed {
 		dst = append(dst, name...)
@@ -34,9 +34,9 @@ func appendName(dst []byte, name string, c Canonicalization) []byte {
 	return append(dst, ':')
 }
 
-// appendSignature appends the DKIM-Signature field that is made or checked, with
-// its b= emptied and without CRLF (§3.7). The value of b= stands between start
-// and end, with all the white space around it.
+// appendSignature appends the DKIM-Signature field that is made or checked, with b=
+// emptied and without CRLF (§3.7). The value of b=, with the white space around it, is
+// f.Value[start:end].
 func appendSignature(dst []byte, f message.Field, start, end int, c Canonicalization) []byte {
 	dst = appendName(dst, f.Name, c)
 	if c != Relaxed {
@@ -45,18 +45,18 @@ func appendSignature(dst []byte, f message.Field, start, end int, c Canonicaliza
 	}
 	mark := len(dst)
 	dst = appendRelaxed(dst, f.Value[:start])
-	// White space on both sides of the gap would be one run, but a "=" is always
-	// on the left of it and a ";" or nothing on the right.
+	// White space on both sides of the gap would be one run. But the left side always
+	// ends with "=", and the right side begins with ";" or is empty.
 	return appendRelaxedAfter(dst, mark, f.Value[end:])
 }
 
-// appendRelaxed appends a field's value by §3.4.2: unfolded, runs of white space
-// as one blank, none at either end.
+// appendRelaxed appends a field's value as §3.4.2 says: unfolded, each run of white
+// space as one space, none at either end.
 func appendRelaxed(dst []byte, value string) []byte {
 	return appendRelaxedAfter(dst, len(dst), value)
 }
 
-// appendRelaxedAfter appends to a value that began at mark.
+// appendRelaxedAfter continues a value that began at mark.
 func appendRelaxedAfter(dst []byte, mark int, value string) []byte {
 	for i := 0; i < len(value); {
 		run := i
@@ -70,7 +70,7 @@ func appendRelaxedAfter(dst []byte, mark int, value string) []byte {
 			case c == '\r' && i+1 < len(value) && value[i+1] == '\n':
 				i++
 			default:
-				// A CR or LF by itself and other controls are text.
+				// A lone CR or LF and other controls are text.
 				if blank && len(dst) > mark {
 					dst = append(dst, ' ')
 				}

@@ -8,7 +8,7 @@ import (
 	"signpost/internal/message"
 )
 
-// referenceField is §3.4.2 as it is written, step by step.
+// referenceField implements §3.4.2 literally, step by step.
 func referenceField(f message.Field) string {
 	name := strings.TrimRight(strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {

@@ -117,7 +117,7 @@ func runVerify(t testing.TB, suite *conformance.Suite, c conformance.Case, legac
 		if !slices.Contains(w.Accept, o.Result) {
 			errs = append(errs, fmt.Errorf("signature %d: %s (%s), want %v: %+v", i, o.Result, o.Reason, w.Accept, o))
 		}
-		// Without d= the suites write down what the origin assumes.
+		// Cases without d= record what their origin assumes.
 		if w.D != "" && (o.Domain != domainName(w.D) || o.Selector != domainName(w.S) || o.Algorithm != w.A) {
 			errs = append(errs, fmt.Errorf("signature %d is of %q, %q, %q, want %q, %q, %q", i, o.Domain, o.Selector, o.Algorithm, w.D, w.S, w.A))
 		}
@@ -149,8 +149,8 @@ func runCanon(t testing.TB, suite *conformance.Suite, c conformance.Case) error 
 	return nil
 }
 
-// splitAsIs splits a message whose field names have white space before the colon,
-// which a reader of mail may refuse.
+// splitAsIs splits a message whose field names have white space before the colon; other
+// readers may refuse such mail.
 func splitAsIs(raw []byte) (message.Header, []byte) {
 	top, body, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
 	var h message.Header
@@ -231,8 +231,8 @@ func runSig(t testing.TB, c conformance.Case) error {
 	return nil
 }
 
-// runSign signs by a case's own field text, since folding is a signer's choice,
-// and makes sure that our own folding gives a field with the same meaning.
+// runSign signs the case's own field text, since folding is the signer's choice, and
+// checks that our own folding gives a field with the same meaning.
 func runSign(t testing.TB, suite *conformance.Suite, c conformance.Case) error {
 	var x struct {
 		Sign struct {

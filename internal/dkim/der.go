@@ -8,14 +8,14 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// RSA public keys are read with cryptobyte rather than crypto/x509, which imports
+// RSA public keys are read with cryptobyte and not with crypto/x509, which imports
 // package net: this package does no I/O.
 
 // rsaEncryption is the object identifier 1.2.840.113549.1.1.1 (RFC 8017 §A.1).
 const rsaEncryption = "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01"
 
-// parseRSA reads a key as SubjectPublicKeyInfo, which is what domains publish, or as
-// RSAPublicKey, which §3.6.1 names (erratum 3017 asks to accept both).
+// parseRSA reads a key as SubjectPublicKeyInfo, the form that domains publish, or as
+// RSAPublicKey, the form that §3.6.1 names. Erratum 3017 asks verifiers to accept both.
 func parseRSA(octets []byte, minBits int) (*rsa.PublicKey, error) {
 	outer := cryptobyte.String(octets)
 	var key cryptobyte.String
@@ -41,7 +41,7 @@ func parseRSA(octets []byte, minBits int) (*rsa.PublicKey, error) {
 	return newRSA(n, e, minBits)
 }
 
-// newRSA judges the numbers before any arithmetic is done with them.
+// newRSA checks the numbers before it computes with them.
 func newRSA(n, e []byte, minBits int) (*rsa.PublicKey, error) {
 	if len(n) == 0 || n[len(n)-1]&1 == 0 {
 		return nil, errNotRSA
@@ -60,7 +60,7 @@ func newRSA(n, e []byte, minBits int) (*rsa.PublicKey, error) {
 	if exponent < 3 || exponent > limit || exponent&1 == 0 {
 		return nil, errExponent
 	}
-	var key struct { // one piece of memory
+	var key struct { // one allocation
 		rsa.PublicKey
 		modulus big.Int
 	}
@@ -88,5 +88,5 @@ func marshalRSA(key *rsa.PublicKey) []byte {
 			})
 		})
 	})
-	return b.BytesOrPanic() // only lengths beyond 32 bits would make it panic
+	return b.BytesOrPanic() // panics only for lengths beyond 32 bits
 }

@@ -11,10 +11,10 @@ import (
 	"signpost/internal/message"
 )
 
-// go-msgauth is another hand's DKIM. What one signs the other must verify, for
-// mail that both read alike: folds with text on each line, CRLF line ends, no
-// controls. Where they differ by design (see the package comment and theirs) the
-// mail is not made.
+// go-msgauth is an independent DKIM implementation. Each verifies the other's
+// signatures, for mail that both read alike: folds with text on each line, CRLF line
+// ends, no controls. Mail that they read differently by design (see both package
+// comments) is not generated.
 
 // mail makes such a message from any octets. Fields are separated by LF, the
 // header from the body by a NUL.

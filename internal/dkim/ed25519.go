@@ -12,11 +12,13 @@ var (
 	curveD     = new(big.Int).Mod(new(big.Int).Mul(big.NewInt(-121665), new(big.Int).ModInverse(big.NewInt(121666), fieldPrime)), fieldPrime)
 )
 
-// point25519 is an encoded point without the sign of x: y, little-endian (RFC 8032 §5.1.2).
+// point25519 is an encoded point without the sign bit of x: y, little-endian (RFC 8032
+// §5.1.2).
 type point25519 [ed25519.PublicKeySize]byte
 
-// smallOrder holds the encodings of the eight points whose order divides the cofactor 8,
-// also those with y+p in place of y. The subgroup is cyclic, so there are no others.
+// smallOrder holds the encodings of the eight points whose order divides the cofactor
+// 8, including those with y+p in place of y. The subgroup is cyclic, so there are no
+// others.
 var smallOrder = [...]point25519{
 	{0: 0}, // two points of order 4
 	{0: 1}, // the identity
@@ -39,13 +41,13 @@ func nearPrime(n int) point25519 {
 	return y
 }
 
-// checkEd25519 says why octets are no usable public key; nil if they are one, or are no
-// point of the curve, which decodes tells.
+// checkEd25519 says why octets are not a usable public key; nil if they are. It does
+// not check that they are a point of the curve; see decodes.
 //
-// crypto/ed25519 accepts a key A of small order, and under it anybody can sign: the
-// equation s·B = R + h·A holds for s=0 and one of eight R, and which one depends on h
-// alone. RFC 8032 and RFC 8463 do not forbid such keys. The record says as much
-// as an empty p=: nothing is proved by it.
+// crypto/ed25519 accepts a key A of small order, under which anyone can sign: the
+// equation s·B = R + h·A holds for s=0 and one of eight R, and h alone determines
+// which. RFC 8032 and RFC 8463 do not forbid such keys. Like an empty p=, such a key
+// proves nothing.
 func checkEd25519(key []byte) error {
 	if len(key) != ed25519.PublicKeySize {
 		return errNotEd25519
@@ -65,16 +67,17 @@ func checkEd25519(key []byte) error {
 }
 
 // decodes reports whether a key that checkEd25519 has accepted is a point of the curve.
-// This allocates: the verifier asks only where a signature fails, since none passes under
-// a key that does not decode.
+// It allocates. The verifier calls it only after a signature has failed, because no
+// signature verifies under a key that does not decode.
 func decodes(key ed25519.PublicKey) bool {
 	octets := slices.Clone(key)
 	slices.Reverse(octets)
 	octets[0] &= 0x7f
 	y := new(big.Int).SetBytes(octets)
-	// RFC 8032 §5.1.3 step 3: x² = u/v with u = y²-1 and v = dy²+1 needs a square root.
-	// u/v is a square if and only if u·v is. Step 4 (x=0 with the sign bit) is y=1 or
-	// y=-1, which are of small order, so the sign does not matter here.
+	// RFC 8032 §5.1.3 step 3: x² = u/v with u = y²-1 and v = dy²+1 needs a square
+	// root. u/v is a square if and only if u·v is. Step 4 (x=0 with the sign bit)
+	// concerns y=1 and y=-1 only, which have small order, so the sign does not matter
+	// here.
 	square := y.Mul(y, y)
 	u := new(big.Int).Sub(square, big.NewInt(1))
 	v := square.Mul(square, curveD)
@@ -82,8 +85,8 @@ func decodes(key ed25519.PublicKey) bool {
 	return big.Jacobi(u.Mul(u, v).Mod(u, fieldPrime), fieldPrime) == 1
 }
 
-// CheckPublicKey says why a verifier accepts no signature by an Ed25519 key of our own;
-// nil if it does. A key that was made from a seed passes.
+// CheckPublicKey says why verifiers would accept no signature by an Ed25519 key of our
+// own; nil if they would. A key made from a seed passes.
 func CheckPublicKey(key ed25519.PublicKey) error {
 	if err := checkEd25519(key); err != nil {
 		return err

@@ -34,7 +34,7 @@ func (a point) add(b point) point {
 	return point{mul(x, overX), mul(y, overY)}
 }
 
-// decodePoint is RFC 8032 §5.1.3 without the check that y is below p.
+// decodePoint implements RFC 8032 §5.1.3 without the check that y is below p.
 func decodePoint(octets []byte) (point, bool) {
 	o := slices.Clone(octets)
 	slices.Reverse(o)
@@ -58,8 +58,8 @@ func decodePoint(octets []byte) (point, bool) {
 	return point{x, y}, true
 }
 
-// smallOrder multiplies by the cofactor: by the definition of small order, and not
-// by a table.
+// smallOrder multiplies by the cofactor: it uses the definition of small order and not
+// a table.
 func (a point) smallOrder() bool {
 	for range 3 {
 		a = a.add(a)
@@ -133,7 +133,7 @@ func TestTheTableOfSmallOrderIsExact(t *testing.T) {
 	}
 }
 
-// A record is read once a message: that an Ed25519 key is sound costs no memory beyond the
+// A record is read once a message: checking an Ed25519 key allocates nothing beyond the
 // key.
 func TestReadingAnEd25519KeyAllocatesLittle(t *testing.T) {
 	record := edRecord(ed25519.NewKeyFromSeed(make([]byte, 32)).Public().(ed25519.PublicKey))
@@ -142,7 +142,8 @@ func TestReadingAnEd25519KeyAllocatesLittle(t *testing.T) {
 	}
 }
 
-// A verifier says of a key that is no point what the parser of records says.
+// For a key that is not a point, the verifier gives the same reason as the record
+// parser.
 func TestASignatureUnderAKeyThatDoesNotDecodeIsAPermerror(t *testing.T) {
 	key := encodeY(big.NewInt(2), 0)
 	if _, on := decodePoint(key); on {
@@ -173,7 +174,8 @@ func TestTheTableOfSmallOrderIsComplete(t *testing.T) {
 	}
 }
 
-// RFC 8032 §5.1.3: y of p and above does not decode, nor what is not on the curve.
+// RFC 8032 §5.1.3: a y of p or more does not decode, nor does a point that is not on
+// the curve.
 func TestEd25519KeysThatDoNotDecodeAreNoKeys(t *testing.T) {
 	noncanonical := 0
 	for i := int64(0); i < 19; i++ {
@@ -201,8 +203,8 @@ func TestEd25519KeysThatDoNotDecodeAreNoKeys(t *testing.T) {
 	}
 }
 
-// forger makes signatures for a key of small order, without a private key: R is a
-// point of small order that happens to fit, s is 0.
+// forger makes signatures for a key of small order without a private key: s is 0, and R
+// is a matching point of small order.
 type forger struct{ key ed25519.PublicKey }
 
 func (f forger) Public() crypto.PublicKey { return f.key }
@@ -241,7 +243,7 @@ func TestAForgedSignatureUnderAKeyOfSmallOrderIsAPermerror(t *testing.T) {
 }
 
 func TestSmallOrderVectorsOfOthers(t *testing.T) {
-	// The encodings as lists of them elsewhere have them, independent of the table.
+	// The encodings from published lists, independent of the table.
 	for _, text := range []string{
 		"0100000000000000000000000000000000000000000000000000000000000000",
 		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",

@@ -17,9 +17,9 @@ var base64Value = func() (table [256]byte) {
 	return table
 }()
 
-// appendBase64 decodes a base64string (§2.10), which may have white space anywhere
-// and need not be padded. It stops with false at anything else, and once it would
-// have appended more than limit octets.
+// appendBase64 decodes a base64string (§2.10). White space is allowed anywhere; padding
+// is optional. It returns false at any other character, and when the result would
+// exceed limit octets.
 func appendBase64(dst []byte, s string, limit int) ([]byte, bool) {
 	var acc uint32
 	var digits, padding int
@@ -54,8 +54,8 @@ func appendBase64(dst []byte, s string, limit int) ([]byte, bool) {
 	return dst, ok
 }
 
-// appendQuads decodes the digits at s[i:] as long as there are four together and
-// dst stays within end, and returns where it stopped.
+// appendQuads decodes the digits at s[i:] while there are four together and dst stays
+// within end. It returns the position at which it stopped.
 func appendQuads(dst []byte, s string, i, end int) ([]byte, int) {
 	for i+4 <= len(s) && len(dst)+3 <= end {
 		q := s[i : i+4]
@@ -89,7 +89,7 @@ func stripFWS(s string) string {
 	}
 }
 
-// decodeQP undoes dkim-quoted-printable (§2.11) in a text without white space.
+// decodeQP decodes dkim-quoted-printable (§2.11) without white space.
 func decodeQP(s string) string {
 	if strings.IndexByte(s, '=') < 0 {
 		return s
@@ -109,7 +109,7 @@ func decodeQP(s string) string {
 	return string(b)
 }
 
-// unhex reads a digit; §2.11 has no lower-case ones.
+// unhex reads a hexadecimal digit; §2.11 allows upper case only.
 func unhex(c byte) int {
 	switch {
 	case '0' <= c && c <= '9':
@@ -120,8 +120,8 @@ func unhex(c byte) int {
 	return -1
 }
 
-// encodeQP writes text in dkim-quoted-printable. Octets above 127 are left alone
-// where the header is internationalized (RFC 8616 §5).
+// encodeQP encodes text as dkim-quoted-printable. If utf8 is set, octets above 127 stay
+// as they are (RFC 8616 §5).
 func encodeQP(text string, utf8 bool) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder

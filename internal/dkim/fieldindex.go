@@ -8,33 +8,33 @@ import (
 	"signpost/internal/message"
 )
 
-// single are the fields that a message may have once (RFC 5322 §3.6; the MIME
-// fields by RFC 2045 §3), in the order in which they are told.
+// single are the fields that a message may have once (RFC 5322 §3.6; the MIME fields by
+// RFC 2045 §3), in the order in which they are reported.
 var single = [...]string{
 	"from", "sender", "reply-to", "to", "cc", "bcc", "date", "message-id", "in-reply-to", "references",
 	"subject", "mime-version", "content-type", "content-transfer-encoding",
 }
 
-// seeds make it impossible to choose field names that share a bucket.
+// seeds are random, so that a sender cannot choose field names that share a bucket.
 var seeds = func() [2]uint64 {
 	seed := maphash.MakeSeed()
 	return [2]uint64{maphash.String(seed, "a"), maphash.String(seed, "b")}
 }()
 
-// fieldIndex finds a header's fields by name, in constant time for each, so that a
-// signature costs no more than the header is long, whatever h= says.
+// fieldIndex finds a header's fields by name in constant time. So the cost of a
+// signature is linear in the length of the header, for any h=.
 type fieldIndex struct {
 	header message.Header
-	// buckets hold groups plus one. A group is the fields of one name; it is
-	// known by the lowest of them.
+	// buckets hold group numbers plus one. A group is the fields of one name; its
+	// number is the index of the lowest of them.
 	buckets []int32
-	stamps  []int32 // group → a part of its name's sum, which most other names do not share
+	stamps  []int32 // group → part of its name's hash; few other names share it
 	chain   []int32 // group → the next one in its bucket, plus one
 	above   []int32 // field → the next one of its name above it, plus one
 	// cursor is, for each group, the next field to be signed, plus one.
 	cursor []int32
 	double []double   // the single fields that the header has more than once
-	room   [160]int32 // for all of these where the header is not long
+	room   [160]int32 // memory for all of these if the header is short
 }
 
 type double struct {
@@ -42,7 +42,7 @@ type double struct {
 	group int32
 }
 
-// fill makes the index for a header.
+// fill builds the index for a header.
 func (x *fieldIndex) fill(h message.Header) {
 	n := len(h)
 	size := 1 << bits.Len(uint(n))
@@ -54,7 +54,7 @@ func (x *fieldIndex) fill(h message.Header) {
 	x.buckets, x.chain = memory[:size], memory[size:size+n]
 	x.above, x.cursor = memory[size+n:size+2*n], memory[size+2*n:size+3*n]
 	x.stamps = memory[size+3*n : size+4*n]
-	last := x.cursor // group → the highest field so far, plus one
+	last := x.cursor // group → its highest field so far, plus one
 	for i := n - 1; i >= 0; i-- {
 		name := trimWSP(h[i].Name)
 		sum := nameSum(name)
@@ -76,7 +76,7 @@ func (x *fieldIndex) fill(h message.Header) {
 	}
 }
 
-// nameSum is the same for a name in any case.
+// nameSum returns the hash of a name. It ignores case.
 func nameSum(name string) uint64 {
 	sum := uint64(len(name))
 	for ; len(name) > 16; name = name[16:] {
@@ -94,18 +94,18 @@ func nameSum(name string) uint64 {
 	return mix(sum, first, last)
 }
 
-// bucket is where a name of this sum belongs.
+// bucket returns the bucket of a hash.
 func (x *fieldIndex) bucket(sum uint64) *int32 { return &x.buckets[sum&uint64(len(x.buckets)-1)] }
 
 func stamp(sum uint64) int32 { return int32(sum >> 32) }
 
-// mix adds 16 octets of a name to a sum.
+// mix adds 16 octets of a name to a hash.
 func mix(sum, first, last uint64) uint64 {
 	hi, lo := bits.Mul64(lowerWord(first)^seeds[0], lowerWord(last)^seeds[1]^sum)
 	return hi ^ lo
 }
 
-// group finds the fields of a name in their bucket; -1 if there are none.
+// group finds the fields of a name in their bucket; -1 if there are no such fields.
 func (x *fieldIndex) group(sum uint64, name string) int32 {
 	for g := *x.bucket(sum); g != 0; g = x.chain[g-1] {
 		if x.stamps[g-1] != stamp(sum) {
@@ -129,16 +129,16 @@ func (x *fieldIndex) count(name string) int {
 	return n
 }
 
-// restart begins the selection for another signature.
+// restart begins the selection for the next signature.
 func (x *fieldIndex) restart() {
 	for g := range x.cursor {
 		x.cursor[g] = int32(g) + 1
 	}
 }
 
-// take selects the next field of a name, from the bottom up (§5.4.2). It returns
-// false when there are no more. §3.5: a signature never covers its own field;
-// own is the index of that, -1 if it is not in the header.
+// take selects the next field of a name, from the bottom up (§5.4.2). It returns false
+// when no field is left. §3.5: a signature never covers its own field; own is the index
+// of that field, -1 if it is not in the header.
 func (x *fieldIndex) take(name string, own int) (message.Field, bool) {
 	g := x.find(name)
 	if g < 0 {
@@ -156,10 +156,10 @@ func (x *fieldIndex) take(name string, own int) (message.Field, bool) {
 	return x.header[i-1], true
 }
 
-// uncovered names the single fields of which a copy was not selected that differs from
-// the topmost selected one. A copy that is the same cannot show a reader anything that
-// was not signed (§8.15). Two copies are the same if the signature would still be valid
-// with one in the place of the other: c is the signature's header canonicalization.
+// uncovered names the single fields with an unselected copy that differs from the
+// topmost selected one. An identical copy shows a reader nothing unsigned (§8.15). Two
+// copies are identical if either gives a valid signature; c is the signature's header
+// canonicalization.
 func (x *fieldIndex) uncovered(c Canonicalization) []string {
 	var names []string
 	for _, d := range x.double {

@@ -10,7 +10,7 @@ import (
 	"signpost/internal/message"
 )
 
-// referenceSelect is §5.4.2 as it is written: from the bottom up, each field once.
+// referenceSelect implements §5.4.2 literally: from the bottom up, each field once.
 func referenceSelect(h message.Header, names []string, own int) []int {
 	used := make([]bool, len(h))
 	var out []int
@@ -39,7 +39,7 @@ func selected(h message.Header, names []string, own int) []int {
 	var x fieldIndex
 	x.fill(h)
 	var out []int
-	for range 2 { // a second signature begins anew
+	for range 2 { // a second signature begins again
 		x.restart()
 		out = nil
 		for _, name := range names {
@@ -120,7 +120,7 @@ func TestUncovered(t *testing.T) {
 	}
 }
 
-// §8.15: a copy counts only where it shows a reader something that was not signed.
+// §8.15: a copy counts only if it shows a reader unsigned text.
 func TestACopyThatSaysTheSameIsNotUncovered(t *testing.T) {
 	for _, tt := range []struct {
 		name, h         string

@@ -1,21 +1,21 @@
 package dkim
 
-// lineWidth is the longest line that RFC 5322 §2.1.1 wants to see, without CRLF.
+// lineWidth is the longest line that RFC 5322 §2.1.1 recommends, without CRLF.
 const lineWidth = 78
 
-// folding writes a field's value in lines, folded only where a tag list may have
+// folding writes a field's value in lines. It folds only where a tag list may have
 // white space.
 type folding struct {
 	text   []byte
 	column int
 }
 
-// newFolding begins after so many columns.
+// newFolding begins a value after so many columns.
 func newFolding(column int) *folding {
 	return &folding{text: make([]byte, 0, 1024), column: column}
 }
 
-// word appends something that is not to be split, after a blank.
+// word appends a blank and a text that must not be split.
 func (f *folding) word(s string) {
 	if len(f.text) > 0 {
 		if f.column+1+len(s) > lineWidth {
@@ -28,7 +28,7 @@ func (f *folding) word(s string) {
 	f.append(s)
 }
 
-// attach appends something directly to what is there, or to a new line.
+// attach appends a text without a blank, or puts it on a new line.
 func (f *folding) attach(s string) {
 	if f.column+len(s) > lineWidth {
 		f.newLine()
@@ -36,7 +36,7 @@ func (f *folding) attach(s string) {
 	f.append(s)
 }
 
-// split appends something that may be split anywhere.
+// split appends a text that may be split anywhere.
 func (f *folding) split(s string) {
 	for {
 		n := max(lineWidth-f.column, 0)

@@ -95,7 +95,7 @@ func FuzzParseKey(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// What is a key stays the same key when it is written again.
+		// A key stays the same when it is written again.
 		text, err := KeyRecord(key.Public)
 		if err != nil {
 			t.Fatal(err)
@@ -192,7 +192,7 @@ func FuzzAppendField(f *testing.F) {
 		if got := string(AppendField(nil, field, Simple)); got != name+":"+value+"\r\n" {
 			t.Fatalf("%q: %q", field, got)
 		}
-		// A value without a part of it, where that part ends in no white space.
+		// A value without a part of it, if that part ends in no white space.
 		if 0 < start && start <= end && end <= len(value) && value[start-1] == '=' && (end == len(value) || value[end] == ';') {
 			cut := message.Field{Name: name, Value: value[:start] + value[end:]}
 			got := string(appendSignature(nil, field, start, end, Relaxed)) + "\r\n"
@@ -203,7 +203,8 @@ func FuzzAppendField(f *testing.F) {
 	})
 }
 
-// FuzzSelection has a field in each octet of header, and a name in each of names.
+// FuzzSelection takes each octet of header as a field, and each octet of names as a
+// name.
 func FuzzSelection(f *testing.F) {
 	f.Add([]byte("abcabAB "), []byte("aAbBcd"), 2)
 	f.Fuzz(func(t *testing.T, header, names []byte, own int) {
@@ -229,7 +230,7 @@ func FuzzSelection(f *testing.F) {
 	})
 }
 
-// FuzzVerify reads whole messages and whatever DNS says.
+// FuzzVerify reads any message with any DNS answer.
 func FuzzVerify(f *testing.F) {
 	h := sign(f, plainHeader(), plainBody, params("ed25519"), params("rsa1024"))
 	for _, record := range testZone(f) {

@@ -10,7 +10,7 @@ import (
 	"signpost/internal/message"
 )
 
-// flushAt is how much canonical header is gathered before it is hashed.
+// flushAt is how many octets of canonical header are collected before they are hashed.
 const flushAt = 4 << 10
 
 // headerHasher computes the header hashes of one message's signatures.
@@ -19,13 +19,13 @@ type headerHasher struct{ index fieldIndex }
 // begin prepares for a message.
 func (hh *headerHasher) begin(h message.Header) { hh.index.fill(h) }
 
-// scratch is the memory of a headerHasher while it computes one sum.
+// scratch is the working memory of a headerHasher for one sum.
 type scratch [flushAt + 1024]byte
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// sum computes the header hash of a signature (§3.7, step 2). f is its field; own
-// the field's index in the header, or -1.
+// sum computes the header hash of a signature (§3.7, step 2). f is the signature's
+// field and own its index in the header, or -1.
 func (hh *headerHasher) sum(s *Signature, f message.Field, own int, sum *[maxHashOctets]byte) {
 	hh.index.restart()
 	var state hash.Hash // only for long headers
@@ -58,7 +58,7 @@ func (hh *headerHasher) sum(s *Signature, f message.Field, own int, sum *[maxHas
 	state.Sum(sum[:0])
 }
 
-// newHash begins a hash. SHA-1 is there for Options.AllowSHA1 only.
+// newHash begins a hash. SHA-1 is used only with Options.AllowSHA1.
 func newHash(h crypto.Hash) hash.Hash {
 	if h == crypto.SHA1 {
 		return sha1.New()

@@ -13,14 +13,15 @@ import (
 const (
 	// maxRecordOctets bounds the text of a key record.
 	maxRecordOctets = 16 << 10
-	// maxKeyOctets bounds a key in DER: the modulus, the exponent and 64 octets
-	// around them. What is longer is not even decoded.
+	// maxKeyOctets bounds a key in DER: the modulus, the exponent and 64 octets around
+	// them. Longer keys are not decoded.
 	maxKeyOctets = maxRSABits/8 + 128
-	// maxRSABits bounds the modulus: what everybody has to accept (RFC 8301 §3.2). One
-	// verification under 8,192 bits costs as much as a hundred usual ones.
+	// maxRSABits bounds the modulus: the longest that every verifier has to accept
+	// (RFC 8301 §3.2). One verification with 8,192 bits costs as much as a hundred
+	// with 2,048.
 	maxRSABits = 4096
-	// maxExponent bounds e, and with it the cost of a verification (§8.13). Longer
-	// keys than the usual ones get the usual e and no more.
+	// maxExponent bounds e, and so the cost of a verification (§8.13). Keys longer
+	// than usualRSABits may only have the usual exponent.
 	maxExponent     = 1<<31 - 1
 	maxLongExponent = 65537
 	// usualRSABits is the length of most keys.
@@ -63,15 +64,14 @@ type Key struct {
 	Public crypto.PublicKey
 	// Bits is the length of the modulus; 256 for Ed25519.
 	Bits int
-	// Testing is t=y, Strict is t=s: i= may not be in a subdomain of d=.
+	// Testing is t=y. Strict is t=s: i= must not be in a subdomain of d=.
 	Testing, Strict bool
 
 	sha1, sha256 bool // h=
 }
 
-// ParseKey reads the text of a key record (§3.6.1). The error says what is wrong in
-// constant words; ErrKeyRevoked for a revoked key. RSA keys under 1024 bits are
-// refused.
+// ParseKey reads the text of a key record (§3.6.1). The error is in constant words; it
+// is ErrKeyRevoked for a revoked key. RSA keys under 1024 bits are refused.
 func ParseKey(record string) (*Key, error) {
 	key, err := parseKey(record, defaultMinRSABits)
 	if err == nil && !key.decodes() {
@@ -80,14 +80,14 @@ func ParseKey(record string) (*Key, error) {
 	return key, err
 }
 
-// decodes is false for an Ed25519 key that is no point of the curve.
+// decodes is false for an Ed25519 key that is not a point of the curve.
 func (key *Key) decodes() bool {
 	public, ok := key.Public.(ed25519.PublicKey)
 	return !ok || decodes(public)
 }
 
-// keyTags are the tags of a key record that decide anything. n= is for people,
-// and g=, of RFC 4871, is unknown today (Appendix C).
+// keyTags are the tags of a key record that affect a result. n= is a comment, and g= of
+// RFC 4871 is unknown today (Appendix C).
 type keyTags struct {
 	k, h, s, t, p optional
 }
@@ -108,7 +108,7 @@ func (tags *keyTags) of(name string) *optional {
 	return nil
 }
 
-// parseKey is ParseKey without the question whether an Ed25519 key decodes.
+// parseKey is ParseKey without the check that an Ed25519 key decodes.
 func parseKey(record string, minBits int) (*Key, error) {
 	if len(record) > maxRecordOctets {
 		return nil, errRecordTooLong
@@ -144,7 +144,7 @@ func parseKey(record string, minBits int) (*Key, error) {
 	return key, key.read(tags.p.value, minBits)
 }
 
-// restrict reads what the key may be used for.
+// restrict reads the tags that limit the use of the key.
 func (key *Key) restrict(tags *keyTags) error {
 	if tags.k.set {
 		switch {
@@ -168,7 +168,7 @@ func (key *Key) restrict(tags *keyTags) error {
 	return nil
 }
 
-// listed reports whether a colon-separated list has the word.
+// listed reports whether a colon-separated list contains the word.
 func listed(value, word string) bool {
 	found := false
 	list(value, func(item string) bool {
@@ -218,9 +218,8 @@ func (key *Key) verify(verifyRSA RSAVerifier, hash crypto.Hash, sum, data []byte
 	return false
 }
 
-// KeyRecord returns the text of the key record for a public key, an
-// *rsa.PublicKey or an ed25519.PublicKey. It is longer than one
-// character-string of DNS can be.
+// KeyRecord returns the text of the key record for a public key, an *rsa.PublicKey or
+// an ed25519.PublicKey. It may be longer than one character-string of DNS.
 func KeyRecord(pub crypto.PublicKey) (string, error) {
 	switch pub := pub.(type) {
 	case *rsa.PublicKey:

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// rsaText is a 2048-bit key as p= has it, in both forms.
+// rsaText is a 2048-bit key in both forms of p=.
 func rsaText(t testing.TB) (spki, pkcs1 string) {
 	t.Helper()
 	key := testKeys()["rsa2048"].Public().(*rsa.PublicKey)
@@ -24,7 +24,7 @@ func rsaText(t testing.TB) (spki, pkcs1 string) {
 	return base64.StdEncoding.EncodeToString(der), base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PublicKey(key))
 }
 
-// rsaOf makes p= of a modulus of so many bits, which nobody has the factors of.
+// rsaOf makes p= of a modulus of so many bits. Its factors are unknown.
 func rsaOf(bits int, e *big.Int) string {
 	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
 	n.Add(n, big.NewInt(1))
@@ -170,8 +170,8 @@ func TestParseRSAAgreesWithTheStandardLibrary(t *testing.T) {
 				} else if public, err := x509.ParsePKCS1PublicKey(der); err == nil {
 					theirs = public
 				}
-				// What we take, they take, and find the same in it; or they are
-				// stricter about how, not what, is encoded.
+				// Both accept the key and read the same key, or crypto/x509 is
+				// stricter about the encoding.
 				if err == nil && theirs != nil && !ours.Equal(theirs) {
 					t.Errorf("octet %d xor %#x: we read another key", i, change)
 				}

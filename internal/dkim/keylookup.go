@@ -8,20 +8,20 @@ import (
 const (
 	// maxRecords bounds how many TXT records at one name are read.
 	maxRecords = 16
-	// maxKeysTried bounds how many keys at one name are tried. Where there are more,
-	// none is: what came out must not hang on the order of an answer.
+	// maxKeysTried bounds how many keys at one name are tried. If there are more, none
+	// is: the result must not depend on the order of an answer.
 	maxKeysTried = 2
 )
 
-// keysFound are the usable keys at one name or, if there are none, why.
+// keysFound are the usable keys at one name; if there are none, the reason.
 type keysFound struct {
 	keys   [maxKeysTried]*Key
 	n      int
 	reason string
 }
 
-// parseKeys reads the records at a selector. §6.1.2: there should be one; what is
-// no key, like the answer of a wildcard, is passed over.
+// parseKeys reads the records at a selector. §6.1.2: there should be one. Records that
+// are not keys, such as the answer of a wildcard, are skipped.
 func parseKeys(records []string, minBits int) keysFound {
 	found := keysFound{reason: reasonNoRecord}
 	for i, record := range records[:min(len(records), maxRecords)] {
@@ -32,15 +32,14 @@ func parseKeys(records []string, minBits int) keysFound {
 		case err == nil:
 			found.keys[found.n] = key
 			found.n++
-		case i == 0 || errors.Is(err, ErrKeyRevoked): // that says more than what is no key at all
+		case i == 0 || errors.Is(err, ErrKeyRevoked): // the most specific reason wins
 			found.reason = "key record: " + err.Error()
 		}
 	}
 	return found
 }
 
-// verify tries the keys on the header hash. What it decides is final only with the
-// body.
+// verify tries the keys on the header hash. Its verdict is final only after the body.
 func (c *check) verify(found *keysFound, verifyRSA RSAVerifier) {
 	c.verdict = verdict{PermError, found.reason}
 	var buf [maxSignatureOctets]byte
@@ -53,7 +52,7 @@ func (c *check) verify(found *keysFound, verifyRSA RSAVerifier) {
 				decided = key.failed()
 			}
 		}
-		// Of several keys the one that gets furthest speaks.
+		// Of several keys, the one that gets furthest decides.
 		if c.keyBits == 0 || decided.result == Pass || decided.result == Fail && c.verdict.result != Fail {
 			c.verdict, c.keyBits, c.testing = decided, key.Bits, key.Testing
 		}
@@ -63,7 +62,7 @@ func (c *check) verify(found *keysFound, verifyRSA RSAVerifier) {
 	}
 }
 
-// failed is what a signature is that the key does not verify.
+// failed returns the verdict for a signature that no key verifies.
 func (key *Key) failed() verdict {
 	if !key.decodes() {
 		return verdict{PermError, "key record: " + string(errEd25519Point)}
@@ -71,7 +70,7 @@ func (key *Key) failed() verdict {
 	return verdict{Fail, reasonHeader}
 }
 
-// unsuited says why a key may not be used for a signature (§6.1.2); "" if it may.
+// unsuited says why a key must not be used for a signature (§6.1.2); "" if it may.
 func (key *Key) unsuited(s *Signature) string {
 	switch {
 	case key.Type != s.keyType:

@@ -7,26 +7,25 @@ import (
 	"signpost/internal/message"
 )
 
-// claim is a DKIM-Signature field, as far as it is known before it is read.
+// claim is a DKIM-Signature field before it is parsed.
 type claim struct {
 	field  int
-	domain string // the SDID, if it is usable
+	domain string // the SDID, if usable
 	chance int
-	check  int // index into checks, or -1: it is not evaluated
+	check  int // index into checks; -1: not evaluated
 }
 
-// maxBroken is how many signatures that are good for nothing are read beside those
-// that are evaluated, where there are many.
+// maxBroken is how many malformed signatures are parsed in addition to those that are
+// evaluated, if there are too many signatures.
 const maxBroken = 32
 
-// prioritize reads only as many signatures as are evaluated, where there are more:
-// those whose domain is likeliest to align with an author's first, and then from the
-// top. Up to maxBroken with a mistake do not count, since they cost no more than to read
-// them.
+// prioritize parses no more signatures than are evaluated: first those whose domain is
+// likeliest to align with an author domain, then from the top. Up to maxBroken
+// malformed ones do not count, since parsing is all that they cost.
 func (v *Verification) prioritize(h message.Header, n int) {
 	v.claims = make([]claim, 0, n)
 	v.checks = make([]check, 0, min(n, v.opt.MaxSignatures+maxBroken))
-	var chances uint64 // those that there are
+	var chances uint64 // a bit for each chance that occurs
 	for i, f := range h {
 		if f.Is(fieldName) {
 			c := claim{field: i, domain: claimedDomain(f.Value), check: -1}
@@ -50,8 +49,7 @@ func (v *Verification) prioritize(h message.Header, n int) {
 	}
 }
 
-// claimedDomain is what ParseSignature finds for the SDID in a field without
-// mistakes.
+// claimedDomain returns the SDID that ParseSignature finds in a well-formed field.
 func claimedDomain(value string) string {
 	if len(value) > maxFieldOctets {
 		return ""
@@ -69,15 +67,15 @@ func claimedDomain(value string) string {
 }
 
 const (
-	// maxChance is that of the author domain itself; it is less than 64.
+	// maxChance is the chance of the author domain itself; it is less than 64.
 	maxChance = 2*maxCommonLabels + 2
-	// maxCommonLabels is how many labels in common make a difference.
+	// maxCommonLabels is the largest number of common labels that counts.
 	maxCommonLabels = 16
 )
 
-// chance orders domains by how likely DMARC finds them aligned with an author's: the
-// author domain itself; then by the labels in common, and of those a parent or child
-// before a sibling. To know, it would have to look for the organizational domain.
+// chance orders domains by how likely DMARC finds them aligned with an author's: first
+// the author domain itself; then by the number of common labels, a parent or child
+// before a sibling. An exact answer would need the organizational domain.
 func (v *Verification) chance(domain string) int {
 	best := 0
 	for _, author := range v.opt.AuthorDomains {
@@ -88,7 +86,7 @@ func (v *Verification) chance(domain string) int {
 			return maxChance
 		case within(author, domain) || within(domain, author):
 			chance++
-		case common < 2: // a top-level domain in common says nothing
+		case common < 2: // a common top-level domain says nothing
 			chance = 0
 		}
 		best = max(best, chance)
@@ -97,12 +95,12 @@ func (v *Verification) chance(domain string) int {
 }
 
 // KeyMayAlign reports whether a signature that uses key i could align with an author
-// domain, as far as the names say without DNS.
+// domain. It judges by the names alone, without DNS.
 func (v *Verification) KeyMayAlign(i int) bool {
 	return i >= 0 && i < len(v.keys) && v.keys[i].mayAlign
 }
 
-// commonLabels counts the labels at the end of both names.
+// commonLabels counts the common labels at the end of two names.
 func commonLabels(a, b string) int {
 	n := 0
 	for a != "" && b != "" {

@@ -6,14 +6,13 @@ import (
 	"math/bits"
 )
 
-// The relaxed body is nearly always the body: in text, only the ends of lines and
-// a rare double blank differ. So the work is to find where it differs, faster than
-// the hash goes.
+// Most text is its own relaxed form: only line ends and an occasional double space
+// differ. So the work is to find the differences faster than the hash runs.
 
 // reduce writes the relaxed form of p without its last two octets, which it only
-// looks at, and returns its length. White space goes away where more of it or a
-// line end follows, so nothing needs to be remembered. It does not branch: text
-// that is indented at random would make it guess wrong all the time.
+// examines, and returns its length. It drops white space that is followed by white
+// space or a line end, so it keeps no state. It has no branches: randomly indented text
+// would make the processor mispredict them.
 func reduce(dst *[maxBlock]byte, p []byte) int {
 	read, n := reduceVector(dst, p)
 	p = p[read:]
@@ -52,9 +51,9 @@ func reduce(dst *[maxBlock]byte, p []byte) int {
 	return n
 }
 
-// unchangedRun returns how many octets at the beginning of p stand unchanged in
-// the relaxed body, as far as their neighbours in p show: it stops at a tab, and
-// at a blank that is followed by white space, a CR or the end of p.
+// unchangedRun returns how many octets at the beginning of p are the same in the
+// relaxed body, as far as p shows their neighbours. It stops at a tab, and at a space
+// followed by white space, a CR or the end of p.
 func unchangedRun(p []byte) int {
 	i, look := 0, lookEvery
 	if hasAVX2 {
@@ -93,18 +92,17 @@ func unchangedRun(p []byte) int {
 }
 
 const (
-	// shortRun is how long a run has to be to be worth the call that looks at
-	// vectors.
+	// shortRun is the length from which a run is worth the call of the vector code.
 	shortRun = 64
-	// lookEvery and lookAt are for processors without. Encoded text has no white space
-	// for long: from time to time it is worth a look whether that is so, which goes
-	// faster than to look at the neighbours.
+	// lookEvery and lookAt are for processors without it. Encoded text has no white
+	// space for long stretches: an occasional search for white space is faster than
+	// examining neighbours.
 	lookEvery = 1 << 10
 	lookAt    = 8 << 10
 )
 
-// longRun returns a part of the run at the beginning of p, as far as it is quickly
-// found.
+// longRun returns a part of the run at the beginning of p, as long as it is quick to
+// find.
 func longRun(p []byte) int {
 	if hasAVX2 {
 		return unchangedVector(p)
@@ -112,7 +110,7 @@ func longRun(p []byte) int {
 	return withoutWSP(p[:min(len(p), lookAt)])
 }
 
-// withoutWSP returns how many octets at the beginning of p are no white space.
+// withoutWSP returns how many octets at the beginning of p are not white space.
 func withoutWSP(p []byte) int {
 	for _, c := range []byte(" \t") {
 		if n := bytes.IndexByte(p, c); n >= 0 {
@@ -127,9 +125,9 @@ const (
 	high = 0x80 * ones
 )
 
-// stays looks at eight octets at once, and at their neighbours. The high bit of
-// each octet is set unless it is a tab, or a blank with a control or a blank
-// after it. (Some neighbours above 127 are taken for controls.)
+// stays examines eight octets and their neighbours at once. The high bit of each octet
+// is set unless it is a tab, or a space followed by a control or a space. (Some
+// neighbours above 127 count as controls.)
 func stays(here, next uint64) uint64 {
 	h := here | high
 	notTab := (h ^ ones*'\t') - ones
@@ -138,7 +136,7 @@ func stays(here, next uint64) uint64 {
 	return notTab&(notBlank|graphic) | here
 }
 
-// changes reports whether an octet does not simply stay before this neighbour.
+// changes reports whether an octet changes before this neighbour.
 func changes(c, next byte) bool {
 	return c == '\t' || c == ' ' && (next == ' ' || next == '\t' || next == '\r')
 }

@@ -2,7 +2,7 @@ package dkim
 
 import "golang.org/x/sys/cpu"
 
-// What the processor has. Without these, the same is done with whole words in Go.
+// Features of the processor. Without them, Go code does the same with 64-bit words.
 var (
 	hasAVX2  = cpu.X86.HasAVX2
 	hasVBMI2 = cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VBMI2 && cpu.X86.HasPOPCNT
@@ -21,7 +21,7 @@ func unchangedAVX2(p *byte, n int) int
 //go:noescape
 func reduceVBMI2(dst, p *byte, n int) (read, written int)
 
-// unchangedVector is unchangedRun where hasAVX2, but for the end of p.
+// unchangedVector is unchangedRun for hasAVX2; it leaves the end of p.
 func unchangedVector(p []byte) int {
 	if len(p) < 33 {
 		return 0
@@ -29,7 +29,7 @@ func unchangedVector(p []byte) int {
 	return unchangedAVX2(&p[0], len(p))
 }
 
-// reduceVector is the beginning of reduce, if hasVBMI2.
+// reduceVector does the beginning of reduce for hasVBMI2.
 func reduceVector(dst *[maxBlock]byte, p []byte) (read, written int) {
 	if !hasVBMI2 || len(p) < 66 {
 		return 0, 0

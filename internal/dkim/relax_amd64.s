@@ -2,14 +2,14 @@
 
 // func unchangedAVX2(p *byte, n int) int
 //
-// 32 octets at a time, beside those that follow each of them, which needs 33.
+// It compares 32 octets at a time with the octet after each, and so reads 33.
 TEXT ·unchangedAVX2(SB), NOSPLIT, $0-24
 	MOVQ p+0(FP), SI
 	MOVQ n+8(FP), CX
 	XORQ AX, AX
 	MOVL $0x20202020, DX
 	VMOVD DX, X0
-	VPBROADCASTD X0, Y0              // blanks
+	VPBROADCASTD X0, Y0              // spaces
 	MOVL $0x09090909, DX
 	VMOVD DX, X1
 	VPBROADCASTD X1, Y1              // tabs
@@ -30,7 +30,7 @@ run:
 	VPCMPEQB Y4, Y2, Y9
 	VPOR     Y7, Y8, Y7
 	VPOR     Y7, Y9, Y7
-	VPAND    Y5, Y7, Y5              // a blank before a blank, a tab or a CR
+	VPAND    Y5, Y7, Y5              // a space before a space, a tab or a CR
 	VPOR     Y5, Y6, Y5
 	VPMOVMSKB Y5, DX
 	TESTL DX, DX
@@ -49,7 +49,7 @@ done:
 
 // func reduceVBMI2(dst, p *byte, n int) (read, written int)
 //
-// 64 octets at a time, beside the two that follow each of them, which needs 66.
+// It compares 64 octets at a time with the two octets after each, and so reads 66.
 TEXT ·reduceVBMI2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ p+8(FP), SI
@@ -57,7 +57,7 @@ TEXT ·reduceVBMI2(SB), NOSPLIT, $0-40
 	XORQ AX, AX                      // octets read
 	XORQ BX, BX                      // octets written
 	MOVL $0x20, DX
-	VPBROADCASTB DX, Z0              // blanks
+	VPBROADCASTB DX, Z0              // spaces
 	MOVL $0x09, DX
 	VPBROADCASTB DX, Z1              // tabs
 	MOVL $0x0d, DX
@@ -73,7 +73,7 @@ group:
 	VMOVDQU8 1(SI)(AX*1), Z5         // next
 	VPCMPEQB Z4, Z1, K1
 	VPCMPEQB Z4, Z0, K2
-	VMOVDQU8 Z0, K1, Z4              // tabs become blanks
+	VMOVDQU8 Z0, K1, Z4              // tabs become spaces
 	KORQ     K1, K2, K1              // white space
 	VPCMPEQB Z5, Z0, K2
 	VPCMPEQB Z5, Z1, K3
@@ -82,7 +82,7 @@ group:
 	KORQ     K2, K3, K2              // before white space
 	KANDQ    K4, K5, K4              // before a line end
 	KORQ     K2, K4, K2
-	KANDQ    K1, K2, K1              // goes away
+	KANDQ    K1, K2, K1              // removed
 	KNOTQ    K1, K1
 	VPCOMPRESSB.Z Z4, K1, Z6
 	VMOVDQU8 Z6, (DI)(BX*1)

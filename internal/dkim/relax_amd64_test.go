@@ -1,6 +1,6 @@
 package dkim
 
-// processors are those that this one can stand for.
+// processors are the kinds that this processor can imitate.
 var processors = []struct {
 	name string
 	use  func(test func())

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// slowRun is unchangedRun as its comment says it.
+// slowRun implements the comment of unchangedRun.
 func slowRun(p []byte) int {
 	for i, c := range p {
 		if c == '\t' || c == ' ' && (i+1 == len(p) || strings.IndexByte(" \t\r", p[i+1]) >= 0) {
@@ -48,7 +48,7 @@ func checkRelax(t *testing.T, p []byte) {
 	}
 }
 
-// Every kind of white space stands at every place of a vector, and between two.
+// Each kind of white space at each position of a vector, and across two.
 func TestRelaxAtEveryPlace(t *testing.T) {
 	for _, s := range []string{"\t", " ", "  ", " \t", "\t ", " \r\n", "\t\r\n", " \r", " \rx", "\r\n", " \n", " \x00", "\t\x80", " \xa0", "\xa0", "   ", " \r\r\n"} {
 		for at := range 140 {

@@ -11,23 +11,23 @@ import (
 type Result string
 
 const (
-	// None: there is no signature, or one to be treated as if it were not there.
-	// Only Outcome.Effective returns it.
+	// None: there is no signature, or one that is treated as absent. Only
+	// Outcome.Effective returns it.
 	None Result = "none"
 	// Pass: body hash and signature are right. Outcome.Testing may still be set.
 	Pass Result = "pass"
-	// Fail: the body or a signed field was changed, or the signature is forged.
+	// Fail: the body or a signed field was changed, or the signature was forged.
 	Fail Result = "fail"
-	// Policy: the signature is right but covers too little: the body goes on
-	// after l=.
+	// Policy: the signature is right but covers too little: the body continues after
+	// l=.
 	Policy Result = "policy"
-	// Neutral: the signature was not evaluated, since there are too many; only its
+	// Neutral: the signature was not evaluated, because there are too many. Only its
 	// domain was read.
 	Neutral Result = "neutral"
 	// TempError: the key could not be looked up; a later attempt may succeed.
 	TempError Result = "temperror"
-	// PermError: the field or the key record is wrong, missing, revoked, expired
-	// or of a kind that may not be used. Nothing was proved either way.
+	// PermError: the field or the key record is wrong, missing, revoked, expired or
+	// not allowed. It proves nothing in either direction.
 	PermError Result = "permerror"
 )
 
@@ -42,10 +42,10 @@ const (
 	Relaxed Canonicalization = "relaxed"
 )
 
-// Resolver is what verifying needs of DNS. A name that does not exist, or has no
-// TXT records, gives none and no error; an error is temporary. Each string is one
-// record, its character-strings joined, as raw octets. It is used by as many
-// goroutines at once as call LookupKey.
+// Resolver is the DNS that a verifier needs. A name that does not exist, or has no TXT
+// records, gives no strings and no error; an error is temporary. Each string is one
+// record, its character-strings joined, as raw octets. All goroutines that call
+// LookupKey use it concurrently.
 type Resolver interface {
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 }
@@ -56,73 +56,70 @@ const (
 	defaultSkew          = 5 * time.Minute
 )
 
-// Options are what the verifier decides. The zero value is strict and good for
-// use, except for the time.
+// Options are the verifier's choices. The zero value is strict and usable, but does not
+// check times.
 type Options struct {
-	// Now is when the message was received. Zero leaves t= and x= unjudged.
+	// Now is when the message was received. If zero, t= and x= are not checked.
 	Now time.Time
 	// Skew is how far the signer's clock may differ from ours; zero is 5 minutes.
 	Skew time.Duration
-	// MaxSignatures is how many are evaluated, and with that, how many keys are
+	// MaxSignatures limits how many signatures are evaluated and so how many keys are
 	// looked up; zero is 8.
 	MaxSignatures int
 	// MinRSABits is the shortest modulus accepted; zero is 1024.
 	MinRSABits int
-	// AuthorDomains are the message's author domains, as lower-case A-labels.
-	// Signatures that could align with one come first when there are too many.
+	// AuthorDomains are the message's author domains, as lower-case A-labels. If there
+	// are too many signatures, those that could align with one are evaluated first.
 	AuthorDomains []string
-	// AllowSHA1 and AllowMissingV accept what RFC 8301 §3.1 and RFC 6376 §6.1.1
-	// forbid: rsa-sha1, and the signatures of the drafts before RFC 4871, with no
-	// v= or a v= of 0.5, and q=dns. They serve only to read old test messages.
+	// AllowSHA1 and AllowMissingV accept two things that RFC 8301 §3.1 and RFC 6376
+	// §6.1.1 forbid: rsa-sha1; and signatures of the drafts before RFC 4871, with no
+	// v= or v=0.5, and q=dns. Use them only to read old test messages.
 	AllowSHA1, AllowMissingV bool
-	// VerifyRSA is asked first if it is not nil. Several goroutines may call it.
+	// VerifyRSA is tried first unless nil. It is called concurrently.
 	VerifyRSA RSAVerifier
 }
 
-// An RSAVerifier reports that a PKCS #1 v1.5 signature over a hash is surely good.
-// Where it does not, Go's arithmetic judges.
+// An RSAVerifier returns true only if a PKCS #1 v1.5 signature of a hash is valid. If
+// it returns false, crypto/rsa decides.
 type RSAVerifier func(public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool
 
-// Outcome is what was found out about one DKIM-Signature field.
+// Outcome is the result for one DKIM-Signature field.
 type Outcome struct {
 	Result Result
-	// Reason says in a few words why it is not a plain pass; empty for that. It
-	// holds no foreign text.
+	// Reason says in a few words why the result is not a plain pass; empty for one. It
+	// contains no foreign text.
 	Reason string
 	// Field is the index of the DKIM-Signature field in the header.
 	Field int
-	// Domain (the SDID) and Selector are lower-case A-labels; empty where the
-	// field has no usable ones.
+	// Domain (the SDID) and Selector are lower-case A-labels; empty if the field has
+	// no usable ones.
 	Domain, Selector string
-	// AUID is i= as it is written, without white space, or "@" and the SDID; empty
-	// if it is no identity that the SDID may speak for. The local part is foreign
-	// text.
+	// AUID is i= as written, without white space, or "@" and the SDID; empty if the
+	// SDID may not speak for it. The local part is foreign text.
 	AUID string
-	// Algorithm is a= in lower case, for known algorithms and unknown ones that
-	// are words; otherwise empty.
+	// Algorithm is a= in lower case, if it is a word; otherwise empty.
 	Algorithm string
-	// B is b= without white space, as base64; header.b takes the first eight
-	// characters of it (RFC 6008 §4). Empty if b= is not base64.
+	// B is b= without white space, as base64; empty if b= is not base64. header.b is
+	// its first eight characters (RFC 6008 §4).
 	B string
-	// KeyBits is the size of the key that was used, 0 if none was.
+	// KeyBits is the size of the key that was used; 0 for none.
 	KeyBits int
-	// Testing says that the key is marked t=y: see Effective.
+	// Testing is set if the key has t=y: see Effective.
 	Testing bool
-	// Length is l=, the octets of the canonical body that are signed; -1 for all.
+	// Length is l=, the number of signed octets of the canonical body; -1 for all.
 	Length int64
-	// Uncovered names, in lower case, the fields that RFC 5322 §3.6 allows once
-	// and of which there is another copy that this signature does not cover and that
-	// differs from the covered one (§8.15): a reader may be shown something that was
-	// not signed. Set for Pass and Policy only.
+	// Uncovered names, in lower case, fields that RFC 5322 §3.6 allows once and that
+	// have another copy, not signed and different from the signed one (§8.15): a mail
+	// reader may display unsigned text. Set for Pass and Policy only.
 	Uncovered []string
 	// Err is the resolver's error behind a TempError, for the log.
 	Err error
 }
 
-// Effective is the result to act upon. §3.6.1: mail signed under a key marked as a
-// test (t=y) is not treated differently from unsigned mail, even if the signature
-// fails. So whatever is not pass is none then; what passes keeps its credit, as
-// everywhere in practice, and should be shown with the word "testing".
+// Effective is the result to act on. §3.6.1: mail signed under a test key (t=y) is not
+// treated differently from unsigned mail, even if the signature fails. So a result
+// other than pass becomes none. A pass stays a pass, as is common practice, and should
+// be shown with the word "testing".
 func (o Outcome) Effective() Result {
 	if o.Testing && o.Result != Pass {
 		return None

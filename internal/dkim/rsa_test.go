@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// Whatever is signed with a key, the verification of long keys says the same of it
-// as crypto/rsa.
+// verifyLongRSA and crypto/rsa agree on every signature.
 func TestLongRSASaysWhatCryptoRSASays(t *testing.T) {
 	sum := sha256.Sum256([]byte("header"))
 	short, ok := testKeys()["rsa2048"].(*rsa.PrivateKey)
@@ -38,7 +37,7 @@ func TestLongRSASaysWhatCryptoRSASays(t *testing.T) {
 		}
 		for _, tt := range []struct {
 			name string
-			em   []byte // what is signed
+			em   []byte // the encoded message
 			want bool
 		}{
 			{"as it has to be", good, true},

@@ -16,33 +16,34 @@ import (
 	"signpost/internal/message"
 )
 
-// SignParams says how one signature is to be made.
+// SignParams describes one signature to make.
 type SignParams struct {
 	// Domain is the SDID, Selector the key's; both as A-labels or U-labels.
 	Domain, Selector string
-	// AUID is i=, not encoded: an address in Domain or below, whose local part may
-	// be empty. Empty leaves i= out.
+	// AUID is i=, not encoded: an address in Domain or a subdomain. Its local part may
+	// be empty. If AUID is empty, i= is not written.
 	AUID string
-	// Key signs. Its public key is an *rsa.PublicKey of 1024 bits or more, or an
-	// ed25519.PublicKey. It is asked for PKCS #1 v1.5 over SHA-256 (the hash is
-	// crypto.SHA256), or for PureEdDSA (crypto.Hash(0)).
+	// Key signs. Its public key is an *rsa.PublicKey of at least 1024 bits, or an
+	// ed25519.PublicKey. Sign is called for PKCS #1 v1.5 with SHA-256 (crypto.SHA256),
+	// or for PureEdDSA (crypto.Hash(0)).
 	Key crypto.Signer
 	// HeaderCanon and BodyCanon are relaxed if empty.
 	HeaderCanon, BodyCanon Canonicalization
-	// Headers is h= as it shall be: a name for each field to be signed, the lowest
-	// field of a name first, and once more for each name to which none may be
-	// added. From must be in it.
+	// Headers is h=: a name for each field to sign, the lowest field of a name first,
+	// and one more for each name to which no field may be added (oversigning). It must
+	// contain From.
 	Headers []string
-	// Time is t=; without it there is none.
+	// Time is t=; zero writes no t=.
 	Time time.Time
-	// Expire is how long after Time the signature is valid (x=); 0 is for ever.
+	// Expire is how long after Time the signature is valid (x=); 0 means without
+	// limit.
 	Expire time.Duration
-	// UTF8 writes d=, s= and i= with U-labels, as RFC 8616 §5 wants it in messages
-	// with an internationalized header, and only there.
+	// UTF8 writes d=, s= and i= with U-labels. RFC 8616 §5 wants them in messages with
+	// an internationalized header, and only there.
 	UTF8 bool
 }
 
-// Signing makes the signatures for one message, all with one pass over the body.
+// Signing makes all signatures of one message with one pass over the body.
 type Signing struct {
 	header headerHasher
 	plans  []plan
@@ -56,13 +57,13 @@ type plan struct {
 	body      int
 }
 
-// NewSigning checks whether the message can be signed as asked. An error says what
-// stands in the way; nothing is signed then, not even with other params.
+// NewSigning checks whether the message can be signed with params. If any of them
+// fails, nothing is signed; the error says why.
 func NewSigning(h message.Header, params []SignParams) (*Signing, error) {
 	s := new(Signing)
 	s.header.begin(h)
-	// RFC 5322 §3.6; RFC 6376 §5.4. Whoever reads the message would see one From,
-	// and nobody knows which.
+	// RFC 5322 §3.6; RFC 6376 §5.4. A mail reader would display one From, and we
+	// cannot know which.
 	if n := s.header.index.count("From"); n != 1 {
 		return nil, fmt.Errorf("the message has %d From fields: only one with exactly one can be signed", n)
 	}
@@ -86,8 +87,7 @@ func (s *Signing) wantBody(c Canonicalization) int {
 	return len(s.bodies) - 1
 }
 
-// prepare checks the parameters and puts them into the form in which they are
-// written.
+// prepare checks the parameters and converts them to their written form.
 func (p *plan) prepare(params SignParams, x *fieldIndex) error {
 	p.SignParams = params
 	if p.HeaderCanon == "" {
@@ -155,7 +155,7 @@ func (p *plan) prepareIdentity() error {
 	return nil
 }
 
-// written returns the form of a domain name in this signature.
+// written returns a domain name as this signature writes it.
 func (p *plan) written(ascii string) string {
 	if !p.UTF8 || !strings.Contains(ascii, "xn--") {
 		return ascii
@@ -166,7 +166,7 @@ func (p *plan) written(ascii string) string {
 	return ascii
 }
 
-// prepareHeaders checks h=, and that the fields it selects will arrive as they are.
+// prepareHeaders checks h=, and that the fields it selects will arrive unchanged.
 func (p *plan) prepareHeaders(x *fieldIndex) error {
 	if len(p.Headers) > maxSignedNames {
 		return fmt.Errorf("%d header fields are to be signed, at most %d can be", len(p.Headers), maxSignedNames)
@@ -179,11 +179,11 @@ func (p *plan) prepareHeaders(x *fieldIndex) error {
 		}
 		from = from || message.EqualFold(name, "From")
 		f, ok := x.take(name, -1)
-		// Signatures of other params, or of others on the way, would break it.
+		// Other signatures, ours or those added later, would break it.
 		if !ok && message.EqualFold(name, fieldName) {
 			return fmt.Errorf("header field name %q stands more often than the field", name)
 		}
-		// RFC 5322 §2.2, §2.3: whoever passes the message on will change these.
+		// RFC 5322 §2.2, §2.3: a later MTA will change these.
 		if hasStrayControl(f.Value) {
 			return fmt.Errorf("header field %q has a NUL, or a CR or LF that folds no line", name)
 		}
@@ -209,8 +209,8 @@ func hasStrayControl(value string) bool {
 	return false
 }
 
-// Write takes the next piece of the body, cut anywhere, with CRLF line ends. It
-// does not keep it, and returns no error.
+// Write adds the next piece of the body, cut anywhere, with CRLF line ends. It does not
+// keep the slice and returns no error.
 func (s *Signing) Write(chunk []byte) (int, error) {
 	for i := range s.bodies {
 		s.bodies[i].pass.Write(chunk)
@@ -218,10 +218,9 @@ func (s *Signing) Write(chunk []byte) (int, error) {
 	return len(chunk), nil
 }
 
-// Fields ends the body and signs. It returns one DKIM-Signature field for each of
-// the params, in their order, to be put on top of the header; the values have no
-// leading space, but were signed with the one that the wire has after the colon.
-// An error is that of a key.
+// Fields ends the body and signs. It returns one DKIM-Signature field for each of the
+// params, in their order, for the top of the header. The values have no leading space,
+// but the signatures cover the space after the colon. An error comes from a key.
 func (s *Signing) Fields() ([]message.Field, error) {
 	for i := range s.bodies {
 		s.bodies[i].pass.Close()
@@ -261,7 +260,7 @@ func (s *Signing) sign(p *plan) (string, error) {
 	return string(line.text), nil
 }
 
-// compose writes the field as far as b=, without its value.
+// compose writes the field up to "b=".
 func (p *plan) compose(bodyHash []byte) *folding {
 	line := newFolding(len(fieldName) + len(": "))
 	line.word("v=1;")

@@ -161,7 +161,7 @@ func TestSIG_003_TwoSignaturesShareOnePass(t *testing.T) {
 	}
 }
 
-// lines unfolds a value into its lines, the first with the field's name.
+// lines returns the lines of a folded value, the first with the field's name.
 func lines(value string) []string { return strings.Split(fieldName+": "+value, "\r\n") }
 
 func TestTheFieldWeWrite(t *testing.T) {
@@ -173,7 +173,7 @@ func TestTheFieldWeWrite(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(*SignParams)
-		want   string // the beginning of it
+		want   string // its beginning
 	}{
 		{"as it is by default", func(p *SignParams) {},
 			"v=1; a=ed25519-sha256; c=relaxed/relaxed; d=example.org;\r\n s=ed25519; t=1795262400; h=From:To:Subject:Date:Message-ID:From:Subject:\r\n Reply-To; bh="},
@@ -246,7 +246,7 @@ func TestSigningIsDeterministic(t *testing.T) {
 	}
 }
 
-// weak is a key that says something of itself, and fails when it signs.
+// weak is a key with a chosen public key; it fails when it signs.
 type weak struct {
 	public crypto.PublicKey
 	data   []byte

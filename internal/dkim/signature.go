@@ -8,9 +8,10 @@ import (
 )
 
 const (
-	// maxFieldOctets bounds a DKIM-Signature field. z= may copy a header into it.
+	// maxFieldOctets bounds a DKIM-Signature field. z= may contain a copy of the
+	// header.
 	maxFieldOctets = 64 << 10
-	// maxSignedNames bounds h=: each name costs a look into the header.
+	// maxSignedNames bounds h=: each name costs a search in the header.
 	maxSignedNames = 1024
 	// maxSignatureOctets bounds b=: the length of a signature by an RSA key of
 	// maxRSABits.
@@ -52,23 +53,23 @@ const (
 	errAUIDDomain    problem = "i= is not in the domain of d="
 )
 
-// Algorithms of RFC 6376 §3.3 and RFC 8463 §3, as a= has them.
+// Algorithms of RFC 6376 §3.3 and RFC 8463 §3, as written in a=.
 const (
 	rsaSHA256     = "rsa-sha256"
 	rsaSHA1       = "rsa-sha1"
 	ed25519SHA256 = "ed25519-sha256"
 )
 
-// Signature is one DKIM-Signature field, read and checked by itself: without its
-// key, the clock or the message. Text in it is shared with the field's value.
+// Signature is one parsed DKIM-Signature field. It is checked without key, clock and
+// message. Its strings share memory with the field's value.
 type Signature struct {
 	// Algorithm, Domain, Selector, AUID and B are as in Outcome.
 	Algorithm, Domain, Selector, AUID, B string
 	HeaderCanon, BodyCanon               Canonicalization
-	// Headers is h= as it is written: names separated by colons, perhaps with
-	// white space around them.
+	// Headers is h= as written: names separated by colons, perhaps with white space
+	// around them.
 	Headers string
-	// Length is l=, or -1. What does not fit is the largest int64.
+	// Length is l=, or -1. A value that does not fit is the largest int64.
 	Length int64
 	// Time and Expires are t= and x=, in seconds since 1970, or -1.
 	Time, Expires int64
@@ -77,18 +78,19 @@ type Signature struct {
 	keyType          KeyType
 	hash             crypto.Hash
 	bodyHash         [maxHashOctets]byte
-	cutStart, cutEnd int // where b='s value stands in the field's value
+	cutStart, cutEnd int // position of b='s value in the field's value
 }
 
-// ParseSignature reads the value of a DKIM-Signature field. The error is in
-// constant words. A signature is returned even then, with what could be read.
+// ParseSignature reads the value of a DKIM-Signature field. The error is in constant
+// words. The signature is returned even with an error, with the parts that could be
+// read.
 func ParseSignature(value string) (*Signature, error) {
 	s := new(Signature)
 	return s, s.parse(value, Options{})
 }
 
-// sigTags are the tags of §3.5 that mean anything to a verifier. A tag that is not
-// there differs from an empty one.
+// sigTags are the tags of §3.5 that a verifier uses. An absent tag differs from an
+// empty one.
 type sigTags struct {
 	v, a, b, bh, c, d, h, i, l, q, s, t, x optional
 }
@@ -130,7 +132,7 @@ func (tags *sigTags) of(name string) *optional {
 	return nil
 }
 
-// parse checks everything that §6.1.1 asks for but the clock.
+// parse makes all checks of §6.1.1 except those that need the clock.
 func (s *Signature) parse(value string, opt Options) error {
 	*s = Signature{Length: -1, Time: -1, Expires: -1, HeaderCanon: Simple, BodyCanon: Simple}
 	if len(value) > maxFieldOctets {
@@ -147,7 +149,7 @@ func (s *Signature) parse(value string, opt Options) error {
 			s.cutStart, s.cutEnd = t.start, t.end
 		}
 	}
-	// Whom the signature claims to be by is told even if it is good for nothing.
+	// The claimed signer is reported even if the signature is malformed.
 	s.identify(&tags)
 	if r.err != nil {
 		return r.err
@@ -155,7 +157,7 @@ func (s *Signature) parse(value string, opt Options) error {
 	return s.check(&tags, opt)
 }
 
-// check reads the tags that must be right.
+// check reads the tags that must be valid.
 func (s *Signature) check(tags *sigTags, opt Options) error {
 	err := s.readVersion(tags, opt)
 	if err == nil {
@@ -185,7 +187,7 @@ func (s *Signature) check(tags *sigTags, opt Options) error {
 	return err
 }
 
-// identify reads what names the signer, as far as it is usable.
+// identify reads the tags that name the signer, as far as they are usable.
 func (s *Signature) identify(tags *sigTags) {
 	s.Domain = domainName(tags.d.value)
 	s.Selector = domainName(tags.s.value)
@@ -205,13 +207,13 @@ func (s *Signature) identify(tags *sigTags) {
 	}
 }
 
-// keyName is where the key stands in DNS (§3.6.2.1).
+// keyName is the DNS name of the key (§3.6.2.1).
 func (s *Signature) keyName() string { return s.Selector + keyLabel + s.Domain }
 
 const keyLabel = "._domainkey."
 
-// domainName returns the name as lower-case A-labels (RFC 8616 §5 allows U-labels
-// in d=, s= and i=), or "" if it is none. The grammar has no final dot.
+// domainName returns the name as lower-case A-labels, or "" if it is not a domain name.
+// RFC 8616 §5 allows U-labels in d=, s= and i=. The grammar has no final dot.
 func domainName(s string) string {
 	if s == "" || s[len(s)-1] == '.' {
 		return ""
@@ -223,7 +225,7 @@ func domainName(s string) string {
 	return ascii
 }
 
-// within reports whether a domain is the parent or below it, label by label.
+// within reports whether a domain is the parent or a subdomain of it.
 func within(domain, parent string) bool {
 	if !strings.HasSuffix(domain, parent) {
 		return false

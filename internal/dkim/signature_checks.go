@@ -9,7 +9,7 @@ import (
 	"signpost/internal/message"
 )
 
-// The checks of §6.1.1, one for each tag or for those that belong together.
+// The checks of §6.1.1, one for each tag or group of tags.
 
 func (s *Signature) readVersion(tags *sigTags, opt Options) error {
 	switch {
@@ -35,7 +35,7 @@ func (s *Signature) readAlgorithm(tags *sigTags, opt Options) error {
 	return nil
 }
 
-// readDomain checks d= and s=, before either gets near DNS.
+// readDomain checks d= and s= before either is used in DNS.
 func (s *Signature) readDomain(tags *sigTags, _ Options) error {
 	switch {
 	case !tags.d.set:
@@ -56,7 +56,7 @@ func (s *Signature) readCanon(tags *sigTags, _ Options) error {
 	if !tags.c.set {
 		return nil
 	}
-	// §3.5: a single name is that of the header; the body's is simple then.
+	// §3.5: a single name is the header's; the body's is simple then.
 	header, body, both := strings.Cut(tags.c.value, "/")
 	s.HeaderCanon = canonicalization(header)
 	if both {
@@ -85,7 +85,7 @@ func (s *Signature) readQuery(tags *sigTags, opt Options) error {
 	// §3.5: unknown methods are ignored.
 	known := false
 	list(tags.q.value, func(method string) bool {
-		// The drafts before RFC 4871, which had no v=, had no options either.
+		// The drafts before RFC 4871, which had no v=, had no options in q=.
 		known = message.EqualFold(method, "dns/txt") || opt.AllowMissingV && method == "dns"
 		return !known
 	})
@@ -141,7 +141,7 @@ func (s *Signature) readTimes(tags *sigTags, _ Options) error {
 	return nil
 }
 
-// readAUID checks i=. §6.1.1: without it, it is "@" and the SDID.
+// readAUID checks i=. §6.1.1: its default is "@" and the SDID.
 func (s *Signature) readAUID(tags *sigTags, _ Options) error {
 	if !tags.i.set {
 		s.AUID, s.auidDomain = "@"+s.Domain, s.Domain
@@ -180,8 +180,8 @@ func (s *Signature) readHashes(tags *sigTags, _ Options) error {
 	return nil
 }
 
-// number reads an unsigned decimal of at most so many digits; what is too large
-// for an int64 is the largest one.
+// number reads an unsigned decimal of at most so many digits. A value too large for an
+// int64 becomes the largest one.
 func number(s string, digits int) (int64, bool) {
 	if s == "" || len(s) > digits {
 		return -1, false
@@ -201,8 +201,8 @@ func number(s string, digits int) (int64, bool) {
 	return n, true
 }
 
-// isFieldName checks a name in h=: field-name of RFC 5322 §2.2, without the
-// semicolon, which cannot stand in a tag list.
+// isFieldName checks a name in h=: field-name of RFC 5322 §2.2, without the semicolon,
+// which a tag list cannot contain.
 func isFieldName(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c >= 0x7f || c == ':' || c == ';' {
@@ -212,7 +212,7 @@ func isFieldName(s string) bool {
 	return s != ""
 }
 
-// isAlgorithm reports whether a= is of the form that §3.5 gives it.
+// isAlgorithm reports whether a= has the form of §3.5.
 func isAlgorithm(s string) bool {
 	for i := range len(s) {
 		c := s[i]

@@ -33,7 +33,7 @@ func with(tag string) string {
 	return strings.Join(specs, "; ")
 }
 
-// tagsOf makes so many different tags.
+// tagsOf makes n different tags.
 func tagsOf(n int) string {
 	var b strings.Builder
 	for i := range n - 1 {

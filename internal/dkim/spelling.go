@@ -8,8 +8,8 @@ import (
 )
 
 // CheckUse says why verifiers accept no signature by the key of a record; nil if they
-// do. It asks as this package's verifier does (§6.1.2 steps 6 and 8), for a signature as
-// signers make them: over SHA-256 (RFC 8301 §3.1), with i= in d= itself.
+// do. It applies the rules of this package's verifier (§6.1.2 steps 6 and 8) to a usual
+// signature: SHA-256 (RFC 8301 §3.1), with i= in d= itself.
 func (key *Key) CheckUse() error {
 	if why := key.unsuited(&Signature{keyType: key.Type, hash: crypto.SHA256}); why != "" {
 		return problem(why)
@@ -17,8 +17,8 @@ func (key *Key) CheckUse() error {
 	return nil
 }
 
-// RecordSpelling returns what in a key record that ParseKey reads other verifiers may
-// refuse or take otherwise, in constant words.
+// RecordSpelling returns, in constant words, the parts of a valid key record that other
+// verifiers may refuse or read differently.
 func RecordSpelling(record string) []string {
 	var found []string
 	strict := tagReader{list: record}
@@ -31,8 +31,8 @@ func RecordSpelling(record string) []string {
 	for t, ok := r.next(); ok; t, ok = r.next() {
 		switch t.name {
 		case "g":
-			// RFC 4871 §3.6.1; RFC 6376 Appendix C has it no more. Verifiers of its time
-			// compare the local part of i= with it, and an empty one fits none.
+			// RFC 4871 §3.6.1; removed in RFC 6376 Appendix C. Old verifiers compare
+			// the local part of i= with g=; an empty g= matches nothing.
 			if t.value != "*" {
 				found = append(found, "g= restricts the key to some addresses for old verifiers (RFC 4871)")
 			}
@@ -47,7 +47,7 @@ func RecordSpelling(record string) []string {
 	return found
 }
 
-// listSpelling is about the words of k=, h=, s= and t=.
+// listSpelling checks the words of k=, h=, s= and t=.
 func listSpelling(t tag) []string {
 	known := map[string]string{"k": "rsa ed25519", "h": "sha1 sha256", "s": "email *", "t": "y s"}[t.name]
 	capitals, empty := false, false

@@ -26,7 +26,7 @@ func TestCheckUseIsTheVerifiersJudgement(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%q: %q, want %q", tt.tags, got, tt.want)
 		}
-		// The verifier says the same of a message under this record.
+		// The verifier agrees for a message under this record.
 		z := zone{"rsa2048._domainkey.example.org": {"v=DKIM1; k=rsa; " + tt.tags + "p=" + spki}}
 		o := verify(sign(t, plainHeader(), plainBody, params("rsa2048")), plainBody, z, Options{})[0]
 		if (o.Result == Pass) != (tt.want == "") || o.Result != Pass && o.Reason != tt.want {

@@ -5,8 +5,8 @@ import "strings"
 // maxTags bounds a tag list. Signatures in use have fewer than 20.
 const maxTags = 64
 
-// A problem says what is wrong with a signature or a key, in constant words that
-// may be shown to anybody: it never holds a stranger's text.
+// A problem says in constant words what is wrong with a signature or a key. It contains
+// no foreign text, so it may be shown to anyone.
 type problem string
 
 func (p problem) Error() string { return string(p) }
@@ -24,17 +24,17 @@ const (
 // tag is one tag-spec of a tag list.
 type tag struct {
 	name  string
-	value string // without the white space around it; that inside is kept
-	// start and end enclose the value and all white space around it: from after
-	// the "=" to the ";" or the end of the list.
+	value string // without the white space around it; white space inside is kept
+	// start and end enclose the value and the white space around it: from the "=" to
+	// the ";" or the end of the list.
 	start, end int
 }
 
 // tagReader reads a tag list (§3.2) from left to right, without allocating.
 type tagReader struct {
 	list string
-	// record relaxes what a key record may hold: empty tag-specs, and CR and LF
-	// in any order as white space.
+	// record allows what key records may contain: empty tag-specs, and CR and LF in
+	// any order as white space.
 	record bool
 
 	pos   int
@@ -43,8 +43,8 @@ type tagReader struct {
 	err   error
 }
 
-// next returns the next tag. It returns false at the end of the list, or at the
-// first mistake, which is in r.err then.
+// next returns the next tag. It returns false at the end of the list and at the first
+// mistake; then r.err is set.
 func (r *tagReader) next() (tag, bool) {
 	for r.err == nil && r.pos <= len(r.list) {
 		t := tag{start: r.pos, end: len(r.list)}
@@ -75,8 +75,8 @@ func (r *tagReader) next() (tag, bool) {
 	return tag{}, false
 }
 
-// empty judges a tag-spec of nothing but white space. §3.2: only a list's last
-// semicolon may be followed by none.
+// empty checks a tag-spec of white space only. §3.2: only the last semicolon of a list
+// may be followed by no tag.
 func (r *tagReader) empty(last bool) {
 	switch {
 	case last && r.count == 0:
@@ -86,7 +86,7 @@ func (r *tagReader) empty(last bool) {
 	}
 }
 
-// add checks a tag name and notes it.
+// add checks a tag name and records it.
 func (r *tagReader) add(name string) bool {
 	if !isTagName(name) {
 		r.err = errTagName
@@ -109,8 +109,8 @@ func (r *tagReader) add(name string) bool {
 	return true
 }
 
-// printable checks that a tag-spec has no control characters but FWS.
-// Octets above 127 are let through: §3.2's note, RFC 8616 §5.
+// printable checks that a tag-spec has no control characters other than FWS. Octets
+// above 127 are allowed: §3.2's note, RFC 8616 §5.
 func (r *tagReader) printable(s string) bool {
 	if strings.IndexByte(s, 0x7f) >= 0 {
 		return false
@@ -128,8 +128,8 @@ func (r *tagReader) printable(s string) bool {
 	return true
 }
 
-// isTagName checks a name. The grammar has no hyphen, but people who invent tags
-// write x-something.
+// isTagName checks a name. The grammar has no hyphen, but private tags are written
+// x-something.
 func isTagName(s string) bool {
 	for i := range len(s) {
 		c := s[i]
@@ -141,8 +141,8 @@ func isTagName(s string) bool {
 	return s != ""
 }
 
-// list splits a colon-separated list. It calls use for each item, without the
-// white space around it, until use returns false.
+// list splits a colon-separated list. It calls use for each item, without the white
+// space around it, until use returns false.
 func list(value string, use func(item string) bool) {
 	start := 0
 	for i := range len(value) {
@@ -167,7 +167,7 @@ func trimFWS(s string) string {
 	return s
 }
 
-// trimWSP removes blanks and tabs from the end.
+// trimWSP removes spaces and tabs from the end.
 func trimWSP(s string) string {
 	for s != "" && isWSP(s[len(s)-1]) {
 		s = s[:len(s)-1]

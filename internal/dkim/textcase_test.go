@@ -57,7 +57,7 @@ const (
 
 var textEd = ed25519.NewKeyFromSeed([]byte("a seed that is no secret at all."))
 
-// textRSA are made anew in each run: no case depends on which they are.
+// textRSA are generated in each run: no case depends on their values.
 var textRSA = sync.OnceValue(func() map[int]*rsa.PrivateKey {
 	keys := map[int]*rsa.PrivateKey{}
 	for _, bits := range []int{1024, 2048} {
@@ -100,7 +100,7 @@ func (r records) LookupTXT(_ context.Context, name string) ([]string, error) {
 	return r[name], nil
 }
 
-// tagValue finds a tag where nobody is out to hide it.
+// tagValue finds a tag in a list without tricks.
 func tagValue(list, tag string) string {
 	for spec := range strings.SplitSeq(list, ";") {
 		name, value, _ := strings.Cut(spec, "=")
@@ -111,7 +111,7 @@ func tagValue(list, tag string) string {
 	return ""
 }
 
-// plainField is §3.4.1 and §3.4.2 as they are written.
+// plainField implements §3.4.1 and §3.4.2 literally.
 func plainField(f message.Field, canon string) string {
 	if canon != "relaxed" {
 		return f.Name + ":" + f.Value + "\r\n"
@@ -123,7 +123,7 @@ func plainField(f message.Field, canon string) string {
 	return strings.ToLower(strings.TrimRight(f.Name, " \t")) + ":" + strings.Trim(value, " ") + "\r\n"
 }
 
-// plainCanonBody is §3.4.3 and §3.4.4 as they are written.
+// plainCanonBody implements §3.4.3 and §3.4.4 literally.
 func plainCanonBody(body, canon string) string {
 	lines := strings.Split(strings.TrimSuffix(body, "\r\n"), "\r\n")
 	if canon == "relaxed" {
@@ -144,7 +144,8 @@ func plainCanonBody(body, canon string) string {
 	return strings.Join(lines, "\r\n") + "\r\n"
 }
 
-// signText fills in bh=? and b=? of a signature field, whatever else is wrong with it.
+// signText fills in bh=? and b=? of a signature field, even if the field has other
+// errors.
 func signText(t *testing.T, h message.Header, body, value string) message.Field {
 	t.Helper()
 	headerCanon, bodyCanon, _ := strings.Cut(strings.ToLower(tagValue(value, "c")), "/")
@@ -193,18 +194,18 @@ func signText(t *testing.T, h message.Header, body, value string) message.Field 
 	return own
 }
 
-// fill puts base64 in the place of {name}, and folded in the place of {name~}.
+// fill replaces {name} with base64, and {name~} with base64 with folds in it.
 func fill(value, name string, data []byte) string {
 	text := base64.StdEncoding.EncodeToString(data)
 	return strings.NewReplacer("{"+name+"}", text, "{"+name+"~}", text[:5]+"\r\n\t "+text[5:20]+" "+text[20:]).Replace(value)
 }
 
-// emptied takes {b} away with the white space around it (§3.7).
+// emptied removes {b} with the white space around it (§3.7).
 func emptied(value string) string {
 	const wsp = " \t\r\n"
 	before, after, _ := strings.Cut(strings.Replace(value, "{b~}", "{b}", 1), "{b}")
 	if len(after)+len(before) == len(value) {
-		return value // it has a b= of its own
+		return value // it has its own b=
 	}
 	return strings.TrimRight(before, wsp) + strings.TrimLeft(after, wsp)
 }
@@ -218,7 +219,7 @@ func oneField(t *testing.T, text string) message.Field {
 	return message.Field{Name: name, Value: value}
 }
 
-// signed makes the message as it was signed, without the signature.
+// signed returns the message as it was signed, without the signature.
 func signed(t *testing.T, c casefile.Case) message.Header {
 	t.Helper()
 	var h message.Header
@@ -233,7 +234,7 @@ func signed(t *testing.T, c casefile.Case) message.Header {
 	return h
 }
 
-// onTheWay does to a header what the case says was done to it.
+// onTheWay changes a header as the case says.
 func onTheWay(t *testing.T, c casefile.Case, h message.Header) message.Header {
 	t.Helper()
 	named := func(name string) int {

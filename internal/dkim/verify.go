@@ -28,17 +28,17 @@ const (
 	reasonStrict     = "i= is in a subdomain, which t=s of the key record does not allow"
 )
 
-// Verification judges the signatures of one message. The order is:
-// NewVerification; LookupKey for each key and Write for each piece of the body, in
-// any order and at the same time; Finish.
+// Verification judges the signatures of one message. Call NewVerification; then
+// LookupKey for each key and Write for each piece of the body, in any order and
+// concurrently; then Finish.
 type Verification struct {
 	opt    Options
 	checks []check
-	claims []claim // all fields, in their order, where there are more than MaxSignatures
+	claims []claim // all fields in order, if there are more than MaxSignatures
 	keys   []keyQuery
 	bodies []body
 	cut    bool // the body is not whole
-	// Room for what nearly every message has.
+	// Memory for what nearly every message needs.
 	keyRoom   [2]keyQuery
 	bodyRoom  [2]body
 	checkRoom [1]check
@@ -49,7 +49,7 @@ type Verification struct {
 type check struct {
 	sig       Signature
 	field     int
-	verdict   verdict // decided, if it has a result
+	verdict   verdict // final if it has a result
 	err       error
 	key       int // index into keys
 	body      int // index into bodies
@@ -59,7 +59,7 @@ type check struct {
 	testing   bool
 }
 
-// verdict is a result and why.
+// verdict is a result and its reason.
 type verdict struct {
 	result Result
 	reason string
@@ -71,16 +71,16 @@ type keyQuery struct {
 	mayAlign bool // one of them could align with an author domain
 }
 
-// body is one pass over the body, for all signatures of one canonicalization and
-// hash; they differ in l= at most.
+// body is one pass over the body for all signatures with the same canonicalization and
+// hash. They differ at most in l=.
 type body struct {
 	canon Canonicalization
 	hash  crypto.Hash
 	pass  *BodyHash
 }
 
-// NewVerification reads the signatures of a header and computes their header
-// hashes. A message without any is none: Finish returns nothing then.
+// NewVerification reads the signatures of a header and computes their header hashes.
+// For a message without any, Finish returns nothing.
 func NewVerification(h message.Header, opt Options) *Verification {
 	if opt.MaxSignatures <= 0 {
 		opt.MaxSignatures = defaultMaxSignatures
@@ -108,7 +108,7 @@ func NewVerification(h message.Header, opt Options) *Verification {
 
 const fieldName = "DKIM-Signature"
 
-// readAll reads all signatures, of which there are n.
+// readAll reads all n signatures.
 func (v *Verification) readAll(h message.Header, n int) {
 	if n > len(v.checkRoom) {
 		v.checks = make([]check, 0, n)
@@ -120,8 +120,8 @@ func (v *Verification) readAll(h message.Header, n int) {
 	}
 }
 
-// read parses the field at an index, adds the check of it, and judges what needs no
-// key.
+// read parses the field at an index, adds its check, and decides everything that needs
+// no key.
 func (v *Verification) read(i int, f message.Field) verdict {
 	v.checks = append(v.checks, check{field: i})
 	c := &v.checks[len(v.checks)-1]
@@ -138,7 +138,7 @@ func (v *Verification) read(i int, f message.Field) verdict {
 	return c.verdict
 }
 
-// judgeTime judges what a signature says of time, at a time; all in seconds.
+// judgeTime checks t= and x= against now; all in seconds.
 func (s *Signature) judgeTime(now, skew int64) verdict {
 	switch {
 	// §3.5 x=: a fudge factor is allowed.
@@ -151,8 +151,8 @@ func (s *Signature) judgeTime(now, skew int64) verdict {
 	return verdict{}
 }
 
-// prepare hashes the header for each signature that is evaluated, and makes the
-// lists of keys and of passes over the body, each wanted once.
+// prepare hashes the header for each evaluated signature, and lists the keys and the
+// passes over the body, each once.
 func (v *Verification) prepare(h message.Header) {
 	var header headerHasher
 	begun := false
@@ -200,8 +200,8 @@ func (v *Verification) wantBody(s *Signature) int {
 // Keys returns how many keys are to be looked up.
 func (v *Verification) Keys() int { return len(v.keys) }
 
-// KeyName returns the name at which key i is looked up, for a log or a trace; ""
-// if there is no such key.
+// KeyName returns the name at which key i is looked up, for a log or a trace; "" if
+// there is no such key.
 func (v *Verification) KeyName(i int) string {
 	if i < 0 || i >= len(v.keys) {
 		return ""
@@ -209,11 +209,11 @@ func (v *Verification) KeyName(i int) string {
 	return v.keys[i].name
 }
 
-// NeedsBody reports whether Write is of any use.
+// NeedsBody reports whether Write is needed.
 func (v *Verification) NeedsBody() bool { return len(v.bodies) > 0 }
 
-// Write takes the next piece of the body, cut anywhere, with CRLF line ends. It
-// does not keep it, and returns no error.
+// Write adds the next piece of the body, cut anywhere, with CRLF line ends. It does not
+// keep the slice and returns no error.
 func (v *Verification) Write(chunk []byte) (int, error) {
 	for i := range v.bodies {
 		v.bodies[i].pass.Write(chunk)
@@ -221,13 +221,13 @@ func (v *Verification) Write(chunk []byte) (int, error) {
 	return len(chunk), nil
 }
 
-// Cut says that the body is not whole: a signature that only the body could still
+// Cut declares the body incomplete. A signature that only the rest of the body could
 // break is then a temporary error.
 func (v *Verification) Cut() { v.cut = true }
 
 // Finish returns one Outcome for each DKIM-Signature field, the top one first. All
-// calls of LookupKey must have returned; a key that was never looked up counts as
-// temporarily not to be had.
+// calls of LookupKey must have returned. A key that was never looked up counts as a
+// temporary error.
 func (v *Verification) Finish() []Outcome {
 	if len(v.checks) == 0 {
 		return nil
@@ -252,7 +252,7 @@ func (v *Verification) Finish() []Outcome {
 	return outcomes
 }
 
-// finish is the outcome of one that was read.
+// finish returns the outcome of a parsed signature.
 func (v *Verification) finish(c *check) Outcome {
 	decided := v.judge(c)
 	o := Outcome{Result: decided.result, Reason: decided.reason, Field: c.field, Domain: c.sig.Domain,
@@ -264,7 +264,7 @@ func (v *Verification) finish(c *check) Outcome {
 	return o
 }
 
-// judge puts together what key, header and body say.
+// judge combines the results of key, header and body.
 func (v *Verification) judge(c *check) verdict {
 	decided := c.verdict
 	switch {
@@ -303,9 +303,9 @@ func (v *Verification) judgeBody(c *check) verdict {
 	return verdict{result: Pass}
 }
 
-// LookupKey looks up key i, from 0 to Keys()-1, and verifies the header hashes of
-// the signatures that use it. Calls for different keys may run at the same time,
-// and beside Write.
+// LookupKey looks up key i, from 0 to Keys()-1, and verifies the header hashes of the
+// signatures that use it. Calls for different keys may run concurrently, and
+// concurrently with Write.
 func (v *Verification) LookupKey(ctx context.Context, i int, r Resolver) {
 	if i < 0 || i >= len(v.keys) {
 		return
@@ -317,7 +317,7 @@ func (v *Verification) LookupKey(ctx context.Context, i int, r Resolver) {
 	}
 	for j := range v.checks {
 		c := &v.checks[j]
-		// Other calls may be writing the verdicts of other keys' signatures.
+		// Other calls may be writing the verdicts of signatures of other keys.
 		if c.key != i || c.verdict.result != "" {
 			continue
 		}

@@ -15,8 +15,8 @@ import (
 	"signpost/internal/message"
 )
 
-// craft signs a header by the text of a DKIM-Signature value that has no b= yet,
-// as no signer of ours would. bh=? is replaced with the hash of the body.
+// craft signs a header with the text of a DKIM-Signature value without b=, as our
+// signer would not. It replaces bh=? with the hash of the body.
 func craft(t testing.TB, h message.Header, body, value, key string) message.Header {
 	t.Helper()
 	var s Signature
@@ -170,7 +170,7 @@ func TestNoSignatureNoOutcome(t *testing.T) {
 	if v.NeedsBody() || v.Keys() != 0 || v.Finish() != nil {
 		t.Error("a message without signatures needs nothing")
 	}
-	v.LookupKey(context.Background(), 0, zone{}) // and does not mind
+	v.LookupKey(context.Background(), 0, zone{}) // has no effect
 	v.Write([]byte("x"))
 }
 
@@ -226,7 +226,7 @@ func TestFieldsThatAreChangedOrAdded(t *testing.T) {
 	}
 }
 
-// counting counts what is asked for.
+// counting counts the queries.
 type counting struct {
 	zone
 	mu    sync.Mutex
@@ -258,7 +258,7 @@ func TestTooManySignatures(t *testing.T) {
 		name    string
 		top     message.Header
 		authors []string
-		want    Result // of the good one, at the bottom
+		want    Result // of the valid one, at the bottom
 		lookups int
 	}{
 		{"VER-030 seven on top", junk(7, "j%d.example.com"), nil, Pass, 8},
@@ -414,7 +414,7 @@ func TestLegacyOptions(t *testing.T) {
 	}
 }
 
-// anywhere has the same records at every name.
+// anywhere returns the same records for every name.
 type anywhere []string
 
 func (a anywhere) LookupTXT(context.Context, string) ([]string, error) { return a, nil }
@@ -460,7 +460,7 @@ func TestJunkUnderThePublicSuffixHidesNothing(t *testing.T) {
 	}
 }
 
-// A body that was cut off leaves open what only the body could decide.
+// With a truncated body, failures that need only the header stay failures.
 func TestACutBodyLeavesTheHeadersFailure(t *testing.T) {
 	good := sign(t, plainHeader(), plainBody, params("ed25519"))
 	for name, want := range map[string]Result{"as signed": TempError, "changed": Fail} {

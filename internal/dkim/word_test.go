@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What is done with eight octets at a time is what would be done with each.
+// Processing eight octets at a time gives the same results as one at a time.
 func TestWordsAgreeWithOctets(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	const telling = " \t\r\n\x00\x1f!@AZ[`az{\x7f\x80\x9f\xa0\xc1\xda\xff"

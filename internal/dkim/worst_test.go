@@ -12,11 +12,11 @@ import (
 	"signpost/internal/message"
 )
 
-// BenchmarkWorst has, for each attack, an ordinary message of the same size beside
-// it. That is a header of two dozen fields with one good signature, relaxed, by a
-// key of 2,048 bits, and for the rest text: headers of real mail end at a few
-// kilobytes, whatever its size. Where the attack is in the number of signatures,
-// there is also an ordinary message with as many as the administrator allows.
+// BenchmarkWorst measures, for each attack, an ordinary message of the same size too: a
+// header of two dozen fields with one valid relaxed signature by a 2,048-bit key, and
+// text. Real headers end at a few kilobytes, for any size of the message. If the attack
+// is the number of signatures, the ordinary message has as many as the configuration
+// allows.
 func BenchmarkWorst(b *testing.B) {
 	b.Run("25 MB of blank lines", benchmarkBlankLines)
 	b.Run("8,000 fields and names", benchmarkManyFields)
@@ -25,7 +25,7 @@ func BenchmarkWorst(b *testing.B) {
 	b.Run("tags", benchmarkManyTags)
 }
 
-// ordinary measures the ordinary message of a size, with some signatures.
+// ordinary measures an ordinary message of a size with some signatures.
 func ordinary(b *testing.B, size, signatures int) {
 	p := slices.Repeat([]SignParams{params("rsa2048")}, signatures)
 	for i := range p {
@@ -79,7 +79,7 @@ func benchmarkManyFields(b *testing.B) {
 		for i := range attack.n {
 			p.Headers = append(p.Headers, attack.names(i))
 		}
-		// As many names as may be; of more, the signature is not even evaluated.
+		// With more names than allowed, the signature is not evaluated at all.
 		p.Headers = p.Headers[:min(len(p.Headers), maxSignedNames)]
 		signed := sign(b, h, "", p)
 		tooMany := slices.Clone(signed)
@@ -94,11 +94,11 @@ func benchmarkManyFields(b *testing.B) {
 
 func letter(i int) string { return string(rune('a' + i%26)) }
 
-// wordOf is another word for each i under 26³.
+// wordOf returns a different word for each i under 26³.
 func wordOf(i int) string { return "x" + letter(i) + letter(i/26) + letter(i/26/26) }
 
-// benchmarkManySignatures has signatures that are good but too many, and some that
-// turn out to be wrong only at the end of what can be read.
+// benchmarkManySignatures has more valid signatures than are evaluated, and some that
+// turn out malformed only at the end of the field.
 func benchmarkManySignatures(b *testing.B) {
 	good := sign(b, plainHeader(), "", params("rsa2048"))
 	changed := func(old, new string) message.Field {
@@ -109,7 +109,7 @@ func benchmarkManySignatures(b *testing.B) {
 	many := func(f message.Field) message.Header {
 		return slices.Concat(slices.Repeat(message.Header{f}, 300-defaultMaxSignatures), slices.Repeat(good[:1], defaultMaxSignatures), good[1:])
 	}
-	few := func(f message.Field) message.Header { // as many as are read, and then good ones
+	few := func(f message.Field) message.Header { // as many malformed ones as are read, then valid ones
 		return slices.Concat(slices.Repeat(message.Header{f}, maxBroken), many(good[0])[maxBroken:])
 	}
 	for _, attack := range []struct {
@@ -140,7 +140,7 @@ func benchmarkCostlyKeys(b *testing.B) {
 		hostile(b, "hostile", one, nil, zone{"rsa2048._domainkey.example.org": {record}}, PermError)
 	})
 
-	// The longest keys that are accepted, with signatures that fail under each.
+	// The longest accepted keys, with signatures that fail under each.
 	var signed message.Header
 	once, twice := zone{}, zone{}
 	random := rand.NewChaCha8([32]byte{})
