@@ -103,7 +103,7 @@ func (m *mta) String() string {
 	return b.String()
 }
 
-var bothKinds = agreement{version: 6, actions: useful, steps: gomilter.OptHeaderLeadingSpace}
+var bothKinds = agreement{version: 6, actions: wantedActions, steps: gomilter.OptHeaderLeadingSpace}
 
 // MIL-007, MIL-008, ATK-036: Postfix counts again after a deletion, Sendmail does not.
 func TestDeletionsAndInsertionsInPostfixAndSendmail(t *testing.T) {
@@ -194,7 +194,7 @@ func TestAnyDeletionsAndInsertionsInPostfixAndSendmail(t *testing.T) {
 // MIL-003: one blank after the colon, whoever writes it. MIL-006: never ADDHEADER.
 func TestTheBlankOfAnInsertedField(t *testing.T) {
 	for _, lead := range []bool{true, false} {
-		a := agreement{actions: useful}
+		a := agreement{actions: wantedActions}
 		if lead {
 			a.steps = gomilter.OptHeaderLeadingSpace
 		}

@@ -94,7 +94,7 @@ func Defaults() Config {
 		Peers:          []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		MaxConnections: 4096,
 
-		MaxPacketBytes:  usualPacket,
+		MaxPacketBytes:  defaultPacketBytes,
 		MaxMessageBytes: 150e6,
 		OnTooBig:        TooBigPass,
 		MaxHeaderBytes:  1 << 20,

@@ -292,7 +292,7 @@ func TestMilterWireSuite(t *testing.T) {
 		c.Decode(t, &steps)
 		h, log := &handler{end: removeOurs}, &logged{}
 		server := testServer(Defaults(), h, log)
-		server.patience.packet = 100 * time.Millisecond
+		server.timeouts.packet = 100 * time.Millisecond
 		talk := &conversation{p: join(t, server, h, log)}
 		check := wireChecks[c.ID]
 		quits := false

@@ -9,11 +9,11 @@ import "sync/atomic"
 // queue id.
 type contentWatch struct {
 	missing atomic.Int32 // messages in a row without content
-	told    atomic.Bool
+	warned  atomic.Bool
 }
 
-// patienceForContent is how many messages in a row have no content before that is told.
-const patienceForContent = 20
+// missingContentLimit is how many messages in a row have no content before that is told.
+const missingContentLimit = 20
 
 // seen takes note of a message with content.
 func (w *contentWatch) seen() {
@@ -25,28 +25,28 @@ func (w *contentWatch) seen() {
 // missed takes note of a message without. It reports whether it is time to tell, which
 // is once.
 func (w *contentWatch) missed() bool {
-	return w.missing.Add(1) == patienceForContent && !w.told.Swap(true)
+	return w.missing.Add(1) == missingContentLimit && !w.warned.Swap(true)
 }
 
-// dataComes takes note of DATA. Postfix sends the macros of that command although the command
+// handleData takes note of DATA. Postfix sends the macros of that command although the command
 // itself is not wanted (milter8_event), and then the queue id is among them.
-func (s *session) dataComes() {
-	m := &s.mail
-	if m.open {
-		m.data = true
-		m.env.QueueID = s.macros.valueOr("i", m.env.QueueID)
+func (s *session) handleData() {
+	t := &s.transaction
+	if t.open {
+		t.data = true
+		t.env.QueueID = s.macros.valueOr("i", t.env.QueueID)
 	}
 }
 
-// watchContent is for the end of a message, decided or not.
-func (s *session) watchContent() {
-	m := &s.mail
+// checkContent is for the end of a message, decided or not.
+func (s *session) checkContent() {
+	t := &s.transaction
 	switch {
-	case m.content:
+	case t.content:
 		s.content.seen()
-	case m.data && m.env.QueueID == "" && s.content.missed():
+	case t.data && t.env.QueueID == "" && s.content.missed():
 		s.server.log.Warn("messages come without their content: nothing is signed or judged here, and forged results stay in the mail",
-			"connection", s.where, "messages", patienceForContent,
+			"connection", s.where, "messages", missingContentLimit,
 			"remedy", "Postfix does not show milters what goes to smtpd_proxy_filter: use content_filter, or set smtpd_milters where the filter hands mail back (deploy/postfix/README.md)")
 	}
 }

@@ -87,7 +87,7 @@ func TestMessagesWithoutContentAreTold(t *testing.T) {
 func TestMessagesWithoutContentAreCountedOfAListener(t *testing.T) {
 	h := &handler{}
 	s, log := serve(t, h)
-	for range patienceForContent {
+	for range missingContentLimit {
 		p := call(t, s, h, log)
 		p.hello()
 		p.withoutContent("")

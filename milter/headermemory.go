@@ -36,13 +36,13 @@ var errHeaderMemory = errors.New("max_header_memory is in use")
 // account brings what the server counts for this connection in line with what it holds:
 // the fields, the header made of them, and a read buffer of unusual size. It reports
 // false, and leaves the count as it is, where the limit does not allow it.
-func (s *session) account() bool { return s.accountWith(s.reader.unusual()) }
+func (s *session) account() bool { return s.accountWith(s.reader.oversize()) }
 
 // accountWith is account for a read buffer of this size.
 func (s *session) accountWith(buffer int) bool {
-	held := buffer + s.mail.memory
-	if s.mail.fields != nil {
-		held += s.mail.fields.Memory()
+	held := buffer + s.transaction.memory
+	if s.transaction.fields != nil {
+		held += s.transaction.fields.Memory()
 	}
 	if held == s.accounted {
 		return true
@@ -57,7 +57,7 @@ func (s *session) accountWith(buffer int) bool {
 // outOfMemory has the client come again with its message, of which nothing is kept.
 func (s *session) outOfMemory() {
 	limit := s.server.config.MaxHeaderMemory.String()
-	s.mail.decide("the headers on their way hold "+limit+": max_header_memory", OutOfMemory, message.Outcome{
+	s.transaction.decide("the headers on their way hold "+limit+": max_header_memory", OutOfMemory, message.Outcome{
 		Disposition: message.Tempfail,
 		Reply:       message.Reply{Code: 451, Enhanced: "4.3.2", Text: "too much mail at once, try again later"},
 	})
@@ -66,20 +66,20 @@ func (s *session) outOfMemory() {
 
 // dropHeader lets go of the fields, and of the header made of them.
 func (s *session) dropHeader() {
-	m := &s.mail
-	if m.fields != nil {
-		m.fields.Reset()
+	t := &s.transaction
+	if t.fields != nil {
+		t.fields.Reset()
 	}
-	m.header, m.memory = nil, 0
+	t.header, t.memory = nil, 0
 	s.account()
 }
 
-// takeField takes a field of the header. One that is of no use any more is skipped
+// handleField takes a field of the header. One that is of no use any more is skipped
 // without being stored.
-func (s *session) takeField() error {
-	m := &s.mail
-	m.content = m.open
-	if m.open && m.instead == nil && !m.headerDone && s.fieldFits(s.reader.left-len("\x00\x00")) {
+func (s *session) handleField() error {
+	t := &s.transaction
+	t.content = t.open
+	if t.open && t.override == nil && !t.headerDone && s.fieldFits(s.reader.left-len("\x00\x00")) {
 		data, err := s.reader.data()
 		switch {
 		case errors.Is(err, errHeaderMemory):

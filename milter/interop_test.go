@@ -45,7 +45,7 @@ func TestGoMiltersClientTwoMessagesOnOneConnection(t *testing.T) {
 				return o
 			}}
 			s, _ := serve(t, h)
-			session := dialClient(t, s, useful, c.steps)
+			session := dialClient(t, s, wantedActions, c.steps)
 			defer session.Close()
 			ok := func(a *gomilter.Action, err error) {
 				t.Helper()
@@ -100,7 +100,7 @@ func TestGoMiltersClientIsRefused(t *testing.T) {
 		return message.Outcome{Disposition: message.Reject, Reply: message.Reply{Code: 550, Enhanced: "5.7.26", Text: "100% no"}}
 	}}
 	s, _ := serve(t, h)
-	session := dialClient(t, s, useful, allSteps)
+	session := dialClient(t, s, wantedActions, allSteps)
 	defer session.Close()
 	for i := range 2 {
 		if _, err := session.Mail("a@example.com", nil); err != nil {

@@ -51,12 +51,12 @@ func (s *Server) Listen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.listeners = open
-	s.tellListening(open)
+	s.logListening(open)
 	return nil
 }
 
-// tellListening logs each listener, and for TCP who may connect.
-func (s *Server) tellListening(open []listener) {
+// logListening logs each listener, and for TCP who may connect.
+func (s *Server) logListening(open []listener) {
 	for i, l := range open {
 		tcp, ok := l.Addr().(*net.TCPAddr)
 		if !ok {

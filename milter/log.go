@@ -44,12 +44,12 @@ func plain(text string) bool {
 	return true
 }
 
-// logMail writes the line of a decided message; waited is how long the MTA did, at
+// logTransaction writes the line of a decided message; waited is how long the MTA did, at
 // its end.
-func (s *session) logMail(o *message.Outcome, waited time.Duration) {
-	m := &s.mail
+func (s *session) logTransaction(o *message.Outcome, waited time.Duration) {
+	t := &s.transaction
 	level := slog.LevelInfo
-	if m.problem != "" {
+	if t.problem != "" {
 		level = slog.LevelWarn
 	}
 	log := s.server.log
@@ -57,46 +57,46 @@ func (s *session) logMail(o *message.Outcome, waited time.Duration) {
 		return
 	}
 	var usual [24]slog.Attr
-	attrs := s.appendMailAttrs(usual[:0])
-	attrs = append(attrs, slog.Bool("ours", m.ours), slog.String("rule", clean(m.rule, maxLogValue)))
+	attrs := s.appendTransactionAttrs(usual[:0])
+	attrs = append(attrs, slog.Bool("ours", t.outbound), slog.String("rule", clean(t.rule, maxLogValue)))
 	for _, n := range o.Log {
 		attrs = append(attrs, slog.String(n.Key, clean(n.Value, 4*maxLogValue)))
 	}
 	attrs = append(attrs, slog.String("disposition", string(o.Disposition)))
 	if o.Disposition == message.Reject || o.Disposition == message.Tempfail {
-		r := mend(o.Disposition, o.Reply)
+		r := fitReply(o.Disposition, o.Reply)
 		attrs = append(attrs, slog.String("reply", clean(strconv.Itoa(r.Code)+" "+r.Enhanced+" "+r.Text, maxLogValue)))
 	}
-	if m.problem != "" {
-		attrs = append(attrs, slog.String("problem", clean(m.problem, maxLogValue)))
+	if t.problem != "" {
+		attrs = append(attrs, slog.String("problem", clean(t.problem, maxLogValue)))
 	}
 	attrs = append(attrs, slog.Int64("ms", waited.Milliseconds()))
 	log.LogAttrs(s.server.running, level, "message", attrs...)
 }
 
-// appendMailAttrs appends the facts that name a message.
-func (s *session) appendMailAttrs(attrs []slog.Attr) []slog.Attr {
-	m := &s.mail
-	where := m.env.ClientName
-	if m.env.ClientAddr.IsValid() {
+// appendTransactionAttrs appends the facts that name a message.
+func (s *session) appendTransactionAttrs(attrs []slog.Attr) []slog.Attr {
+	t := &s.transaction
+	where := t.env.ClientName
+	if t.env.ClientAddr.IsValid() {
 		where = s.client.text
 	}
 	return append(attrs,
-		slog.String("queue", clean(m.env.QueueID, maxLogValue)),
+		slog.String("queue", clean(t.env.QueueID, maxLogValue)),
 		slog.String("client", clean(where, maxLogValue)),
-		slog.String("helo", clean(m.env.Helo, maxLogValue)),
-		slog.String("from", clean(m.env.Sender, maxLogValue)),
-		slog.Int("rcpts", m.rcpts),
+		slog.String("helo", clean(t.env.Helo, maxLogValue)),
+		slog.String("from", clean(t.env.Sender, maxLogValue)),
+		slog.Int("rcpts", t.rcpts),
 	)
 }
 
-// dropMail gives an undecided message up.
-func (s *session) dropMail(why string) {
-	if !s.mail.open {
+// dropTransaction gives an undecided message up.
+func (s *session) dropTransaction(why string) {
+	if !s.transaction.open {
 		return
 	}
 	if log := s.server.log; log.Enabled(s.server.running, slog.LevelDebug) {
-		log.LogAttrs(s.server.running, slog.LevelDebug, "message given up", append(s.appendMailAttrs(nil), slog.String("why", why))...)
+		log.LogAttrs(s.server.running, slog.LevelDebug, "message given up", append(s.appendTransactionAttrs(nil), slog.String("why", why))...)
 	}
-	s.endMail()
+	s.endTransaction()
 }

@@ -20,12 +20,12 @@ const (
 	stages
 )
 
-// wanted are the macros that we ask for at each stage, from an MTA that lets us.
+// requestedMacros are the macros that we ask for at each stage, from an MTA that lets us.
 //
 // Every stage has to be named. Postfix drops all of its own lists as soon as one is
 // given (milter8_connect). Sendmail looks for the end-of-message list only if an
 // end-of-header list was given (milter_data).
-var wanted = [...]struct {
+var requestedMacros = [...]struct {
 	at   gomilter.Stage
 	list string
 }{

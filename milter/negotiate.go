@@ -17,17 +17,17 @@ const (
 	newestVersion = 6
 )
 
-// useful are the actions that we ask for where they are offered.
-const useful = gomilter.OptAddHeader | gomilter.OptChangeHeader | gomilter.OptQuarantine | gomilter.OptSetSymList
+// wantedActions are the actions that we ask for where they are offered.
+const wantedActions = gomilter.OptAddHeader | gomilter.OptChangeHeader | gomilter.OptQuarantine | gomilter.OptSetSymList
 
-// quiet are the steps that need no answer from us, or no packet at all: what
+// unansweredSteps are the steps that need no answer from us, or no packet at all: what
 // decides is the end of the message. MAIL is missing on purpose. Postfix holds back
 // what it need not wait for, so an answer at MAIL is what makes it deliver the
 // envelope while the client is still talking, and SPF can start (milter8_event). A
 // listener that only signs has no use for that.
 //
 // Macros of a step come even if the step itself is not wanted.
-const quiet = gomilter.OptNoUnknown | gomilter.OptNoData |
+const unansweredSteps = gomilter.OptNoUnknown | gomilter.OptNoData |
 	gomilter.OptNoConnReply | gomilter.OptNoHeloReply | gomilter.OptNoRcptReply |
 	gomilter.OptNoDataReply | gomilter.OptNoUnknownReply |
 	gomilter.OptNoHeaderReply | gomilter.OptNoEOHReply | gomilter.OptNoBodyReply
@@ -61,7 +61,7 @@ func negotiate(offer []byte, role message.Role) (agreement, error) {
 			"neither a signature nor a result can be written; use an MTA with milter protocol 6", uint32(offered))
 	}
 	steps := gomilter.OptProtocol(binary.BigEndian.Uint32(offer[8:]))
-	wanted := quiet | gomilter.OptHeaderLeadingSpace
+	wanted := unansweredSteps | gomilter.OptHeaderLeadingSpace
 	if role == message.RoleSign {
 		wanted |= gomilter.OptNoMailReply
 	}
@@ -71,7 +71,7 @@ func negotiate(offer []byte, role message.Role) (agreement, error) {
 	}
 	return agreement{
 		version: min(version, newestVersion),
-		actions: offered & useful,
+		actions: offered & wantedActions,
 		steps:   steps & wanted,
 	}, nil
 }
@@ -96,7 +96,7 @@ func (a agreement) appendTo(out []byte) []byte {
 	out = binary.BigEndian.AppendUint32(out, uint32(a.actions))
 	out = binary.BigEndian.AppendUint32(out, uint32(a.steps))
 	if a.can(gomilter.OptSetSymList) {
-		for _, w := range wanted {
+		for _, w := range requestedMacros {
 			out = binary.BigEndian.AppendUint32(out, uint32(w.at))
 			out = append(out, w.list...)
 			out = append(out, 0)

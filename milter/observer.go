@@ -53,17 +53,17 @@ func Refusals() []Refusal { return []Refusal{NotAPeer, TooManyOfPeer} }
 // Observe has o told of all that is decided from now on. Call it before Serve.
 func (s *Server) Observe(o Observer) { s.observer = o }
 
-// unobserved is the observer of a server that has none.
-type unobserved struct{}
+// noObserver is the observer of a server that has none.
+type noObserver struct{}
 
-func (unobserved) Decided(Decided) {}
-func (unobserved) Refused(Refusal) {}
+func (noObserver) Decided(Decided) {}
+func (noObserver) Refused(Refusal) {}
 
 // report tells the observer what became of the message, once.
 func (s *session) report(o message.Outcome, reason Reason) {
-	if s.mail.reported {
+	if s.transaction.reported {
 		return
 	}
-	s.mail.reported = true
-	s.server.observer.Decided(Decided{Outbound: s.mail.ours, Outcome: o, Reason: reason})
+	s.transaction.reported = true
+	s.server.observer.Decided(Decided{Outbound: s.transaction.outbound, Outcome: o, Reason: reason})
 }

@@ -58,7 +58,7 @@ func peerAddr(conn net.Conn) netip.Addr {
 func (s *Server) admit(peer netip.Addr, l listener) bool {
 	if peer.IsValid() && !s.config.permits(peer) {
 		s.observer.Refused(NotAPeer)
-		if more, ok := s.refusals.next(); ok {
+		if more, ok := s.notPeerLog.next(); ok {
 			s.log.Warn("a connection from an address that milter.peers does not list; it is closed",
 				"peer", peer.String(), "listener", l.Addr().String(), "peers", s.config.peersText(), "unlogged", more,
 				"remedy", "if this is your MTA, add its address to milter.peers and restart; else close the port to other hosts")
@@ -69,7 +69,7 @@ func (s *Server) admit(peer netip.Addr, l listener) bool {
 	defer s.mu.Unlock()
 	if most := s.config.connectionsOf(peer); s.peers[peer] >= most {
 		s.observer.Refused(TooManyOfPeer)
-		if more, ok := s.crowds.next(); ok {
+		if more, ok := s.tooManyLog.next(); ok {
 			s.log.Warn("a peer has as many milter connections as it may; further ones are closed",
 				"peer", peer.String(), "max_connections_per_peer", most, "unlogged", more)
 		}
@@ -88,9 +88,9 @@ func (s *Server) leave(peer netip.Addr) {
 	}
 }
 
-// seldom lets one log line a minute pass, and counts those between. The zero value is
+// logLimiter lets one log line a minute pass, and counts those between. The zero value is
 // ready. It may be used by several goroutines.
-type seldom struct {
+type logLimiter struct {
 	mu      sync.Mutex
 	last    time.Time
 	between int
@@ -98,7 +98,7 @@ type seldom struct {
 
 // next reports whether a line may be written now, and how many were not since the
 // one before.
-func (s *seldom) next() (unlogged int, ok bool) {
+func (s *logLimiter) next() (unlogged int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()

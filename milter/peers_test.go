@@ -356,7 +356,7 @@ func TestASocketFromSystemdThatOthersMayReachIsTold(t *testing.T) {
 		defer l.Close()
 		cfg, log := Defaults(), &logged{}
 		cfg.Listen = nil
-		testServer(cfg, &handler{}, log).tellListening([]listener{{Listener: l}})
+		testServer(cfg, &handler{}, log).logListening([]listener{{Listener: l}})
 		if got := strings.Count(log.String(), "level=WARN"); got != lines || strings.Contains(log.String(), "milter.peers") != (lines == 1) {
 			t.Errorf("%s: %d warnings, want %d:\n%s", addr, got, lines, log)
 		}

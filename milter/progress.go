@@ -11,16 +11,16 @@ import (
 // await waits for a decision, and tells the MTA meanwhile that we are at work. late
 // means that the MTA has got the outcome already, and the connection is closed: the
 // handler's decision came after all patience was over.
-func (s *session) await(tx message.Transaction) (outcome message.Outcome, late bool) {
+func (s *session) await(handler message.Transaction) (outcome message.Outcome, late bool) {
 	s.startProgress()
 	defer s.stopProgress()
-	outcome = tx.End()
+	outcome = handler.End()
 	if !s.stopProgress() {
 		return outcome, false
 	}
 	late451 := lateOutcome()
 	late451.Log = outcome.Log
-	s.mail.problem = "no decision after the message's time was over: message_timeout"
+	s.transaction.problem = "no decision after the message's time was over: message_timeout"
 	return late451, true
 }
 
@@ -45,9 +45,9 @@ func (s *session) startProgress() {
 	defer s.writer.mu.Unlock()
 	p := &s.progress
 	p.waiting, p.late = true, false
-	p.cancel = s.mail.cancel
+	p.cancel = s.transaction.cancel
 	p.ends = time.Now().Add(s.server.config.MessageTimeout)
-	wait := min(s.server.patience.progress, s.server.config.MessageTimeout)
+	wait := min(s.server.timeouts.progress, s.server.config.MessageTimeout)
 	if p.timer == nil {
 		p.timer = time.AfterFunc(wait, s.tick)
 	} else {
@@ -83,7 +83,7 @@ func (s *session) tick() {
 		return
 	}
 	left := time.Until(p.ends)
-	if left <= -s.server.patience.stubborn {
+	if left <= -s.server.timeouts.grace {
 		p.waiting, p.late = false, true
 		s.server.log.Error("no decision after the message's time was over; the MTA gets 451", "connection", s.where)
 		outcome := lateOutcome()
@@ -100,7 +100,7 @@ func (s *session) tick() {
 		p.cancel(fmt.Errorf("the MTA does not listen any more: %w", err))
 		return
 	}
-	wait := s.server.patience.progress
+	wait := s.server.timeouts.progress
 	if left > 0 {
 		wait = min(wait, left)
 	}

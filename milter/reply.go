@@ -19,7 +19,7 @@ const (
 // appendReply appends the packet that refuses a message with the outcome's reply.
 // The disposition decides between 4xx and 5xx; a code of the other kind is mended.
 func appendReply(out []byte, disposition message.Disposition, r message.Reply) []byte {
-	r = mend(disposition, r)
+	r = fitReply(disposition, r)
 	code, enhanced, text := strconv.Itoa(r.Code), r.Enhanced, replyText(r.Text)
 	start := len(out)
 	out = append(out, 0, 0, 0, 0, byte(gomilter.ActReplyCode))
@@ -45,8 +45,8 @@ func appendReply(out []byte, disposition message.Disposition, r message.Reply) [
 	return closePacket(append(out, 0), start)
 }
 
-// mend makes a reply fit the disposition: both codes of its class, and a text.
-func mend(disposition message.Disposition, r message.Reply) message.Reply {
+// fitReply makes a reply fit the disposition: both codes of its class, and a text.
+func fitReply(disposition message.Disposition, r message.Reply) message.Reply {
 	usual := message.Reply{Code: 451, Enhanced: "4.3.0", Text: "try again later"}
 	if disposition == message.Reject {
 		usual = message.Reply{Code: 550, Enhanced: "5.7.1", Text: "message refused"}

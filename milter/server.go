@@ -19,19 +19,19 @@ type Server struct {
 	config     Config
 	log        *slog.Logger
 	observer   Observer
-	patience   patience
+	timeouts   timeouts
 	generation atomic.Pointer[Generation]
 
 	running context.Context // of every message; ends when the last must go
 	halt    context.CancelCauseFunc
 	stopped chan struct{} // closed when no more connections are taken
-	places  chan struct{} // one taken for each connection
-	told    sync.Map      // what has been logged once
+	slots   chan struct{} // one taken for each connection
+	logged  sync.Map      // keys of once
 
 	headers headerMemory
 
-	refusals seldom // log lines about peers that may not connect
-	crowds   seldom // log lines about peers with too many connections
+	notPeerLog logLimiter // log lines about peers that may not connect
+	tooManyLog logLimiter // log lines about peers with too many connections
 
 	mu        sync.Mutex
 	listeners []listener
@@ -49,19 +49,19 @@ type listener struct {
 	content *contentWatch // set by Serve
 }
 
-// patience are the times that no administrator has a use for.
-type patience struct {
+// timeouts are not configurable.
+type timeouts struct {
 	packet   time.Duration // from the first octet of a packet to its last, and for the options
 	progress time.Duration // between two PROGRESS
-	stubborn time.Duration // beyond the message's time, for a handler to notice
+	grace    time.Duration // beyond the message's time, for a handler to notice
 	backoff  time.Duration // the longest pause after an accept error
 }
 
 // Sendmail waits no longer than 10 s for an answer, PROGRESS or another.
-var usualPatience = patience{
+var defaultTimeouts = timeouts{
 	packet:   time.Minute,
 	progress: 4 * time.Second,
-	stubborn: 10 * time.Second,
+	grace:    10 * time.Second,
 	backoff:  time.Second,
 }
 
@@ -71,11 +71,11 @@ func NewServer(cfg Config, gen *Generation, log *slog.Logger) *Server {
 	s := &Server{
 		config:   cfg,
 		log:      log,
-		observer: unobserved{},
+		observer: noObserver{},
 		headers:  headerMemory{most: int64(cfg.MaxHeaderMemory)},
-		patience: usualPatience,
+		timeouts: defaultTimeouts,
 		stopped:  make(chan struct{}),
-		places:   make(chan struct{}, cfg.MaxConnections),
+		slots:    make(chan struct{}, cfg.MaxConnections),
 		sessions: map[*session]struct{}{},
 		peers:    map[netip.Addr]int{},
 	}
@@ -135,8 +135,8 @@ func (s *Server) accept(l listener) {
 		}
 		if err != nil {
 			// Out of descriptors, most likely: it passes.
-			pause = min(max(2*pause, 5*time.Millisecond), s.patience.backoff)
-			if pause >= s.patience.backoff || s.once("accept: "+err.Error()) {
+			pause = min(max(2*pause, 5*time.Millisecond), s.timeouts.backoff)
+			if pause >= s.timeouts.backoff || s.once("accept: "+err.Error()) {
 				s.log.Error("accepting a milter connection", "listener", l.Addr().String(), "error", err.Error(),
 					"remedy", "raise LimitNOFILE or lower max_connections")
 			}
@@ -151,7 +151,7 @@ func (s *Server) accept(l listener) {
 			conn.Close()
 			continue
 		}
-		if !s.takePlace(l) {
+		if !s.acquireSlot(l) {
 			conn.Close()
 			s.leave(peer)
 			return
@@ -170,10 +170,10 @@ func (s *Server) sleep(d time.Duration) bool {
 	}
 }
 
-// takePlace waits until there are fewer than max_connections.
-func (s *Server) takePlace(l listener) bool {
+// acquireSlot waits until there are fewer than max_connections.
+func (s *Server) acquireSlot(l listener) bool {
 	select {
-	case s.places <- struct{}{}:
+	case s.slots <- struct{}{}:
 		return true
 	default:
 	}
@@ -182,7 +182,7 @@ func (s *Server) takePlace(l listener) bool {
 			"listener", l.Addr().String(), "max_connections", s.config.MaxConnections)
 	}
 	select {
-	case s.places <- struct{}{}:
+	case s.slots <- struct{}{}:
 		return true
 	case <-s.stopped:
 		return false
@@ -210,7 +210,7 @@ func (s *Server) start(conn net.Conn, peer netip.Addr, l listener) {
 			delete(s.sessions, session)
 			s.mu.Unlock()
 			s.leave(peer)
-			<-s.places
+			<-s.slots
 		}()
 		session.run()
 	}()
@@ -263,6 +263,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // once reports true the first time that it is asked of a key.
 func (s *Server) once(key string) bool {
-	_, before := s.told.LoadOrStore(key, true)
+	_, before := s.logged.LoadOrStore(key, true)
 	return !before
 }

@@ -203,7 +203,7 @@ func (f *flaky) Accept() (net.Conn, error) {
 func TestAcceptErrorsPass(t *testing.T) {
 	h, log := &handler{}, &logged{}
 	s := testServer(Defaults(), h, log)
-	s.patience.backoff = 5 * time.Millisecond
+	s.timeouts.backoff = 5 * time.Millisecond
 	socket, err := net.Listen("unix", filepath.Join(t.TempDir(), "m.sock"))
 	if err != nil {
 		t.Fatal(err)

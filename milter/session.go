@@ -29,14 +29,14 @@ type session struct {
 
 	content *contentWatch // of the listener
 
-	agreed     agreement
-	negotiated bool
-	client     client
-	macros     macros
-	mailMacros bool // the macros of the coming MAIL have arrived
-	mail       mail
-	progress   progress
-	accounted  int // octets of the server's headerMemory that are ours
+	agreed      agreement
+	negotiated  bool
+	client      client
+	macros      macros
+	mailMacros  bool // the macros of the coming MAIL have arrived
+	transaction transaction
+	progress    progress
+	accounted   int // octets of the server's headerMemory that are ours
 
 	mu       sync.Mutex
 	open     bool // there is a message; as mail.open, for other goroutines
@@ -53,10 +53,10 @@ func newSession(server *Server, conn net.Conn, l listener, where string) *sessio
 }
 
 var (
-	errDraining = errors.New("the daemon stops")
-	errQuit     = errors.New("the MTA quits")
-	errTold     = errors.New("the same as with an earlier connection")
-	errLate     = errors.New("the MTA got 451 in place of a decision")
+	errDraining      = errors.New("the daemon stops")
+	errQuit          = errors.New("the MTA quits")
+	errAlreadyLogged = errors.New("the same as with an earlier connection")
+	errLate          = errors.New("the MTA got 451 in place of a decision")
 )
 
 // run serves the connection to its end and closes it.
@@ -70,7 +70,7 @@ func (s *session) run() {
 		}
 	}()
 	err := s.serve()
-	s.dropMail("the connection ended")
+	s.dropTransaction("the connection ended")
 	s.stopTimer()
 	s.reader.release()
 	s.account()
@@ -89,7 +89,7 @@ func (s *session) serve() error {
 		if err := s.step(command); err != nil {
 			return err
 		}
-		if !s.mail.open {
+		if !s.transaction.open {
 			s.reader.use(waitingBuffer)
 			s.account()
 		}
@@ -101,7 +101,7 @@ func (s *session) unexpected(err error) error {
 	switch {
 	case errors.Is(err, errNotTaken):
 		return err
-	case errors.Is(err, errQuit), errors.Is(err, errTold), errors.Is(err, errLate), errors.Is(err, errDraining), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed),
+	case errors.Is(err, errQuit), errors.Is(err, errAlreadyLogged), errors.Is(err, errLate), errors.Is(err, errDraining), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed),
 		errors.Is(err, syscall.ECONNRESET):
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded) && s.isDraining():
@@ -124,19 +124,19 @@ func (s *session) step(command gomilter.Code) (err error) {
 	}
 	switch command {
 	case gomilter.CodeBody:
-		return s.takeBody()
+		return s.handleBody()
 	case gomilter.CodeEOB:
-		return s.takeEnd()
+		return s.handleEndOfMessage()
 	case gomilter.CodeQuit:
 		return errQuit
 	case gomilter.CodeHeader:
-		if err := s.takeField(); err != nil {
+		if err := s.handleField(); err != nil {
 			return err
 		}
-		return s.goOn(gomilter.OptNoHeaderReply)
+		return s.replyContinue(gomilter.OptNoHeaderReply)
 	case gomilter.CodeMacro:
 		data, err := s.reader.head(maxMacroBytes + 1)
-		s.takeMacros(data)
+		s.handleMacros(data)
 		return err
 	default:
 		if s.reader.left > maxCommand {
@@ -148,38 +148,38 @@ func (s *session) step(command gomilter.Code) (err error) {
 	if err != nil {
 		return err
 	}
-	return s.take(command, data)
+	return s.handle(command, data)
 }
 
-// take answers a command whose data is there as a whole.
-func (s *session) take(command gomilter.Code, data []byte) error {
+// handle answers a command whose data is there as a whole.
+func (s *session) handle(command gomilter.Code, data []byte) error {
 	switch command {
 	case gomilter.CodeOptNeg:
-		return s.takeOptions(data)
+		return s.handleOptions(data)
 	case gomilter.CodeConn:
-		return s.takeConnect(data)
+		return s.handleConnect(data)
 	case gomilter.CodeHelo:
-		return s.takeHelo(data)
+		return s.handleHelo(data)
 	case gomilter.CodeMail:
-		return s.takeMail(data)
+		return s.handleMail(data)
 	case gomilter.CodeRcpt:
-		return s.takeRcpt(data)
+		return s.handleRcpt(data)
 	case gomilter.CodeData:
-		s.dataComes()
-		return s.goOn(gomilter.OptNoDataReply)
+		s.handleData()
+		return s.replyContinue(gomilter.OptNoDataReply)
 	case gomilter.CodeEOH:
-		if s.mail.open {
+		if s.transaction.open {
 			s.endHeader()
 		}
-		return s.goOn(gomilter.OptNoEOHReply)
+		return s.replyContinue(gomilter.OptNoEOHReply)
 	case codeUnknown:
-		return s.goOn(gomilter.OptNoUnknownReply)
+		return s.replyContinue(gomilter.OptNoUnknownReply)
 	case gomilter.CodeAbort:
-		s.dropMail("the MTA aborts")
+		s.dropTransaction("the MTA aborts")
 		s.macros.clearFrom(stageMail)
 		return nil
 	case gomilter.CodeQuitNewConn:
-		s.dropMail("the MTA quits")
+		s.dropTransaction("the MTA quits")
 		s.macros.clearFrom(stageConnect)
 		s.client = client{}
 		return nil
@@ -187,8 +187,8 @@ func (s *session) take(command gomilter.Code, data []byte) error {
 	return fmt.Errorf("command %q is none of the protocol: this is no milter client", byte(command))
 }
 
-// goOn answers "continue", unless the MTA does not wait at this step.
-func (s *session) goOn(unless gomilter.OptProtocol) error {
+// replyContinue answers "continue", unless the MTA does not wait at this step.
+func (s *session) replyContinue(unless gomilter.OptProtocol) error {
 	if s.agreed.has(unless) {
 		return nil
 	}
@@ -196,13 +196,13 @@ func (s *session) goOn(unless gomilter.OptProtocol) error {
 	return s.writer.flush()
 }
 
-func (s *session) takeOptions(offer []byte) error {
+func (s *session) handleOptions(offer []byte) error {
 	if s.negotiated {
 		return errors.New("options offered twice: this is no milter client")
 	}
 	agreed, err := negotiate(offer, s.role)
 	if err != nil && !s.server.once("options") {
-		return errTold
+		return errAlreadyLogged
 	}
 	if err != nil {
 		return err
@@ -216,7 +216,7 @@ func (s *session) takeOptions(offer []byte) error {
 	return s.writer.flush()
 }
 
-func (s *session) takeMacros(data []byte) {
+func (s *session) handleMacros(data []byte) {
 	s.macros.set(data)
 	if len(data) == 0 {
 		return
@@ -225,31 +225,31 @@ func (s *session) takeMacros(data []byte) {
 	case gomilter.CodeMail:
 		s.mailMacros = true
 	case gomilter.CodeData:
-		s.dataComes()
+		s.handleData()
 	}
 }
 
-func (s *session) takeConnect(data []byte) error {
+func (s *session) handleConnect(data []byte) error {
 	c, err := parseConnect(data)
 	if err != nil {
 		return err
 	}
-	s.dropMail("a new client connects")
+	s.dropTransaction("a new client connects")
 	s.macros.clearFrom(stageHelo)
 	s.client = c
-	return s.goOn(gomilter.OptNoConnReply)
+	return s.replyContinue(gomilter.OptNoConnReply)
 }
 
-// takeHelo: HELO may come again, also in the middle of a message, which it ends.
-func (s *session) takeHelo(data []byte) error {
-	s.dropMail("the client says HELO again")
+// handleHelo: HELO may come again, also in the middle of a message, which it ends.
+func (s *session) handleHelo(data []byte) error {
+	s.dropTransaction("the client says HELO again")
 	s.macros.clearFrom(stageMail)
 	argument, _, _ := bytes.Cut(data, nul)
 	s.client.helo = string(argument)
-	return s.goOn(gomilter.OptNoHeloReply)
+	return s.replyContinue(gomilter.OptNoHeloReply)
 }
 
-func (s *session) takeMail(data []byte) error {
+func (s *session) handleMail(data []byte) error {
 	// The login of one message is not that of the next: without macros of its own,
 	// this one has none.
 	if !s.mailMacros {
@@ -257,32 +257,32 @@ func (s *session) takeMail(data []byte) error {
 	}
 	s.mailMacros = false
 	s.macros.clearFrom(stageRcpt)
-	s.dropMail("the next message begins")
-	s.beginMail(parsePath(data))
+	s.dropTransaction("the next message begins")
+	s.beginTransaction(parsePath(data))
 	// Most messages come in one go from here on, and fit.
 	s.reader.use(messageBuffer)
-	return s.goOn(gomilter.OptNoMailReply)
+	return s.replyContinue(gomilter.OptNoMailReply)
 }
 
-func (s *session) takeRcpt(data []byte) error {
-	if s.mail.open {
+func (s *session) handleRcpt(data []byte) error {
+	if s.transaction.open {
 		path, _ := parsePath(data)
 		s.addRecipient(path)
 	}
-	return s.goOn(gomilter.OptNoRcptReply)
+	return s.replyContinue(gomilter.OptNoRcptReply)
 }
 
-// takeBody hands a piece of the body over as it arrives, without waiting for all
+// handleBody hands a piece of the body over as it arrives, without waiting for all
 // of it.
-func (s *session) takeBody() error {
+func (s *session) handleBody() error {
 	if err := s.passBody(); err != nil {
 		return err
 	}
-	if s.agreed.has(gomilter.OptSkip) && s.mail.open && !s.mail.wantBody {
+	if s.agreed.has(gomilter.OptSkip) && s.transaction.open && !s.transaction.wantBody {
 		s.writer.add(byte(gomilter.ActSkip))
 		return s.writer.flush()
 	}
-	return s.goOn(gomilter.OptNoBodyReply)
+	return s.replyContinue(gomilter.OptNoBodyReply)
 }
 
 func (s *session) passBody() error {
@@ -291,23 +291,23 @@ func (s *session) passBody() error {
 		if err != nil {
 			return err
 		}
-		if s.mail.open {
+		if s.transaction.open {
 			s.addBody(chunk)
 		}
 	}
 	return nil
 }
 
-// takeEnd ends a message. The packet may carry the last piece of the body.
-func (s *session) takeEnd() error {
+// handleEndOfMessage ends a message. The packet may carry the last piece of the body.
+func (s *session) handleEndOfMessage() error {
 	if err := s.passBody(); err != nil {
 		return err
 	}
-	if !s.mail.open {
+	if !s.transaction.open {
 		s.writer.add(byte(gomilter.ActContinue))
 		return s.writer.flush()
 	}
-	err := s.decideMail()
+	err := s.finishTransaction()
 	s.macros.clearFrom(stageMail)
 	return err
 }
@@ -316,23 +316,23 @@ func (s *session) takeEnd() error {
 func (s *session) crashed(command gomilter.Code, cause any) error {
 	s.server.log.Error("panic while a message was handled; please report it",
 		"connection", s.where, "command", string(rune(command)), "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
-	if !s.mail.open {
+	if !s.transaction.open {
 		return fmt.Errorf("panic outside of a message: %v", cause)
 	}
 	s.writer.out = s.writer.out[:0]
-	s.mail.fail("panic: "+fmt.Sprint(cause), Panicked)
-	s.mail.headerDone = true
+	s.transaction.fail("panic: "+fmt.Sprint(cause), Panicked)
+	s.transaction.headerDone = true
 	switch command {
 	case gomilter.CodeEOB:
-		return s.takeEnd()
+		return s.handleEndOfMessage()
 	case gomilter.CodeBody:
-		return s.takeBody()
+		return s.handleBody()
 	case gomilter.CodeMail:
-		return s.goOn(gomilter.OptNoMailReply)
+		return s.replyContinue(gomilter.OptNoMailReply)
 	case gomilter.CodeHeader:
-		return s.goOn(gomilter.OptNoHeaderReply)
+		return s.replyContinue(gomilter.OptNoHeaderReply)
 	case gomilter.CodeEOH:
-		return s.goOn(gomilter.OptNoEOHReply)
+		return s.replyContinue(gomilter.OptNoEOHReply)
 	}
 	return fmt.Errorf("panic at command %q: %v", byte(command), cause)
 }
@@ -344,8 +344,7 @@ func (s *session) arm(idle bool) error {
 	if s.draining && idle && !s.open {
 		return errDraining
 	}
-	patience := s.server.patience
-	wait := patience.packet
+	wait := s.server.timeouts.packet
 	if idle && s.negotiated {
 		wait = s.server.config.IdleTimeout
 	}
@@ -354,7 +353,7 @@ func (s *session) arm(idle bool) error {
 
 func (s *session) setOpen(open bool) {
 	s.mu.Lock()
-	s.open, s.mail.open = open, open
+	s.open, s.transaction.open = open, open
 	s.mu.Unlock()
 }
 

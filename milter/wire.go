@@ -18,9 +18,9 @@ const (
 )
 
 const (
-	// usualPacket bounds what an MTA may send at once, unless configured otherwise. Pieces of the body have at
+	// defaultPacketBytes bounds what an MTA may send at once, unless configured otherwise. Pieces of the body have at
 	// most 65535 octets, and Postfix cuts a field at 102400 (header_size_limit).
-	usualPacket = 1 << 20
+	defaultPacketBytes = 1 << 20
 	// maxCommand bounds a packet that carries what an SMTP client said in one line.
 	// Postfix cuts such a line at 2048 octets (line_length_limit), Sendmail at 2048,
 	// and at 12288 after AUTH.
@@ -59,13 +59,13 @@ type reader struct {
 	// allow is asked before a buffer of unusual size is made.
 	allow func(size int) bool
 
-	own   [waitingBuffer]byte
-	lent  *[]byte    // the buffer in use, if it is borrowed
-	pool  *sync.Pool // from here
-	buf   []byte     // own, *lent, or one made for a packet of unusual size
-	r, w  int        // buf[r:w] is read and not yet taken
-	left  int        // octets of the current packet still to take
-	armed bool       // the current packet has its deadline
+	own      [waitingBuffer]byte
+	borrowed *[]byte    // the buffer in use, if it is borrowed
+	pool     *sync.Pool // from here
+	buf      []byte     // own, *borrowed, or one made for a packet of unusual size
+	r, w     int        // buf[r:w] is read and not yet taken
+	left     int        // octets of the current packet still to take
+	armed    bool       // the current packet has its deadline
 }
 
 // next reads up to and including a packet's command octet. What remains of the
@@ -174,8 +174,8 @@ func (r *reader) makeRoom(n int) error {
 	return nil
 }
 
-// unusual is the size of a buffer that was made for one large packet, else 0.
-func (r *reader) unusual() int {
+// oversize is the size of a buffer that was made for one large packet, else 0.
+func (r *reader) oversize() int {
 	if len(r.buf) <= bodyBuffer {
 		return 0
 	}
@@ -184,7 +184,7 @@ func (r *reader) unusual() int {
 
 // shrink gives up a buffer of unusual size.
 func (r *reader) shrink() {
-	if r.unusual() > 0 {
+	if r.oversize() > 0 {
 		r.use(bodyBuffer)
 	}
 }
@@ -231,8 +231,8 @@ func (r *reader) use(size int) {
 	case bodyBuffer:
 		pool = bodyBuffers
 	}
-	lent := pool.Get().(*[]byte)
-	r.moveTo(*lent, lent, pool)
+	borrowed := pool.Get().(*[]byte)
+	r.moveTo(*borrowed, borrowed, pool)
 }
 
 // release forgets what has been read and not taken, and gives a borrowed buffer back.
@@ -242,13 +242,13 @@ func (r *reader) release() {
 }
 
 // moveTo changes to another buffer and gives a borrowed one back.
-func (r *reader) moveTo(buf []byte, lent *[]byte, pool *sync.Pool) {
+func (r *reader) moveTo(buf []byte, borrowed *[]byte, pool *sync.Pool) {
 	r.w = copy(buf, r.buf[r.r:r.w])
 	r.r = 0
-	if r.lent != nil {
-		r.pool.Put(r.lent)
+	if r.borrowed != nil {
+		r.pool.Put(r.borrowed)
 	}
-	r.buf, r.lent, r.pool = buf, lent, pool
+	r.buf, r.borrowed, r.pool = buf, borrowed, pool
 }
 
 // writer gathers packets and sends them with one system call. The lock is for the

@@ -109,7 +109,7 @@ func TestTheLargestFieldArrives(t *testing.T) {
 	p := dial(t, h, func(c *Config) { c.MaxHeaderBytes = 4 << 20 })
 	p.hello()
 	p.envelope("a@example.com")
-	value := strings.Repeat("v", usualPacket-100)
+	value := strings.Repeat("v", defaultPacketBytes-100)
 	p.send(gomilter.CodeHeader, "X\x00"+value+"\x00")
 	p.end()
 	if got := h.last(t).head[0].Value; got != value {
@@ -238,7 +238,7 @@ func FuzzSession(f *testing.F) {
 		if answers := conn.finals(); len(seen.take()) > answers {
 			t.Fatalf("more outcomes are observed than the %d answers", answers)
 		}
-		if cap(s.reader.buf) > waitingBuffer || s.reader.lent != nil {
+		if cap(s.reader.buf) > waitingBuffer || s.reader.borrowed != nil {
 			t.Fatal("a buffer was not given back")
 		}
 		for _, l := range h.letters {

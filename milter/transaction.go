@@ -12,16 +12,16 @@ import (
 	"signpost/internal/message"
 )
 
-// mail is one message, from MAIL to its end. Nothing of it outlives the message but
-// memory.
-type mail struct {
-	open   bool
-	env    message.Envelope
-	rcpts  int // those beyond the limit included
-	ours   bool
-	rule   string // why it is ours, or not
-	tx     message.Transaction
-	cancel context.CancelCauseFunc
+// transaction is the state of one message, from MAIL to its end. Only buffers are used
+// again for the next one.
+type transaction struct {
+	open     bool
+	env      message.Envelope
+	rcpts    int // those beyond the limit included
+	outbound bool
+	rule     string // why it is outbound, or not
+	handler  message.Transaction
+	cancel   context.CancelCauseFunc
 
 	fields     *message.Builder // nil when the header is done
 	header     message.Header
@@ -34,8 +34,8 @@ type mail struct {
 	bytes      int64
 	rcptBytes  int // of the paths that are remembered
 
-	// instead is the outcome of a message that is not for the handler to decide.
-	instead  *message.Outcome
+	// override is the outcome where the milter decides and not the handler.
+	override *message.Outcome
 	problem  string // what is wrong with the message, or with us, for the log
 	reason   Reason // the same, for the observer
 	reported bool   // to the observer
@@ -45,14 +45,14 @@ type mail struct {
 // has none.
 var builders = sync.Pool{New: func() any { return new(message.Builder) }}
 
-// beginMail starts a message at MAIL: chooses signer or verifier by the generation
+// beginTransaction starts a message at MAIL: chooses signer or verifier by the generation
 // of this moment.
-func (s *session) beginMail(path string, parameters []byte) {
-	s.endMail()
+func (s *session) beginTransaction(path string, parameters []byte) {
+	s.endTransaction()
 	s.setOpen(true)
-	m := &s.mail
-	m.fields = builders.Get().(*message.Builder)
-	m.env = message.Envelope{
+	t := &s.transaction
+	t.fields = builders.Get().(*message.Builder)
+	t.env = message.Envelope{
 		ClientAddr: s.client.addr,
 		ClientName: s.client.name,
 		Helo:       s.client.helo,
@@ -69,13 +69,13 @@ func (s *session) beginMail(path string, parameters []byte) {
 		Role:          s.role,
 	}
 	var ctx context.Context
-	ctx, m.cancel = context.WithCancelCause(s.server.running)
+	ctx, t.cancel = context.WithCancelCause(s.server.running)
 	gen := s.server.generation.Load()
-	m.ours, m.rule = gen.Signer.Outbound(m.env)
-	if m.ours {
-		m.tx = gen.Signer.Sign(ctx, m.env)
+	t.outbound, t.rule = gen.Signer.Outbound(t.env)
+	if t.outbound {
+		t.handler = gen.Signer.Sign(ctx, t.env)
 	} else {
-		m.tx = gen.Verifier.Verify(ctx, m.env)
+		t.handler = gen.Verifier.Verify(ctx, t.env)
 	}
 }
 
@@ -86,25 +86,25 @@ const usualPath = 256
 // addRecipient takes an accepted forward-path. What is remembered of them is bounded
 // in number, and in size to as many paths of the usual length.
 func (s *session) addRecipient(path string) {
-	m := &s.mail
-	m.rcpts++
+	t := &s.transaction
+	t.rcpts++
 	most := s.server.config.MaxRecipients
-	if len(m.env.Recipients) < most && m.rcptBytes+len(path) <= most*usualPath {
-		m.env.Recipients = append(m.env.Recipients, path)
-		m.rcptBytes += len(path)
+	if len(t.env.Recipients) < most && t.rcptBytes+len(path) <= most*usualPath {
+		t.env.Recipients = append(t.env.Recipients, path)
+		t.rcptBytes += len(path)
 	}
 }
 
 // fieldFits reports whether a field whose name and value have this many octets is within
 // the limits; else the message is refused, and nothing of its header is kept.
 func (s *session) fieldFits(size int) bool {
-	m, config := &s.mail, &s.server.config
+	t, config := &s.transaction, &s.server.config
 	size += len(":\r\n")
 	switch {
-	case m.fields.Len() >= config.MaxHeaderFields:
-		m.refuse("header of more than "+strconv.Itoa(config.MaxHeaderFields)+" fields", "max_header_fields", TooManyFields)
-	case m.fields.Size()+size > int(config.MaxHeaderBytes):
-		m.refuse("header of more than "+config.MaxHeaderBytes.String(), "max_header_bytes", HeaderTooBig)
+	case t.fields.Len() >= config.MaxHeaderFields:
+		t.refuse("header of more than "+strconv.Itoa(config.MaxHeaderFields)+" fields", "max_header_fields", TooManyFields)
+	case t.fields.Size()+size > int(config.MaxHeaderBytes):
+		t.refuse("header of more than "+config.MaxHeaderBytes.String(), "max_header_bytes", HeaderTooBig)
 	default:
 		return true
 	}
@@ -114,14 +114,14 @@ func (s *session) fieldFits(size int) bool {
 
 // addField adds a field to the header, as the MTA sent it.
 func (s *session) addField(name, value []byte) {
-	m := &s.mail
-	m.bytes += int64(len(name) + len(value) + len(":\r\n"))
+	t := &s.transaction
+	t.bytes += int64(len(name) + len(value) + len(":\r\n"))
 	if s.agreed.has(gomilter.OptHeaderLeadingSpace) || !strippedBlank(value) {
-		m.fields.Add(name, value)
+		t.fields.Add(name, value)
 		return
 	}
 	var usual [512]byte // most values fit, and need no memory of the heap
-	m.fields.Add(name, append(append(usual[:0], ' '), value...))
+	t.fields.Add(name, append(append(usual[:0], ' '), value...))
 }
 
 // strippedBlank reports that the MTA most likely took a blank from the front of this
@@ -138,44 +138,44 @@ func strippedBlank(value []byte) bool {
 // still to be read. The limit is on the work that strangers can cause: what is ours
 // is signed whatever its size, since it must not leave unsigned.
 func (s *session) count(n int) bool {
-	m := &s.mail
-	m.bytes += int64(n)
-	if m.instead != nil || m.cut {
+	t := &s.transaction
+	t.bytes += int64(n)
+	if t.override != nil || t.cut {
 		return false
 	}
 	limit := s.server.config.MaxMessageBytes
-	if m.ours || m.bytes <= int64(limit) {
+	if t.outbound || t.bytes <= int64(limit) {
 		return true
 	}
 	what := "message of more than " + limit.String()
 	if s.server.config.OnTooBig == TooBigReject {
-		m.refuse(what, "max_message_bytes", MessageTooBig)
+		t.refuse(what, "max_message_bytes", MessageTooBig)
 		return false
 	}
-	m.cut, m.wantBody = true, false
-	m.problem, m.reason = what+", its body is not checked: max_message_bytes", MessageTooBig
-	m.tx.Cut()
+	t.cut, t.wantBody = true, false
+	t.problem, t.reason = what+", its body is not checked: max_message_bytes", MessageTooBig
+	t.handler.Cut()
 	return false
 }
 
 // decide takes the message from the handler.
-func (m *mail) decide(problem string, reason Reason, outcome message.Outcome) {
-	m.problem, m.reason, m.instead = problem, reason, &outcome
-	m.cancel(context.Canceled)
-	m.tx, m.wantBody = nil, false
+func (t *transaction) decide(problem string, reason Reason, outcome message.Outcome) {
+	t.problem, t.reason, t.override = problem, reason, &outcome
+	t.cancel(context.Canceled)
+	t.handler, t.wantBody = nil, false
 }
 
 // refuse is for a message beyond a limit of the configuration.
-func (m *mail) refuse(what, key string, reason Reason) {
-	m.decide(what+": "+key, reason, message.Outcome{
+func (t *transaction) refuse(what, key string, reason Reason) {
+	t.decide(what+": "+key, reason, message.Outcome{
 		Disposition: message.Reject,
 		Reply:       message.Reply{Code: 552, Enhanced: "5.3.4", Text: "cannot be checked: " + what},
 	})
 }
 
 // fail is for what is our fault; the client may come again.
-func (m *mail) fail(problem string, reason Reason) {
-	m.decide(problem, reason, message.Outcome{
+func (t *transaction) fail(problem string, reason Reason) {
+	t.decide(problem, reason, message.Outcome{
 		Disposition: message.Tempfail,
 		Reply:       message.Reply{Code: 451, Enhanced: "4.3.0", Text: "internal error, try again later"},
 	})
@@ -184,89 +184,89 @@ func (m *mail) fail(problem string, reason Reason) {
 // endHeader hands the header over. An MTA that sends no end of header gets here at
 // the first piece of the body, or at the end of message.
 func (s *session) endHeader() {
-	m := &s.mail
-	if m.headerDone {
+	t := &s.transaction
+	if t.headerDone {
 		return
 	}
-	m.headerDone, m.content = true, true
-	if m.instead == nil {
-		m.header = m.fields.Header()
-		m.memory = m.header.Memory()
+	t.headerDone, t.content = true, true
+	if t.override == nil {
+		t.header = t.fields.Header()
+		t.memory = t.header.Memory()
 	}
 	s.returnFields()
-	if m.instead != nil {
+	if t.override != nil {
 		return
 	}
 	if !s.account() {
 		s.outOfMemory()
 		return
 	}
-	m.env.QueueID = s.macros.valueOr("i", m.env.QueueID)
-	m.wantBody = m.tx.Header(m.env, m.header)
+	t.env.QueueID = s.macros.valueOr("i", t.env.QueueID)
+	t.wantBody = t.handler.Header(t.env, t.header)
 }
 
 // addBody hands a piece of the body over.
 func (s *session) addBody(chunk []byte) {
 	s.endHeader()
-	if s.count(len(chunk)) && s.mail.wantBody && len(chunk) > 0 {
-		s.mail.wantBody = s.mail.tx.Body(chunk)
+	if s.count(len(chunk)) && s.transaction.wantBody && len(chunk) > 0 {
+		s.transaction.wantBody = s.transaction.handler.Body(chunk)
 	}
 }
 
-// decideMail waits for the outcome and writes it, with the message's log line.
-func (s *session) decideMail() error {
-	m := &s.mail
+// finishTransaction waits for the outcome and writes it, with the message's log line.
+func (s *session) finishTransaction() error {
+	t := &s.transaction
 	began := time.Now()
 	s.endHeader()
-	m.env.QueueID = s.macros.valueOr("i", m.env.QueueID)
+	t.env.QueueID = s.macros.valueOr("i", t.env.QueueID)
 	var outcome message.Outcome
-	if m.instead == nil {
+	if t.override == nil {
 		var late bool
-		if outcome, late = s.await(m.tx); late {
-			s.logMail(&outcome, time.Since(began))
-			s.endMail()
+		if outcome, late = s.await(t.handler); late {
+			s.logTransaction(&outcome, time.Since(began))
+			s.endTransaction()
 			return errLate
 		}
 	} else {
-		outcome = *m.instead
+		outcome = *t.override
 	}
-	out, err := appendOutcome(s.writer.out, s.agreed, m.header, &outcome)
+	out, err := appendOutcome(s.writer.out, s.agreed, t.header, &outcome)
 	if err != nil {
-		m.fail(err.Error(), MTACannot)
-		m.instead.Log = outcome.Log
-		outcome = *m.instead
+		t.fail(err.Error(), MTACannot)
+		t.override.Log = outcome.Log
+		outcome = *t.override
 		out = appendReply(s.writer.out, outcome.Disposition, outcome.Reply)
 	}
 	s.writer.out = out
-	s.logMail(&outcome, time.Since(began))
-	s.report(outcome, m.reason)
-	queue := m.env.QueueID
-	s.endMail()
+	s.logTransaction(&outcome, time.Since(began))
+	s.report(outcome, t.reason)
+	queue := t.env.QueueID
+	s.endTransaction()
 	if err := s.writer.flush(); err != nil {
 		return fmt.Errorf("message %s: %w", clean(queue, maxLogValue), err)
 	}
 	return nil
 }
 
-// endMail forgets the message, decided or not. What it began ends with its context.
-func (s *session) endMail() {
-	m := &s.mail
-	if !m.open {
+// endTransaction forgets the message, decided or not. What it began ends with its context.
+func (s *session) endTransaction() {
+	t := &s.transaction
+	if !t.open {
 		return
 	}
-	m.cancel(context.Canceled)
-	s.watchContent()
+	t.cancel(context.Canceled)
+	s.checkContent()
 	s.returnFields()
-	*m = mail{}
+	*t = transaction{}
 	s.account()
 	s.setOpen(false)
 }
 
 // returnFields gives the builder back.
 func (s *session) returnFields() {
-	if m := &s.mail; m.fields != nil {
-		m.fields.Reset()
-		builders.Put(m.fields)
-		m.fields = nil
+	if t := &s.transaction; t.fields != nil {
+		t.fields.Reset()
+		builders.Put(t.fields)
+		t.fields = nil
 	}
 }
