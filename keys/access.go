@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"signpost/internal/shell"
 )
 
 // Permission bits of one class: owner, group or others.
@@ -89,6 +91,10 @@ func whyNot(path, dir string, p process) string {
 	return fmt.Sprintf("%s may not %s, which is %s; %s", who, verb, described(info), p.remedy(fault, dir, info))
 }
 
+// Unreadable says what keeps this process from reading a file in a folder, and what to
+// do: the file or a folder above it, with its mode.
+func Unreadable(path, folder string) string { return whyNot(path, folder, thisProcess()) }
+
 // blocking returns the first component of the path that keeps the process out,
 // following symbolic links; info is nil when the modes keep nobody out.
 func blocking(path string, p process) (at string, info fs.FileInfo) {
@@ -143,7 +149,7 @@ func visit(path string, see func(at string, info fs.FileInfo) bool) {
 func (p process) remedy(fault, dir string, info fs.FileInfo) string {
 	const asRoot = "run this as root"
 	bit := map[bool]string{true: "x", false: "r"}[info.IsDir()]
-	class, quoted := p.class(info), shellQuote(fault)
+	class, quoted := p.class(info), shell.Quote(fault)
 	_, gid := owner(info)
 	switch {
 	case p.daemon != 0 && p.uid != p.daemon:
@@ -197,15 +203,4 @@ func groupName(gid int) string {
 		return g.Name
 	}
 	return strconv.Itoa(gid)
-}
-
-// shellQuote makes one word of s for a shell.
-func shellQuote(s string) string {
-	plain := func(r rune) bool {
-		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/._-+:@%", r)
-	}
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

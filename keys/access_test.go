@@ -181,13 +181,3 @@ func TestAGroupThatIsNotOursIsWarnedOf(t *testing.T) {
 		}
 	}
 }
-
-func TestShellQuoteMakesOneWord(t *testing.T) {
-	for in, want := range map[string]string{
-		"/var/lib/keys/a-b_c.pem": "/var/lib/keys/a-b_c.pem", "": "''", "a b": "'a b'", "*": "'*'", "it's": `'it'\''s'`, "$(x)": "'$(x)'",
-	} {
-		if got := shellQuote(in); got != want {
-			t.Errorf("%q is %s, want %s", in, got, want)
-		}
-	}
-}

@@ -50,6 +50,6 @@ func credentialRefs() []Ref {
 			refs = append(refs, ref)
 		}
 	}
-	slices.SortFunc(refs, compareRefs)
+	slices.SortFunc(refs, Ref.Compare)
 	return slices.Compact(refs)
 }

@@ -1,9 +1,6 @@
 package keys
 
 import (
-	"crypto"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,17 +8,21 @@ import (
 	"signpost/internal/dkim"
 )
 
-// Fingerprint tells keys apart: a hash of the public key.
-func (k *Key) Fingerprint() string { return k.print }
+// Answer is what DNS says of one key's record: one server at one time, or all of
+// them as far as is known.
+type Answer string
 
-func fingerprint(public crypto.PublicKey) string {
-	record, err := dkim.KeyRecord(public)
-	if err != nil {
-		return ""
-	}
-	sum := sha256.Sum256([]byte(record))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
+const (
+	// NoAnswer is a time-out, SERVFAIL and the like; as what is known, that nothing is.
+	NoAnswer Answer = ""
+	// Found is a record with this very key.
+	Found Answer = "found"
+	// Absent is no key record.
+	Absent Answer = "absent"
+	// Differs is a record that is no good for this key: another key, a revoked one,
+	// several, or text that cannot be read.
+	Differs Answer = "differs"
+)
 
 // Finding is what one answer of DNS means for a key.
 type Finding struct {

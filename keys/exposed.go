@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+
+	"signpost/internal/shell"
 )
 
 // exposures are the ways in which other users of the machine may read the key or
@@ -14,7 +16,7 @@ import (
 func (c Config) exposures(path string, file fs.FileInfo) []string {
 	var found []string
 	if file.Mode().Perm()&(read|write) != 0 {
-		found = append(found, fmt.Sprintf("everybody may read or change it (%s): chmod o-rw %s", described(file), shellQuote(path)))
+		found = append(found, fmt.Sprintf("everybody may read or change it (%s): chmod o-rw %s", described(file), shell.Quote(path)))
 	}
 	s := c.surroundings
 	if s == nil {
@@ -112,7 +114,7 @@ func (s *surroundings) below(above surrounding, path string, info fs.FileInfo) s
 	if info.IsDir() && info.Mode().Perm()&write != 0 {
 		f.sticky = info.Mode()&fs.ModeSticky != 0
 		if !f.sticky {
-			tell(fmt.Sprintf("everybody may replace files in %s (%s): chmod o-w %s", path, described(info), shellQuote(path)))
+			tell(fmt.Sprintf("everybody may replace files in %s (%s): chmod o-w %s", path, described(info), shell.Quote(path)))
 		}
 	}
 	return f
@@ -132,9 +134,9 @@ func widened(path string, file fs.FileInfo, p process) string {
 	perm := file.Mode().Perm() >> 3
 	switch {
 	case perm&write != 0:
-		return fmt.Sprintf("the group %s may change the key (%s): chmod g-w %s", groupName(gid), described(file), shellQuote(path))
+		return fmt.Sprintf("the group %s may change the key (%s): chmod g-w %s", groupName(gid), described(file), shell.Quote(path))
 	case perm&read != 0 && p.uid != 0 && !p.in(gid):
-		return fmt.Sprintf("the group %s, which is not ours, may read the key (%s): chmod g-r %s", groupName(gid), described(file), shellQuote(path))
+		return fmt.Sprintf("the group %s, which is not ours, may read the key (%s): chmod g-r %s", groupName(gid), described(file), shell.Quote(path))
 	}
 	return ""
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"signpost/internal/shell"
 )
 
 // access is who gets a new file: its mode, that of new folders, and the group, or
@@ -204,9 +206,9 @@ func (p process) trusts(path string, info fs.FileInfo) error {
 	perm := info.Mode().Perm()
 	switch {
 	case perm&write != 0:
-		return fmt.Errorf("everybody may replace what is in %s (%s): chmod o-w %s%s", path, described(info), shellQuote(path), elsewhere)
+		return fmt.Errorf("everybody may replace what is in %s (%s): chmod o-w %s%s", path, described(info), shell.Quote(path), elsewhere)
 	case perm>>3&write != 0 && gid != 0 && gid != p.gid:
-		return fmt.Errorf("the group %s may replace what is in %s (%s): chmod g-w %s%s", groupName(gid), path, described(info), shellQuote(path), elsewhere)
+		return fmt.Errorf("the group %s may replace what is in %s (%s): chmod g-w %s%s", groupName(gid), path, described(info), shell.Quote(path), elsewhere)
 	}
 	return nil
 }
@@ -233,7 +235,7 @@ func (p process) giveToRoot(path string) string {
 			}
 		}
 	}
-	return fmt.Sprintf("chown root:%s %s && chmod 0750 %s", daemonGroup, shellQuote(path), shellQuote(path))
+	return fmt.Sprintf("chown root:%s %s && chmod 0750 %s", daemonGroup, shell.Quote(path), shell.Quote(path))
 }
 
 // writeNew puts text into a file that appears whole or not at all, and makes the

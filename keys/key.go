@@ -1,9 +1,12 @@
 package keys
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -98,6 +101,11 @@ func (r Ref) canonical() (Ref, error) {
 
 func (r Ref) recordName() string { return r.Selector + "._domainkey." + r.Domain }
 
+// Compare orders keys by domain and selector.
+func (r Ref) Compare(o Ref) int {
+	return cmp.Or(strings.Compare(r.Domain, o.Domain), strings.Compare(r.Selector, o.Selector))
+}
+
 func (r Ref) String() string { return r.Selector + " of " + r.Domain }
 
 // newKey judges the strength of a parsed key.
@@ -138,4 +146,22 @@ func (k *Key) judgeRSA() error {
 
 func (k *Key) warn(format string, args ...any) {
 	k.Warnings = append(k.Warnings, fmt.Sprintf(format, args...))
+}
+
+// Fingerprint tells keys apart: a hash of the public key.
+func (k *Key) Fingerprint() string { return k.print }
+
+func fingerprint(public crypto.PublicKey) string {
+	record, err := dkim.KeyRecord(public)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(record))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// KnownKey returns a key of which only the fingerprint is known, because another
+// process reads its file. Its Signer is nil.
+func KnownKey(ref Ref, algorithm Algorithm, bits int, fingerprint string) *Key {
+	return &Key{Domain: ref.Domain, Selector: ref.Selector, Algorithm: algorithm, Bits: bits, print: fingerprint}
 }

@@ -52,17 +52,3 @@ func (c Config) orLent(name Ref, k *Key, err error) (*Key, error) {
 	}
 	return c.lentKey(name, owner)
 }
-
-// standing compares the places that one key has in several duties: what it is, is
-// told by the one where it signs, else by that of its domain.
-func standing(c *candidate, duty string) int {
-	switch {
-	case c.signs:
-		return 3
-	case duty == c.fact.Domain:
-		return 2
-	case !c.replaced:
-		return 1
-	}
-	return 0
-}

@@ -2,22 +2,6 @@ package keys
 
 import "time"
 
-// Answer is what DNS says of one key's record: one server at one time, or all of
-// them as far as is known.
-type Answer string
-
-const (
-	// NoAnswer is a time-out, SERVFAIL and the like; as what is known, that nothing is.
-	NoAnswer Answer = ""
-	// Found is a record with this very key.
-	Found Answer = "found"
-	// Absent is no key record.
-	Absent Answer = "absent"
-	// Differs is a record that is no good for this key: another key, a revoked one,
-	// several, or text that cannot be read.
-	Differs Answer = "differs"
-)
-
 // hear is what is known of a key after each server was asked once. Only answers
 // decide, and only when they agree: a key becomes known as published when every
 // server has it, and loses that when none has it any more. In between, and where

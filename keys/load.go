@@ -7,11 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"golang.org/x/net/idna"
 
 	"signpost/internal/message"
+	"signpost/internal/shell"
 )
 
 // Load reads the key <dir>/<domain>/<selector>.pem, and refuses one that
@@ -47,10 +49,10 @@ type missing struct {
 func (m *missing) Error() string {
 	command := "signpost keys generate"
 	if m.dir != Defaults().Dir {
-		command += " --dir " + shellQuote(m.dir)
+		command += " --dir " + shell.Quote(m.dir)
 	}
 	return fmt.Sprintf("the key %s: there is no file %s; make it with: %s %s %s; if DNS has a key of this name already, put its file back instead",
-		m.ref, m.path, command, shellQuote(m.ref.Domain), m.ref.Selector)
+		m.ref, m.path, command, shell.Quote(m.ref.Domain), m.ref.Selector)
 }
 
 func (m *missing) Is(target error) bool { return target == fs.ErrNotExist }
@@ -145,4 +147,12 @@ func (c Config) guard(k *Key, info fs.FileInfo) error {
 		k.Warnings = append(k.Warnings, problem)
 	}
 	return nil
+}
+
+// there reports whether a key has a file.
+func (c Config) there(ref Ref) bool {
+	return slices.ContainsFunc(c.paths(ref, ref.Selector), func(path string) bool {
+		_, err := os.Lstat(path)
+		return err == nil
+	})
 }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"signpost/internal/shell"
 )
 
 // ErrStateTaken says that another process has locked the state file.
@@ -38,7 +40,7 @@ func LockState(state string) (*StateLock, error) {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EACCES):
 		f.Close()
 		return nil, fmt.Errorf("the state of the keys, %s: %w (fuser %s names it); each daemon needs a keys.state of its own",
-			state, ErrStateTaken, shellQuote(lockPath(state)))
+			state, ErrStateTaken, shell.Quote(lockPath(state)))
 	case err != nil:
 		f.Close()
 		return nil, fmt.Errorf("the state of the keys, %s, cannot be locked: %w", state, err)
@@ -60,8 +62,9 @@ func openLock(state string) (*os.File, error) {
 	}
 	if err == nil && os.Geteuid() == 0 {
 		if info, err := os.Stat(folder); err == nil {
-			uid, gid := owner(info)
-			_ = f.Chown(uid, gid) // else the next daemon says that it cannot be locked
+			if st, ok := info.Sys().(*syscall.Stat_t); ok {
+				_ = f.Chown(int(st.Uid), int(st.Gid)) // else the next daemon says that it cannot be locked
+			}
 		}
 	}
 	return f, err

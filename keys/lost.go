@@ -23,9 +23,9 @@ func (s *Store) lose(cfg Config, f fault) error {
 	return nil
 }
 
-// Lost reports whether the configuration lists a key that could not be loaded. The ref
-// is canonical, as those of Refs.
-func (s *Store) Lost(ref Ref) bool { return s.lost[ref] != nil }
+// Lost returns why a key that the configuration lists could not be loaded; nil for any
+// other. The ref is canonical, as those of Refs.
+func (s *Store) Lost(ref Ref) error { return s.lost[ref] }
 
 // Losses says of each key that is lost why, one line each, the first fifty.
 func (s *Store) Losses() []string {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"signpost/internal/shell"
 )
 
 // groupFile has the members of groups that /etc/passwd does not name (group(5)).
@@ -21,7 +23,7 @@ func otherMembers() []string {
 	for _, member := range membersOf(string(text), daemonGroup) {
 		if member != daemonUser && member != "root" {
 			warnings = append(warnings, fmt.Sprintf("the user %[1]s is in the group %[2]s and may read all private keys: gpasswd -d %[1]s %[2]s; a socket for it has a group of its own (milter.socket_group)",
-				shellQuote(member), daemonGroup))
+				shell.Quote(member), daemonGroup))
 		}
 	}
 	return warnings

@@ -51,7 +51,7 @@ func (p *Plan) members(known ledger, now time.Time, only map[string]bool) map[st
 		ref := l.Ref
 		if ok {
 			ref = Ref{k.Domain, k.Selector}
-		} else if p.Store.lost[ref] == nil {
+		} else if p.Store.Lost(ref) == nil {
 			continue
 		}
 		duty := cmp.Or(l.Duty, ref.Domain)
@@ -63,7 +63,7 @@ func (p *Plan) members(known ledger, now time.Time, only map[string]bool) map[st
 		fact := known[ref].owned(own[ref], now)
 		if !ok {
 			fact.Domain, fact.Selector = ref.Domain, ref.Selector
-			out[duty] = append(out[duty], &candidate{listed: true, activeFrom: l.ActiveFrom, fact: fact, lost: p.Store.lost[ref]})
+			out[duty] = append(out[duty], &candidate{listed: true, activeFrom: l.ActiveFrom, fact: fact, lost: p.Store.Lost(ref)})
 			continue
 		}
 		if print := k.Fingerprint(); fact.Fingerprint != print {
@@ -77,7 +77,7 @@ func (p *Plan) members(known ledger, now time.Time, only map[string]bool) map[st
 			others = append(others, ref)
 		}
 	}
-	slices.SortFunc(others, compareRefs)
+	slices.SortFunc(others, Ref.Compare)
 	for _, ref := range others {
 		fact, k := known[ref].owned(false, now), p.Store.spare(ref)
 		if k != nil && k.Fingerprint() != fact.Fingerprint {
@@ -202,4 +202,18 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// standing compares the places that one key has in several duties: what it is, is
+// told by the one where it signs, else by that of its domain.
+func standing(c *candidate, duty string) int {
+	switch {
+	case c.signs:
+		return 3
+	case duty == c.fact.Domain:
+		return 2
+	case !c.replaced:
+		return 1
+	}
+	return 0
 }

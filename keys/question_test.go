@@ -139,11 +139,12 @@ func TestTheTimeOfAKeyBeginsWithItsTurn(t *testing.T) {
 
 // crowd is a plan of many domains with one key each.
 func crowd(t *testing.T, domains int, servers ...Server) *Plan {
-	p := &Plan{Config: Defaults(), Store: &Store{keys: map[Ref]*Key{}}, Require: true, Servers: servers}
+	listed := map[Ref]*Key{}
+	p := &Plan{Config: Defaults(), Store: NewStore(listed, nil, nil), Require: true, Servers: servers}
 	p.Config.State = filepath.Join(t.TempDir(), "keys.json")
 	for i := range domains {
 		ref := Ref{fmt.Sprintf("d%d.example", i), "s1"}
-		p.Store.keys[ref] = &Key{Domain: ref.Domain, Selector: ref.Selector, Algorithm: Ed25519, print: ref.Domain}
+		listed[ref] = KnownKey(ref, Ed25519, 2048, ref.Domain)
 		p.Listed = append(p.Listed, Listed{Ref: ref})
 	}
 	return p
@@ -474,22 +475,23 @@ func TestOnlyKeysThatMayYetSignAreWaitedFor(t *testing.T) {
 func TestAFewDomainsAreDecidedOnAsAllAre(t *testing.T) {
 	const domains = 40
 	random := rand.New(rand.NewPCG(1, 2))
-	p := &Plan{Config: Defaults(), Store: &Store{keys: map[Ref]*Key{}, spares: map[Ref]*Key{}}, Require: true}
+	listed, standby := map[Ref]*Key{}, map[Ref]*Key{}
+	p := &Plan{Config: Defaults(), Store: NewStore(listed, standby, nil), Require: true}
 	known := ledger{}
 	for i := range domains {
 		domain := fmt.Sprintf("d%d.example", i)
 		for j, selector := range []string{"s1", "s2", "old"} {
-			k := &Key{Domain: domain, Selector: selector, Algorithm: []Algorithm{RSA, Ed25519}[random.IntN(2)], print: fmt.Sprint(domain, j)}
-			f := Fact{Domain: domain, Selector: selector, Algorithm: k.Algorithm, Fingerprint: k.print, State: Active, DNS: []Answer{NoAnswer, Found, Absent, Differs}[random.IntN(4)]}
+			k := KnownKey(Ref{domain, selector}, []Algorithm{RSA, Ed25519}[random.IntN(2)], 2048, fmt.Sprint(domain, j))
+			f := Fact{Domain: domain, Selector: selector, Algorithm: k.Algorithm, Fingerprint: k.Fingerprint(), State: Active, DNS: []Answer{NoAnswer, Found, Absent, Differs}[random.IntN(4)]}
 			if f.DNS == Found {
 				f.FirstSeen = noon
 			}
 			known[f.ref()] = f
 			if selector == "old" {
-				p.Store.spares[f.ref()] = k
+				standby[f.ref()] = k
 				continue
 			}
-			p.Store.keys[f.ref()] = k
+			listed[f.ref()] = k
 			p.Listed = append(p.Listed, Listed{Ref: f.ref()})
 			if random.IntN(3) == 0 { // an address signs with it, and with another domain's
 				other := Ref{fmt.Sprintf("d%d.example", random.IntN(i+1)), "s1"}
@@ -702,11 +704,12 @@ func TestAStateFileOfTheFutureIsNotRecent(t *testing.T) {
 
 // One address has replaced the key, for another its turn is to come.
 func TestAKeyOfTwoAddressesHasOneState(t *testing.T) {
-	p := &Plan{Config: Defaults(), Store: &Store{keys: map[Ref]*Key{}, spares: map[Ref]*Key{}}, Require: true}
+	listed, standby := map[Ref]*Key{}, map[Ref]*Key{}
+	p := &Plan{Config: Defaults(), Store: NewStore(listed, standby, nil), Require: true}
 	known := ledger{}
 	s1, s2 := Ref{"example.com", "s1"}, Ref{"example.com", "s2"}
 	for _, ref := range []Ref{s1, s2} {
-		p.Store.keys[ref] = &Key{Domain: ref.Domain, Selector: ref.Selector, Algorithm: RSA, print: ref.Selector}
+		listed[ref] = KnownKey(ref, RSA, 2048, ref.Selector)
 		known[ref] = Fact{Domain: ref.Domain, Selector: ref.Selector, Algorithm: RSA, Fingerprint: ref.Selector, DNS: Found, FirstSeen: noon, Asked: noon, State: Active}
 	}
 	p.Listed = []Listed{
@@ -724,11 +727,12 @@ func TestAKeyOfTwoAddressesHasOneState(t *testing.T) {
 
 func BenchmarkAnswerAmong10000Domains(b *testing.B) {
 	const domains = 10_000
-	p := &Plan{Config: Defaults(), Store: &Store{keys: map[Ref]*Key{}}, Require: true}
+	listed := map[Ref]*Key{}
+	p := &Plan{Config: Defaults(), Store: NewStore(listed, nil, nil), Require: true}
 	known := ledger{}
 	for i := range domains {
 		ref := Ref{fmt.Sprintf("d%d.example", i), "s1"}
-		p.Store.keys[ref] = &Key{Domain: ref.Domain, Selector: "s1", Algorithm: RSA, print: "x"}
+		listed[ref] = KnownKey(ref, RSA, 2048, "x")
 		p.Listed = append(p.Listed, Listed{Ref: ref})
 		known[ref] = Fact{Domain: ref.Domain, Selector: "s1", Algorithm: RSA, Fingerprint: "x", DNS: Found, FirstSeen: noon}
 	}

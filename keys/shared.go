@@ -24,14 +24,14 @@ func (p *Plan) listedUnder() map[string]listedNames {
 		if !ok {
 			continue
 		}
-		n, ref := p.names[k.print], Ref{k.Domain, k.Selector}
+		n, ref := p.names[k.Fingerprint()], Ref{k.Domain, k.Selector}
 		switch {
 		case n[0] == Ref{}:
 			n[0] = ref
 		case n[0] != ref && n[1] == Ref{}:
 			n[1] = ref
 		}
-		p.names[k.print] = n
+		p.names[k.Fingerprint()] = n
 	}
 	return p.names
 }

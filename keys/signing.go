@@ -28,7 +28,7 @@ type Signing struct {
 // that this process may not read, and of which the daemon has written, counts as one
 // that the daemon can read. The signings are in order of their domains.
 func Signings(cfg Config, listed []Listed, require bool, entries []Entry, now time.Time) []Signing {
-	store := &Store{keys: map[Ref]*Key{}, spares: map[Ref]*Key{}, lost: map[Ref]error{}}
+	listedKeys, spares, lost := map[Ref]*Key{}, map[Ref]*Key{}, map[Ref]error{}
 	known := ledger{}
 	for _, e := range entries {
 		if e.Fact.Fingerprint != "" {
@@ -37,14 +37,14 @@ func Signings(cfg Config, listed []Listed, require bool, entries []Entry, now ti
 		k := e.readable()
 		switch {
 		case k != nil && e.Listed:
-			store.keys[e.Ref] = k
+			listedKeys[e.Ref] = k
 		case k != nil:
-			store.spares[e.Ref] = k
+			spares[e.Ref] = k
 		case e.Listed:
-			store.lost[e.Ref] = e.Err
+			lost[e.Ref] = e.Err
 		}
 	}
-	plan := &Plan{Config: cfg, Store: store, Listed: listed, Require: require}
+	plan := &Plan{Config: cfg, Store: NewStore(listedKeys, spares, lost), Listed: listed, Require: require}
 	plan.fill(known, now, nil)
 	var all []Signing
 	for domain, d := range *plan.Roster.duties.Load() {
@@ -67,5 +67,5 @@ func (e Entry) readable() *Key {
 		return e.Key
 	}
 	f := e.Fact
-	return &Key{Domain: f.Domain, Selector: f.Selector, Algorithm: f.Algorithm, Bits: f.Bits, print: f.Fingerprint}
+	return KnownKey(f.ref(), f.Algorithm, f.Bits, f.Fingerprint)
 }

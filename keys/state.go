@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // stateVersion is the form of the state file. A file of another form is not read.
@@ -33,7 +34,7 @@ func ReadState(path string) ([]Fact, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("reading the state of the keys, %s: %s", path, whyNot(path, filepath.Dir(path), thisProcess()))
+		return nil, fmt.Errorf("reading the state of the keys, %s: %s", path, Unreadable(path, filepath.Dir(path)))
 	case err != nil:
 		return nil, fmt.Errorf("reading the state of the keys: %w", err)
 	}
@@ -85,7 +86,7 @@ func (l ledger) sorted() []Fact {
 	for _, f := range l {
 		facts = append(facts, f)
 	}
-	slices.SortFunc(facts, func(a, b Fact) int { return compareRefs(a.ref(), b.ref()) })
+	slices.SortFunc(facts, func(a, b Fact) int { return a.ref().Compare(b.ref()) })
 	return facts
 }
 
@@ -132,4 +133,55 @@ func printState(to io.Writer, facts []Fact) error {
 	}
 	w.WriteString("\n ]\n}\n")
 	return w.Flush() // with the first error of all
+}
+
+// forget drops retired keys whose file is gone: nobody wants to hear of them.
+func (w *Watch) forget() {
+	for ref, f := range w.known {
+		if f.State == Retired && !w.plan.Store.Has(ref) && !w.plan.Config.there(ref) {
+			delete(w.known, ref)
+			w.changed = true
+		}
+	}
+}
+
+// rest is how long after the last time the state file is written again.
+func (w *Watch) rest() time.Duration {
+	if w.changed {
+		return savedRest * time.Duration(len(w.known))
+	}
+	return savedEvery
+}
+
+// save writes the state file if there is something to write, and tells of a fault
+// once.
+func (w *Watch) save(last bool) {
+	w.mu.Lock()
+	now := w.now()
+	if wait := w.rest(); now.Sub(w.saved) < wait && !last {
+		w.mu.Unlock()
+		return
+	}
+	if last { // what was used since the last round
+		w.known = w.plan.fill(w.known, now, w.open)
+	}
+	path, facts := w.plan.Config.State, w.known.sorted()
+	damaged := w.damaged
+	w.changed, w.saved, w.damaged = false, now, false
+	w.mu.Unlock()
+
+	if damaged {
+		_ = os.Rename(path, path+".damaged") // for a person to look at
+	}
+	unsaved := ""
+	if err := writeState(path, facts); err != nil {
+		unsaved = "the state of the keys cannot be written, and will be lost with a restart: " + err.Error() +
+			"; give the daemon a folder of its own there, or set keys.state"
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if unsaved != "" && unsaved != w.unsaved {
+		w.log.Warn(unsaved)
+	}
+	w.unsaved = unsaved
 }

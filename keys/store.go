@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -91,6 +90,15 @@ func (s *Store) spare(ref Ref) *Key {
 		return k
 	}
 	return s.keys[ref]
+}
+
+// Has reports whether a listed key is loaded. The ref is canonical, as those of Refs.
+func (s *Store) Has(ref Ref) bool { return s.keys[ref] != nil }
+
+// NewStore returns a store of keys that are already loaded: listed and spare ones, and
+// the reasons why others could not be loaded.
+func NewStore(listed, spares map[Ref]*Key, lost map[Ref]error) *Store {
+	return &Store{keys: listed, spares: spares, lost: lost}
 }
 
 // reachable tells of a key folder that is not there or shut once, instead of for
@@ -219,11 +227,6 @@ func (s *Store) Warnings() []string {
 	return lines
 }
 
-// compareRefs orders keys by domain and selector.
-func compareRefs(a, b Ref) int {
-	return cmp.Or(strings.Compare(a.Domain, b.Domain), strings.Compare(a.Selector, b.Selector))
-}
-
 // faults collects errors for people: many of one kind are told in few.
 type faults struct {
 	errs []error
@@ -255,4 +258,35 @@ func (f *faults) join() error {
 		f.errs = append(f.errs, fmt.Errorf("and %d keys more", f.more))
 	}
 	return errors.Join(f.errs...)
+}
+
+// Key loads one key; see Load.
+func (c Config) Key(domain, selector string) (*Key, error) { return c.load(Ref{domain, selector}) }
+
+// Files names the keys that have a file, by domain and selector.
+func (c Config) Files() ([]Ref, error) {
+	folders, err := os.ReadDir(c.Dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return credentialRefs(), nil
+	case errors.Is(err, fs.ErrPermission):
+		return nil, errors.New("the key folder: " + whyNot(c.Dir, c.Dir, thisProcess()))
+	case err != nil:
+		return nil, fmt.Errorf("the key folder %s: %w", c.Dir, bare(err))
+	}
+	refs := credentialRefs()
+	for _, folder := range folders {
+		files, err := os.ReadDir(c.Dir + "/" + folder.Name())
+		if err != nil {
+			continue // no folder, or one of another's
+		}
+		for _, file := range files {
+			selector, pem := strings.CutSuffix(file.Name(), ".pem")
+			if ref, err := (Ref{folder.Name(), selector}).canonical(); pem && err == nil {
+				refs = append(refs, ref)
+			}
+		}
+	}
+	slices.SortFunc(refs, Ref.Compare)
+	return slices.Compact(refs), nil
 }

@@ -2,9 +2,7 @@ package keys
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -27,37 +25,6 @@ type Entry struct {
 	ActiveFrom time.Time
 	// Users are the other names under which the configuration lists this private key.
 	Users []Ref
-}
-
-// Key loads one key; see Load.
-func (c Config) Key(domain, selector string) (*Key, error) { return c.load(Ref{domain, selector}) }
-
-// Files names the keys that have a file, by domain and selector.
-func (c Config) Files() ([]Ref, error) {
-	folders, err := os.ReadDir(c.Dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return credentialRefs(), nil
-	case errors.Is(err, fs.ErrPermission):
-		return nil, errors.New("the key folder: " + whyNot(c.Dir, c.Dir, thisProcess()))
-	case err != nil:
-		return nil, fmt.Errorf("the key folder %s: %w", c.Dir, bare(err))
-	}
-	refs := credentialRefs()
-	for _, folder := range folders {
-		files, err := os.ReadDir(c.Dir + "/" + folder.Name())
-		if err != nil {
-			continue // no folder, or one of another's
-		}
-		for _, file := range files {
-			selector, pem := strings.CutSuffix(file.Name(), ".pem")
-			if ref, err := (Ref{folder.Name(), selector}).canonical(); pem && err == nil {
-				refs = append(refs, ref)
-			}
-		}
-	}
-	slices.SortFunc(refs, compareRefs)
-	return slices.Compact(refs), nil
 }
 
 // Survey brings together the keys that the configuration lists, those that have a
@@ -84,14 +51,14 @@ func Survey(cfg Config, listed []Listed, files []Ref) ([]Entry, error) {
 	}
 	var all []Entry
 	for _, e := range entries {
-		if e.Key, e.Err = cfg.load(e.Ref); e.Key != nil {
+		if e.Key, e.Err = cfg.Key(e.Ref.Domain, e.Ref.Selector); e.Key != nil {
 			if info, err := os.Stat(e.Key.Path); err == nil {
 				e.Made = info.ModTime()
 			}
 		}
 		all = append(all, *e)
 	}
-	slices.SortFunc(all, func(a, b Entry) int { return compareRefs(a.Ref, b.Ref) })
+	slices.SortFunc(all, func(a, b Entry) int { return a.Ref.Compare(b.Ref) })
 	addUsers(all)
 	return all, err
 }
@@ -101,14 +68,14 @@ func addUsers(all []Entry) {
 	names := map[string][]Ref{}
 	for _, e := range all {
 		if e.Listed && e.Key != nil {
-			names[e.Key.print] = append(names[e.Key.print], e.Ref)
+			names[e.Key.Fingerprint()] = append(names[e.Key.Fingerprint()], e.Ref)
 		}
 	}
 	for i, e := range all {
 		if e.Listed || e.Key == nil {
 			continue
 		}
-		all[i].Users = names[e.Key.print]
+		all[i].Users = names[e.Key.Fingerprint()]
 	}
 }
 

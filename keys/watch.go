@@ -176,7 +176,7 @@ func (w *Watch) awake() {
 
 // asks reports whether DNS is asked for a key.
 func (p *Plan) asks(f Fact) bool {
-	return p.Require && len(p.Servers) > 0 && f.Domain != AnyDomain && (f.State != Retired || p.Store.keys[f.ref()] != nil)
+	return p.Require && len(p.Servers) > 0 && f.Domain != AnyDomain && (f.State != Retired || p.Store.Has(f.ref()))
 }
 
 // Run asks for the keys when their time comes, until ctx ends. It then saves what

@@ -523,11 +523,12 @@ func TestAReloadLosesNoUse(t *testing.T) {
 // A large provider: one decision about all of its domains.
 func BenchmarkFill100000Domains(b *testing.B) {
 	const domains = 100_000
-	p := &Plan{Config: Defaults(), Store: &Store{keys: map[Ref]*Key{}}, Require: true}
+	listed := map[Ref]*Key{}
+	p := &Plan{Config: Defaults(), Store: NewStore(listed, nil, nil), Require: true}
 	known := ledger{}
 	for i := range domains {
 		ref := Ref{fmt.Sprintf("d%d.example", i), "s1"}
-		p.Store.keys[ref] = &Key{Domain: ref.Domain, Selector: "s1", Algorithm: RSA, print: "x"}
+		listed[ref] = KnownKey(ref, RSA, 2048, "x")
 		p.Listed = append(p.Listed, Listed{Ref: ref})
 		known[ref] = Fact{Domain: ref.Domain, Selector: "s1", Algorithm: RSA, Fingerprint: "x", DNS: Found, FirstSeen: noon}
 	}

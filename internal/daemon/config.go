@@ -221,7 +221,7 @@ func openKeys(c Config, w *keys.Watch, before *Generation) (*keys.Store, error) 
 		}
 	}
 	c.Keys.MayFail = func(ref keys.Ref) bool {
-		return c.mayLose || inUse[ref] || (before != nil && before.Store.Lost(ref))
+		return c.mayLose || inUse[ref] || (before != nil && before.Store.Lost(ref) != nil)
 	}
 	refs := c.Signer.Refs()
 	var listed []keys.Listed
