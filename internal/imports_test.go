@@ -42,16 +42,18 @@ var mayImport = map[string][]string{
 	"internal/tablesource": {"signer"},
 	"internal/shell":       nil,
 
-	"keys":     {"internal/config", "internal/dkim", "internal/message", "internal/openssl", "internal/shell"},
-	"signer":   {"internal/config", "internal/dkim", "internal/message", "keys"},
+	"keys":           {"internal/config", "internal/dkim", "internal/message", "internal/openssl", "internal/shell"},
+	"keys/lifecycle": {"internal/shell", "keys"},
+
+	"signer":   {"internal/config", "internal/dkim", "internal/message", "keys", "keys/lifecycle"},
 	"verifier": {"internal/authres", "internal/config", "internal/dkim", "internal/dmarc", "internal/message", "internal/spf"},
 	"milter":   {"internal/config", "internal/message"},
 
-	"internal/daemon": {"internal/config", "internal/dns", "internal/message", "internal/tablesource", "keys", "milter", "signer", "verifier"},
+	"internal/daemon": {"internal/config", "internal/dns", "internal/message", "internal/tablesource", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
 
 	"cmd/signpost": {
 		"internal/config", "internal/daemon", "internal/dns", "internal/message", "internal/opendkim", "internal/tablesource",
-		"keys", "milter", "signer", "verifier",
+		"keys", "keys/lifecycle", "milter", "signer", "verifier",
 	},
 	"e2e/report":       nil,
 	"e2e/bench/ratios": nil,

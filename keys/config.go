@@ -27,15 +27,15 @@ type Config struct {
 
 	// Lent names for a domain another one, in whose folder its keys are where it has
 	// none of its own. It is not read from the file: the section signer says it.
-	Lent map[string]string
+	Shared map[string]string
 	// Optional are keys that Open may fail to load, with a warning: nobody who names
 	// them in a database is to keep the daemon from starting.
 	Optional map[Ref]bool
 	// MayFail says which of the other keys Open may fail to load; nil: none. What lists
-	// such a key does not sign with it, see Duty.Lost.
+	// such a key does not sign with it, see lifecycle.SigningSet.
 	MayFail func(Ref) bool
 
-	lenders      *lenders        // of one Open
+	shared       *sharedKeys     // of one Open
 	surroundings *surroundings   // of one Open
 	memory       *openssl.Memory // nil: the heap
 }

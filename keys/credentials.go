@@ -23,8 +23,8 @@ func credentials(name Ref) []string {
 		return nil
 	}
 	return []string{
-		filepath.Join(folder, name.recordName()),
-		filepath.Join(folder, name.recordName()+".pem"),
+		filepath.Join(folder, name.RecordName()),
+		filepath.Join(folder, name.RecordName()+".pem"),
 		filepath.Join(folder, folderCredential+name.Domain+"_"+name.Selector+".pem"),
 	}
 }
@@ -46,7 +46,7 @@ func credentialRefs() []Ref {
 			// A selector may have an underscore in it, a mail domain hardly ever.
 			domain, selector, ok = strings.Cut(within, "_")
 		}
-		if ref, err := (Ref{domain, selector}).canonical(); ok && err == nil {
+		if ref, err := (Ref{domain, selector}).Canonical(); ok && err == nil {
 			refs = append(refs, ref)
 		}
 	}

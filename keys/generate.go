@@ -33,7 +33,7 @@ func Generate(dir, domain, selector string, alg Algorithm, bits int) (*Key, erro
 }
 
 func generate(dir string, ref Ref, alg Algorithm, bits int, group string) (*Key, error) {
-	name, err := ref.canonical()
+	name, err := ref.Canonical()
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func Inline(base64 string) []byte {
 // key. A key that is there already under this name is not an error, if it is the
 // same. In a dry run nothing is written, and the key's Path is where it would be.
 func (c Config) Import(ref Ref, text []byte, dry bool) (*Key, error) {
-	name, err := ref.canonical()
+	name, err := ref.Canonical()
 	if err != nil {
 		return nil, err
 	}

@@ -54,6 +54,9 @@ type Key struct {
 	used  atomic.Int64 // Unix seconds
 }
 
+// Ref is the name of the key.
+func (k *Key) Ref() Ref { return Ref{k.Domain, k.Selector} }
+
 // Used notes that the key has signed a message.
 func (k *Key) Used(now time.Time) {
 	if second := now.Unix(); k.used.Load() < second {
@@ -62,7 +65,7 @@ func (k *Key) Used(now time.Time) {
 }
 
 // lastUsed is when the key last signed in this process; zero: never.
-func (k *Key) lastUsed() time.Time {
+func (k *Key) LastUsed() time.Time {
 	if second := k.used.Load(); second != 0 {
 		return time.Unix(second, 0).UTC()
 	}
@@ -80,7 +83,7 @@ const AnyDomain = "*"
 const maxName = 253
 
 // canonical returns the ref in A-labels and lower case, fit to be part of a path.
-func (r Ref) canonical() (Ref, error) {
+func (r Ref) Canonical() (Ref, error) {
 	selector, ok := message.DomainToASCII(r.Selector)
 	if !ok {
 		return r, fmt.Errorf("%q is not a selector: write letters, digits and hyphens, such as s2026", r.Selector)
@@ -93,13 +96,13 @@ func (r Ref) canonical() (Ref, error) {
 		return r, fmt.Errorf("%q is not a domain: write it like example.com", r.Domain)
 	}
 	c := Ref{domain, selector}
-	if len(c.recordName()) > maxName {
-		return r, fmt.Errorf("the name %s is longer than DNS allows (%d octets): choose a shorter selector", c.recordName(), maxName)
+	if len(c.RecordName()) > maxName {
+		return r, fmt.Errorf("the name %s is longer than DNS allows (%d octets): choose a shorter selector", c.RecordName(), maxName)
 	}
 	return c, nil
 }
 
-func (r Ref) recordName() string { return r.Selector + "._domainkey." + r.Domain }
+func (r Ref) RecordName() string { return r.Selector + "._domainkey." + r.Domain }
 
 // Compare orders keys by domain and selector.
 func (r Ref) Compare(o Ref) int {

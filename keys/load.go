@@ -26,7 +26,7 @@ func Load(dir, domain, selector string) (*Key, error) {
 }
 
 func (c Config) load(ref Ref) (*Key, error) {
-	name, err := ref.canonical()
+	name, err := ref.Canonical()
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (c Config) load(ref Ref) (*Key, error) {
 			return k, err
 		}
 	}
-	return c.orLent(name, nil, &missing{ref: name, path: paths[0], dir: c.Dir})
+	return c.orShared(name, nil, &missing{ref: name, path: paths[0], dir: c.Dir})
 }
 
 // missing is the error for a key without a file.
@@ -150,7 +150,7 @@ func (c Config) guard(k *Key, info fs.FileInfo) error {
 }
 
 // there reports whether a key has a file.
-func (c Config) there(ref Ref) bool {
+func (c Config) HasFile(ref Ref) bool {
 	return slices.ContainsFunc(c.paths(ref, ref.Selector), func(path string) bool {
 		_, err := os.Lstat(path)
 		return err == nil

@@ -242,7 +242,7 @@ func FuzzPathsStayInTheFolder(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, domain, selector string) {
 		ref := Ref{domain, selector}
-		name, err := ref.canonical()
+		name, err := ref.Canonical()
 		if err != nil {
 			return
 		}
@@ -252,7 +252,7 @@ func FuzzPathsStayInTheFolder(f *testing.F) {
 				t.Fatalf("%q, %q: %q", domain, selector, path)
 			}
 		}
-		again, err := name.canonical()
+		again, err := name.Canonical()
 		if err != nil || again != name {
 			t.Fatalf("%q is %q, and that is %q (%v)", ref, name, again, err)
 		}

@@ -9,7 +9,7 @@ type fault struct {
 // lose notes a key that could not be loaded, where cfg.MayFail lets it fail. Else it
 // returns the error.
 func (s *Store) lose(cfg Config, f fault) error {
-	ref, err := f.ref.canonical()
+	ref, err := f.ref.Canonical()
 	if err != nil || cfg.MayFail == nil || !cfg.MayFail(ref) {
 		return f.err
 	}

@@ -1,51 +1,54 @@
 package keys
 
-import "time"
+import (
+	"errors"
+	"io/fs"
+	"sync"
+)
 
-// listedNames are the names under which a plan lists one private key: a domain may sign
-// with another one's key under its own name (keys_of), and a file may be a copy. Two
-// names are enough to know that there is another than a given one.
-type listedNames [2]Ref
-
-// other reports whether there is a name besides ref.
-func (n listedNames) other(ref Ref) bool {
-	return n != listedNames{} && n != listedNames{ref}
+// lenders has what was loaded of other domains' folders within one Open, which loads
+// on all processors. A nil one keeps nothing.
+type sharedKeys struct {
+	mu   sync.Mutex
+	keys map[Ref]func() (*Key, error)
 }
 
-// listedUnder returns the names of each private key that the plan lists, by
-// fingerprint. The caller holds the lock of the watch.
-func (p *Plan) listedUnder() map[string]listedNames {
-	if p.names != nil {
-		return p.names
+// load returns what load returned when it was first called for a key.
+func (l *sharedKeys) load(from Ref, load func(Ref) (*Key, error)) (*Key, error) {
+	if l == nil {
+		return load(from)
 	}
-	p.names = make(map[string]listedNames, len(p.Listed))
-	for _, l := range p.Listed {
-		k, ok := p.Store.Lookup(l.Domain, l.Selector)
-		if !ok {
-			continue
-		}
-		n, ref := p.names[k.Fingerprint()], Ref{k.Domain, k.Selector}
-		switch {
-		case n[0] == Ref{}:
-			n[0] = ref
-		case n[0] != ref && n[1] == Ref{}:
-			n[1] = ref
-		}
-		p.names[k.Fingerprint()] = n
+	l.mu.Lock()
+	once := l.keys[from]
+	if once == nil {
+		once = sync.OnceValues(func() (*Key, error) { return load(from) })
+		l.keys[from] = once
 	}
-	return p.names
+	l.mu.Unlock()
+	return once()
 }
 
-// lastNeeded is when each private key was last needed under any of its names, by
-// fingerprint: now, where a name was listed until now.
-func (l ledger) lastNeeded(now time.Time) map[string]time.Time {
-	last := map[string]time.Time{}
-	for _, f := range l {
-		at := f.Unlisted
-		if at.IsZero() {
-			at = now
-		}
-		last[f.Fingerprint] = later(last[f.Fingerprint], at)
+// lentKey loads a key of another domain's folder for a domain that signs with it:
+// with the same selector, under its own name. A file that several domains sign with
+// is read once for all, within one Open.
+func (c Config) sharedKey(name Ref, owner string) (*Key, error) {
+	lender := c
+	lender.Shared = nil // what is lent is not lent on
+	k, err := c.shared.load(Ref{owner, name.Selector}, lender.load)
+	if err != nil {
+		return nil, err
 	}
-	return last
+	return &Key{
+		Domain: name.Domain, Selector: k.Selector, Algorithm: k.Algorithm, Bits: k.Bits,
+		Signer: k.Signer, Path: k.Path, print: k.print,
+	}, nil
+}
+
+// orLent is what load makes of the key that it found for a name, or did not find.
+func (c Config) orShared(name Ref, k *Key, err error) (*Key, error) {
+	owner := c.Shared[name.Domain]
+	if owner == "" || owner == name.Domain || !errors.Is(err, fs.ErrNotExist) {
+		return k, err
+	}
+	return c.sharedKey(name, owner)
 }

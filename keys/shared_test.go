@@ -1,137 +1,63 @@
 package keys
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
-	"time"
 )
 
-// A key that left its domain's list, and that entries for an address or a pattern still
-// list, stands in for its successor like any other.
-func TestAKeyThatOtherEntriesListStandsIn(t *testing.T) {
+func TestADomainSignsWithAnothersKeyUnderItsOwnName(t *testing.T) {
 	cfg := Defaults()
 	cfg.Dir = t.TempDir()
-	for _, selector := range []string{"s1", "s2", "s3", "desk"} {
-		_, err := Generate(cfg.Dir, "example.com", selector, Ed25519, 0)
-		check(t, err)
+	shared, err := Generate(cfg.Dir, "provider.example", "s1", Ed25519, 0)
+	check(t, err)
+	own, err := Generate(cfg.Dir, "b.example", "s1", Ed25519, 0)
+	check(t, err)
+	cfg.Shared = map[string]string{"a.example": "provider.example", "b.example": "provider.example", "c.example": "a.example", "d.example": "d.example"}
+
+	store, err := Open(cfg, []Ref{{"a.example", "s1"}, {"b.example", "s1"}})
+	check(t, err)
+	a, _ := store.Lookup("a.example", "s1")
+	if a.Domain != "a.example" || a.Fingerprint() != shared.Fingerprint() || a.RecordName() != "s1._domainkey.a.example" || a.Path != shared.Path {
+		t.Errorf("the key is %+v", a)
 	}
-	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	known := ledger{}
-	signs := func(published string, own string, elsewhere ...string) string {
-		t.Helper()
-		now = now.Add(time.Hour)
-		p := &Plan{Config: cfg, Require: true, Listed: []Listed{{Ref: Ref{"example.com", own}}}}
-		wanted := []Ref{{"example.com", own}}
-		for _, s := range elsewhere {
-			ref := Ref{"example.com", s}
-			p.Listed, wanted = append(p.Listed, Listed{Ref: ref, Duty: "desk@example.com"}), append(wanted, ref)
-		}
-		var spares []Ref
-		for ref := range known {
-			spares = append(spares, ref)
-		}
-		var err error
-		p.Store, err = Open(cfg, wanted, spares...)
-		check(t, err)
-		known = p.fill(known, now, nil)
-		for ref, f := range known {
-			f.DNS = Absent
-			if strings.Contains(published, ref.Selector) {
-				f.DNS, f.FirstSeen = Found, now
-			}
-			known[ref] = f
-		}
-		known = p.fill(known, now, nil)
-		var names []string
-		for _, k := range p.Roster.Duty("example.com").Keys {
-			names = append(names, k.Selector)
-		}
-		return strings.Join(names, " ")
+	if b, _ := store.Lookup("b.example", "s1"); b.Fingerprint() != own.Fingerprint() {
+		t.Error("a key of the domain's own does not go first")
 	}
-	for _, c := range []struct {
-		published, own string
-		elsewhere      []string
-		want           string
-	}{
-		{"s1 desk", "s1", []string{"s1", "desk"}, "s1"},
-		{"s1 desk", "s2", []string{"s1", "desk"}, "s1"}, // and not desk, which was never the domain's
-		{"s1 s2 desk", "s2", []string{"s1", "desk"}, "s2"},
-		{"s1 s2 desk", "s3", []string{"s1", "desk"}, "s2"}, // the one that left last
-		{"s1 desk", "s3", []string{"s1", "desk"}, "s1"},
-		{"desk", "s3", []string{"s1", "desk"}, ""},
+	if _, ok := store.Lookup("provider.example", "s1"); ok {
+		t.Error("the lender's key is there under its own name, which nobody listed")
+	}
+	for domain, want := range map[string]string{
+		"c.example": "s1 of a.example", // what is lent is not lent on
+		"d.example": "s1 of d.example",
 	} {
-		if got := signs(c.published, c.own, c.elsewhere...); got != c.want {
-			t.Errorf("%s listed, %v elsewhere, %s published: %q signs, want %q", c.own, c.elsewhere, c.published, got, c.want)
+		if _, err := Open(cfg, []Ref{{domain, "s1"}}); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: the error is %v", domain, err)
 		}
-	}
-	if state := known[Ref{"example.com", "s1"}].State; state == Retiring || state == Retired {
-		t.Errorf("a key that an entry lists is %s", state)
 	}
 }
 
-func TestAKeyIsNotRetiredWhileAnotherDomainSignsWithIt(t *testing.T) {
+// All processors load keys, and many domains may have one lender.
+func TestManyDomainsHaveOneLender(t *testing.T) {
 	cfg := Defaults()
-	cfg.Dir, cfg.State = t.TempDir(), t.TempDir()+"/keys.json"
-	for _, selector := range []string{"s1", "s2"} {
-		_, err := Generate(cfg.Dir, "provider.example", selector, Ed25519, 0)
-		check(t, err)
-	}
-	cfg.Lent = map[string]string{"a.example": "provider.example"}
-	s1, s2, lent, lent2 := Ref{"provider.example", "s1"}, Ref{"provider.example", "s2"}, Ref{"a.example", "s1"}, Ref{"a.example", "s2"}
-	plan := func(listed ...Ref) *Plan {
-		store, err := Open(cfg, listed)
-		check(t, err)
-		p := &Plan{Config: cfg, Store: store}
-		for _, ref := range listed {
-			p.Listed = append(p.Listed, Listed{Ref: ref})
-		}
-		return p
-	}
-	begin := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	at := func(days int) time.Time { return begin.Add(time.Duration(days) * 24 * time.Hour) }
-	known := plan(s1, lent).fill(ledger{}, at(0), nil)
-	for ref, f := range known {
-		f.FirstSeen, f.DNS = at(0), Found
-		known[ref] = f
-	}
-	p := plan(s2, lent)
-	step := func(day int, want State) {
-		t.Helper()
-		before := known
-		known = p.fill(known, at(day), nil)
-		if got := known[s1].State; got != want {
-			t.Errorf("day %d: s1 of provider.example is %s, want %s", day, got, want)
-		}
-		_, some := p.refill(before, at(day), nil, []string{"provider.example"})
-		if got := some[s1].State; got != want {
-			t.Errorf("day %d: decided for one domain, s1 of provider.example is %s, want %s", day, got, want)
-		}
-	}
-	step(1, Retiring)
-	step(9, Retiring)
-	step(40, Retiring)
-	files, err := cfg.Files()
+	cfg.Dir = t.TempDir()
+	_, err := Generate(cfg.Dir, "provider.example", "s1", Ed25519, 0)
 	check(t, err)
-	check(t, writeState(cfg.State, known.sorted()))
-	entries, err := Survey(cfg, p.Listed, files)
-	check(t, err)
-	for _, e := range entries {
-		if state, note := e.State(); e.Ref == s1 && (state != Retiring || !strings.Contains(note, "a.example signs with this key: leave its file")) {
-			t.Errorf("keys list says %s, %s", state, note)
-		}
+	cfg.Shared = map[string]string{}
+	var refs []Ref
+	for i := range 200 {
+		ref := Ref{fmt.Sprintf("d%d.example", i), "s1"}
+		refs = append(refs, ref)
+		cfg.Shared[ref.Domain] = "provider.example"
 	}
-	p = plan(s2, lent2) // the customer goes over to s2
-	step(41, Retiring)
-	step(47, Retiring)
-	step(48, Retired)
-
-	// A key that only others list is not "unused".
-	p = plan(lent)
-	entries, err = Survey(Config{Dir: cfg.Dir, State: cfg.State + ".none", Lent: cfg.Lent, InsecureMode: cfg.InsecureMode}, p.Listed, files)
+	store, err := Open(cfg, refs)
 	check(t, err)
-	for _, e := range entries {
-		if state, note := e.State(); e.Ref == s1 && (state != Lent || note == "") || e.Ref == s2 && state != Unused {
-			t.Errorf("keys list says of %s: %s, %s", e.Ref, state, note)
+	first, _ := store.Lookup("d0.example", "s1")
+	for _, k := range store.Keys() {
+		if k.Fingerprint() != first.Fingerprint() || k.Path != first.Path {
+			t.Errorf("%s: %+v", k.Domain, k)
 		}
 	}
 }

@@ -16,9 +16,9 @@ import (
 // A Store holds the keys of one generation of the configuration. It never changes
 // and may be used by any number of goroutines.
 type Store struct {
-	keys   map[Ref]*Key
-	order  []*Key
-	spares map[Ref]*Key
+	keys    map[Ref]*Key
+	order   []*Key
+	standby map[Ref]*Key
 	// troubles are about spares that could not be loaded.
 	troubles []string
 	// lost are wanted keys that could not be loaded, with the reasons; see Config.MayFail.
@@ -31,13 +31,13 @@ type Store struct {
 // configuration no longer lists and that may have to go on signing for a while;
 // to lack one of them is a warning.
 func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
-	s := &Store{keys: make(map[Ref]*Key, len(wanted)), spares: make(map[Ref]*Key, len(spares))}
+	s := &Store{keys: make(map[Ref]*Key, len(wanted)), standby: make(map[Ref]*Key, len(spares))}
 	if len(wanted) == 0 {
 		return s, nil
 	}
 	cfg.memory = openssl.NewMemory()
 	cfg.surroundings = newSurroundings(thisProcess())
-	cfg.lenders = &lenders{keys: make(map[Ref]func() (*Key, error))}
+	cfg.shared = &sharedKeys{keys: make(map[Ref]func() (*Key, error))}
 	if err := cfg.reachable(); err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
 		return nil, err
 	}
 	var faults, lacking faults
-	ahead := cfg.ahead(wanted)
+	ahead := cfg.preload(wanted)
 	for _, ref := range wanted {
 		if ref.Domain == AnyDomain {
 			for _, f := range s.addAny(cfg, ref) {
@@ -78,15 +78,15 @@ func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
 			s.troubles = append(s.troubles, fmt.Sprintf("a key that is retiring cannot stand in for its successor any more: %v", err))
 			continue
 		}
-		s.spares[ref] = k
+		s.standby[ref] = k
 	}
 	return s, nil
 }
 
 // spare returns a loaded key that the configuration does not list, or nil. One of
 // a former list may have been loaded for "*" as well.
-func (s *Store) spare(ref Ref) *Key {
-	if k := s.spares[ref]; k != nil {
+func (s *Store) Standby(ref Ref) *Key {
+	if k := s.standby[ref]; k != nil {
 		return k
 	}
 	return s.keys[ref]
@@ -98,7 +98,7 @@ func (s *Store) Has(ref Ref) bool { return s.keys[ref] != nil }
 // NewStore returns a store of keys that are already loaded: listed and spare ones, and
 // the reasons why others could not be loaded.
 func NewStore(listed, spares map[Ref]*Key, lost map[Ref]error) *Store {
-	return &Store{keys: listed, spares: spares, lost: lost}
+	return &Store{keys: listed, standby: spares, lost: lost}
 }
 
 // reachable tells of a key folder that is not there or shut once, instead of for
@@ -117,15 +117,15 @@ func (c Config) reachable() error {
 }
 
 // add loads one key, unless it is there already.
-func (s *Store) add(ahead *ahead, ref Ref) error {
-	if name, err := ref.canonical(); err == nil && s.keys[name] != nil {
+func (s *Store) add(ahead *preloaded, ref Ref) error {
+	if name, err := ref.Canonical(); err == nil && s.keys[name] != nil {
 		return nil
 	}
 	k, err := ahead.load(ref)
 	if err != nil {
 		return err
 	}
-	s.keys[Ref{k.Domain, k.Selector}] = k
+	s.keys[k.Ref()] = k
 	s.order = append(s.order, k)
 	return nil
 }
@@ -133,7 +133,7 @@ func (s *Store) add(ahead *ahead, ref Ref) error {
 // addAny loads a selector's keys of all domains that have one, and the one of the
 // folder "*". There must be at least one.
 func (s *Store) addAny(cfg Config, ref Ref) []fault {
-	if _, err := ref.canonical(); err != nil {
+	if _, err := ref.Canonical(); err != nil {
 		return []fault{{ref, err}}
 	}
 	domains, err := cfg.domainsOf(ref.Selector)
@@ -143,13 +143,13 @@ func (s *Store) addAny(cfg Config, ref Ref) []fault {
 	var all []Ref
 	for _, domain := range domains {
 		wanted := Ref{domain, ref.Selector}
-		if _, err := wanted.canonical(); err == nil { // not lost+found and the like
+		if _, err := wanted.Canonical(); err == nil { // not lost+found and the like
 			all = append(all, wanted)
 		}
 	}
 	var faults []fault
 	found := false
-	ahead := cfg.ahead(all)
+	ahead := cfg.preload(all)
 	for _, wanted := range all {
 		switch err := s.add(ahead, wanted); {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
@@ -195,7 +195,7 @@ func (s *Store) Lookup(domain, selector string) (*Key, bool) {
 	if k, ok := s.keys[Ref{domain, selector}]; ok {
 		return k, true
 	}
-	name, err := Ref{domain, selector}.canonical()
+	name, err := Ref{domain, selector}.Canonical()
 	if err != nil {
 		return nil, false
 	}
@@ -211,7 +211,7 @@ func (s *Store) Keys() []*Key { return slices.Clone(s.order) }
 func (s *Store) Refs() []Ref {
 	var refs []Ref
 	for _, k := range s.order {
-		refs = append(refs, Ref{k.Domain, k.Selector})
+		refs = append(refs, k.Ref())
 	}
 	return append(refs, s.lostOrder...)
 }
@@ -221,7 +221,7 @@ func (s *Store) Warnings() []string {
 	lines := slices.Clone(s.troubles)
 	for _, k := range s.order {
 		for _, w := range k.Warnings {
-			lines = append(lines, fmt.Sprintf("the key %s, %s: %s", Ref{k.Domain, k.Selector}, k.Path, w))
+			lines = append(lines, fmt.Sprintf("the key %s, %s: %s", k.Ref(), k.Path, w))
 		}
 	}
 	return lines
@@ -282,7 +282,7 @@ func (c Config) Files() ([]Ref, error) {
 		}
 		for _, file := range files {
 			selector, pem := strings.CutSuffix(file.Name(), ".pem")
-			if ref, err := (Ref{folder.Name(), selector}).canonical(); pem && err == nil {
+			if ref, err := (Ref{folder.Name(), selector}).Canonical(); pem && err == nil {
 				refs = append(refs, ref)
 			}
 		}

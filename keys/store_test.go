@@ -27,7 +27,7 @@ func TestAStoreHoldsWhatIsWantedAndNothingElse(t *testing.T) {
 	}
 	var got []string
 	for _, k := range s.Keys() {
-		got = append(got, Ref{k.Domain, k.Selector}.String())
+		got = append(got, k.Ref().String())
 	}
 	if want := "s1 of example.com, e1 of example.com, s1 of xn--bcher-kva.example"; strings.Join(got, ", ") != want {
 		t.Errorf("the store has %q, want %s", got, want)

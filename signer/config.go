@@ -28,7 +28,7 @@ type Config struct {
 	// Fields changes which header fields the signatures cover.
 	Fields Fields `yaml:"fields"`
 	// RequirePublished lets only keys sign that DNS is known to have; see
-	// keys.Watch. Otherwise every listed key signs.
+	// lifecycle.Tracker. Otherwise every listed key signs.
 	RequirePublished bool `yaml:"require_published"`
 	// SelfCheck is that every n-th signed message is verified after it was signed, in
 	// the background and against DNS; 0: none.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"signpost/keys"
+	"signpost/keys/lifecycle"
 )
 
 func TestAMisspeltOptionOfATableIsNoSelector(t *testing.T) {
@@ -46,7 +47,7 @@ func FuzzTableLine(f *testing.F) {
 			return
 		}
 		c := Config{Domains: []Domain{d}}
-		newTable(c.Domains, &keys.Roster{})
+		newTable(c.Domains, &lifecycle.ActiveKeys{})
 		c.Refs()
 		c.Listed([]keys.Ref{{Domain: "a.example", Selector: "s1"}, {Domain: AnyDomain, Selector: "s1"}})
 		c.Lent()

@@ -3,14 +3,14 @@ package signer
 import (
 	"testing"
 
-	"signpost/keys"
+	"signpost/keys/lifecycle"
 )
 
 func TestNamesAreTheDomainsThatTheConfigurationLists(t *testing.T) {
 	table := newTable([]Domain{
 		{Domain: "example.com"}, {Domain: "example.net", Subdomains: true},
 		{Domain: "*.pattern.example"}, {Domain: "*"}, {Domain: "alice@example.org"},
-	}, &keys.Roster{})
+	}, &lifecycle.ActiveKeys{})
 	for domain, want := range map[string]bool{
 		"example.com": true, "sub.example.com": false, "example.net": true, "a.b.example.net": true,
 		"x.pattern.example": false, "elsewhere.example": false, "example.org": false, "com": false, "": false,

@@ -5,6 +5,7 @@ import (
 
 	"signpost/internal/message"
 	"signpost/keys"
+	"signpost/keys/lifecycle"
 )
 
 // duty is the name under which the roster has an entry's keys; "" where it depends
@@ -89,11 +90,11 @@ func (c Config) Lent() map[string]string {
 	return lent
 }
 
-// Listed returns the keys that may sign, for keys.Plan: those of the entries, and
+// Listed returns the keys that may sign, for lifecycle.Spec: those of the entries, and
 // for patterns and "*" those of their selectors that are there, of domains without an
 // entry of their own.
-func (c Config) Listed(there []keys.Ref) []keys.Listed {
-	var listed []keys.Listed
+func (c Config) Listed(there []keys.Ref) []lifecycle.Listed {
+	var listed []lifecycle.Listed
 	taken := make(map[string]bool, len(c.Domains)) // domains that have an entry
 	var many []Domain                              // entries that many domains come under
 	for _, d := range c.Domains {
@@ -109,7 +110,7 @@ func (c Config) Listed(there []keys.Ref) []keys.Listed {
 		for _, s := range d.Selectors {
 			l := s.listed(folder)
 			if k != exactDomain {
-				l.Duty = duty
+				l.SignsFor = duty
 			}
 			listed = append(listed, l)
 		}
@@ -155,7 +156,7 @@ func underWhich(many []Domain, domain string) []Domain {
 	return found
 }
 
-func (s Selector) listed(domain string) keys.Listed {
+func (s Selector) listed(domain string) lifecycle.Listed {
 	selector, _ := message.DomainToASCII(s.Selector)
-	return keys.Listed{Ref: keys.Ref{Domain: domain, Selector: selector}, ActiveFrom: s.ActiveFrom.Time}
+	return lifecycle.Listed{Ref: keys.Ref{Domain: domain, Selector: selector}, ActiveFrom: s.ActiveFrom.Time}
 }

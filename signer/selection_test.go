@@ -10,6 +10,7 @@ import (
 	"signpost/internal/dkim"
 	"signpost/internal/message"
 	"signpost/keys"
+	"signpost/keys/lifecycle"
 )
 
 func TestTheMostSpecificEntryChoosesTheKey(t *testing.T) {
@@ -165,14 +166,14 @@ func manyEntries(b *testing.B, n int) (Config, keys.Config) {
 }
 
 func loadTable(b *testing.B, c Config, kc keys.Config) *Signer {
-	kc.Lent = c.Lent()
+	kc.Shared = c.Lent()
 	store, err := keys.Open(kc, c.Refs())
 	if err != nil {
 		b.Fatal(err)
 	}
-	plan := &keys.Plan{Config: kc, Store: store, Listed: c.Listed(store.Refs())}
-	keys.NewWatch(filepath.Join(kc.Dir, "none"), func() time.Time { return testTime }).Preview(plan)
-	return New(c, &plan.Roster, func() time.Time { return testTime })
+	plan := &lifecycle.Spec{Config: kc, Store: store, Listed: c.Listed(store.Refs())}
+	lifecycle.NewTracker(filepath.Join(kc.Dir, "none"), func() time.Time { return testTime }).Preview(plan)
+	return New(c, &plan.Active, func() time.Time { return testTime })
 }
 
 func BenchmarkChooseAmong100000Domains(b *testing.B) {

@@ -15,7 +15,7 @@ import (
 
 	"signpost/internal/dkim"
 	"signpost/internal/message"
-	"signpost/keys"
+	"signpost/keys/lifecycle"
 )
 
 // Signer is one generation of the signing configuration with its keys. It never
@@ -32,7 +32,7 @@ type Signer struct {
 
 // New returns the signer of a validated configuration. The roster says which of the
 // keys that Listed names sign; now is the clock for t=.
-func New(cfg Config, roster *keys.Roster, now func() time.Time) *Signer {
+func New(cfg Config, roster *lifecycle.ActiveKeys, now func() time.Time) *Signer {
 	return &Signer{cfg: cfg, covered: cfg.Fields.covered(), table: newTable(cfg.Domains, roster), senders: newSenderPolicy(cfg.Senders), now: now}
 }
 
@@ -61,7 +61,7 @@ type Signing struct {
 }
 
 // Sign begins on one message that is ours. Signing waits for nothing but the first
-// answer of DNS about the domain's keys after a start, and that for keys.Patience, or
+// answer of DNS about the domain's keys after a start, and that for lifecycle.MaxWait, or
 // until ctx ends; what is held of the message for a self-check is let go then, too.
 func (s *Signer) Sign(ctx context.Context, env message.Envelope) message.Transaction {
 	return &Signing{signer: s, ctx: ctx, env: env}
@@ -120,12 +120,12 @@ func (t *Signing) findKeys(author message.Author) (c match, ok bool) {
 	if c.open == nil {
 		return c, ok
 	}
-	ctx, cancel := context.WithTimeout(t.ctx, keys.Patience)
+	ctx, cancel := context.WithTimeout(t.ctx, lifecycle.MaxWait)
 	defer cancel()
 	for c.open != nil && t.err == nil {
 		waited := c.open
 		if c.next != nil {
-			c.next.Hurry()
+			c.next.Expedite()
 		}
 		if t.err = waited.Wait(ctx); t.err != nil {
 			break

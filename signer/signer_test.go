@@ -17,6 +17,7 @@ import (
 	"signpost/internal/dns"
 	"signpost/internal/message"
 	"signpost/keys"
+	"signpost/keys/lifecycle"
 )
 
 var testTime = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -45,14 +46,14 @@ func newSigner(t testing.TB, yaml string, extra ...keys.Ref) (*Signer, *keys.Sto
 	}
 	kc := keys.Defaults()
 	kc.Dir = dir
-	kc.Lent = cfg.Lent()
+	kc.Shared = cfg.Lent()
 	store, err := keys.Open(kc, cfg.Refs())
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &keys.Plan{Config: kc, Store: store, Listed: cfg.Listed(store.Refs())}
-	keys.NewWatch(filepath.Join(dir, "none"), func() time.Time { return testTime }).Preview(plan)
-	return New(cfg, &plan.Roster, func() time.Time { return testTime }), store
+	plan := &lifecycle.Spec{Config: kc, Store: store, Listed: cfg.Listed(store.Refs())}
+	lifecycle.NewTracker(filepath.Join(dir, "none"), func() time.Time { return testTime }).Preview(plan)
+	return New(cfg, &plan.Active, func() time.Time { return testTime }), store
 }
 
 func header(t testing.TB, text string) message.Header {
@@ -318,12 +319,12 @@ func wantProblem(t *testing.T, yaml, want string) {
 func duty(t *testing.T, zone *dns.Zone, yaml string) *Signer {
 	t.Helper()
 	s, store := newSigner(t, yaml)
-	plan := &keys.Plan{Config: keys.Defaults(), Store: store, Listed: s.cfg.Listed(store.Refs()), Require: s.cfg.RequirePublished}
+	plan := &lifecycle.Spec{Config: keys.Defaults(), Store: store, Listed: s.cfg.Listed(store.Refs()), Require: s.cfg.RequirePublished}
 	for _, server := range dns.Each(zone) {
 		plan.Servers = append(plan.Servers, server)
 	}
-	keys.NewWatch(filepath.Join(t.TempDir(), "none"), time.Now).Begin(t.Context(), plan, slog.New(slog.DiscardHandler))
-	return New(s.cfg, &plan.Roster, s.now)
+	lifecycle.NewTracker(filepath.Join(t.TempDir(), "none"), time.Now).Begin(t.Context(), plan, slog.New(slog.DiscardHandler))
+	return New(s.cfg, &plan.Active, s.now)
 }
 
 func TestOnlyPublishedKeysSign(t *testing.T) {
@@ -372,12 +373,12 @@ func TestAKeyForEverybodyIsNotAskedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &keys.Plan{Config: kc, Store: store, Listed: cfg.Listed(store.Refs()), Require: true}
+	plan := &lifecycle.Spec{Config: kc, Store: store, Listed: cfg.Listed(store.Refs()), Require: true}
 	for _, server := range dns.Each(dns.NewZone()) {
 		plan.Servers = append(plan.Servers, server)
 	}
-	keys.NewWatch(filepath.Join(dir, "none"), time.Now).Begin(t.Context(), plan, slog.New(slog.DiscardHandler))
-	out := sign(New(cfg, &plan.Roster, time.Now), message.Envelope{}, header(t, letter))
+	lifecycle.NewTracker(filepath.Join(dir, "none"), time.Now).Begin(t.Context(), plan, slog.New(slog.DiscardHandler))
+	out := sign(New(cfg, &plan.Active, time.Now), message.Envelope{}, header(t, letter))
 	if noteOf(out, "signed") != "example.com" || noteOf(out, "selectors") != "any1" {
 		t.Errorf("outcome %+v", out)
 	}

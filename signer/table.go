@@ -6,6 +6,7 @@ import (
 
 	"signpost/internal/message"
 	"signpost/keys"
+	"signpost/keys/lifecycle"
 )
 
 // table finds the keys for an author. It is built once for a generation: a look-up
@@ -16,7 +17,7 @@ type table struct {
 	addresses map[string]entry // by the local part in lower case
 	patterns  []entry          // in the order of the configuration
 	any       *entry
-	roster    *keys.Roster
+	roster    *lifecycle.ActiveKeys
 }
 
 // entry is one line of the table.
@@ -32,11 +33,11 @@ type entry struct {
 type match struct {
 	sdid     string
 	keys     []*keys.Key
-	rule     string     // how the entry was found, for the log
-	override string     // which listed keys do not sign, and why; "" where all do
-	lost     string     // not "": the file of a key is missing or cannot be used: our failure
-	open     *keys.Duty // not nil: DNS is to be heard about these keys first
-	next     *keys.Duty // not nil: it may have to be heard about these then
+	rule     string                // how the entry was found, for the log
+	override string                // which listed keys do not sign, and why; "" where all do
+	lost     string                // not "": the file of a key is missing or cannot be used: our failure
+	open     *lifecycle.SigningSet // not nil: DNS is to be heard about these keys first
+	next     *lifecycle.SigningSet // not nil: it may have to be heard about these then
 }
 
 // find returns the keys for an author, most specific entry first: the whole
@@ -135,7 +136,7 @@ func (t *table) byMany(e entry, author string, trace *message.Trace) (c match, o
 		return t.onDuty(e, author, e.duty, "", trace)
 	}
 	for _, folder := range []string{author, AnyDomain} {
-		if t.roster.Duty(folder) != nil {
+		if t.roster.Of(folder) != nil {
 			trace.Add(e.rule, folder, "has a folder of keys")
 			return t.onDuty(e, author, folder, "", trace)
 		}
@@ -149,12 +150,12 @@ func (t *table) byMany(e entry, author string, trace *message.Trace) (c match, o
 // was found, where that is not by its name alone.
 func (t *table) onDuty(e entry, author, duty, how string, trace *message.Trace) (c match, ok bool) {
 	rule := e.rule + how
-	d := t.roster.Duty(duty)
+	d := t.roster.Of(duty)
 	traceDuty(trace, duty, d)
 	switch {
 	case d == nil:
 		return match{rule: fmt.Sprintf("%s: no key is loaded for selector %s of %s; signpost keys generate makes one, then publish it and reload", rule, e.names(), duty)}, false
-	case d.Open():
+	case d.Pending():
 		return match{rule: rule, open: d}, false
 	case d.Lost != "":
 		return match{rule: rule, lost: d.Lost}, false
@@ -185,7 +186,7 @@ func (e entry) names() string {
 }
 
 // newTable builds the table of a validated configuration.
-func newTable(domains []Domain, roster *keys.Roster) *table {
+func newTable(domains []Domain, roster *lifecycle.ActiveKeys) *table {
 	t := &table{exact: make(map[string]entry, len(domains)), addresses: map[string]entry{}, roster: roster}
 	for _, d := range domains {
 		name, k := d.name()

@@ -6,7 +6,7 @@ import (
 
 	"signpost/internal/dkim"
 	"signpost/internal/message"
-	"signpost/keys"
+	"signpost/keys/lifecycle"
 )
 
 // domainsRule is the rule that finds the entry for an author domain.
@@ -46,7 +46,7 @@ func ofPattern(fits bool) string {
 }
 
 // traceDuty tells which keys of a domain sign at the moment.
-func traceDuty(trace *message.Trace, domain string, d *keys.Duty) {
+func traceDuty(trace *message.Trace, domain string, d *lifecycle.SigningSet) {
 	if trace == nil {
 		return
 	}

@@ -11,6 +11,7 @@ import (
 
 	"signpost/internal/message"
 	"signpost/keys"
+	"signpost/keys/lifecycle"
 )
 
 // lateDNS has no record, and says so late; an hour is never.
@@ -18,7 +19,7 @@ type lateDNS struct{ after map[string]time.Duration }
 
 func (lateDNS) String() string { return "late" }
 
-func (lateDNS) Turn(context.Context) (done func(), err error) { return func() {}, nil }
+func (lateDNS) Acquire(context.Context) (done func(), err error) { return func() {}, nil }
 
 func (d lateDNS) LookupTXT(ctx context.Context, name string) ([]string, error) {
 	select {
@@ -34,15 +35,15 @@ func (d lateDNS) LookupTXT(ctx context.Context, name string) ([]string, error) {
 func starts(t *testing.T, yaml string, dns lateDNS) (s *Signer, reload func()) {
 	t.Helper()
 	s, store := newSigner(t, yaml)
-	w := keys.NewWatch(filepath.Join(t.TempDir(), "none"), time.Now)
-	begin := func() *keys.Plan {
-		plan := &keys.Plan{Config: keys.Defaults(), Store: store, Listed: s.cfg.Listed(store.Refs()), Require: true, Servers: []keys.Server{dns}}
+	w := lifecycle.NewTracker(filepath.Join(t.TempDir(), "none"), time.Now)
+	begin := func() *lifecycle.Spec {
+		plan := &lifecycle.Spec{Config: keys.Defaults(), Store: store, Listed: s.cfg.Listed(store.Refs()), Require: true, Servers: []lifecycle.Server{dns}}
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		w.Begin(ctx, plan, slog.New(slog.DiscardHandler))
 		return plan
 	}
-	return New(s.cfg, &begin().Roster, s.now), func() { begin() }
+	return New(s.cfg, &begin().Active, s.now), func() { begin() }
 }
 
 const waitingYAML = "on_error: unsigned\ndomains:\n  - {domain: example.com, selectors: [ed1]}\n  - {domain: alice@example.com, selectors: [alice1]}\n"

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"signpost/keys"
+	"signpost/keys/lifecycle"
 )
 
 // notes are what check-config says of places.
@@ -61,7 +61,7 @@ func TestCheckConfigSaysWhatAStartWouldStumbleOver(t *testing.T) {
 		})
 	}
 	// The daemon that runs with this configuration has the address itself.
-	lock, err := keys.LockState(state)
+	lock, err := lifecycle.LockState(state)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"signpost/internal/daemon"
 	"signpost/internal/dns"
 	"signpost/keys"
+	"signpost/keys/lifecycle"
 )
 
 const keysCheckText = `Compare private keys with the records that DNS has now, at each DNS server by itself
@@ -126,14 +127,14 @@ func (c Config) checkKeys(ctx context.Context, refs []keys.Ref) ([]checkedKey, e
 	return checked, nil
 }
 
-func (c Config) checkKey(ctx context.Context, servers []keys.Server, ref keys.Ref) checkedKey {
+func (c Config) checkKey(ctx context.Context, servers []lifecycle.Server, ref keys.Ref) checkedKey {
 	k, err := c.Keys.Key(ref.Domain, ref.Selector)
 	if err != nil {
 		return checkedKey{Domain: ref.Domain, Selector: ref.Selector, Error: err.Error()}
 	}
 	out := checkedKey{Domain: k.Domain, Selector: k.Selector, Name: k.RecordName(), Good: true, Warnings: k.Warnings}
 	seen := map[string]bool{}
-	for _, v := range keys.Check(ctx, servers, k) {
+	for _, v := range lifecycle.Check(ctx, servers, k) {
 		s := checkedServer{Server: v.Server, Answer: string(v.Answer), Detail: v.Detail}
 		if v.Answer == keys.NoAnswer {
 			s.Answer, s.Detail = "none", fmt.Sprintf("gave no answer: %v", v.Err)

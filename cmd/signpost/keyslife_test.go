@@ -103,7 +103,7 @@ func (h *house) live() {
 		if d.SDID != "" {
 			continue // it has no keys of its own
 		}
-		if err := g.Plan.Roster.Duty(d.Domain).Wait(h.t.Context()); err != nil {
+		if err := g.Plan.Active.Of(d.Domain).Wait(h.t.Context()); err != nil {
 			h.t.Fatal(err)
 		}
 	}
@@ -277,7 +277,7 @@ func TestKeysRecordHasEveryForm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f := keys.Examine(k.Fingerprint(), got); f.Answer != keys.Found || len(f.Warnings) != 1 {
+	if f := keys.CompareRecord(k.Fingerprint(), got); f.Answer != keys.Found || len(f.Warnings) != 1 {
 		t.Errorf("the record is %+v", f)
 	}
 	revoked := h.run(exitOK, "record", "--revoke", "example.org", "gone", "--format", "zone").stdout

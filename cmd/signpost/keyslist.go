@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"signpost/internal/message"
-	"signpost/keys"
+	"signpost/keys/lifecycle"
 )
 
 const listText = `List every key: those that the configuration lists, those that have a file, and
@@ -76,7 +76,7 @@ func listCommand(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return failure(stderr, name, err)
 	}
-	entries, stateErr := keys.Survey(c.Keys, c.Signer.Listed(files), files)
+	entries, stateErr := lifecycle.Inventory(c.Keys, c.Signer.Listed(files), files)
 	if stateErr != nil {
 		fmt.Fprintf(stderr, "signpost keys list: %v\n", stateErr)
 	}
@@ -87,7 +87,7 @@ func listCommand(args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	now := time.Now()
-	signing := c.signingNow(rest, keys.Signings(c.Keys, c.Signer.Listed(files), c.Signer.RequirePublished, entries, now))
+	signing := c.signingNow(rest, lifecycle.DomainStatuses(c.Keys, c.Signer.Listed(files), c.Signer.RequirePublished, entries, now))
 	if *asJSON {
 		return printJSON(stdout, map[string]any{"keys": list, "signing": signing})
 	}
@@ -104,7 +104,7 @@ func sameDomain(asked, domain string) bool {
 	return asked == domain || ok && ascii == domain
 }
 
-func (c Config) listedKey(e keys.Entry) listedKey {
+func (c Config) listedKey(e lifecycle.Status) listedKey {
 	f := e.Fact
 	state, note := e.State()
 	l := listedKey{
@@ -115,7 +115,7 @@ func (c Config) listedKey(e keys.Entry) listedKey {
 	if e.Key != nil {
 		l.Algorithm, l.Bits, l.Path = string(e.Key.Algorithm), e.Key.Bits, e.Key.Path
 	}
-	if state == keys.Retiring && !f.Unlisted.IsZero() && len(e.Users) == 0 {
+	if state == lifecycle.Retiring && !f.Unlisted.IsZero() && len(e.Users) == 0 {
 		l.RecordUntil = moment(f.Unlisted.Add(c.Keys.QueueTime))
 	}
 	return l

@@ -10,6 +10,7 @@ import (
 
 	"signpost/internal/message"
 	"signpost/keys"
+	"signpost/keys/lifecycle"
 )
 
 const rotateText = `Replace the keys of a domain: make a new key for each selector that signs, put its
@@ -102,7 +103,7 @@ func (c Config) rotations(domain string, o rotateOptions, now time.Time) ([]rota
 	if err != nil {
 		return nil, err
 	}
-	facts, err := keys.ReadState(c.Keys.State)
+	facts, err := lifecycle.ReadState(c.Keys.State)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +147,7 @@ func (c Config) rotations(domain string, o rotateOptions, now time.Time) ([]rota
 
 // takenSelectors are the names that some domains have used: listed, on disk, or known.
 // The domains are in A-labels.
-func (c Config) takenSelectors(domains map[string]bool, facts []keys.Fact) map[string]bool {
+func (c Config) takenSelectors(domains map[string]bool, facts []lifecycle.Fact) map[string]bool {
 	taken := map[string]bool{}
 	for _, d := range c.Signer.Domains {
 		if !domains[asciiDomain(d.Domain)] {
@@ -170,17 +171,17 @@ func (c Config) takenSelectors(domains map[string]bool, facts []keys.Fact) map[s
 	return taken
 }
 
-func stateOf(facts []keys.Fact, k *keys.Key) keys.State {
+func stateOf(facts []lifecycle.Fact, k *keys.Key) lifecycle.State {
 	for _, f := range facts {
 		if f.Domain == k.Domain && f.Selector == k.Selector && f.Fingerprint == k.Fingerprint() {
 			return f.State
 		}
 	}
-	return keys.Forgotten
+	return lifecycle.Forgotten
 }
 
-func unfinished(s keys.State) bool {
-	return s == keys.Pending || s == keys.Missing || s == keys.Differing
+func unfinished(s lifecycle.State) bool {
+	return s == lifecycle.Pending || s == lifecycle.Missing || s == lifecycle.Differing
 }
 
 // nextSelector makes a name by the template, with a letter behind it where it is

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"signpost/keys"
+	"signpost/keys/lifecycle"
 )
 
 // signingNow is what --json prints of who signs for one domain.
@@ -23,7 +23,7 @@ type signingNow struct {
 
 // signingNow has the domains of the keys, and behind them those with sdid; names, where
 // there is one, chooses a domain.
-func (c Config) signingNow(names []string, all []keys.Signing) []signingNow {
+func (c Config) signingNow(names []string, all []lifecycle.DomainStatus) []signingNow {
 	list := []signingNow{}
 	byDomain := map[string]signingNow{}
 	for _, s := range all {
@@ -49,7 +49,7 @@ func (c Config) signingNow(names []string, all []keys.Signing) []signingNow {
 	return chosen
 }
 
-func signingState(s keys.Signing) string {
+func signingState(s lifecycle.DomainStatus) string {
 	switch {
 	case s.Unknown:
 		return "unknown"

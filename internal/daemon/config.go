@@ -18,6 +18,7 @@ import (
 	"signpost/internal/dns"
 	"signpost/internal/tablesource"
 	"signpost/keys"
+	"signpost/keys/lifecycle"
 	"signpost/milter"
 	"signpost/signer"
 	"signpost/verifier"
@@ -124,7 +125,7 @@ func (l LogConfig) logger(w io.Writer) *slog.Logger {
 func (c Config) complete() (Config, error) {
 	var err error
 	c.Signer, c.tables, err = tablesource.Read(context.Background(), c.Signer, c.tables, c.keptTables())
-	c.Keys.Lent, c.Keys.Optional = c.Signer.Lent(), c.Signer.Optional()
+	c.Keys.Shared, c.Keys.Optional = c.Signer.Lent(), c.Signer.Optional()
 	return c, err
 }
 
@@ -147,8 +148,8 @@ type Generation struct {
 	Path     string // the file it came from, or ""
 	Resolver dns.Source
 	Store    *keys.Store
-	Watch    *keys.Watch // handed on from generation to generation
-	Plan     *keys.Plan
+	Watch    *lifecycle.Tracker // handed on from generation to generation
+	Plan     *lifecycle.Spec
 	Signer   *signer.Signer
 	Verifier *verifier.Verifier
 }
@@ -171,7 +172,7 @@ func Build(c Config, path string, now func() time.Time, before *Generation) (*Ge
 	if before != nil {
 		g.Watch = before.Watch
 	} else {
-		g.Watch = keys.NewWatch(c.Keys.State, time.Now)
+		g.Watch = lifecycle.NewTracker(c.Keys.State, time.Now)
 	}
 	if g.Store, err = openKeys(c, g.Watch, before); err != nil {
 		return nil, err
@@ -182,11 +183,11 @@ func Build(c Config, path string, now func() time.Time, before *Generation) (*Ge
 	} else if g.Resolver, err = dns.Open(c.DNS); err != nil {
 		return nil, err
 	}
-	g.Plan = &keys.Plan{Config: c.Keys, Store: g.Store, Listed: c.Signer.Listed(g.Store.Refs()), Require: c.Signer.RequirePublished}
+	g.Plan = &lifecycle.Spec{Config: c.Keys, Store: g.Store, Listed: c.Signer.Listed(g.Store.Refs()), Require: c.Signer.RequirePublished}
 	g.Plan.Servers = Servers(g.Resolver)
-	g.Plan.Anew = before != nil && (c.DNS.ZoneFile != "" || !slices.EqualFunc(before.Plan.Servers, g.Plan.Servers, sameServer))
+	g.Plan.ServersChanged = before != nil && (c.DNS.ZoneFile != "" || !slices.EqualFunc(before.Plan.Servers, g.Plan.Servers, sameServer))
 	g.Watch.Preview(g.Plan)
-	g.Signer = signer.New(c.Signer, &g.Plan.Roster, now)
+	g.Signer = signer.New(c.Signer, &g.Plan.Active, now)
 	host, _ := os.Hostname() // the last resort only: an MTA says its name in macro j
 	g.Verifier = verifier.New(c.Verifier, g.Resolver, host, now).WithRSA(c.Keys.Backend.VerifyRSA()).
 		WithSharing(func(client netip.Addr) verifier.Lookups {
@@ -197,22 +198,22 @@ func Build(c Config, path string, now func() time.Time, before *Generation) (*Ge
 	return g, nil
 }
 
-// Servers are those behind a source, as keys.Plan takes them.
-func Servers(source dns.Source) []keys.Server {
-	var all []keys.Server
+// Servers are those behind a source, as lifecycle.Spec takes them.
+func Servers(source dns.Source) []lifecycle.Server {
+	var all []lifecycle.Server
 	for _, s := range dns.Each(source) {
 		all = append(all, s)
 	}
 	return all
 }
 
-func sameServer(a, b keys.Server) bool { return a.String() == b.String() }
+func sameServer(a, b lifecycle.Server) bool { return a.String() == b.String() }
 
 // openKeys loads the keys that the configuration lists, and those that may have to
 // stand in for them. A key that fails is an error, but for three cases, in which its
 // entry alone cannot sign: the process starts; it started without this key; or a
 // database alone names the key, and it was in use.
-func openKeys(c Config, w *keys.Watch, before *Generation) (*keys.Store, error) {
+func openKeys(c Config, w *lifecycle.Tracker, before *Generation) (*keys.Store, error) {
 	inUse := map[keys.Ref]bool{}
 	for ref := range c.Keys.Optional {
 		if w.InUse(ref) {
@@ -224,11 +225,11 @@ func openKeys(c Config, w *keys.Watch, before *Generation) (*keys.Store, error) 
 		return c.mayLose || inUse[ref] || (before != nil && before.Store.Lost(ref) != nil)
 	}
 	refs := c.Signer.Refs()
-	var listed []keys.Listed
+	var listed []lifecycle.Listed
 	for _, r := range refs {
-		listed = append(listed, keys.Listed{Ref: r})
+		listed = append(listed, lifecycle.Listed{Ref: r})
 	}
-	return keys.Open(c.Keys, refs, w.Spares(listed)...)
+	return keys.Open(c.Keys, refs, w.Standby(listed)...)
 }
 
 // LoadForStart is Load for a process that has no generation before: a key that cannot

@@ -22,6 +22,7 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 
 	"signpost/keys"
+	"signpost/keys/lifecycle"
 	"signpost/milter"
 )
 
@@ -55,8 +56,8 @@ type Service struct {
 	server  *milter.Server
 	started Config // what listeners and log were made of
 	current *Generation
-	lock    *keys.StateLock // nil: it could not be had
-	counts  *counters       // nil: nothing is counted
+	lock    *lifecycle.StateLock // nil: it could not be had
+	counts  *counters            // nil: nothing is counted
 
 	endWatch func() // see watchKeys
 }
@@ -86,7 +87,7 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 
 // begin puts the generation's keys in force, and its checks of its own work.
 func (s *Service) begin(g *Generation) {
-	ctx, cancel := context.WithTimeout(context.Background(), keys.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), lifecycle.MaxWait)
 	defer cancel()
 	if s.counts != nil {
 		s.counts.setBackend(g.Config.Keys.Backend, s.version)
@@ -105,9 +106,9 @@ func (s *Service) lockState(path string) error {
 	if path == s.lock.State() {
 		return nil
 	}
-	lock, err := keys.LockState(path)
+	lock, err := lifecycle.LockState(path)
 	switch {
-	case errors.Is(err, keys.ErrStateTaken):
+	case errors.Is(err, lifecycle.ErrStateLocked):
 		return err
 	case err != nil:
 		s.log.Warn(err.Error())

@@ -15,7 +15,7 @@ import (
 
 	gomilter "github.com/emersion/go-milter"
 
-	"signpost/keys"
+	"signpost/keys/lifecycle"
 	"signpost/milter"
 )
 
@@ -235,7 +235,7 @@ func TestAStopLetsAMessageFinish(t *testing.T) {
 		conn.Close()
 		t.Error("a stopped service takes connections")
 	}
-	if keys.StateLocked(h.dir + "/state/keys.json") {
+	if lifecycle.StateLocked(h.dir + "/state/keys.json") {
 		t.Error("a stopped service has the lock of the state")
 	}
 }
@@ -288,7 +288,7 @@ func TestASecondStartOnATakenAddress(t *testing.T) {
 			if _, err := New(g, h.config, "test", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Fatalf("a start on a taken address: %v", err)
 			}
-			if keys.StateLocked(g.Config.Keys.State) {
+			if lifecycle.StateLocked(g.Config.Keys.State) {
 				t.Error("the lock of the state is not given up")
 			}
 			l, err := net.Listen("tcp", free.Addr().String())

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"signpost/keys"
+	"signpost/keys/lifecycle"
 	"signpost/milter"
 )
 
@@ -27,7 +28,7 @@ func (c Config) StartProblems() []string {
 	if trouble := c.Keys.StateTrouble(); trouble != "" {
 		lines = append(lines, trouble)
 	}
-	running := keys.StateLocked(c.Keys.State)
+	running := lifecycle.StateLocked(c.Keys.State)
 	for i, l := range c.Milter.Listen {
 		if problem := unusable(l.Address, running); problem != "" {
 			lines = append(lines, fmt.Sprintf("milter.listen[%d]: %s: %s", i, l.Address, problem))

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"signpost/keys"
+	"signpost/keys/lifecycle"
 )
 
 func TestTwoDaemonsDoNotShareAStateFile(t *testing.T) {
@@ -46,11 +46,11 @@ func TestTwoDaemonsDoNotShareAStateFile(t *testing.T) {
 	}
 	second.lock.Close()
 	first.reload()
-	if first.current.Config.Keys.State != h.dir+"/state/second.json" || keys.StateLocked(h.dir+"/state/keys.json") || !keys.StateLocked(h.dir+"/state/second.json") {
+	if first.current.Config.Keys.State != h.dir+"/state/second.json" || lifecycle.StateLocked(h.dir+"/state/keys.json") || !lifecycle.StateLocked(h.dir+"/state/second.json") {
 		t.Errorf("after a reload to a free state:\n%s", log)
 	}
 	first.reload() // keeps the lock that it has
-	if !keys.StateLocked(h.dir + "/state/second.json") {
+	if !lifecycle.StateLocked(h.dir + "/state/second.json") {
 		t.Error("a reload lost the lock")
 	}
 	first.lock.Close()

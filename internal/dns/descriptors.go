@@ -5,8 +5,8 @@ import "syscall"
 // The parts of this process's descriptors that look-ups may hold: those for messages,
 // and those past the cache (Each) to all servers together.
 const (
-	messagePart = 4
-	directPart  = 16
+	messagePart  = 4
+	uncachedPart = 16
 )
 
 // maxOpenFiles is how many descriptors this process may have. It is what Go has raised
@@ -21,10 +21,10 @@ func maxOpenFiles() int {
 
 // fitting are the look-ups that may be under way: for messages, and past the cache to
 // each of so many servers.
-func fitting(openFiles, servers int) (messages, direct int) {
+func fitting(openFiles, servers int) (messages, uncached int) {
 	messages = min(maxInFlight, openFiles/messagePart)
-	direct = min(maxDirect, openFiles/directPart/servers)
-	return max(messages, int(purposes)), max(direct, 1)
+	uncached = min(maxUncached, openFiles/uncachedPart/servers)
+	return max(messages, int(purposes)), max(uncached, 1)
 }
 
 // Sockets is how many descriptors the look-ups of a source hold at most.
@@ -33,7 +33,7 @@ func Sockets(s Source) int {
 	if !ok {
 		return 0
 	}
-	n := len(r.servers) * r.direct
+	n := len(r.servers) * r.uncached
 	for p := range r.slots.lanes {
 		n += r.slots.lanes[p].size
 	}

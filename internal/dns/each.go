@@ -11,9 +11,9 @@ import (
 // is remembered, and no other server answers in its place. Its methods may be used
 // concurrently.
 type Server interface {
-	// Turn waits until one look-up more may be under way, or until ctx ends: then the
+	// Acquire waits until one look-up more may be under way, or until ctx ends: then the
 	// server was not asked. It comes before LookupTXT, and done after.
-	Turn(ctx context.Context) (done func(), err error)
+	Acquire(ctx context.Context) (done func(), err error)
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 	// String is the server's address, or what stands for it in messages.
 	String() string
@@ -33,42 +33,42 @@ func Each(s Source) []Server {
 
 type zoneServer struct{ *Zone }
 
-func (zoneServer) Turn(context.Context) (done func(), err error) { return func() {}, nil }
+func (zoneServer) Acquire(context.Context) (done func(), err error) { return func() {}, nil }
 
 func (zoneServer) String() string { return "the zone file" }
 
-// direct is a resolver of one server whose cache is not used.
-type direct struct {
+// uncached is a resolver of one server whose cache is not used.
+type uncached struct {
 	*Resolver
-	turns chan struct{}
+	slots chan struct{}
 }
 
-// maxDirect bounds the sockets that are open at once for one server past the cache.
-const maxDirect = 64
+// maxUncached bounds the sockets that are open at once for one server past the cache.
+const maxUncached = 64
 
 func (r *Resolver) each() []Server {
 	var out []Server
 	for _, s := range r.servers {
-		out = append(out, direct{&Resolver{
+		out = append(out, uncached{&Resolver{
 			servers: []*server{{addr: s.addr, distant: s.distant}}, timeout: r.timeout, tries: r.tries, now: r.now, life: r.life,
-		}, make(chan struct{}, r.direct)})
+		}, make(chan struct{}, r.uncached)})
 	}
 	return out
 }
 
-func (d direct) String() string { return d.servers[0].addr.String() }
+func (d uncached) String() string { return d.servers[0].addr.String() }
 
-func (d direct) Turn(ctx context.Context) (done func(), err error) {
+func (d uncached) Acquire(ctx context.Context) (done func(), err error) {
 	select {
-	case d.turns <- struct{}{}:
-		return func() { <-d.turns }, nil
+	case d.slots <- struct{}{}:
+		return func() { <-d.slots }, nil
 	case <-ctx.Done():
 		return nil, errNoSlot
 	}
 }
 
-// LookupTXT asks this server, and the server alone. It takes no turn.
-func (d direct) LookupTXT(ctx context.Context, name string) ([]string, error) {
+// LookupTXT asks this server, and the server alone. It acquires no slot.
+func (d uncached) LookupTXT(ctx context.Context, name string) ([]string, error) {
 	name, ok := canonical(name)
 	if !ok {
 		return nil, nil

@@ -60,18 +60,18 @@ func TestAServerIsAskedInTurn(t *testing.T) {
 	defer r.Close()
 	server := dns.Each(r)[0]
 	var last func()
-	for range dns.MaxDirect {
-		if last, err = server.Turn(t.Context()); err != nil {
+	for range dns.MaxUncached {
+		if last, err = server.Acquire(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := server.Turn(over); err == nil {
+	if _, err := server.Acquire(over); err == nil {
 		t.Error("there is no end of turns")
 	}
 	last()
-	if _, err := server.Turn(t.Context()); err != nil {
+	if _, err := server.Acquire(t.Context()); err != nil {
 		t.Errorf("after one was done: %v", err)
 	}
 }

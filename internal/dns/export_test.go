@@ -70,7 +70,7 @@ const (
 	MaxNegativeTTL = maxNegativeTTL
 	RestTime       = restTime
 	PlainTime      = plainTime
-	MaxDirect      = maxDirect
+	MaxUncached    = maxUncached
 	CacheEntries   = cacheEntries
 	CacheBytes     = cacheBytes
 	MaxRecords     = maxRecords

@@ -23,12 +23,12 @@ type Resolver struct {
 	tries   int
 	now     func() time.Time
 
-	cache   cache
-	slots   *slots
-	direct  int // look-ups past the cache that may be under way to each server
-	life    context.Context
-	end     context.CancelFunc
-	flights sync.WaitGroup
+	cache    cache
+	slots    *slots
+	uncached int // look-ups past the cache that may be under way to each server
+	life     context.Context
+	end      context.CancelFunc
+	flights  sync.WaitGroup
 }
 
 // New returns a resolver for the servers of the section, or those of the system
@@ -56,8 +56,8 @@ func New(c Config) (*Resolver, error) {
 	for _, addr := range addrs {
 		r.servers = append(r.servers, newServer(addr))
 	}
-	messages, direct := fitting(maxOpenFiles(), len(r.servers))
-	r.slots, r.direct = newSlots(messages, r.launch), direct
+	messages, uncached := fitting(maxOpenFiles(), len(r.servers))
+	r.slots, r.uncached = newSlots(messages, r.launch), uncached
 	r.cache.init()
 	r.life, r.end = context.WithCancel(context.Background())
 	return r, nil

@@ -17,6 +17,7 @@ import (
 	"signpost/internal/config"
 	"signpost/internal/message"
 	"signpost/keys"
+	"signpost/keys/lifecycle"
 	"signpost/signer"
 )
 
@@ -268,7 +269,7 @@ func TestAMissingKeyOfARowKeepsNobodyFromSigning(t *testing.T) {
 	if _, err := keys.Generate(kc.Dir, "example.com", "s1", keys.Ed25519, 0); err != nil {
 		t.Fatal(err)
 	}
-	kc.Lent, kc.Optional = c.Lent(), c.Optional()
+	kc.Shared, kc.Optional = c.Lent(), c.Optional()
 	store, err := keys.Open(kc, c.Refs())
 	if err != nil {
 		t.Fatal(err)
@@ -279,9 +280,9 @@ func TestAMissingKeyOfARowKeepsNobodyFromSigning(t *testing.T) {
 			t.Errorf("no warning says %q: %s", want, all)
 		}
 	}
-	plan := &keys.Plan{Config: kc, Store: store, Listed: c.Listed(store.Refs())}
-	keys.NewWatch(filepath.Join(kc.Dir, "none"), func() time.Time { return time.Now() }).Preview(plan)
-	s := signer.New(c, &plan.Roster, func() time.Time { return time.Now() })
+	plan := &lifecycle.Spec{Config: kc, Store: store, Listed: c.Listed(store.Refs())}
+	lifecycle.NewTracker(filepath.Join(kc.Dir, "none"), func() time.Time { return time.Now() }).Preview(plan)
+	s := signer.New(c, &plan.Active, func() time.Time { return time.Now() })
 	if out := sign(s, "a@example.com"); len(out.Insert) != 1 {
 		t.Errorf("the outcome for another domain is %+v", out)
 	}

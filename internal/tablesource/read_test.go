@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"signpost/keys"
+	"signpost/keys/lifecycle"
 	"signpost/signer"
 )
 
@@ -136,13 +137,13 @@ func BenchmarkLoad100000Domains(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		kc.Lent = whole.Lent()
+		kc.Shared = whole.Lent()
 		store, err := keys.Open(kc, whole.Refs())
 		if err != nil {
 			b.Fatal(err)
 		}
-		plan := &keys.Plan{Config: kc, Store: store, Listed: whole.Listed(store.Refs())}
-		keys.NewWatch(filepath.Join(kc.Dir, "none"), time.Now).Preview(plan)
-		signer.New(whole, &plan.Roster, time.Now)
+		plan := &lifecycle.Spec{Config: kc, Store: store, Listed: whole.Listed(store.Refs())}
+		lifecycle.NewTracker(filepath.Join(kc.Dir, "none"), time.Now).Preview(plan)
+		signer.New(whole, &plan.Active, time.Now)
 	}
 }

@@ -1,4 +1,4 @@
-package keys
+package lifecycle
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"signpost/keys"
 )
 
 // silence has all servers say nothing, or answer again.
@@ -31,9 +33,9 @@ func TestAStartWaitsForNothing(t *testing.T) {
 		if took := time.Since(begun); took != 0 {
 			t.Errorf("it took %v", took)
 		}
-		d := s.plan.Roster.Duty("example.com")
-		if !d.Open() || len(d.Keys) != 0 {
-			t.Errorf("before DNS was heard, %d keys sign, open: %v", len(d.Keys), d.Open())
+		d := s.spec.Active.Of("example.com")
+		if !d.Pending() || len(d.Keys) != 0 {
+			t.Errorf("before DNS was heard, %d keys sign, open: %v", len(d.Keys), d.Pending())
 		}
 		if text := s.logged(); text != "" {
 			t.Errorf("what is not known yet is told: %s", text)
@@ -43,7 +45,7 @@ func TestAStartWaitsForNothing(t *testing.T) {
 		if took := time.Since(begun); took != firstAnswer {
 			t.Errorf("a message waited %v for DNS that is silent", took)
 		}
-		if s.plan.Roster.Duty("example.com").Open() {
+		if s.spec.Active.Of("example.com").Pending() {
 			t.Error("the next message waits again")
 		}
 	})
@@ -55,25 +57,25 @@ func TestAMessageWaitsNoLongerThanItsContext(t *testing.T) {
 		s.start("s1")
 		ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
 		defer cancel()
-		if err := s.plan.Roster.Duty("example.com").Wait(ctx); err == nil {
+		if err := s.spec.Active.Of("example.com").Wait(ctx); err == nil {
 			t.Error("it is told that DNS was heard")
 		}
-		if d := s.plan.Roster.Duty("example.com"); !d.Open() || len(d.Keys) != 0 {
+		if d := s.spec.Active.Of("example.com"); !d.Pending() || len(d.Keys) != 0 {
 			t.Errorf("%d keys sign", len(d.Keys))
 		}
-		s.after(firstAnswer) // the question goes on without it
+		s.after(firstAnswer) // the lookup goes on without it
 	})
 }
 
 // full has all servers put off who asks, until the function it returns is called.
 func (s *scene) full() (free func()) {
 	for _, n := range s.dns {
-		n.set(func() { n.turns = make(chan struct{}, 1) })
-		n.turns <- struct{}{}
+		n.set(func() { n.slots = make(chan struct{}, 1) })
+		n.slots <- struct{}{}
 	}
 	return func() {
 		for _, n := range s.dns {
-			<-n.turns
+			<-n.slots
 		}
 	}
 }
@@ -83,13 +85,13 @@ func TestAKeyThatWasNotAskedForDoesNotSign(t *testing.T) {
 		free := s.full()
 		s.start("s1")
 		for range 3 {
-			ctx, cancel := context.WithTimeout(s.t.Context(), Patience)
-			if err := s.plan.Roster.Duty("example.com").Wait(ctx); err == nil {
+			ctx, cancel := context.WithTimeout(s.t.Context(), MaxWait)
+			if err := s.spec.Active.Of("example.com").Wait(ctx); err == nil {
 				t.Error("it is told that DNS was heard")
 			}
 			cancel()
-			if d := s.plan.Roster.Duty("example.com"); !d.Open() || len(d.Keys) != 0 {
-				t.Errorf("%d keys sign, open: %v", len(d.Keys), d.Open())
+			if d := s.spec.Active.Of("example.com"); !d.Pending() || len(d.Keys) != 0 {
+				t.Errorf("%d keys sign, open: %v", len(d.Keys), d.Pending())
 			}
 		}
 		if n := s.dns[0].queries(); n != 0 {
@@ -104,10 +106,10 @@ func TestAMessageHasItsQuestionPutAgain(t *testing.T) {
 	play(t, func(s *scene) {
 		s.publish("s1")
 		free := s.full()
-		s.w = NewWatch(s.cfg.State, time.Now) // nobody asks in the background
+		s.tracker = NewTracker(s.cfg.State, time.Now) // nobody asks in the background
 		s.reload("s1")
-		d := s.plan.Roster.Duty("example.com")
-		d.Hurry()
+		d := s.spec.Active.Of("example.com")
+		d.Expedite()
 		s.after(firstAnswer - time.Second)
 		waited := make(chan error, 1)
 		go func() { waited <- d.Wait(s.t.Context()) }()
@@ -125,36 +127,36 @@ func TestTheTimeOfAKeyBeginsWithItsTurn(t *testing.T) {
 		}
 		free := s.full()
 		s.start("s1")
-		s.plan.Roster.Duty("example.com").Hurry()
+		s.spec.Active.Of("example.com").Expedite()
 		s.after(firstAnswer - time.Second)
 		free()
 		s.after(2 * time.Second)
-		if d := s.plan.Roster.Duty("example.com"); !d.Open() || len(d.Keys) != 0 {
-			t.Errorf("before DNS had its time, %d keys sign, open: %v", len(d.Keys), d.Open())
+		if d := s.spec.Active.Of("example.com"); !d.Pending() || len(d.Keys) != 0 {
+			t.Errorf("before DNS had its time, %d keys sign, open: %v", len(d.Keys), d.Pending())
 		}
 		s.after(firstAnswer)
 		s.want("when DNS has answered", "", "s1 pending")
 	})
 }
 
-// crowd is a plan of many domains with one key each.
-func crowd(t *testing.T, domains int, servers ...Server) *Plan {
-	listed := map[Ref]*Key{}
-	p := &Plan{Config: Defaults(), Store: NewStore(listed, nil, nil), Require: true, Servers: servers}
+// crowd is a spec of many domains with one key each.
+func crowd(t *testing.T, domains int, servers ...Server) *Spec {
+	listed := map[keys.Ref]*keys.Key{}
+	p := &Spec{Config: keys.Defaults(), Store: keys.NewStore(listed, nil, nil), Require: true, Servers: servers}
 	p.Config.State = filepath.Join(t.TempDir(), "keys.json")
 	for i := range domains {
-		ref := Ref{fmt.Sprintf("d%d.example", i), "s1"}
-		listed[ref] = KnownKey(ref, Ed25519, 2048, ref.Domain)
+		ref := keys.Ref{Domain: fmt.Sprintf("d%d.example", i), Selector: "s1"}
+		listed[ref] = keys.KnownKey(ref, keys.Ed25519, 2048, ref.Domain)
 		p.Listed = append(p.Listed, Listed{Ref: ref})
 	}
 	return p
 }
 
-// signing counts the domains that a key signs for, and those with open questions.
-func (p *Plan) signing() (signing, open int) {
-	for _, d := range *p.Roster.duties.Load() {
+// signing counts the domains that a key signs for, and those with pending lookups.
+func (p *Spec) signing() (signing, open int) {
+	for _, d := range *p.Active.sets.Load() {
 		switch {
-		case d.Open():
+		case d.Pending():
 			open++
 		case len(d.Keys) > 0:
 			signing++
@@ -168,16 +170,16 @@ func TestSlowDNSIsNotSilent(t *testing.T) {
 	for _, hurried := range []bool{false, true} {
 		t.Run(fmt.Sprint("hurried ", hurried), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				slow := &nameserver{name: "slow", delay: 700 * time.Millisecond, turns: make(chan struct{}, 2*maxAsking)}
+				slow := &nameserver{name: "slow", delay: 700 * time.Millisecond, slots: make(chan struct{}, 2*maxQueries)}
 				p := crowd(t, domains, slow)
-				w := NewWatch(p.Config.State, time.Now)
+				w := NewTracker(p.Config.State, time.Now)
 				w.Begin(t.Context(), p, slog.New(slog.DiscardHandler))
 				ctx, cancel := context.WithCancel(t.Context())
 				var run sync.WaitGroup
 				run.Go(func() { w.Run(ctx) })
 				if hurried {
 					for _, l := range p.Listed {
-						p.Roster.Duty(l.Domain).Hurry()
+						p.Active.Of(l.Domain).Expedite()
 					}
 				}
 				open := domains
@@ -202,12 +204,12 @@ func TestSlowDNSIsNotSilent(t *testing.T) {
 func TestTheRestCountsFromTheLastRound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := crowd(t, 1000, &nameserver{})
-		w := NewWatch(p.Config.State, time.Now)
+		w := NewTracker(p.Config.State, time.Now)
 		w.Begin(t.Context(), p, slog.New(slog.DiscardHandler))
-		for _, q := range w.open {
-			q.hurried.Store(true)
+		for _, q := range w.pending {
+			q.expedited.Store(true)
 		}
-		delete(w.open, p.Listed[0].Ref) // it was answered, and its turn comes
+		delete(w.pending, p.Listed[0].Ref) // it was answered, and its turn comes
 		w.rested = time.Now()
 		const rest = 1000 * roundRest
 		for _, gone := range []time.Duration{0, rest / 2, rest, 2 * rest} {
@@ -225,8 +227,8 @@ func TestTheEndDecidesNothing(t *testing.T) {
 		s.start("s1")
 		s.after(time.Second)
 		s.end()
-		if d := s.plan.Roster.Duty("example.com"); !d.Open() || len(d.Keys) != 0 {
-			t.Errorf("%d keys sign, open: %v", len(d.Keys), d.Open())
+		if d := s.spec.Active.Of("example.com"); !d.Pending() || len(d.Keys) != 0 {
+			t.Errorf("%d keys sign, open: %v", len(d.Keys), d.Pending())
 		}
 	})
 }
@@ -234,12 +236,12 @@ func TestTheEndDecidesNothing(t *testing.T) {
 func TestTheSilenceOfFormerServersDecidesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		before := crowd(t, 1, &nameserver{name: "former", silent: true})
-		w := NewWatch(before.Config.State, time.Now)
+		w := NewTracker(before.Config.State, time.Now)
 		w.Begin(t.Context(), before, slog.New(slog.DiscardHandler))
-		before.Roster.Duty("d0.example").Hurry()
+		before.Active.Of("d0.example").Expedite()
 		pass(time.Second)
-		p := crowd(t, 1, &nameserver{name: "later", turns: make(chan struct{})}) // whose turn never comes
-		p.Anew = true
+		p := crowd(t, 1, &nameserver{name: "later", slots: make(chan struct{})}) // whose turn never comes
+		p.ServersChanged = true
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		w.Begin(ctx, p, slog.New(slog.DiscardHandler))
@@ -250,7 +252,7 @@ func TestTheSilenceOfFormerServersDecidesNothing(t *testing.T) {
 	})
 }
 
-// The rounds of the plan before go on while a reload asks, and decide nothing for it.
+// The rounds of the spec before go on while a reload asks, and decide nothing for it.
 func TestRoundsDuringAReloadDecideNothingForIt(t *testing.T) {
 	for name, before := range map[string]struct {
 		domains int
@@ -261,19 +263,19 @@ func TestRoundsDuringAReloadDecideNothingForIt(t *testing.T) {
 				slow := &nameserver{name: "slow", delay: 700 * time.Millisecond}
 				few, many := crowd(t, before.domains, slow), crowd(t, 1000, slow)
 				few.Require = before.require
-				w := NewWatch(few.Config.State, time.Now)
+				w := NewTracker(few.Config.State, time.Now)
 				w.Begin(t.Context(), few, slog.New(slog.DiscardHandler))
 				ctx, cancel := context.WithCancel(t.Context())
 				var run sync.WaitGroup
 				run.Go(func() { w.Run(ctx) })
-				run.Go(func() { // more rounds than Run has without questions
+				run.Go(func() { // more rounds than Run has without lookups
 					for range 5 {
 						<-time.After(time.Second)
 						w.round(ctx)
 					}
 				})
 				pass(time.Second)
-				reload, end := context.WithTimeout(ctx, Patience)
+				reload, end := context.WithTimeout(ctx, MaxWait)
 				defer end()
 				w.Begin(reload, many, slog.New(slog.DiscardHandler))
 				if signing, open := many.signing(); signing != 0 || open == 0 {
@@ -290,13 +292,13 @@ func TestAReloadLeavesOpenWhatWasNotAskedInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := &nameserver{name: "slow", delay: 700 * time.Millisecond}
 		few, many := crowd(t, 1, slow), crowd(t, 1000, slow)
-		w := NewWatch(few.Config.State, time.Now)
+		w := NewTracker(few.Config.State, time.Now)
 		w.Begin(t.Context(), few, slog.New(slog.DiscardHandler))
-		ctx, cancel := context.WithTimeout(t.Context(), Patience)
+		ctx, cancel := context.WithTimeout(t.Context(), MaxWait)
 		defer cancel()
 		begun := time.Now()
 		w.Begin(ctx, many, slog.New(slog.DiscardHandler))
-		if took := time.Since(begun); took > Patience {
+		if took := time.Since(begun); took > MaxWait {
 			t.Errorf("the reload took %v", took)
 		}
 		if signing, open := many.signing(); signing != 0 || open < 500 || open > 990 {
@@ -316,9 +318,9 @@ func TestAKeyThatWasProvenSignsAtOnceAfterARestart(t *testing.T) {
 		outage(errors.New("SERVFAIL"))
 		s.after(10 * time.Minute)
 		s.start("s1")
-		d := s.plan.Roster.Duty("example.com")
-		if d.Open() || len(d.Keys) != 1 {
-			t.Errorf("%d keys sign, open: %v", len(d.Keys), d.Open())
+		d := s.spec.Active.Of("example.com")
+		if d.Pending() || len(d.Keys) != 1 {
+			t.Errorf("%d keys sign, open: %v", len(d.Keys), d.Pending())
 		}
 		outage(nil)
 		s.after(time.Minute)
@@ -334,9 +336,9 @@ func TestASuccessorIsAskedForBeforeAKeyStandsIn(t *testing.T) {
 		s.start("s1")
 		s.end()
 		s.publish("s2")
-		s.w = NewWatch(s.cfg.State, time.Now)
+		s.tracker = NewTracker(s.cfg.State, time.Now)
 		s.reload("s2")
-		if !s.plan.Roster.Duty("example.com").Open() {
+		if !s.spec.Active.Of("example.com").Pending() {
 			t.Error("the successor was not asked for")
 		}
 		s.want("a start with another selector", "s2", "s1 retiring, s2 active")
@@ -346,9 +348,9 @@ func TestASuccessorIsAskedForBeforeAKeyStandsIn(t *testing.T) {
 func TestAReloadEndsQuestionsThatNobodyAsksAnyMore(t *testing.T) {
 	play(t, func(s *scene) {
 		s.silence(true)
-		s.w = NewWatch(s.cfg.State, time.Now)
+		s.tracker = NewTracker(s.cfg.State, time.Now)
 		s.reload("s1")
-		d := s.plan.Roster.Duty("example.com")
+		d := s.spec.Active.Of("example.com")
 		waited := make(chan error, 1)
 		go func() { waited <- d.Wait(s.t.Context()) }()
 		synctest.Wait()
@@ -357,8 +359,8 @@ func TestAReloadEndsQuestionsThatNobodyAsksAnyMore(t *testing.T) {
 		s.reload("s2")
 		check(t, <-waited)
 		s.want("after the reload", "s2", "s2 active")
-		if len(s.w.open) != 0 {
-			t.Errorf("%d questions are open", len(s.w.open))
+		if len(s.tracker.pending) != 0 {
+			t.Errorf("%d questions are open", len(s.tracker.pending))
 		}
 		s.after(firstAnswer)
 	})
@@ -367,33 +369,33 @@ func TestAReloadEndsQuestionsThatNobodyAsksAnyMore(t *testing.T) {
 func TestAQuestionEndsWithItsKey(t *testing.T) {
 	for name, end := range map[string]func(*scene){
 		"an answer about another key of the domain": func(s *scene) {
-			s.w.open[Ref{"example.com", "s1"}].hurry()
+			s.tracker.pending[keys.Ref{Domain: "example.com", Selector: "s1"}].expedite()
 			s.after(time.Second)
 		},
 		"the round": func(s *scene) {
-			s.w.mu.Lock()
-			defer s.w.mu.Unlock()
-			s.w.apply(maps.Clone(s.w.known), nil)
+			s.tracker.mu.Lock()
+			defer s.tracker.mu.Unlock()
+			s.tracker.apply(maps.Clone(s.tracker.known), nil)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			play(t, func(s *scene) {
 				s.publish("s1")
-				s.w = NewWatch(s.cfg.State, time.Now)
-				old := Fact{Domain: "example.com", Selector: "s2", Algorithm: Ed25519, Fingerprint: s.keys["s2"].Fingerprint(), State: Retiring,
-					DNS: Absent, FirstSeen: time.Now().Add(-time.Hour), Unlisted: time.Now().Add(time.Second - s.cfg.QueueTime)}
-				s.w.known[old.ref()] = old
+				s.tracker = NewTracker(s.cfg.State, time.Now)
+				old := Fact{Domain: "example.com", Selector: "s2", Algorithm: keys.Ed25519, Fingerprint: s.keys["s2"].Fingerprint(), State: Retiring,
+					DNS: keys.Absent, FirstSeen: time.Now().Add(-time.Hour), Unlisted: time.Now().Add(time.Second - s.cfg.QueueTime)}
+				s.tracker.known[old.ref()] = old
 				s.reload("s1")
-				if s.w.open[old.ref()] == nil {
+				if s.tracker.pending[old.ref()] == nil {
 					t.Fatal("there is no question about the key that is retiring")
 				}
 				s.after(2 * time.Second)
 				s.logged()
 				waited := make(chan struct{})
-				q := s.w.open[old.ref()]
+				q := s.tracker.pending[old.ref()]
 				go func() { <-q.done; close(waited) }()
 				end(s)
-				if s.w.open[old.ref()] != nil {
+				if s.tracker.pending[old.ref()] != nil {
 					t.Error("it is still open")
 				}
 				<-waited
@@ -409,12 +411,12 @@ func TestWhatWasNeverRequiredIsAskedForFirst(t *testing.T) {
 		slow := &nameserver{name: "slow", delay: 700 * time.Millisecond}
 		lax, strict := crowd(t, 1000, slow), crowd(t, 1000, slow)
 		lax.Require = false
-		w := NewWatch(lax.Config.State, time.Now)
+		w := NewTracker(lax.Config.State, time.Now)
 		w.Begin(t.Context(), lax, slog.New(slog.DiscardHandler))
 		if signing, _ := lax.signing(); signing != 1000 {
 			t.Fatalf("%d domains are signed for", signing)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), Patience)
+		ctx, cancel := context.WithTimeout(t.Context(), MaxWait)
 		defer cancel()
 		w.Begin(ctx, strict, slog.New(slog.DiscardHandler))
 		if signing, open := strict.signing(); signing != 0 || open == 0 {
@@ -424,47 +426,47 @@ func TestWhatWasNeverRequiredIsAskedForFirst(t *testing.T) {
 }
 
 func TestOnlyKeysThatMayYetSignAreWaitedFor(t *testing.T) {
-	key := &Key{}
-	asked := func(c candidate, dns Answer) candidate {
-		c.fact.DNS, c.open = dns, nil
+	key := &keys.Key{}
+	asked := func(c candidate, dns keys.Answer) candidate {
+		c.fact.DNS, c.pending = dns, nil
 		return c
 	}
-	listed := candidate{listed: true, key: key, fact: Fact{Algorithm: RSA, DNS: Found}, open: &question{}}
+	listed := candidate{listed: true, key: key, fact: Fact{Algorithm: keys.RSA, DNS: keys.Found}, pending: &lookup{}}
 	later, latest := listed, listed
 	later.activeFrom, latest.activeFrom = noon.Add(-time.Hour), noon.Add(time.Hour)
-	spare := candidate{key: key, fact: Fact{Algorithm: RSA, DNS: Found, State: Retiring}, open: &question{}}
+	spare := candidate{key: key, fact: Fact{Algorithm: keys.RSA, DNS: keys.Found, State: Retiring}, pending: &lookup{}}
 	lost, other, otherSpare := spare, listed, spare
 	lost.key = nil
-	other.fact.Algorithm, otherSpare.fact.Algorithm = Ed25519, Ed25519
+	other.fact.Algorithm, otherSpare.fact.Algorithm = keys.Ed25519, keys.Ed25519
 	for _, c := range []struct {
 		name string
 		all  []candidate
 		want int
 	}{
 		{"a listed key", []candidate{listed}, 1},
-		{"two listed keys, of which one is proven", []candidate{asked(listed, Found), listed}, 1},
-		{"one whose active_from is to come", []candidate{asked(listed, Found), latest}, 0},
+		{"two listed keys, of which one is proven", []candidate{asked(listed, keys.Found), listed}, 1},
+		{"one whose active_from is to come", []candidate{asked(listed, keys.Found), latest}, 0},
 		{"that alone", []candidate{latest}, 0},
 		{"that, and one that stands in", []candidate{latest, spare}, 1},
-		{"one whose place is taken", []candidate{listed, asked(later, Found)}, 0},
+		{"one whose place is taken", []candidate{listed, asked(later, keys.Found)}, 0},
 		{"one whose place may be taken", []candidate{listed, later}, 2},
-		{"one whose place is not taken", []candidate{listed, asked(later, Absent)}, 1},
-		{"one that takes a place", []candidate{asked(listed, Found), later}, 1},
-		{"a spare of a proven key", []candidate{asked(listed, Found), spare}, 0},
-		{"a spare of a key of which nothing is known", []candidate{asked(listed, NoAnswer), spare}, 1},
+		{"one whose place is not taken", []candidate{listed, asked(later, keys.Absent)}, 1},
+		{"one that takes a place", []candidate{asked(listed, keys.Found), later}, 1},
+		{"a spare of a proven key", []candidate{asked(listed, keys.Found), spare}, 0},
+		{"a spare of a key of which nothing is known", []candidate{asked(listed, keys.NoAnswer), spare}, 1},
 		{"a spare of a key that is asked for", []candidate{listed, spare}, 2},
-		{"a spare without its file", []candidate{asked(listed, Absent), lost}, 0},
-		{"a spare of the other listed algorithm", []candidate{asked(listed, Found), asked(other, Absent), otherSpare}, 1},
-		{"a spare of an algorithm that is given up", []candidate{asked(listed, Found), otherSpare}, 0},
-		{"that, where else nobody signs", []candidate{asked(listed, Absent), otherSpare}, 1},
+		{"a spare without its file", []candidate{asked(listed, keys.Absent), lost}, 0},
+		{"a spare of the other listed algorithm", []candidate{asked(listed, keys.Found), asked(other, keys.Absent), otherSpare}, 1},
+		{"a spare of an algorithm that is given up", []candidate{asked(listed, keys.Found), otherSpare}, 0},
+		{"that, where else nobody signs", []candidate{asked(listed, keys.Absent), otherSpare}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var all []*candidate
 			for _, one := range c.all {
 				all = append(all, &one)
 			}
-			if got := dutyOf(all, true, noon); len(got.open) != c.want {
-				t.Errorf("%d questions are waited for, want %d", len(got.open), c.want)
+			if got := signingSet(all, true, noon); len(got.pending) != c.want {
+				t.Errorf("%d questions are waited for, want %d", len(got.pending), c.want)
 			}
 		})
 	}
@@ -475,15 +477,15 @@ func TestOnlyKeysThatMayYetSignAreWaitedFor(t *testing.T) {
 func TestAFewDomainsAreDecidedOnAsAllAre(t *testing.T) {
 	const domains = 40
 	random := rand.New(rand.NewPCG(1, 2))
-	listed, standby := map[Ref]*Key{}, map[Ref]*Key{}
-	p := &Plan{Config: Defaults(), Store: NewStore(listed, standby, nil), Require: true}
-	known := ledger{}
+	listed, standby := map[keys.Ref]*keys.Key{}, map[keys.Ref]*keys.Key{}
+	p := &Spec{Config: keys.Defaults(), Store: keys.NewStore(listed, standby, nil), Require: true}
+	known := facts{}
 	for i := range domains {
 		domain := fmt.Sprintf("d%d.example", i)
 		for j, selector := range []string{"s1", "s2", "old"} {
-			k := KnownKey(Ref{domain, selector}, []Algorithm{RSA, Ed25519}[random.IntN(2)], 2048, fmt.Sprint(domain, j))
-			f := Fact{Domain: domain, Selector: selector, Algorithm: k.Algorithm, Fingerprint: k.Fingerprint(), State: Active, DNS: []Answer{NoAnswer, Found, Absent, Differs}[random.IntN(4)]}
-			if f.DNS == Found {
+			k := keys.KnownKey(keys.Ref{Domain: domain, Selector: selector}, []keys.Algorithm{keys.RSA, keys.Ed25519}[random.IntN(2)], 2048, fmt.Sprint(domain, j))
+			f := Fact{Domain: domain, Selector: selector, Algorithm: k.Algorithm, Fingerprint: k.Fingerprint(), State: Active, DNS: []keys.Answer{keys.NoAnswer, keys.Found, keys.Absent, keys.Differs}[random.IntN(4)]}
+			if f.DNS == keys.Found {
 				f.FirstSeen = noon
 			}
 			known[f.ref()] = f
@@ -494,30 +496,30 @@ func TestAFewDomainsAreDecidedOnAsAllAre(t *testing.T) {
 			listed[f.ref()] = k
 			p.Listed = append(p.Listed, Listed{Ref: f.ref()})
 			if random.IntN(3) == 0 { // an address signs with it, and with another domain's
-				other := Ref{fmt.Sprintf("d%d.example", random.IntN(i+1)), "s1"}
-				p.Listed = append(p.Listed, Listed{Ref: f.ref(), Duty: "alice@" + domain}, Listed{Ref: other, Duty: "alice@" + domain})
+				other := keys.Ref{Domain: fmt.Sprintf("d%d.example", random.IntN(i+1)), Selector: "s1"}
+				p.Listed = append(p.Listed, Listed{Ref: f.ref(), SignsFor: "alice@" + domain}, Listed{Ref: other, SignsFor: "alice@" + domain})
 			}
 		}
 	}
 	roster := func() map[string]string {
 		words := map[string]string{}
-		for duty, d := range *p.Roster.duties.Load() {
+		for set, d := range *p.Active.sets.Load() {
 			for _, k := range d.Keys {
-				words[duty] += k.Domain + " " + k.Selector + ", "
+				words[set] += k.Domain + " " + k.Selector + ", "
 			}
-			words[duty] += d.Why
+			words[set] += d.Why
 		}
 		return words
 	}
 	for i := range domains {
-		p.fill(known, noon, nil)
-		ref := Ref{fmt.Sprintf("d%d.example", i), "s1"}
+		p.assignAll(known, noon, nil)
+		ref := keys.Ref{Domain: fmt.Sprintf("d%d.example", i), Selector: "s1"}
 		f := known[ref]
-		f.DNS = []Answer{Found, Absent}[i%2]
+		f.DNS = []keys.Answer{keys.Found, keys.Absent}[i%2]
 		known[ref] = f
-		before, after := p.refill(known, noon, nil, []string{ref.Domain})
+		before, after := p.reassign(known, noon, nil, []string{ref.Domain})
 		few := roster()
-		next := p.fill(known, noon, nil)
+		next := p.assignAll(known, noon, nil)
 		if all := roster(); !maps.Equal(few, all) {
 			t.Errorf("%s: a few domains: %v\nall: %v", ref, few, all)
 		}
@@ -539,10 +541,10 @@ func TestAnswersOfFormerServersDecideNothing(t *testing.T) {
 			}
 			s.start("s1")
 			if hurried {
-				s.plan.Roster.Duty("example.com").Hurry()
+				s.spec.Active.Of("example.com").Expedite()
 			}
 			s.after(time.Second)
-			s.anew = true
+			s.serversChanged = true
 			s.dns = []*nameserver{{name: "later", records: map[string][]string{}}}
 			s.reload("s1")
 			s.after(3 * time.Second) // the former ones have answered
@@ -559,19 +561,19 @@ func TestReloadsDoNotKeepAQuestionOpen(t *testing.T) {
 		s.silence(true)
 		s.start("s1")
 		for range 5 {
-			d := s.plan.Roster.Duty("example.com")
+			d := s.spec.Active.Of("example.com")
 			go func() {
-				ctx, cancel := context.WithTimeout(s.t.Context(), Patience)
+				ctx, cancel := context.WithTimeout(s.t.Context(), MaxWait)
 				defer cancel()
 				_ = d.Wait(ctx)
 			}()
 			s.after(3 * time.Second)
 			s.reload("s1")
 		}
-		if d := s.plan.Roster.Duty("example.com"); d.Open() {
+		if d := s.spec.Active.Of("example.com"); d.Pending() {
 			t.Error("after five reloads in a quarter of a minute the question is open")
 		}
-		s.after(Patience)
+		s.after(MaxWait)
 	})
 }
 
@@ -582,13 +584,13 @@ func TestSilenceThatAReloadOvertakesDecidesNothing(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			const domains = 200
 			before := crowd(t, domains, &nameserver{name: "former", silent: true})
-			w := NewWatch(before.Config.State, time.Now)
+			w := NewTracker(before.Config.State, time.Now)
 			w.Begin(t.Context(), before, slog.New(slog.DiscardHandler))
 			for _, l := range before.Listed {
-				before.Roster.Duty(l.Domain).Hurry()
+				before.Active.Of(l.Domain).Expedite()
 			}
-			p := crowd(t, domains, &nameserver{name: "later", turns: make(chan struct{})}) // whose turn never comes
-			p.Anew = true
+			p := crowd(t, domains, &nameserver{name: "later", slots: make(chan struct{})}) // whose turn never comes
+			p.ServersChanged = true
 			ctx, cancel := context.WithTimeout(t.Context(), firstAnswer)
 			defer cancel()
 			w.Begin(ctx, p, slog.New(slog.DiscardHandler))
@@ -605,11 +607,11 @@ func TestTheSilenceOfFormerServersIsForgotten(t *testing.T) {
 		s.silence(true)
 		s.start("s1")
 		s.want("with servers that are dead", "s1", "s1 active")
-		s.anew = true
-		s.dns = []*nameserver{{name: "later", turns: make(chan struct{})}} // whose turn never comes
+		s.serversChanged = true
+		s.dns = []*nameserver{{name: "later", slots: make(chan struct{})}} // whose turn never comes
 		s.reload("s1")
-		if d := s.plan.Roster.Duty("example.com"); !d.Open() || len(d.Keys) > 0 {
-			t.Errorf("%d keys sign, open: %v; the servers in force were asked %d times", len(d.Keys), d.Open(), s.dns[0].queries())
+		if d := s.spec.Active.Of("example.com"); !d.Pending() || len(d.Keys) > 0 {
+			t.Errorf("%d keys sign, open: %v; the servers in force were asked %d times", len(d.Keys), d.Pending(), s.dns[0].queries())
 		}
 	})
 }
@@ -654,7 +656,7 @@ func (s *scene) rotated() (listed []string) {
 func (s *scene) neverSigns(selector string, during time.Duration) {
 	s.t.Helper()
 	for begun := time.Now(); time.Since(begun) < during; s.after(500 * time.Millisecond) {
-		if d := s.plan.Roster.Duty("example.com"); !d.Open() && len(d.Keys) > 0 && d.Keys[0].Selector == selector {
+		if d := s.spec.Active.Of("example.com"); !d.Pending() && len(d.Keys) > 0 && d.Keys[0].Selector == selector {
 			s.t.Fatalf("%s signs after %v", selector, time.Since(begun))
 		}
 	}
@@ -694,9 +696,9 @@ func TestAListedKeyIsNotForgotten(t *testing.T) {
 func TestAStateFileOfTheFutureIsNotRecent(t *testing.T) {
 	play(t, func(s *scene) {
 		s.provenOnce("s1")
-		s.w = NewWatch(s.cfg.State, func() time.Time { return time.Now().Add(-1000 * time.Hour) }) // a clock that was ahead then
+		s.tracker = NewTracker(s.cfg.State, func() time.Time { return time.Now().Add(-1000 * time.Hour) }) // a clock that was ahead then
 		s.reload("s1")
-		if d := s.plan.Roster.Duty("example.com"); !d.Open() {
+		if d := s.spec.Active.Of("example.com"); !d.Pending() {
 			t.Errorf("not asked for, and %d keys sign", len(d.Keys))
 		}
 	})
@@ -704,22 +706,22 @@ func TestAStateFileOfTheFutureIsNotRecent(t *testing.T) {
 
 // One address has replaced the key, for another its turn is to come.
 func TestAKeyOfTwoAddressesHasOneState(t *testing.T) {
-	listed, standby := map[Ref]*Key{}, map[Ref]*Key{}
-	p := &Plan{Config: Defaults(), Store: NewStore(listed, standby, nil), Require: true}
-	known := ledger{}
-	s1, s2 := Ref{"example.com", "s1"}, Ref{"example.com", "s2"}
-	for _, ref := range []Ref{s1, s2} {
-		listed[ref] = KnownKey(ref, RSA, 2048, ref.Selector)
-		known[ref] = Fact{Domain: ref.Domain, Selector: ref.Selector, Algorithm: RSA, Fingerprint: ref.Selector, DNS: Found, FirstSeen: noon, Asked: noon, State: Active}
+	listed, standby := map[keys.Ref]*keys.Key{}, map[keys.Ref]*keys.Key{}
+	p := &Spec{Config: keys.Defaults(), Store: keys.NewStore(listed, standby, nil), Require: true}
+	known := facts{}
+	s1, s2 := keys.Ref{Domain: "example.com", Selector: "s1"}, keys.Ref{Domain: "example.com", Selector: "s2"}
+	for _, ref := range []keys.Ref{s1, s2} {
+		listed[ref] = keys.KnownKey(ref, keys.RSA, 2048, ref.Selector)
+		known[ref] = Fact{Domain: ref.Domain, Selector: ref.Selector, Algorithm: keys.RSA, Fingerprint: ref.Selector, DNS: keys.Found, FirstSeen: noon, Asked: noon, State: Active}
 	}
 	p.Listed = []Listed{
-		{Ref: s1, Duty: "alice@example.com"},
-		{Ref: s2, Duty: "alice@example.com", ActiveFrom: noon.Add(-time.Hour)},
-		{Ref: s1, Duty: "bob@example.com", ActiveFrom: noon.Add(time.Hour)},
-		{Ref: s2, Duty: "bob@example.com"},
+		{Ref: s1, SignsFor: "alice@example.com"},
+		{Ref: s2, SignsFor: "alice@example.com", ActiveFrom: noon.Add(-time.Hour)},
+		{Ref: s1, SignsFor: "bob@example.com", ActiveFrom: noon.Add(time.Hour)},
+		{Ref: s2, SignsFor: "bob@example.com"},
 	}
-	for range 100 { // the duties are in a map
-		if got := p.fill(known, noon, nil)[s1].State; got != Published {
+	for range 100 { // the signing sets are in a map
+		if got := p.assignAll(known, noon, nil)[s1].State; got != Published {
 			t.Fatalf("s1 is %s, which is to sign for bob", got)
 		}
 	}
@@ -727,18 +729,18 @@ func TestAKeyOfTwoAddressesHasOneState(t *testing.T) {
 
 func BenchmarkAnswerAmong10000Domains(b *testing.B) {
 	const domains = 10_000
-	listed := map[Ref]*Key{}
-	p := &Plan{Config: Defaults(), Store: NewStore(listed, nil, nil), Require: true}
-	known := ledger{}
+	listed := map[keys.Ref]*keys.Key{}
+	p := &Spec{Config: keys.Defaults(), Store: keys.NewStore(listed, nil, nil), Require: true}
+	known := facts{}
 	for i := range domains {
-		ref := Ref{fmt.Sprintf("d%d.example", i), "s1"}
-		listed[ref] = KnownKey(ref, RSA, 2048, "x")
+		ref := keys.Ref{Domain: fmt.Sprintf("d%d.example", i), Selector: "s1"}
+		listed[ref] = keys.KnownKey(ref, keys.RSA, 2048, "x")
 		p.Listed = append(p.Listed, Listed{Ref: ref})
-		known[ref] = Fact{Domain: ref.Domain, Selector: "s1", Algorithm: RSA, Fingerprint: "x", DNS: Found, FirstSeen: noon}
+		known[ref] = Fact{Domain: ref.Domain, Selector: "s1", Algorithm: keys.RSA, Fingerprint: "x", DNS: keys.Found, FirstSeen: noon}
 	}
-	p.fill(known, noon, nil)
+	p.assignAll(known, noon, nil)
 	b.ReportAllocs()
 	for b.Loop() {
-		p.refill(known, noon, nil, []string{"d5000.example"})
+		p.reassign(known, noon, nil, []string{"d5000.example"})
 	}
 }

@@ -1,4 +1,4 @@
-package keys
+package lifecycle
 
 import (
 	"fmt"
@@ -6,24 +6,26 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"signpost/keys"
 )
 
 // Listed is one selector as the configuration lists it. Its Domain is canonical:
-// A-labels in lower case, as Roster.Duty takes it. A domain "*" stands for the keys of
+// A-labels in lower case, as ActiveKeys.Of takes it. A domain "*" stands for the keys of
 // the folder "*" only, which nobody looks up in DNS.
 type Listed struct {
-	Ref
+	keys.Ref
 	// ActiveFrom is when the key begins to sign; zero: as soon as it may.
 	ActiveFrom time.Time
-	// Duty is what the key signs for, where that is not its domain: no domain's name
-	// then. A key may be listed for several duties.
-	Duty string
+	// SigningSet is what the key signs for, where that is not its domain: no domain's name
+	// then. A key may be listed for several signing sets.
+	SignsFor string
 }
 
-// Duty is who signs for one domain at the moment. It never changes.
-type Duty struct {
+// SigningSet is who signs for one domain at the moment. It never changes.
+type SigningSet struct {
 	// Keys sign, in the order of the configuration; none: the domain goes unsigned.
-	Keys []*Key
+	Keys []*keys.Key
 	// Why says, where not just the listed keys sign, which do not, why, and what
 	// to do about it. Else it is "".
 	Why string
@@ -34,31 +36,31 @@ type Duty struct {
 	// mail go unsigned.
 	Lost string
 
-	open []*question // whose answers may change who signs
+	pending []*lookup // whose answers may change who signs
 }
 
-// A Roster has the duty of every domain of one generation of the configuration.
-// It may be read by any number of goroutines while a Watch writes it.
-type Roster struct {
-	duties atomic.Pointer[map[string]*Duty]
+// A ActiveKeys has the signing set of every domain of one generation of the configuration.
+// It may be read by any number of goroutines while a Tracker writes it.
+type ActiveKeys struct {
+	sets atomic.Pointer[map[string]*SigningSet]
 }
 
-// Duty returns who signs for a domain, by its A-labels in lower case, or for a
-// Listed.Duty; nil where no key is listed for it. It takes one map access.
-func (r *Roster) Duty(domain string) *Duty {
-	duties := r.duties.Load()
-	if duties == nil {
+// SigningSet returns who signs for a domain, by its A-labels in lower case, or for a
+// Listed.SignsFor; nil where no key is listed for it. It takes one map access.
+func (r *ActiveKeys) Of(domain string) *SigningSet {
+	sets := r.sets.Load()
+	if sets == nil {
 		return nil
 	}
-	return (*duties)[domain]
+	return (*sets)[domain]
 }
 
 // Irregular has the domains whose mail is not signed with just the listed keys, and
 // why, in order.
-func (r *Roster) Irregular() []string {
+func (r *ActiveKeys) Irregular() []string {
 	var lines []string
-	if duties := r.duties.Load(); duties != nil {
-		for domain, d := range *duties {
+	if sets := r.sets.Load(); sets != nil {
+		for domain, d := range *sets {
 			switch {
 			case d.Why == "":
 			case d.Lost != "":
@@ -79,21 +81,21 @@ type candidate struct {
 	listed     bool
 	activeFrom time.Time
 	fact       Fact
-	key        *Key      // nil: known of, but not loaded
+	key        *keys.Key // nil: known of, but not loaded
 	lost       error     // why the key of a listed one is not loaded
 	elsewhere  bool      // it left its domain's list, and other entries list it
-	open       *question // nil: DNS has been heard, as far as it answers
+	pending    *lookup   // nil: DNS has been heard, as far as it answers
 	// replaced and signs are what assign makes of it.
 	replaced, signs bool
 }
 
-func (c *candidate) place() place {
-	return place{listed: c.listed, activeFrom: c.activeFrom, replaced: c.replaced, signs: c.signs}
+func (c *candidate) role() role {
+	return role{listed: c.listed, activeFrom: c.activeFrom, replaced: c.replaced, signs: c.signs}
 }
 
 // proven reports whether DNS is known to have the key, as far as that is required.
 func (c *candidate) proven(require bool) bool {
-	return !require || c.fact.DNS == Found || c.fact.Domain == AnyDomain
+	return !require || c.fact.DNS == keys.Found || c.fact.Domain == keys.AnyDomain
 }
 
 func (c *candidate) due(now time.Time) bool { return !c.activeFrom.After(now) }
@@ -103,14 +105,14 @@ func (c *candidate) ready(require bool, now time.Time) bool {
 	return c.listed && c.key != nil && c.due(now) && c.proven(require)
 }
 
-// assign decides which of the keys of one domain and algorithm sign:
+// pickSigners decides which of the keys of one domain and algorithm sign:
 //
 //  1. The listed keys that are due and proven; of these, where some have an
 //     active_from, those with the latest.
 //  2. Else the proven key that left the configuration last.
 //  3. Else the listed keys that are due and of which nothing is known, although DNS
 //     was asked.
-func assign(slot []*candidate, require bool, now time.Time) {
+func pickSigners(slot []*candidate, require bool, now time.Time) {
 	var latest time.Time
 	any := false
 	for _, c := range slot {
@@ -135,7 +137,7 @@ func assign(slot []*candidate, require bool, now time.Time) {
 		return
 	}
 	for _, c := range slot {
-		c.signs = c.listed && c.key != nil && c.due(now) && c.fact.DNS == NoAnswer && c.open == nil
+		c.signs = c.listed && c.key != nil && c.due(now) && c.fact.DNS == keys.NoAnswer && c.pending == nil
 	}
 }
 
@@ -168,11 +170,11 @@ func (c *candidate) neededUntil() time.Time {
 	return c.fact.Unlisted
 }
 
-// dutyOf puts the slots of one domain together. The candidates are in the order of
+// signingSet puts the slots of one domain together. The candidates are in the order of
 // the configuration, those that it does not list behind.
-func dutyOf(all []*candidate, require bool, now time.Time) *Duty {
+func signingSet(all []*candidate, require bool, now time.Time) *SigningSet {
 	listed := func(c *candidate) bool { return c.listed }
-	for _, algorithm := range []Algorithm{RSA, Ed25519} {
+	for _, algorithm := range []keys.Algorithm{keys.RSA, keys.Ed25519} {
 		var slot []*candidate
 		for _, c := range all {
 			if c.fact.Algorithm == algorithm {
@@ -181,7 +183,7 @@ func dutyOf(all []*candidate, require bool, now time.Time) *Duty {
 		}
 		// An algorithm that is no longer listed has been given up.
 		if slices.ContainsFunc(slot, listed) {
-			assign(slot, require, now)
+			pickSigners(slot, require, now)
 		}
 	}
 	if slices.ContainsFunc(all, listed) && !slices.ContainsFunc(all, func(c *candidate) bool { return c.signs }) {
@@ -189,7 +191,7 @@ func dutyOf(all []*candidate, require bool, now time.Time) *Duty {
 			last.signs = true // of another algorithm, rather than nobody
 		}
 	}
-	d := &Duty{open: awaited(all, require, now)}
+	d := &SigningSet{pending: awaitedLookups(all, require, now)}
 	var idle, standIns, lost []string
 	for _, c := range all {
 		switch {
@@ -220,19 +222,19 @@ func dutyOf(all []*candidate, require bool, now time.Time) *Duty {
 	return d
 }
 
-// awaited are the open questions whose answers may change who signs for a domain at the
+// awaitedLookups are the pending lookups whose answers may change who signs for a domain at the
 // moment.
-func awaited(all []*candidate, require bool, now time.Time) []*question {
-	var open []*question
+func awaitedLookups(all []*candidate, require bool, now time.Time) []*lookup {
+	var open []*lookup
 	for _, c := range all {
-		if c.open != nil && c.mayYetSign(all, require, now) {
-			open = append(open, c.open)
+		if c.pending != nil && c.mayYetSign(all, require, now) {
+			open = append(open, c.pending)
 		}
 	}
 	return open
 }
 
-// mayYetSign reports whether a candidate could sign, whatever the open questions are
+// mayYetSign reports whether a candidate could sign, whatever the pending lookups are
 // answered: its time has come, or it can stand in, and no listed key that needs no
 // answer signs in its place.
 func (c *candidate) mayYetSign(all []*candidate, require bool, now time.Time) bool {
@@ -244,7 +246,7 @@ func (c *candidate) mayYetSign(all []*candidate, require bool, now time.Time) bo
 		rival = func(*candidate) bool { return true } // given up: it stands in for nobody else
 	}
 	return !slices.ContainsFunc(all, func(o *candidate) bool {
-		sure := o.open == nil && o.ready(require, now)
+		sure := o.pending == nil && o.ready(require, now)
 		return sure && rival(o) && (!c.listed || o.activeFrom.After(c.activeFrom))
 	})
 }
@@ -252,18 +254,18 @@ func (c *candidate) mayYetSign(all []*candidate, require bool, now time.Time) bo
 // idle says why a listed key does not sign, and what to do about it.
 func (c *candidate) idle(now time.Time) string {
 	f := c.fact
-	name := f.ref().recordName()
+	name := f.ref().RecordName()
 	mend := fmt.Sprintf("publish what signpost keys record %s %s prints", f.Domain, f.Selector)
 	switch {
 	case c.lost != nil:
 		return fmt.Sprintf("%s does not sign: %v", f.Selector, c.lost)
 	case !c.due(now):
 		return fmt.Sprintf("%s signs from %s on (active_from)", f.Selector, c.activeFrom.UTC().Format(time.RFC3339))
-	case f.DNS == Differs:
+	case f.DNS == keys.Differs:
 		return fmt.Sprintf("%s does not sign: in DNS, %s %s; %s", f.Selector, name, f.Detail, mend)
-	case f.DNS == Absent && !f.FirstSeen.IsZero():
+	case f.DNS == keys.Absent && !f.FirstSeen.IsZero():
 		return fmt.Sprintf("%s no longer signs: its record %s is gone from DNS; %s", f.Selector, name, mend)
-	case f.DNS == Absent:
+	case f.DNS == keys.Absent:
 		return fmt.Sprintf("%s does not sign yet: DNS has no key at %s; %s", f.Selector, name, mend)
 	}
 	detail := ""

@@ -1,31 +1,35 @@
-package keys
+package lifecycle
 
-import "time"
+import (
+	"time"
 
-// hear is what is known of a key after each server was asked once. Only answers
+	"signpost/keys"
+)
+
+// combine is what is known of a key after each server was asked once. Only answers
 // decide, and only when they agree: a key becomes known as published when every
 // server has it, and loses that when none has it any more. In between, and where
 // nobody answers, what was known stays; but "it is not there" is taken back when
 // all that still answer have it.
-func hear(known Answer, answers []Answer) Answer {
-	count := map[Answer]int{}
+func combine(known keys.Answer, answers []keys.Answer) keys.Answer {
+	count := map[keys.Answer]int{}
 	for _, a := range answers {
 		count[a]++
 	}
-	denied := count[Absent] + count[Differs]
+	denied := count[keys.Absent] + count[keys.Differs]
 	switch {
-	case count[NoAnswer] == len(answers):
+	case count[keys.NoAnswer] == len(answers):
 		return known
-	case count[Found] == len(answers):
-		return Found
-	case known == Found && count[Found] > 0:
-		return Found
+	case count[keys.Found] == len(answers):
+		return keys.Found
+	case known == keys.Found && count[keys.Found] > 0:
+		return keys.Found
 	case denied == 0:
-		return NoAnswer
-	case count[Differs] > 0:
-		return Differs
+		return keys.NoAnswer
+	case count[keys.Differs] > 0:
+		return keys.Differs
 	}
-	return Absent
+	return keys.Absent
 }
 
 // State is where a key is in its life.
@@ -53,17 +57,17 @@ const (
 
 // Fact is what is known about one key. The zero value of a time is "never".
 type Fact struct {
-	Domain    string    `json:"domain"`
-	Selector  string    `json:"selector"`
-	Algorithm Algorithm `json:"algorithm"`
-	Bits      int       `json:"bits"`
+	Domain    string         `json:"domain"`
+	Selector  string         `json:"selector"`
+	Algorithm keys.Algorithm `json:"algorithm"`
+	Bits      int            `json:"bits"`
 	// Fingerprint tells this key from another that takes its file and name.
 	Fingerprint string `json:"fingerprint"`
 	State       State  `json:"state"`
 	// DNS is what is known of the record, and Detail in words what a server said
 	// last that is not simply Found.
-	DNS    Answer `json:"dns,omitempty"`
-	Detail string `json:"detail,omitempty"`
+	DNS    keys.Answer `json:"dns,omitempty"`
+	Detail string      `json:"detail,omitempty"`
 	// FirstSeen and LastSeen are when DNS had this key, Asked is when any server
 	// last gave an answer about it.
 	FirstSeen time.Time `json:"first_seen,omitzero"`
@@ -89,29 +93,29 @@ func (f Fact) owned(listed bool, now time.Time) Fact {
 	return f
 }
 
-func (f Fact) ref() Ref { return Ref{f.Domain, f.Selector} }
+func (f Fact) ref() keys.Ref { return keys.Ref{Domain: f.Domain, Selector: f.Selector} }
 
-// heard is the fact after each server was asked once.
-func (f Fact) heard(answers []Answer, detail string, now time.Time) Fact {
-	f.DNS = hear(f.DNS, answers)
+// observed is the fact after each server was asked once.
+func (f Fact) observed(answers []keys.Answer, detail string, now time.Time) Fact {
+	f.DNS = combine(f.DNS, answers)
 	f.Detail = detail
 	for _, a := range answers {
-		if a == NoAnswer {
+		if a == keys.NoAnswer {
 			continue
 		}
 		f.Asked = now
-		if a == Found {
+		if a == keys.Found {
 			f.LastSeen = now
 		}
 	}
-	if f.DNS == Found && f.FirstSeen.IsZero() {
+	if f.DNS == keys.Found && f.FirstSeen.IsZero() {
 		f.FirstSeen = now
 	}
 	return f
 }
 
-// place is what the configuration makes of a key.
-type place struct {
+// role is what the configuration makes of a key.
+type role struct {
 	listed     bool
 	activeFrom time.Time // zero: at once
 	replaced   bool      // another listed key of the domain and algorithm has taken over
@@ -124,7 +128,7 @@ type place struct {
 
 // advanced is the fact with its state at a moment. queueTime is how long a message
 // may be on its way.
-func (f Fact) advanced(p place, now time.Time, queueTime time.Duration) Fact {
+func (f Fact) advanced(p role, now time.Time, queueTime time.Duration) Fact {
 	if p.listed && !p.replaced {
 		f.Unlisted = time.Time{}
 		f.State = f.listedState(p, now)
@@ -148,15 +152,15 @@ func (f Fact) advanced(p place, now time.Time, queueTime time.Duration) Fact {
 	return f
 }
 
-func (f Fact) listedState(p place, now time.Time) State {
+func (f Fact) listedState(p role, now time.Time) State {
 	switch {
 	case p.signs:
 		return Active
-	case f.DNS == Differs:
+	case f.DNS == keys.Differs:
 		return Differing
-	case f.DNS == Absent && !f.FirstSeen.IsZero():
+	case f.DNS == keys.Absent && !f.FirstSeen.IsZero():
 		return Missing
-	case f.DNS == Found && p.activeFrom.After(now):
+	case f.DNS == keys.Found && p.activeFrom.After(now):
 		return Published
 	}
 	return Pending

@@ -1,4 +1,4 @@
-package keys
+package lifecycle
 
 import (
 	"context"
@@ -7,16 +7,18 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"signpost/keys"
 )
 
-// Entry is all that there is to say of one key, for people.
-type Entry struct {
+// Status is all that there is to say of one key, for people.
+type Status struct {
 	// Fact is what the daemon has written of the key; without its Domain and
 	// Selector where it has written nothing.
 	Fact Fact
-	Ref  Ref
+	Ref  keys.Ref
 	// Key is the private key; nil where it cannot be read, and Err says why.
-	Key *Key
+	Key *keys.Key
 	Err error
 	// Made is when the file was written; zero without a file.
 	Made time.Time
@@ -24,17 +26,17 @@ type Entry struct {
 	Listed     bool
 	ActiveFrom time.Time
 	// Users are the other names under which the configuration lists this private key.
-	Users []Ref
+	Users []keys.Ref
 }
 
-// Survey brings together the keys that the configuration lists, those that have a
+// Inventory brings together the keys that the configuration lists, those that have a
 // file, and those of which the daemon has written. The error says that its state
-// file cannot be used; the survey is as good as it can be without.
-func Survey(cfg Config, listed []Listed, files []Ref) ([]Entry, error) {
-	entries := map[Ref]*Entry{}
-	at := func(ref Ref) *Entry {
+// file cannot be used; the inventory is as good as it can be without.
+func Inventory(cfg keys.Config, listed []Listed, files []keys.Ref) ([]Status, error) {
+	entries := map[keys.Ref]*Status{}
+	at := func(ref keys.Ref) *Status {
 		if entries[ref] == nil {
-			entries[ref] = &Entry{Ref: ref}
+			entries[ref] = &Status{Ref: ref}
 		}
 		return entries[ref]
 	}
@@ -49,7 +51,7 @@ func Survey(cfg Config, listed []Listed, files []Ref) ([]Entry, error) {
 	for _, f := range facts {
 		at(f.ref()).Fact = f
 	}
-	var all []Entry
+	var all []Status
 	for _, e := range entries {
 		if e.Key, e.Err = cfg.Key(e.Ref.Domain, e.Ref.Selector); e.Key != nil {
 			if info, err := os.Stat(e.Key.Path); err == nil {
@@ -58,14 +60,14 @@ func Survey(cfg Config, listed []Listed, files []Ref) ([]Entry, error) {
 		}
 		all = append(all, *e)
 	}
-	slices.SortFunc(all, func(a, b Entry) int { return a.Ref.Compare(b.Ref) })
+	slices.SortFunc(all, func(a, b Status) int { return a.Ref.Compare(b.Ref) })
 	addUsers(all)
 	return all, err
 }
 
 // addUsers finds the names under which each private key is listed besides its own.
-func addUsers(all []Entry) {
-	names := map[string][]Ref{}
+func addUsers(all []Status) {
+	names := map[string][]keys.Ref{}
 	for _, e := range all {
 		if e.Listed && e.Key != nil {
 			names[e.Key.Fingerprint()] = append(names[e.Key.Fingerprint()], e.Ref)
@@ -79,12 +81,12 @@ func addUsers(all []Entry) {
 	}
 }
 
-// Lent is the state, in a survey, of a key that the configuration lists under the name
+// Shared is the state, in a inventory, of a key that the configuration lists under the name
 // of another domain only (keys_of), and of which nothing else is known.
-const Lent State = "lent"
+const Shared State = "lent"
 
 // usersNote says who signs with a key that is not listed under its own name.
-func (e Entry) usersNote() string {
+func (e Status) usersNote() string {
 	const shown = 5
 	var names []string
 	for i, u := range e.Users {
@@ -101,13 +103,13 @@ func (e Entry) usersNote() string {
 	return strings.Join(names, ", ") + verb + " with this key: leave its file where it is"
 }
 
-// Unused is the state, in a survey, of a key that has a file and is neither listed
+// Unused is the state, in a inventory, of a key that has a file and is neither listed
 // nor known to the daemon.
 const Unused State = "unused"
 
 // State is where the key is in its life, and what to know about that; "" if
 // nothing.
-func (e Entry) State() (State, string) {
+func (e Status) State() (State, string) {
 	f := e.Fact
 	known := f.State != Forgotten && (e.Key == nil || e.Key.Fingerprint() == f.Fingerprint)
 	retiring := f.State == Retiring || f.State == Retired
@@ -117,7 +119,7 @@ func (e Entry) State() (State, string) {
 	case !known && e.Listed:
 		return Pending, "the daemon knows nothing of it yet: reload"
 	case !known && len(e.Users) > 0:
-		return Lent, e.usersNote()
+		return Shared, e.usersNote()
 	case !known:
 		return Unused, "the configuration does not list it"
 	case !e.Listed && retiring && len(e.Users) > 0:
@@ -133,18 +135,18 @@ func (e Entry) State() (State, string) {
 	return f.State, ""
 }
 
-// Verdict is what one server has of a key's record.
-type Verdict struct {
+// ServerFinding is what one server has of a key's record.
+type ServerFinding struct {
 	Server string
-	Finding
+	keys.Finding
 }
 
 // Check asks every server for a key's record, now.
-func Check(ctx context.Context, servers []Server, k *Key) []Verdict {
-	o, _ := patience{ctx: ctx}.askOne(ctx, servers, target{Ref{k.Domain, k.Selector}, k.Fingerprint()})
-	var verdicts []Verdict
+func Check(ctx context.Context, servers []Server, k *keys.Key) []ServerFinding {
+	o, _ := timeouts{ctx: ctx}.queryKey(ctx, servers, target{k.Ref(), k.Fingerprint()})
+	var verdicts []ServerFinding
 	for i, f := range o.findings {
-		verdicts = append(verdicts, Verdict{servers[i].String(), f})
+		verdicts = append(verdicts, ServerFinding{servers[i].String(), f})
 	}
 	return verdicts
 }

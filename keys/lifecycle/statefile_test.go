@@ -1,4 +1,4 @@
-package keys
+package lifecycle
 
 import (
 	"os"
@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"signpost/keys"
 )
 
 func TestWhatIsWrittenIsRead(t *testing.T) {
@@ -14,9 +16,9 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		t.Fatalf("without a file: %v, %v", facts, err)
 	}
 	want := []Fact{
-		{Domain: "a.example", Selector: "s1", Algorithm: RSA, Bits: 2048, Fingerprint: "x", State: Active, DNS: Found, FirstSeen: noon, LastSeen: noon, Asked: noon, LastUsed: noon},
-		{Domain: "a.example", Selector: "s2", Algorithm: Ed25519, Bits: 256, Fingerprint: "y", State: Pending, DNS: Absent, Detail: "does not exist"},
-		{Domain: "b.example", Selector: "s1", Algorithm: RSA, Bits: 2048, Fingerprint: "z", State: Retired, Unlisted: noon},
+		{Domain: "a.example", Selector: "s1", Algorithm: keys.RSA, Bits: 2048, Fingerprint: "x", State: Active, DNS: keys.Found, FirstSeen: noon, LastSeen: noon, Asked: noon, LastUsed: noon},
+		{Domain: "a.example", Selector: "s2", Algorithm: keys.Ed25519, Bits: 256, Fingerprint: "y", State: Pending, DNS: keys.Absent, Detail: "does not exist"},
+		{Domain: "b.example", Selector: "s1", Algorithm: keys.RSA, Bits: 2048, Fingerprint: "z", State: Retired, Unlisted: noon},
 	}
 	for range 2 { // over an old file too
 		check(t, writeState(path, want))

@@ -1,46 +1,48 @@
-package keys
+package lifecycle
 
 import (
 	"strings"
 	"testing"
 	"time"
+
+	"signpost/keys"
 )
 
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 func TestWhatIsKnownOfAKeyAfterEachServerWasAsked(t *testing.T) {
 	const ( // short, for the table
-		no, ok, gone, other = NoAnswer, Found, Absent, Differs
+		no, ok, gone, other = keys.NoAnswer, keys.Found, keys.Absent, keys.Differs
 	)
 	for _, c := range []struct {
 		name    string
-		known   Answer
-		answers []Answer
-		want    Answer
+		known   keys.Answer
+		answers []keys.Answer
+		want    keys.Answer
 	}{
-		{"every server has it", no, []Answer{ok, ok}, ok},
-		{"one has it, one does not answer, and nothing was known", no, []Answer{ok, no}, no},
-		{"one has it and one does not", no, []Answer{ok, gone}, gone},
-		{"one has it and one has another key", gone, []Answer{ok, other}, other},
-		{"no server has it", no, []Answer{gone, gone}, gone},
-		{"the only one that answers has it not", no, []Answer{gone, no}, gone},
-		{"no server answers, and nothing was known", no, []Answer{no, no}, no},
-		{"a DNS error leaves a published key", ok, []Answer{no, no}, ok},
-		{"a DNS error leaves an absent key", gone, []Answer{no}, gone},
-		{"a DNS error leaves a wrong key", other, []Answer{no}, other},
-		{"a published key stays while one server has it", ok, []Answer{ok, gone}, ok},
-		{"a published key stays while one server has it and another fails", ok, []Answer{no, ok}, ok},
-		{"a published key is withdrawn", ok, []Answer{gone, gone}, gone},
-		{"a published key is withdrawn, says the only one that answers", ok, []Answer{no, gone}, gone},
-		{"a published key is replaced", ok, []Answer{other, gone}, other},
-		{"a wrong key is withdrawn", other, []Answer{gone}, gone},
-		{"an absent key comes to every server", gone, []Answer{ok, ok}, ok},
-		{"an absent key has come to one server only", gone, []Answer{ok, gone}, gone},
-		{"nobody says any more that it is absent, but not all have it", gone, []Answer{ok, no}, no},
+		{"every server has it", no, []keys.Answer{ok, ok}, ok},
+		{"one has it, one does not answer, and nothing was known", no, []keys.Answer{ok, no}, no},
+		{"one has it and one does not", no, []keys.Answer{ok, gone}, gone},
+		{"one has it and one has another key", gone, []keys.Answer{ok, other}, other},
+		{"no server has it", no, []keys.Answer{gone, gone}, gone},
+		{"the only one that answers has it not", no, []keys.Answer{gone, no}, gone},
+		{"no server answers, and nothing was known", no, []keys.Answer{no, no}, no},
+		{"a DNS error leaves a published key", ok, []keys.Answer{no, no}, ok},
+		{"a DNS error leaves an absent key", gone, []keys.Answer{no}, gone},
+		{"a DNS error leaves a wrong key", other, []keys.Answer{no}, other},
+		{"a published key stays while one server has it", ok, []keys.Answer{ok, gone}, ok},
+		{"a published key stays while one server has it and another fails", ok, []keys.Answer{no, ok}, ok},
+		{"a published key is withdrawn", ok, []keys.Answer{gone, gone}, gone},
+		{"a published key is withdrawn, says the only one that answers", ok, []keys.Answer{no, gone}, gone},
+		{"a published key is replaced", ok, []keys.Answer{other, gone}, other},
+		{"a wrong key is withdrawn", other, []keys.Answer{gone}, gone},
+		{"an absent key comes to every server", gone, []keys.Answer{ok, ok}, ok},
+		{"an absent key has come to one server only", gone, []keys.Answer{ok, gone}, gone},
+		{"nobody says any more that it is absent, but not all have it", gone, []keys.Answer{ok, no}, no},
 		{"nobody was asked", ok, nil, ok},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := hear(c.known, c.answers); got != c.want {
+			if got := combine(c.known, c.answers); got != c.want {
 				t.Errorf("known %q, answers %q: got %q, want %q", c.known, c.answers, got, c.want)
 			}
 		})
@@ -51,38 +53,38 @@ func TestWhatIsKnownOfAKeyAfterEachServerWasAsked(t *testing.T) {
 func TestTheStatesOfAKey(t *testing.T) {
 	const queue = 7 * 24 * time.Hour
 	later, ago := noon.Add(time.Hour), noon.Add(-queue)
-	seen := Fact{DNS: Found, FirstSeen: ago, LastSeen: noon}
+	seen := Fact{DNS: keys.Found, FirstSeen: ago, LastSeen: noon}
 	for _, c := range []struct {
 		name string
 		fact Fact
-		place
+		role
 		want     State
 		unlisted time.Time
 	}{
-		{name: "listed, nothing known, another key signs", place: place{listed: true}, want: Pending},
-		{name: "listed, nothing known, and it signs", place: place{listed: true, signs: true}, want: Active},
-		{name: "listed, not in DNS, which is not required", fact: Fact{DNS: Absent}, place: place{listed: true, signs: true}, want: Active},
-		{name: "listed, not in DNS", fact: Fact{DNS: Absent}, place: place{listed: true}, want: Pending},
-		{name: "listed, another key in DNS", fact: Fact{DNS: Differs}, place: place{listed: true}, want: Differing},
-		{name: "listed, seen in DNS", fact: seen, place: place{listed: true, signs: true}, want: Active},
-		{name: "listed, seen in DNS, active_from to come", fact: seen, place: place{listed: true, activeFrom: later}, want: Published},
-		{name: "listed, not in DNS, active_from to come", fact: Fact{DNS: Absent}, place: place{listed: true, activeFrom: later}, want: Pending},
-		{name: "listed, was in DNS once, gone", fact: Fact{DNS: Absent, FirstSeen: ago}, place: place{listed: true}, want: Missing},
-		{name: "listed, was in DNS once, now another key", fact: Fact{DNS: Differs, FirstSeen: ago}, place: place{listed: true}, want: Differing},
-		{name: "listed again after it had retired", fact: Fact{DNS: Found, FirstSeen: ago, Unlisted: ago}, place: place{listed: true, signs: true}, want: Active},
-		{name: "listed, and another has taken over by active_from", fact: seen, place: place{listed: true, replaced: true}, want: Retiring, unlisted: noon},
+		{name: "listed, nothing known, another key signs", role: role{listed: true}, want: Pending},
+		{name: "listed, nothing known, and it signs", role: role{listed: true, signs: true}, want: Active},
+		{name: "listed, not in DNS, which is not required", fact: Fact{DNS: keys.Absent}, role: role{listed: true, signs: true}, want: Active},
+		{name: "listed, not in DNS", fact: Fact{DNS: keys.Absent}, role: role{listed: true}, want: Pending},
+		{name: "listed, another key in DNS", fact: Fact{DNS: keys.Differs}, role: role{listed: true}, want: Differing},
+		{name: "listed, seen in DNS", fact: seen, role: role{listed: true, signs: true}, want: Active},
+		{name: "listed, seen in DNS, active_from to come", fact: seen, role: role{listed: true, activeFrom: later}, want: Published},
+		{name: "listed, not in DNS, active_from to come", fact: Fact{DNS: keys.Absent}, role: role{listed: true, activeFrom: later}, want: Pending},
+		{name: "listed, was in DNS once, gone", fact: Fact{DNS: keys.Absent, FirstSeen: ago}, role: role{listed: true}, want: Missing},
+		{name: "listed, was in DNS once, now another key", fact: Fact{DNS: keys.Differs, FirstSeen: ago}, role: role{listed: true}, want: Differing},
+		{name: "listed again after it had retired", fact: Fact{DNS: keys.Found, FirstSeen: ago, Unlisted: ago}, role: role{listed: true, signs: true}, want: Active},
+		{name: "listed, and another has taken over by active_from", fact: seen, role: role{listed: true, replaced: true}, want: Retiring, unlisted: noon},
 		{name: "no longer listed", fact: seen, want: Retiring, unlisted: noon},
 		{name: "no longer listed, used though never seen in DNS", fact: Fact{LastUsed: ago}, want: Retiring, unlisted: noon},
-		{name: "no longer listed, never seen nor used", fact: Fact{DNS: Absent}, want: Forgotten, unlisted: noon},
-		{name: "no longer listed for less than the queue time", fact: Fact{DNS: Found, FirstSeen: ago, Unlisted: ago.Add(1)}, want: Retiring, unlisted: ago.Add(1)},
-		{name: "no longer listed for the queue time", fact: Fact{DNS: Found, FirstSeen: ago, Unlisted: ago}, want: Retired, unlisted: ago},
-		{name: "no longer listed for the queue time, but listed under another name", fact: Fact{DNS: Found, FirstSeen: ago, Unlisted: ago}, place: place{elsewhere: true}, want: Retiring, unlisted: ago},
-		{name: "no longer listed for the queue time, needed under another name since", fact: Fact{DNS: Found, FirstSeen: ago, Unlisted: ago}, place: place{lastElsewhere: ago.Add(1)}, want: Retiring, unlisted: ago},
-		{name: "no longer listed for the queue time under any name", fact: Fact{DNS: Found, FirstSeen: ago, Unlisted: ago}, place: place{lastElsewhere: ago}, want: Retired, unlisted: ago},
-		{name: "no longer listed, but standing in for its successor", fact: Fact{DNS: Found, FirstSeen: ago, Unlisted: ago}, place: place{signs: true}, want: Retiring, unlisted: noon},
+		{name: "no longer listed, never seen nor used", fact: Fact{DNS: keys.Absent}, want: Forgotten, unlisted: noon},
+		{name: "no longer listed for less than the queue time", fact: Fact{DNS: keys.Found, FirstSeen: ago, Unlisted: ago.Add(1)}, want: Retiring, unlisted: ago.Add(1)},
+		{name: "no longer listed for the queue time", fact: Fact{DNS: keys.Found, FirstSeen: ago, Unlisted: ago}, want: Retired, unlisted: ago},
+		{name: "no longer listed for the queue time, but listed under another name", fact: Fact{DNS: keys.Found, FirstSeen: ago, Unlisted: ago}, role: role{elsewhere: true}, want: Retiring, unlisted: ago},
+		{name: "no longer listed for the queue time, needed under another name since", fact: Fact{DNS: keys.Found, FirstSeen: ago, Unlisted: ago}, role: role{lastElsewhere: ago.Add(1)}, want: Retiring, unlisted: ago},
+		{name: "no longer listed for the queue time under any name", fact: Fact{DNS: keys.Found, FirstSeen: ago, Unlisted: ago}, role: role{lastElsewhere: ago}, want: Retired, unlisted: ago},
+		{name: "no longer listed, but standing in for its successor", fact: Fact{DNS: keys.Found, FirstSeen: ago, Unlisted: ago}, role: role{signs: true}, want: Retiring, unlisted: noon},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := c.fact.advanced(c.place, noon, queue)
+			got := c.fact.advanced(c.role, noon, queue)
 			if got.State != c.want || !got.Unlisted.Equal(c.unlisted) {
 				t.Errorf("state %q, last needed %v; want %q, %v", got.State, got.Unlisted, c.want, c.unlisted)
 			}
@@ -91,13 +93,13 @@ func TestTheStatesOfAKey(t *testing.T) {
 }
 
 func TestAFactRemembersWhenDNSHadTheKey(t *testing.T) {
-	f := Fact{}.heard([]Answer{Found, NoAnswer}, "gets no answer", noon)
-	if !f.FirstSeen.IsZero() || !f.LastSeen.Equal(noon) || !f.Asked.Equal(noon) || f.DNS != NoAnswer {
+	f := Fact{}.observed([]keys.Answer{keys.Found, keys.NoAnswer}, "gets no answer", noon)
+	if !f.FirstSeen.IsZero() || !f.LastSeen.Equal(noon) || !f.Asked.Equal(noon) || f.DNS != keys.NoAnswer {
 		t.Errorf("after one of two servers: %+v", f)
 	}
-	f = f.heard([]Answer{Found, Found}, "", noon.Add(time.Minute))
-	f = f.heard([]Answer{NoAnswer, NoAnswer}, "gets no answer", noon.Add(time.Hour))
-	if !f.FirstSeen.Equal(noon.Add(time.Minute)) || !f.LastSeen.Equal(noon.Add(time.Minute)) || !f.Asked.Equal(noon.Add(time.Minute)) || f.DNS != Found {
+	f = f.observed([]keys.Answer{keys.Found, keys.Found}, "", noon.Add(time.Minute))
+	f = f.observed([]keys.Answer{keys.NoAnswer, keys.NoAnswer}, "gets no answer", noon.Add(time.Hour))
+	if !f.FirstSeen.Equal(noon.Add(time.Minute)) || !f.LastSeen.Equal(noon.Add(time.Minute)) || !f.Asked.Equal(noon.Add(time.Minute)) || f.DNS != keys.Found {
 		t.Errorf("after both, and an outage: %+v", f)
 	}
 }
@@ -108,7 +110,7 @@ func slotOf(text string) []*candidate {
 	var slot []*candidate
 	for i, word := range strings.Fields(text) {
 		name, marks, _ := strings.Cut(word, ":")
-		c := &candidate{listed: true, key: &Key{Selector: name}, fact: Fact{Domain: "example.com", Selector: name, Algorithm: RSA, State: Active}}
+		c := &candidate{listed: true, key: &keys.Key{Selector: name}, fact: Fact{Domain: "example.com", Selector: name, Algorithm: keys.RSA, State: Active}}
 		for _, mark := range strings.Split(marks, ",") {
 			switch mark {
 			case "gone": // from the configuration; those further right later
@@ -117,13 +119,13 @@ func slotOf(text string) []*candidate {
 			case "justgone":
 				c.listed = false
 			case "found":
-				c.fact.DNS, c.fact.FirstSeen = Found, noon
+				c.fact.DNS, c.fact.FirstSeen = keys.Found, noon
 			case "absent":
-				c.fact.DNS = Absent
+				c.fact.DNS = keys.Absent
 			case "missing":
-				c.fact.DNS, c.fact.FirstSeen = Absent, noon
+				c.fact.DNS, c.fact.FirstSeen = keys.Absent, noon
 			case "differs":
-				c.fact.DNS, c.fact.Detail = Differs, "has another key"
+				c.fact.DNS, c.fact.Detail = keys.Differs, "has another key"
 			case "later":
 				c.activeFrom = noon.Add(time.Hour)
 			case "now":
@@ -168,7 +170,7 @@ func TestWhoSigns(t *testing.T) {
 		{"no keys", "", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := dutyOf(slotOf(c.slot), true, noon)
+			d := signingSet(slotOf(c.slot), true, noon)
 			var got []string
 			for _, k := range d.Keys {
 				got = append(got, k.Selector)
@@ -188,7 +190,7 @@ func TestWhoSignsWhereNothingIsRequired(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			for _, k := range dutyOf(slotOf(c.slot), false, noon).Keys {
+			for _, k := range signingSet(slotOf(c.slot), false, noon).Keys {
 				got = append(got, k.Selector)
 			}
 			if strings.Join(got, " ") != c.want {
@@ -211,11 +213,11 @@ func TestEachAlgorithmHasItsOwnTurn(t *testing.T) {
 			all := slotOf(c.keys)
 			for _, k := range all {
 				if strings.HasPrefix(k.fact.Selector, "ed") {
-					k.fact.Algorithm = Ed25519
+					k.fact.Algorithm = keys.Ed25519
 				}
 			}
 			var got []string
-			for _, k := range dutyOf(all, true, noon).Keys {
+			for _, k := range signingSet(all, true, noon).Keys {
 				got = append(got, k.Selector)
 			}
 			if strings.Join(got, " ") != c.want {

@@ -1,4 +1,4 @@
-package keys
+package lifecycle
 
 import (
 	"context"
@@ -6,36 +6,38 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"signpost/keys"
 )
 
 // Server is one DNS server, asked for itself and without a cache. Turn waits until it
 // may be asked, or until ctx ends; done comes after the look-up. An error of LookupTXT
 // means that it gave no answer; no record is an empty answer.
 type Server interface {
-	Turn(ctx context.Context) (done func(), err error)
+	Acquire(ctx context.Context) (done func(), err error)
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 	String() string
 }
 
-// maxAsking bounds how many keys are asked for at once.
-const maxAsking = 32
+// maxQueries bounds how many keys are asked for at once.
+const maxQueries = 32
 
 // target is one key to ask for.
 type target struct {
-	ref         Ref
+	ref         keys.Ref
 	fingerprint string
 }
 
 // observation is what each server said of one key, once.
 type observation struct {
 	target
-	era      int       // of the plan it was asked for
-	findings []Finding // by server
+	epoch    int            // of the spec it was asked for
+	findings []keys.Finding // by server
 	detail   string
 }
 
-func (o observation) answers() []Answer {
-	answers := make([]Answer, len(o.findings))
+func (o observation) answers() []keys.Answer {
+	answers := make([]keys.Answer, len(o.findings))
 	for i, f := range o.findings {
 		answers[i] = f.Answer
 	}
@@ -44,15 +46,15 @@ func (o observation) answers() []Answer {
 
 // settled reports whether there is nothing to wait for.
 func (o observation) settled() bool {
-	return !slices.ContainsFunc(o.findings, func(f Finding) bool { return f.Answer != Found })
+	return !slices.ContainsFunc(o.findings, func(f keys.Finding) bool { return f.Answer != keys.Found })
 }
 
-// patience is how long DNS is waited for, until ctx ends at the latest.
-type patience struct {
+// timeouts is how long DNS is waited for, until ctx ends at the latest.
+type timeouts struct {
 	ctx context.Context
 	// turn is for a look-up to begin, and look is for an answer from then on; 0: as
 	// long as the server takes.
-	turn, look time.Duration
+	acquire, lookup time.Duration
 }
 
 func bounded(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
@@ -62,9 +64,9 @@ func bounded(ctx context.Context, d time.Duration) (context.Context, context.Can
 	return context.WithTimeout(ctx, d)
 }
 
-// askAgain is when a server that fails at once is asked again, such as a resolver of
+// retryAfter is when a server that fails at once is asked again, such as a resolver of
 // this machine that is still starting.
-const askAgain = 500 * time.Millisecond
+const retryAfter = 500 * time.Millisecond
 
 // pause waits, and returns false if ctx ended meanwhile.
 func pause(ctx context.Context, d time.Duration) bool {
@@ -76,15 +78,15 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// ask puts the question for each target to every server. Targets that were not
+// query puts the lookup for each target to every server. Targets that were not
 // asked for, or not to the end, are left out: of these nothing is heard, not even that
 // DNS is silent.
-func ask(p patience, plan *Plan, targets []target) []observation {
-	slots := make(chan struct{}, maxAsking)
+func query(p timeouts, plan *Spec, targets []target) []observation {
+	slots := make(chan struct{}, maxQueries)
 	out := make([]observation, len(targets))
 	heard := make([]bool, len(targets))
 	var wg sync.WaitGroup
-	turn, cancel := bounded(p.ctx, p.turn)
+	turn, cancel := bounded(p.ctx, p.acquire)
 	defer cancel()
 	for i, t := range targets {
 		select {
@@ -96,8 +98,8 @@ func ask(p patience, plan *Plan, targets []target) []observation {
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			out[i], heard[i] = p.askOne(turn, plan.Servers, t)
-			out[i].era = plan.era
+			out[i], heard[i] = p.queryKey(turn, plan.Servers, t)
+			out[i].epoch = plan.epoch
 		})
 	}
 	wg.Wait()
@@ -111,42 +113,44 @@ func ask(p patience, plan *Plan, targets []target) []observation {
 	return out[:n]
 }
 
-// askOne asks for one key. heard reports whether every server was asked and had its
+// queryKey asks for one key. heard reports whether every server was asked and had its
 // time; its turn is to come before turn ends.
-func (p patience) askOne(turn context.Context, servers []Server, t target) (o observation, heard bool) {
-	o = observation{target: t, findings: make([]Finding, len(servers))}
+func (p timeouts) queryKey(turn context.Context, servers []Server, t target) (o observation, heard bool) {
+	o = observation{target: t, findings: make([]keys.Finding, len(servers))}
 	hears := make([]bool, len(servers))
 	var wg sync.WaitGroup
 	for i, s := range servers {
-		wg.Go(func() { o.findings[i], hears[i] = p.find(turn, s, t) })
+		wg.Go(func() { o.findings[i], hears[i] = p.queryServer(turn, s, t) })
 	}
 	wg.Wait()
 	o.detail = describe(servers, o.findings)
 	return o, !slices.Contains(hears, false)
 }
 
-// find is askOne for one server.
-func (p patience) find(turn context.Context, s Server, t target) (f Finding, heard bool) {
-	silent := func(err error) Finding { return Finding{Answer: NoAnswer, Detail: "gets no answer", Err: err} }
-	done, err := s.Turn(turn)
+// queryServer is askOne for one server.
+func (p timeouts) queryServer(turn context.Context, s Server, t target) (f keys.Finding, heard bool) {
+	silent := func(err error) keys.Finding {
+		return keys.Finding{Answer: keys.NoAnswer, Detail: "gets no answer", Err: err}
+	}
+	done, err := s.Acquire(turn)
 	if err != nil {
 		return silent(err), false
 	}
 	defer done()
-	look, cancel := bounded(p.ctx, p.look)
+	look, cancel := bounded(p.ctx, p.lookup)
 	defer cancel()
-	records, err := s.LookupTXT(look, t.ref.recordName())
-	for err != nil && p.look > 0 && pause(look, askAgain) { // a failure is not yet silence
-		records, err = s.LookupTXT(look, t.ref.recordName())
+	records, err := s.LookupTXT(look, t.ref.RecordName())
+	for err != nil && p.lookup > 0 && pause(look, retryAfter) { // a failure is not yet silence
+		records, err = s.LookupTXT(look, t.ref.RecordName())
 	}
 	if err != nil {
 		return silent(err), p.ctx.Err() == nil
 	}
-	return Examine(t.fingerprint, records), true
+	return keys.CompareRecord(t.fingerprint, records), true
 }
 
 // describe says what the servers found wrong, the gravest first.
-func describe(servers []Server, findings []Finding) string {
+func describe(servers []Server, findings []keys.Finding) string {
 	var parts []string
 	add := func(i int, text string) {
 		if len(servers) > 1 {
@@ -156,7 +160,7 @@ func describe(servers []Server, findings []Finding) string {
 			parts = append(parts, text)
 		}
 	}
-	for _, answer := range []Answer{Differs, Absent, NoAnswer} {
+	for _, answer := range []keys.Answer{keys.Differs, keys.Absent, keys.NoAnswer} {
 		for i, f := range findings {
 			if f.Answer == answer {
 				add(i, f.Detail)

@@ -1,4 +1,4 @@
-package keys
+package lifecycle
 
 import (
 	"context"
@@ -6,52 +6,54 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"signpost/keys"
 )
 
 const (
 	// toldEvery is how often a domain that does not sign as listed is told of.
-	toldEvery = time.Hour
+	reportEvery = time.Hour
 	// maxTold bounds the lines of one round: those of news, and those of troubles.
-	maxTold = 50
+	maxReported = 50
 )
 
-// told is what was last said of a domain.
-type told struct {
+// report is what was last said of a domain.
+type report struct {
 	why string
 	at  time.Time
 }
 
-// tell logs what has changed of some keys or all, and what is not as it should be.
-func (w *Watch) tell(before, after ledger, now time.Time) {
-	lines, most := 0, maxTold
+// report logs what has changed of some keys or all, and what is not as it should be.
+func (w *Tracker) report(before, after facts, now time.Time) {
+	lines, most := 0, maxReported
 	line := func(level slog.Level, text string, args ...any) {
 		if lines++; lines <= most {
 			w.log.Log(context.Background(), level, text, args...)
 		}
 	}
-	news := ledger{}
+	news := facts{}
 	for ref, f := range after {
-		if w.open[ref] == nil && before[ref].State != f.State {
+		if w.pending[ref] == nil && before[ref].State != f.State {
 			news[ref] = f
 		}
 	}
 	w.changed = w.changed || len(news) > 0 || len(before) != len(after)
 	for _, f := range news.sorted() {
 		was := before[f.ref()].State
-		level, text := f.news()
+		level, text := f.stateText()
 		line(level, text, "domain", f.Domain, "selector", f.Selector, "state", string(f.State), "was", string(was))
 	}
-	most += min(lines, maxTold) // what is wrong is not kept back for what is new
-	more := max(0, lines-maxTold)
+	most += min(lines, maxReported) // what is wrong is not kept back for what is new
+	more := max(0, lines-maxReported)
 	lines -= more
-	duties := *w.plan.Roster.duties.Load()
-	for _, domain := range w.troubled(duties) {
-		d, last := duties[domain], w.told[domain]
+	sets := *w.plan.Active.sets.Load()
+	for _, domain := range w.troubled(sets) {
+		d, last := sets[domain], w.reported[domain]
 		switch {
-		case d.Why == last.why && now.Sub(last.at) < toldEvery:
+		case d.Why == last.why && now.Sub(last.at) < reportEvery:
 			continue
 		case d.Why == "":
-			delete(w.told, domain)
+			delete(w.reported, domain)
 			line(slog.LevelInfo, "all listed keys sign", "domain", domain)
 			continue
 		case d.Lost != "":
@@ -63,11 +65,11 @@ func (w *Watch) tell(before, after ledger, now time.Time) {
 		default:
 			line(slog.LevelWarn, "not every listed key signs", "domain", domain, "why", d.Why)
 		}
-		w.told[domain] = told{d.Why, now}
+		w.reported[domain] = report{d.Why, now}
 	}
-	for domain := range w.told {
-		if duties[domain] == nil {
-			delete(w.told, domain)
+	for domain := range w.reported {
+		if sets[domain] == nil {
+			delete(w.reported, domain)
 		}
 	}
 	if more += max(0, lines-most); more > 0 {
@@ -77,10 +79,10 @@ func (w *Watch) tell(before, after ledger, now time.Time) {
 
 // troubled are the domains that do not sign as listed, or of which that was told, as
 // far as DNS has been heard.
-func (w *Watch) troubled(duties map[string]*Duty) []string {
+func (w *Tracker) troubled(sets map[string]*SigningSet) []string {
 	var domains []string
-	for domain, d := range duties {
-		if _, known := w.told[domain]; !d.Open() && (known || d.Why != "") {
+	for domain, d := range sets {
+		if _, known := w.reported[domain]; !d.Pending() && (known || d.Why != "") {
 			domains = append(domains, domain)
 		}
 	}
@@ -88,11 +90,11 @@ func (w *Watch) troubled(duties map[string]*Duty) []string {
 	return domains
 }
 
-// news is what a new state means for a person.
-func (f Fact) news() (slog.Level, string) {
+// stateText is what a new state means for a person.
+func (f Fact) stateText() (slog.Level, string) {
 	switch f.State {
 	case Active:
-		if f.DNS == NoAnswer {
+		if f.DNS == keys.NoAnswer {
 			return slog.LevelInfo, "a key signs, although nothing is known of it in DNS"
 		}
 		return slog.LevelInfo, "a key signs"

@@ -8,7 +8,7 @@ import (
 
 // ahead holds keys that were loaded together, on all processors: to parse and check
 // one RSA key takes a good tenth of a millisecond, and there may be thousands.
-type ahead struct {
+type preloaded struct {
 	cfg    Config
 	loaded map[Ref]*loaded
 }
@@ -21,8 +21,8 @@ type loaded struct {
 }
 
 // ahead loads keys. What is not among refs is loaded when it is asked for.
-func (c Config) ahead(refs []Ref) *ahead {
-	a := &ahead{cfg: c, loaded: make(map[Ref]*loaded, len(refs))}
+func (c Config) preload(refs []Ref) *preloaded {
+	a := &preloaded{cfg: c, loaded: make(map[Ref]*loaded, len(refs))}
 	var jobs []*loaded
 	for _, ref := range refs {
 		if ref.Domain != AnyDomain && a.loaded[ref] == nil {
@@ -44,7 +44,7 @@ func (c Config) ahead(refs []Ref) *ahead {
 	return a
 }
 
-func (a *ahead) load(ref Ref) (*Key, error) {
+func (a *preloaded) load(ref Ref) (*Key, error) {
 	if l := a.loaded[ref]; l != nil {
 		return l.key, l.err
 	}

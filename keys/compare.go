@@ -37,7 +37,7 @@ type Finding struct {
 }
 
 // Examine compares the TXT records at a key's name with the key of a fingerprint.
-func Examine(fingerprint string, records []string) Finding {
+func CompareRecord(fingerprint string, records []string) Finding {
 	var found, foreign []string
 	for _, r := range records {
 		if looksLikeKey(r) {
@@ -54,9 +54,9 @@ func Examine(fingerprint string, records []string) Finding {
 	case len(found) > 1:
 		return severalRecords(fingerprint, found)
 	}
-	f := examineOne(fingerprint, found[0])
+	f := compareOne(fingerprint, found[0])
 	if f.Answer != Found && len(foreign) > 0 {
-		if whole := examineOne(fingerprint, found[0]+foreign[0]); whole.Answer == Found {
+		if whole := compareOne(fingerprint, found[0]+foreign[0]); whole.Answer == Found {
 			f.Detail = "was entered in pieces, as several records: make them several strings of one record"
 		}
 	}
@@ -70,7 +70,7 @@ func Examine(fingerprint string, records []string) Finding {
 func severalRecords(fingerprint string, records []string) Finding {
 	ours := 0
 	for _, r := range records {
-		if examineOne(fingerprint, r).Answer == Found {
+		if compareOne(fingerprint, r).Answer == Found {
 			ours++
 		}
 	}
@@ -99,13 +99,13 @@ func clean(record string) string {
 	}, record)
 }
 
-func examineOne(fingerprint, record string) Finding {
+func compareOne(fingerprint, record string) Finding {
 	key, err := dkim.ParseKey(record)
 	switch {
 	case errors.Is(err, dkim.ErrKeyRevoked):
 		return Finding{Answer: Differs, Detail: "is revoked (its p= is empty); a revoked key stays so, make a new one"}
 	case err == nil && keyPrint(key) == fingerprint:
-		return examineUse(key, record)
+		return compareUse(key, record)
 	}
 	if whole, bad := dkim.ParseKey(clean(record)); bad == nil && keyPrint(whole) == fingerprint {
 		return Finding{Answer: Differs, Detail: "has this key, but with quotation marks, backslashes or the like that do not belong there: enter the value without them"}
@@ -121,7 +121,7 @@ func examineOne(fingerprint, record string) Finding {
 }
 
 // examineUse is about a record that has the key: it is good only if verifiers use it.
-func examineUse(key *dkim.Key, record string) Finding {
+func compareUse(key *dkim.Key, record string) Finding {
 	if err := key.CheckUse(); err != nil {
 		return Finding{Answer: Differs, Detail: fmt.Sprintf("has this key, but verifiers do not use it for our signatures (%v): take h= out, or write h=sha256", err)}
 	}

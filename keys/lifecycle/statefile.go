@@ -1,4 +1,4 @@
-package keys
+package lifecycle
 
 import (
 	"bufio"
@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"signpost/keys"
 )
 
 // stateVersion is the form of the state file. A file of another form is not read.
@@ -34,7 +36,7 @@ func ReadState(path string) ([]Fact, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("reading the state of the keys, %s: %s", path, Unreadable(path, filepath.Dir(path)))
+		return nil, fmt.Errorf("reading the state of the keys, %s: %s", path, keys.Unreadable(path, filepath.Dir(path)))
 	case err != nil:
 		return nil, fmt.Errorf("reading the state of the keys: %w", err)
 	}
@@ -50,24 +52,24 @@ func ReadState(path string) ([]Fact, error) {
 	return facts, nil
 }
 
-// errState is about a file that is there and makes no sense.
-var errState = errors.New("it is damaged: nothing is known of the keys until DNS has been asked again")
+// errDamaged is about a file that is there and makes no sense.
+var errDamaged = errors.New("it is damaged: nothing is known of the keys until DNS has been asked again")
 
 func parseState(text []byte) ([]Fact, error) {
 	var s stateFile
 	if len(text) > maxStateFile {
-		return nil, fmt.Errorf("it is larger than %d bytes: %w", maxStateFile, errState)
+		return nil, fmt.Errorf("it is larger than %d bytes: %w", maxStateFile, errDamaged)
 	}
 	if err := json.Unmarshal(text, &s); err != nil {
-		return nil, fmt.Errorf("%w (%v)", errState, err)
+		return nil, fmt.Errorf("%w (%v)", errDamaged, err)
 	}
 	if s.Version != stateVersion {
-		return nil, fmt.Errorf("it has the form %d, and this version reads %d: %w", s.Version, stateVersion, errState)
+		return nil, fmt.Errorf("it has the form %d, and this version reads %d: %w", s.Version, stateVersion, errDamaged)
 	}
-	known := make(ledger, len(s.Keys))
+	known := make(facts, len(s.Keys))
 	for _, f := range s.Keys {
-		if ref, err := f.ref().canonical(); err != nil || ref != f.ref() || !f.sound() {
-			return nil, fmt.Errorf("%w (%q of %q)", errState, f.Selector, f.Domain)
+		if ref, err := f.ref().Canonical(); err != nil || ref != f.ref() || !f.sound() {
+			return nil, fmt.Errorf("%w (%q of %q)", errDamaged, f.Selector, f.Domain)
 		}
 		known[f.ref()] = f
 	}
@@ -76,12 +78,12 @@ func parseState(text []byte) ([]Fact, error) {
 
 // sound reports whether a fact is one that we would write.
 func (f Fact) sound() bool {
-	return slices.Contains([]Algorithm{RSA, Ed25519}, f.Algorithm) && f.Fingerprint != "" &&
-		slices.Contains([]Answer{NoAnswer, Found, Absent, Differs}, f.DNS) &&
+	return slices.Contains([]keys.Algorithm{keys.RSA, keys.Ed25519}, f.Algorithm) && f.Fingerprint != "" &&
+		slices.Contains([]keys.Answer{keys.NoAnswer, keys.Found, keys.Absent, keys.Differs}, f.DNS) &&
 		slices.Contains([]State{Pending, Published, Active, Missing, Differing, Retiring, Retired}, f.State)
 }
 
-func (l ledger) sorted() []Fact {
+func (l facts) sorted() []Fact {
 	facts := make([]Fact, 0, len(l))
 	for _, f := range l {
 		facts = append(facts, f)
@@ -135,18 +137,18 @@ func printState(to io.Writer, facts []Fact) error {
 	return w.Flush() // with the first error of all
 }
 
-// forget drops retired keys whose file is gone: nobody wants to hear of them.
-func (w *Watch) forget() {
+// forgetRetired drops retired keys whose file is gone: nobody wants to hear of them.
+func (w *Tracker) forgetRetired() {
 	for ref, f := range w.known {
-		if f.State == Retired && !w.plan.Store.Has(ref) && !w.plan.Config.there(ref) {
+		if f.State == Retired && !w.plan.Store.Has(ref) && !w.plan.Config.HasFile(ref) {
 			delete(w.known, ref)
 			w.changed = true
 		}
 	}
 }
 
-// rest is how long after the last time the state file is written again.
-func (w *Watch) rest() time.Duration {
+// saveInterval is how long after the last time the state file is written again.
+func (w *Tracker) saveInterval() time.Duration {
 	if w.changed {
 		return savedRest * time.Duration(len(w.known))
 	}
@@ -155,15 +157,15 @@ func (w *Watch) rest() time.Duration {
 
 // save writes the state file if there is something to write, and tells of a fault
 // once.
-func (w *Watch) save(last bool) {
+func (w *Tracker) save(last bool) {
 	w.mu.Lock()
 	now := w.now()
-	if wait := w.rest(); now.Sub(w.saved) < wait && !last {
+	if wait := w.saveInterval(); now.Sub(w.saved) < wait && !last {
 		w.mu.Unlock()
 		return
 	}
 	if last { // what was used since the last round
-		w.known = w.plan.fill(w.known, now, w.open)
+		w.known = w.plan.assignAll(w.known, now, w.pending)
 	}
 	path, facts := w.plan.Config.State, w.known.sorted()
 	damaged := w.damaged
@@ -184,4 +186,14 @@ func (w *Watch) save(last bool) {
 		w.log.Warn(unsaved)
 	}
 	w.unsaved = unsaved
+}
+
+// syncFolder makes the renaming of a file in a folder permanent.
+func syncFolder(folder string) error {
+	d, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
 }

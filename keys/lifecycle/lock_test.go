@@ -1,4 +1,4 @@
-package keys
+package lifecycle
 
 import (
 	"errors"
@@ -22,12 +22,12 @@ func TestOneProcessHasTheStateFile(t *testing.T) {
 		}
 	}
 	_, err = LockState(state)
-	if !errors.Is(err, ErrStateTaken) || !strings.Contains(err.Error(), "each daemon needs a keys.state of its own") || !strings.Contains(err.Error(), state) {
+	if !errors.Is(err, ErrStateLocked) || !strings.Contains(err.Error(), "each daemon needs a keys.state of its own") || !strings.Contains(err.Error(), state) {
 		t.Errorf("the second lock: %v", err)
 	}
 	// The file itself is replaced each time it is written; the lock outlasts that.
 	check(t, writeState(state, nil))
-	if _, err := LockState(state); !errors.Is(err, ErrStateTaken) {
+	if _, err := LockState(state); !errors.Is(err, ErrStateLocked) {
 		t.Errorf("after the state was written: %v", err)
 	}
 	if _, err := ReadState(state); err != nil {
@@ -49,11 +49,11 @@ func TestAStateThatCannotBeLocked(t *testing.T) {
 	dir := t.TempDir()
 	check(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
 	_, err := LockState(filepath.Join(dir, "file", "keys.json"))
-	if err == nil || errors.Is(err, ErrStateTaken) || !strings.Contains(err.Error(), "cannot be locked") {
+	if err == nil || errors.Is(err, ErrStateLocked) || !strings.Contains(err.Error(), "cannot be locked") {
 		t.Errorf("in a file: %v", err)
 	}
 	check(t, os.Symlink(filepath.Join(dir, "file"), filepath.Join(dir, "keys.json.lock")))
-	if _, err := LockState(filepath.Join(dir, "keys.json")); err == nil || errors.Is(err, ErrStateTaken) {
+	if _, err := LockState(filepath.Join(dir, "keys.json")); err == nil || errors.Is(err, ErrStateLocked) {
 		t.Errorf("through a symbolic link: %v", err)
 	}
 }

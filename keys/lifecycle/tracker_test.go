@@ -1,4 +1,4 @@
-package keys
+package lifecycle
 
 import (
 	"bytes"
@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"signpost/keys"
 )
 
 // nameserver is one DNS server of a test.
@@ -23,19 +25,19 @@ type nameserver struct {
 	broken  error
 	silent  bool
 	delay   time.Duration
-	turns   chan struct{} // nil: as many as are wanted
+	slots   chan struct{} // nil: as many as are wanted
 	asked   int
 }
 
 func (n *nameserver) String() string { return n.name }
 
-func (n *nameserver) Turn(ctx context.Context) (done func(), err error) {
-	if n.turns == nil {
+func (n *nameserver) Acquire(ctx context.Context) (done func(), err error) {
+	if n.slots == nil {
 		return func() {}, nil
 	}
 	select {
-	case n.turns <- struct{}{}:
-		return func() { <-n.turns }, nil
+	case n.slots <- struct{}{}:
+		return func() { <-n.slots }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -74,16 +76,16 @@ func (n *nameserver) queries() int {
 
 // scene is a watch with its DNS, keys and log, within a synctest bubble.
 type scene struct {
-	t    *testing.T
-	cfg  Config
-	dns  []*nameserver
-	keys map[string]*Key
-	w    *Watch
-	plan *Plan
-	log  *bytes.Buffer
-	mu   sync.Mutex
-	anew bool
-	end  func()
+	t              *testing.T
+	cfg            keys.Config
+	dns            []*nameserver
+	keys           map[string]*keys.Key
+	tracker        *Tracker
+	spec           *Spec
+	log            *bytes.Buffer
+	mu             sync.Mutex
+	serversChanged bool
+	end            func()
 }
 
 func (s *scene) Write(p []byte) (int, error) {
@@ -103,14 +105,14 @@ func (s *scene) logged() string {
 // newScene has the keys s1, s2 and s3 of example.com.
 func newScene(t *testing.T, servers int) *scene {
 	dir := t.TempDir()
-	s := &scene{t: t, cfg: Defaults(), keys: map[string]*Key{}, log: &bytes.Buffer{}, end: func() {}}
+	s := &scene{t: t, cfg: keys.Defaults(), keys: map[string]*keys.Key{}, log: &bytes.Buffer{}, end: func() {}}
 	s.cfg.Dir, s.cfg.State = filepath.Join(dir, "keys"), filepath.Join(dir, "state", "keys.json")
 	s.cfg.QueueTime = 6 * time.Hour
 	for i := range servers {
 		s.dns = append(s.dns, &nameserver{name: "server" + string(rune('1'+i)), records: map[string][]string{}})
 	}
 	for _, selector := range []string{"s1", "s2", "s3"} {
-		k, err := Generate(s.cfg.Dir, "example.com", selector, Ed25519, 0)
+		k, err := keys.Generate(s.cfg.Dir, "example.com", selector, keys.Ed25519, 0)
 		check(t, err)
 		s.keys[selector] = k
 	}
@@ -135,13 +137,13 @@ func (s *scene) withdraw(selector string) {
 
 // start begins as a new process does: with what is in the state file.
 func (s *scene) start(listed ...string) {
-	s.w = NewWatch(s.cfg.State, time.Now)
+	s.tracker = NewTracker(s.cfg.State, time.Now)
 	s.reload(listed...)
 	ctx, cancel := context.WithCancel(s.t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.w.Run(ctx)
+		s.tracker.Run(ctx)
 	}()
 	s.end = func() { cancel(); <-done }
 	synctest.Wait()
@@ -150,24 +152,24 @@ func (s *scene) start(listed ...string) {
 // reload lists these selectors; one may be NAME@TIME for its active_from.
 func (s *scene) reload(listed ...string) {
 	s.t.Helper()
-	p := &Plan{Config: s.cfg, Require: true, Anew: s.anew}
-	var refs []Ref
+	p := &Spec{Config: s.cfg, Require: true, ServersChanged: s.serversChanged}
+	var refs []keys.Ref
 	for _, word := range listed {
 		name, at, _ := strings.Cut(word, "@")
 		from, _ := time.Parse(time.RFC3339, at)
-		p.Listed = append(p.Listed, Listed{Ref: Ref{"example.com", name}, ActiveFrom: from})
-		refs = append(refs, Ref{"example.com", name})
+		p.Listed = append(p.Listed, Listed{Ref: keys.Ref{Domain: "example.com", Selector: name}, ActiveFrom: from})
+		refs = append(refs, keys.Ref{Domain: "example.com", Selector: name})
 	}
 	for _, n := range s.dns {
 		p.Servers = append(p.Servers, n)
 	}
 	var err error
-	p.Store, err = Open(s.cfg, refs, s.w.Spares(p.Listed)...)
+	p.Store, err = keys.Open(s.cfg, refs, s.tracker.Standby(p.Listed)...)
 	check(s.t, err)
-	ctx, cancel := context.WithTimeout(s.t.Context(), Patience)
+	ctx, cancel := context.WithTimeout(s.t.Context(), MaxWait)
 	defer cancel()
-	s.w.Begin(ctx, p, slog.New(slog.NewTextHandler(s, nil)))
-	s.plan = p
+	s.tracker.Begin(ctx, p, slog.New(slog.NewTextHandler(s, nil)))
+	s.spec = p
 }
 
 // after lets time pass, and everything that happens in it.
@@ -194,10 +196,10 @@ func (s *scene) provenOnce(selector string) {
 func (s *scene) want(when, signing, states string) {
 	s.t.Helper()
 	var got []string
-	if d := s.plan.Roster.Duty("example.com"); d.Open() {
+	if d := s.spec.Active.Of("example.com"); d.Pending() {
 		check(s.t, d.Wait(s.t.Context()))
 	}
-	for _, k := range s.plan.Roster.Duty("example.com").Keys {
+	for _, k := range s.spec.Active.Of("example.com").Keys {
 		got = append(got, k.Selector)
 		k.Used(time.Now())
 	}
@@ -205,11 +207,11 @@ func (s *scene) want(when, signing, states string) {
 		s.t.Errorf("%s: %q sign, want %q", when, got, signing)
 	}
 	var facts []string
-	s.w.mu.Lock()
-	for _, f := range s.w.known.sorted() {
+	s.tracker.mu.Lock()
+	for _, f := range s.tracker.known.sorted() {
 		facts = append(facts, f.Selector+" "+string(f.State))
 	}
-	s.w.mu.Unlock()
+	s.tracker.mu.Unlock()
 	if got := strings.Join(facts, ", "); got != states {
 		s.t.Errorf("%s: the states are %q, want %q", when, got, states)
 	}
@@ -420,13 +422,13 @@ func TestAfterALongPauseDNSIsAskedBeforeAnythingIsSigned(t *testing.T) {
 	play(t, func(s *scene) {
 		s.provenOnce("s1")
 		asked := s.dns[0].queries()
-		s.w = NewWatch(s.cfg.State, time.Now)
+		s.tracker = NewTracker(s.cfg.State, time.Now)
 		s.reload("s1")
 		if n := s.dns[0].queries(); n != asked {
 			t.Errorf("a start right after the end waited for %d queries", n-asked)
 		}
 		s.after(24 * time.Hour)
-		s.w = NewWatch(s.cfg.State, time.Now)
+		s.tracker = NewTracker(s.cfg.State, time.Now)
 		s.reload("s1")
 		s.want("started a day later", "", "s1 missing")
 	})
@@ -479,12 +481,12 @@ func TestDNSIsAskedAsSeldomAsMayBe(t *testing.T) {
 
 func TestWithoutRequirementNobodyIsAsked(t *testing.T) {
 	play(t, func(s *scene) {
-		s.w = NewWatch(s.cfg.State, time.Now)
-		listed := []Listed{{Ref: Ref{"example.com", "s1"}}}
-		store, err := Open(s.cfg, []Ref{listed[0].Ref})
+		s.tracker = NewTracker(s.cfg.State, time.Now)
+		listed := []Listed{{Ref: keys.Ref{Domain: "example.com", Selector: "s1"}}}
+		store, err := keys.Open(s.cfg, []keys.Ref{listed[0].Ref})
 		check(t, err)
-		s.plan = &Plan{Config: s.cfg, Store: store, Listed: listed, Servers: []Server{s.dns[0]}}
-		s.w.Begin(t.Context(), s.plan, slog.New(slog.DiscardHandler))
+		s.spec = &Spec{Config: s.cfg, Store: store, Listed: listed, Servers: []Server{s.dns[0]}}
+		s.tracker.Begin(t.Context(), s.spec, slog.New(slog.DiscardHandler))
 		s.want("at once", "s1", "s1 active")
 		if n := s.dns[0].queries(); n != 0 {
 			t.Errorf("%d queries", n)
@@ -496,7 +498,7 @@ func TestOtherServersAreAskedAtOnce(t *testing.T) {
 	play(t, func(s *scene) {
 		s.publish("s1")
 		s.start("s1")
-		s.anew = true
+		s.serversChanged = true
 		s.dns = []*nameserver{{name: "other", records: map[string][]string{}}}
 		s.reload("s1")
 		s.after(time.Second)
@@ -512,9 +514,9 @@ func TestAReloadLosesNoUse(t *testing.T) {
 		used := time.Now().Unix()
 		s.want("before", "s1", "s1 active") // marks it as used
 		s.reload("s1")
-		s.w.mu.Lock()
-		defer s.w.mu.Unlock()
-		if f := s.w.known[Ref{"example.com", "s1"}]; f.LastUsed.Unix() != used {
+		s.tracker.mu.Lock()
+		defer s.tracker.mu.Unlock()
+		if f := s.tracker.known[keys.Ref{Domain: "example.com", Selector: "s1"}]; f.LastUsed.Unix() != used {
 			t.Errorf("last used at %v", f.LastUsed)
 		}
 	})
@@ -523,28 +525,28 @@ func TestAReloadLosesNoUse(t *testing.T) {
 // A large provider: one decision about all of its domains.
 func BenchmarkFill100000Domains(b *testing.B) {
 	const domains = 100_000
-	listed := map[Ref]*Key{}
-	p := &Plan{Config: Defaults(), Store: NewStore(listed, nil, nil), Require: true}
-	known := ledger{}
+	listed := map[keys.Ref]*keys.Key{}
+	p := &Spec{Config: keys.Defaults(), Store: keys.NewStore(listed, nil, nil), Require: true}
+	known := facts{}
 	for i := range domains {
-		ref := Ref{fmt.Sprintf("d%d.example", i), "s1"}
-		listed[ref] = KnownKey(ref, RSA, 2048, "x")
+		ref := keys.Ref{Domain: fmt.Sprintf("d%d.example", i), Selector: "s1"}
+		listed[ref] = keys.KnownKey(ref, keys.RSA, 2048, "x")
 		p.Listed = append(p.Listed, Listed{Ref: ref})
-		known[ref] = Fact{Domain: ref.Domain, Selector: "s1", Algorithm: RSA, Fingerprint: "x", DNS: Found, FirstSeen: noon}
+		known[ref] = Fact{Domain: ref.Domain, Selector: "s1", Algorithm: keys.RSA, Fingerprint: "x", DNS: keys.Found, FirstSeen: noon}
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		p.fill(known, noon, nil)
+		p.assignAll(known, noon, nil)
 	}
 }
 
 func BenchmarkDuty(b *testing.B) {
-	var r Roster
-	duties := map[string]*Duty{"example.com": {}}
-	r.duties.Store(&duties)
+	var r ActiveKeys
+	sets := map[string]*SigningSet{"example.com": {}}
+	r.sets.Store(&sets)
 	b.ReportAllocs()
 	for b.Loop() {
-		if r.Duty("example.com") == nil {
+		if r.Of("example.com") == nil {
 			b.Fatal("nobody is on duty")
 		}
 	}

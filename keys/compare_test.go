@@ -53,7 +53,7 @@ func TestWhatDNSHasOfAKey(t *testing.T) {
 		{"not for mail", []string{"v=DKIM1; s=other; " + p}, Differs, "s= does not allow email"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := Examine(mine.Fingerprint(), c.records)
+			f := CompareRecord(mine.Fingerprint(), c.records)
 			all := f.Detail + strings.Join(f.Warnings, " ")
 			if f.Answer != c.want || !strings.Contains(all, c.says) || (c.says == "") != (all == "") {
 				t.Errorf("%s, because %q; want %s, because %q", f.Answer, all, c.want, c.says)
@@ -68,7 +68,7 @@ func FuzzExamine(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
 		for _, records := range [][]string{{a}, {a, b}, {a, b, a + b}} {
-			finding := Examine("no key has this", records)
+			finding := CompareRecord("no key has this", records)
 			if finding.Answer == Found || finding.Answer == NoAnswer || finding.Detail == "" {
 				t.Errorf("%q: %+v", records, finding)
 			}

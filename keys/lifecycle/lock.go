@@ -1,4 +1,4 @@
-package keys
+package lifecycle
 
 import (
 	"errors"
@@ -13,8 +13,8 @@ import (
 	"signpost/internal/shell"
 )
 
-// ErrStateTaken says that another process has locked the state file.
-var ErrStateTaken = errors.New("another process has it: is the daemon running already?")
+// ErrStateLocked says that another process has locked the state file.
+var ErrStateLocked = errors.New("another process has it: is the daemon running already?")
 
 // A StateLock keeps the state file of the keys for one process: two daemons would
 // overwrite each other's. The lock is on a file of its own beside the state file, which
@@ -40,7 +40,7 @@ func LockState(state string) (*StateLock, error) {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EACCES):
 		f.Close()
 		return nil, fmt.Errorf("the state of the keys, %s: %w (fuser %s names it); each daemon needs a keys.state of its own",
-			state, ErrStateTaken, shell.Quote(lockPath(state)))
+			state, ErrStateLocked, shell.Quote(lockPath(state)))
 	case err != nil:
 		f.Close()
 		return nil, fmt.Errorf("the state of the keys, %s, cannot be locked: %w", state, err)

@@ -1,0 +1,55 @@
+package lifecycle
+
+import (
+	"time"
+
+	"signpost/keys"
+)
+
+// listedNames are the names under which a spec lists one private key: a domain may sign
+// with another one's key under its own name (keys_of), and a file may be a copy. Two
+// names are enough to know that there is another than a given one.
+type listedNames [2]keys.Ref
+
+// other reports whether there is a name besides ref.
+func (n listedNames) other(ref keys.Ref) bool {
+	return n != listedNames{} && n != listedNames{ref}
+}
+
+// listedUnder returns the names of each private key that the spec lists, by
+// fingerprint. The caller holds the lock of the tracker.
+func (p *Spec) listedUnder() map[string]listedNames {
+	if p.names != nil {
+		return p.names
+	}
+	p.names = make(map[string]listedNames, len(p.Listed))
+	for _, l := range p.Listed {
+		k, ok := p.Store.Lookup(l.Domain, l.Selector)
+		if !ok {
+			continue
+		}
+		n, ref := p.names[k.Fingerprint()], k.Ref()
+		switch {
+		case n[0] == keys.Ref{}:
+			n[0] = ref
+		case n[0] != ref && n[1] == keys.Ref{}:
+			n[1] = ref
+		}
+		p.names[k.Fingerprint()] = n
+	}
+	return p.names
+}
+
+// lastNeeded is when each private key was last needed under any of its names, by
+// fingerprint: now, where a name was listed until now.
+func (l facts) lastNeeded(now time.Time) map[string]time.Time {
+	last := map[string]time.Time{}
+	for _, f := range l {
+		at := f.Unlisted
+		if at.IsZero() {
+			at = now
+		}
+		last[f.Fingerprint] = later(last[f.Fingerprint], at)
+	}
+	return last
+}
