@@ -122,8 +122,8 @@ func (c *counters) writeTo(w io.Writer) {
 	_, _ = w.Write(out.Bytes()) // the client has gone
 }
 
-// family are the series of one name. The library can write HELP lines, but none of
-// ours, so each family is a set of its own.
+// family has the series of one name. The library's HELP lines have no text, so each family is
+// a set of its own, and writeTo adds them.
 type family struct {
 	name, kind, help string
 	set              *metrics.Set
@@ -141,7 +141,7 @@ func (f *family) gauge(labels string, value func() float64) {
 	f.set.NewGauge(f.name+labels, value)
 }
 
-// replace makes a series of value 1 the only one of the family.
+// replace removes the family's series and adds one of value 1.
 func (f *family) replace(labels string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

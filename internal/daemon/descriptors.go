@@ -11,19 +11,19 @@ import (
 	"signpost/milter"
 )
 
-// usualDescriptors is what a process has open where /proc does not say: standard input,
-// output and error, and what Go's runtime and the lock of the state take.
+// usualDescriptors is assumed where /proc is missing: standard input, output and error,
+// those of Go's runtime, and the lock of the state.
 const usualDescriptors = 10
 
-// descriptors is how this process's limit of open files is divided. Go raises the limit
-// to all that is allowed when a process starts.
+// descriptors divides the limit of open files of this process. Go raises the soft limit to
+// the hard one at the start.
 type descriptors struct {
 	limit int // of open files
 	dns   int // that look-ups may hold
 	rest  int // everything else: what is open now, listeners, files that a reload reads
 }
 
-// divideDescriptors counts what is open now as needed for ever.
+// divideDescriptors counts each file that is open now as needed for good.
 func divideDescriptors(c milter.Config, source dns.Source) descriptors {
 	d := descriptors{limit: math.MaxInt32, dns: dns.Sockets(source)}
 	var limit syscall.Rlimit
@@ -34,23 +34,23 @@ func divideDescriptors(c milter.Config, source dns.Source) descriptors {
 	if entries, err := os.ReadDir("/proc/self/fd"); err == nil {
 		open = len(entries)
 	}
-	// A listener may hold one connection more, which waits for its place.
+	// A listener may hold one more connection, which waits for a slot.
 	d.rest = open + 2*len(c.Listen) + min(max(d.limit/16, 4), 64)
 	return d
 }
 
-// connections are those that the limit leaves, at least one.
+// connections is the number of milter connections within the limit, at least one.
 func (d descriptors) connections() int { return max(d.limit-d.dns-d.rest, 1) }
 
-// wanted is a limit at which so many connections are possible. What is set aside grows with
-// the limit, by less than two fifths of it.
+// wanted is a limit of open files that allows so many connections. The reserve grows with the
+// limit, by less than two fifths of it.
 func (d descriptors) wanted(connections int) int {
 	n := connections + d.rest
 	return n + max(d.dns, n*2/3)
 }
 
-// fitConnections returns the section with no more connections than the limit of open
-// files leaves, and logs where that is fewer than configured.
+// fitConnections lowers max_connections to fit the limit of open files, and logs where that
+// is fewer than configured.
 func fitConnections(c milter.Config, source dns.Source, log *slog.Logger) milter.Config {
 	d := divideDescriptors(c, source)
 	if n := d.connections(); n < c.MaxConnections {
@@ -62,8 +62,8 @@ func fitConnections(c milter.Config, source dns.Source, log *slog.Logger) milter
 	return c
 }
 
-// DescriptorNote says for check-config what serve would do under the limit of this
-// process, which may be another than the daemon's; "" where it would change nothing.
+// DescriptorNote says for check-config how serve would lower max_connections under the limit
+// of this process, which may differ from the daemon's; "" where it would not.
 func (g *Generation) DescriptorNote() string { return descriptorNote(g.Config.Milter, g.Resolver) }
 
 func descriptorNote(c milter.Config, source dns.Source) string {

@@ -8,16 +8,16 @@ import (
 	"sync/atomic"
 )
 
-// Go's own rule is as much garbage as there is live heap. The heap of a small daemon is
-// a few megabytes and would be collected every few hundred messages; that of one with
-// thousands of domains is their keys, and half as much again is garbage enough.
+// By default, Go collects when there is as much garbage as live heap. A small daemon has a
+// few megabytes of live heap, and would collect every few hundred messages. A daemon with
+// thousands of domains has mostly keys there; half as much garbage is enough.
 const (
 	leastGarbage = 8 << 20
 	leastPercent = 50
 )
 
-// paceCollector keeps to these until stop is called. What the administrator says in
-// GOGC goes before.
+// paceCollector applies these limits until stop is called. The environment variable GOGC
+// overrides them.
 func paceCollector() (stop func()) {
 	var stopped atomic.Bool
 	if os.Getenv("GOGC") == "" {
@@ -26,8 +26,8 @@ func paceCollector() (stop func()) {
 	return func() { stopped.Store(true) }
 }
 
-// pace sets the pace by what the last collection found alive, now and after each one
-// to come.
+// pace sets the percentage for the live heap of the last collection, now and after each
+// collection.
 func pace(stopped *atomic.Bool) {
 	if stopped.Load() {
 		return
@@ -35,16 +35,16 @@ func pace(stopped *atomic.Bool) {
 	heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/gogc:percent"}}
 	metrics.Read(heap)
 	percent := collectorPercent(heap[0].Value.Uint64())
-	// The world is stopped to set it.
+	// SetGCPercent stops the world.
 	if now := int(heap[1].Value.Uint64()); percent > now+now/8 || percent < now-now/8 {
 		debug.SetGCPercent(percent)
 	}
-	type mark struct{ _ *mark } // what has no pointer may share its memory with others
+	type mark struct{ _ *mark } // an object without pointers may share its memory, and then has no cleanup
 	runtime.AddCleanup(new(mark), pace, stopped)
 }
 
-// collectorPercent is how much garbage there may be for a live heap, as a percentage
-// of it. The runtime collects at 4 MB times that, if that is more than both together.
+// collectorPercent is the limit of garbage as a percentage of the live heap. The runtime
+// does not collect below 4 MB times the percentage.
 func collectorPercent(live uint64) int {
 	const runtimes = 4 << 20
 	live = min(max(live, 1), 1<<40)

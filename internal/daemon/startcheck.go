@@ -16,13 +16,12 @@ import (
 	"signpost/milter"
 )
 
-// runFolder is what the service manager makes for sockets at the start
-// (RuntimeDirectory).
+// runFolder is the folder for sockets that the service manager creates (RuntimeDirectory).
 const runFolder = "/run/signpost"
 
-// StartProblems says what a start would find wrong with the state file and with the addresses
-// to listen at, as far as it can be seen without taking them. A running daemon with the
-// same state file has the addresses itself.
+// StartProblems returns problems that a start would have with the state file and with the
+// listening addresses. It takes neither. Where a daemon with the same state file runs, the
+// addresses in use are taken for its own.
 func (c Config) StartProblems() []string {
 	var lines []string
 	if trouble := c.Keys.StateTrouble(); trouble != "" {
@@ -44,7 +43,7 @@ func (c Config) StartProblems() []string {
 
 const inUse = "in use by another process, and no daemon runs with this keys.state: stop that process, or take another address (a socket that systemd holds for us is no problem)"
 
-// unusable says why an address cannot be listened at; "" for nothing that can be seen.
+// unusable says why the daemon cannot listen at an address; "" where no reason is found.
 func unusable(a milter.Address, running bool) string {
 	if a.Network == "unix" {
 		return unusableSocket(a.Addr, running)
@@ -92,7 +91,7 @@ func tryBind(at *net.TCPAddr) error {
 		return err
 	}
 	defer unix.Close(fd)
-	// As the daemon's: connections of a former process are no obstacle.
+	// As for the daemon's sockets: connections of an earlier process do not matter.
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return err
 	}

@@ -7,14 +7,13 @@ import (
 	"signpost/internal/tablesource"
 )
 
-// tableWatch asks the databases of one generation's tables for changes, until it has
-// found one.
+// tableWatch queries the databases of one generation's tables until one has changed.
 type tableWatch struct {
 	changed <-chan struct{}
 	stop    context.CancelFunc
 }
 
-// watchTables begins; without databases there is never a change.
+// watchTables starts a watch; without databases it never reports a change.
 func watchTables(tables tablesource.Tables, every time.Duration) tableWatch {
 	ctx, cancel := context.WithCancel(context.Background())
 	changed := make(chan struct{}, 1)

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// vanished returns an error where a reload would take all signing domains away, or all
-// entries of a table file, and no file says that this is meant: a file that was cut
-// off, or is still being written, must not make mail leave unsigned.
+// vanished returns an error where a reload would remove all signing domains, or all entries
+// of a table file, and no file says that this is intended: a truncated file, or one that is
+// still being written, must not make mail leave unsigned.
 func (c Config) vanished(before Config) error {
 	err := c.tables.Emptied(before.tables)
 	had := len(before.Signer.Domains)
@@ -20,7 +20,7 @@ func (c Config) vanished(before Config) error {
 	return err
 }
 
-// leaving are the entries that the next configuration does not have.
+// leaving returns the entries that the next configuration no longer has.
 func leaving(before, next Config) []string {
 	stay := map[string]bool{}
 	for _, name := range domainNames(next) {
