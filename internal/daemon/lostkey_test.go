@@ -28,9 +28,13 @@ func (s *Service) signed(t *testing.T, from string) message.Outcome {
 // sentence is an outcome in short.
 func sentence(o message.Outcome) string {
 	if o.Disposition == message.Tempfail {
-		return strings.TrimSuffix(strings.Split(o.Reply.Text, ",")[0], "\r\n") + ": " + note(o, "error")
+		return strings.TrimSuffix(strings.Split(o.Reply.Text, ",")[0], "\r\n") + ": " + o.Failure
 	}
-	return "signed with " + note(o, "selectors") + note(o, "unsigned")
+	var selectors []string
+	for _, s := range o.Signatures {
+		selectors = append(selectors, s.Selector)
+	}
+	return "signed with " + strings.Join(selectors, ",") + o.Unsigned
 }
 
 func startFor(t *testing.T, config string) *reloader {
@@ -114,7 +118,7 @@ func TestOneOfTwoKeysMissingLeavesTheOtherSigning(t *testing.T) {
 		t.Fatal(err)
 	}
 	out = startFor(t, h.config).signed(t, "alice@example.com")
-	if out.Disposition != message.Accept || !strings.Contains(note(out, "error"), "there is no file") || note(out, "unsigned") == "" {
+	if out.Disposition != message.Accept || !strings.Contains(out.Failure, "there is no file") || out.Unsigned == "" {
 		t.Errorf("with on_error: unsigned: %+v", out)
 	}
 }

@@ -83,7 +83,7 @@ func TestTheFirstMessageWaitsForItsOwnDomainOnly(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	out = s.sign(ctx, "d501.example")
-	if out.Disposition != message.Tempfail || len(out.Insert) != 0 || !strings.Contains(fmt.Sprint(out.Log), "before DNS was heard") {
+	if out.Disposition != message.Tempfail || len(out.Insert) != 0 || !strings.Contains(out.Failure, "before DNS was heard") {
 		t.Errorf("a message that cannot wait: %+v", out)
 	}
 
@@ -104,7 +104,7 @@ func TestAKeyThatDNSHasNotNeverSignsAtTheStart(t *testing.T) {
 	})
 	for i, want := range []int{1, 0, 1} {
 		out := s.sign(t.Context(), fmt.Sprintf("d%d.example", i))
-		if len(out.Insert) != want || (want == 0 && !strings.Contains(fmt.Sprint(out.Log), "DNS has no key at s1._domainkey.d1.example")) {
+		if len(out.Insert) != want || (want == 0 && !strings.Contains(out.Unsigned, "DNS has no key at s1._domainkey.d1.example")) {
 			t.Errorf("d%d.example: %+v", i, out)
 		}
 	}
