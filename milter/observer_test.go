@@ -71,7 +71,7 @@ func TestEveryOutcomeIsObservedOnce(t *testing.T) {
 	plain := func(p *peer) []packet { return p.message("a@example.com", "text", "From: a@example.com") }
 	boom := &handler{end: func(context.Context, message.Envelope, message.Header) message.Outcome { panic("boom") }}
 	held := &handler{end: func(context.Context, message.Envelope, message.Header) message.Outcome {
-		return message.Outcome{Disposition: message.Accept, Remove: []int{99}}
+		return message.Outcome{Disposition: message.Accept, Remove: []int{99}, Results: []message.Result{{Method: "spf", Value: "pass"}}}
 	}}
 	for _, c := range []struct {
 		name        string
@@ -104,6 +104,9 @@ func TestEveryOutcomeIsObservedOnce(t *testing.T) {
 				got := o.take()
 				if len(got) != 1 || got[0].Reason != c.reason || got[0].Outcome.Disposition != c.disposition || got[0].Outbound {
 					t.Errorf("observed %+v", got)
+				}
+				if c.reason == MTACannot && len(got[0].Outcome.Results) != 1 {
+					t.Errorf("the results of the checks are lost: %+v", got)
 				}
 			}
 			p.envelope("gone@example.com", "b@example.net")

@@ -233,7 +233,7 @@ func (s *session) finishTransaction() error {
 	out, err := appendOutcome(s.writer.out, s.agreed, t.header, &outcome)
 	if err != nil {
 		t.fail(err.Error(), MTACannot)
-		t.override.Log = outcome.Log
+		t.override.Log, t.override.Results = outcome.Log, outcome.Results
 		outcome = *t.override
 		out = appendReply(s.writer.out, outcome.Disposition, outcome.Reply)
 	}
