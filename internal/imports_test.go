@@ -188,3 +188,53 @@ func TestOnlyTableSourceKnowsDatabaseDrivers(t *testing.T) {
 		}
 	}
 }
+
+// maxExports is how many names a package may export, methods not counted.
+const maxExports = 40
+
+func TestNoPackageExportsMoreThan40Names(t *testing.T) {
+	exported := map[string]map[string]bool{} // by package; a name of several build tags counts once
+	for _, s := range sources(t) {
+		if exported[s.pkg] == nil {
+			exported[s.pkg] = map[string]bool{}
+		}
+		for _, name := range exports(s.ast) {
+			exported[s.pkg][name] = true
+		}
+	}
+	for pkg, names := range exported {
+		if n := len(names); n > maxExports {
+			t.Errorf("package %s exports %d names, more than %d: split it", pkg, n, maxExports)
+		}
+	}
+}
+
+// exports returns the names that a file exports, without methods.
+func exports(f *ast.File) []string {
+	var names []string
+	add := func(id *ast.Ident) {
+		if id.IsExported() {
+			names = append(names, id.Name)
+		}
+	}
+	for _, d := range f.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			if d.Recv == nil {
+				add(d.Name)
+			}
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				switch spec := spec.(type) {
+				case *ast.TypeSpec:
+					add(spec.Name)
+				case *ast.ValueSpec:
+					for _, id := range spec.Names {
+						add(id)
+					}
+				}
+			}
+		}
+	}
+	return names
+}
