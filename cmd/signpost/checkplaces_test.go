@@ -71,4 +71,15 @@ func TestCheckConfigSaysWhatAStartWouldStumbleOver(t *testing.T) {
 			t.Errorf("beside the running daemon: %q", got)
 		}
 	}
+	// A daemon that has none of the addresses has another configuration.
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free.Close()
+	for _, listen := range []string{"inet:" + free.Addr().String(), "unix:" + dir + "/free.sock"} {
+		if got := notes(t, config(listen, state)); !strings.Contains(got, "keys.state: "+state+" is locked by a process that listens at none of these addresses") {
+			t.Errorf("beside another daemon: %q", got)
+		}
+	}
 }

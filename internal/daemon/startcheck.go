@@ -28,6 +28,10 @@ func (c Config) StartProblems() []string {
 		lines = append(lines, trouble)
 	}
 	running := lifecycle.StateLocked(c.Keys.State)
+	if running && !c.listening() {
+		lines = append(lines, "keys.state: "+c.Keys.State+" is locked by a process that listens at none of these addresses: if that is another daemon, "+
+			"a start with this configuration is refused, and it needs a keys.state of its own")
+	}
 	for i, l := range c.Milter.Listen {
 		if problem := unusable(l.Address, running); problem != "" {
 			lines = append(lines, fmt.Sprintf("milter.listen[%d]: %s: %s", i, l.Address, problem))
@@ -39,6 +43,29 @@ func (c Config) StartProblems() []string {
 		}
 	}
 	return lines
+}
+
+// listening reports whether one of the addresses has a listener now, as far as it can be seen.
+func (c Config) listening() bool {
+	for _, l := range c.Milter.Listen {
+		if l.Address.Network == "unix" {
+			if info, err := os.Lstat(l.Address.Addr); err == nil && info.Mode().Type() == fs.ModeSocket {
+				return true
+			}
+			continue
+		}
+		at, err := net.ResolveTCPAddr(l.Address.Network, l.Address.Addr)
+		if err != nil || at.Port == 0 {
+			return true
+		}
+		if at.IP == nil { // both families
+			at.IP = net.IPv4zero
+		}
+		if errors.Is(tryBind(at), unix.EADDRINUSE) {
+			return true
+		}
+	}
+	return false
 }
 
 const inUse = "in use by another process, and no daemon runs with this keys.state: stop that process, or take another address (a socket that systemd holds for us is no problem)"
