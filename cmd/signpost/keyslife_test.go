@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -143,11 +144,16 @@ func TestKeysRotateEditsTheConfigurationInPlace(t *testing.T) {
 	wantParts(t, "the output", r.stdout, "s2025 of example.com is replaced by s"+month+" (rsa-sha256)", "e"+month+"._domainkey.example.com. 3600 IN TXT",
 		"until DNS has it    s2025 and e2025 go on signing", "for 7 days", "signpost keys record --revoke example.com s2025")
 
+	again := h.run(exitFailure, "rotate", "example.com")
+	wantParts(t, "a rotation before the reload", again.stderr, "the last rotation is not finished: the daemon knows nothing of s"+month+" yet", "reload")
 	wantParts(t, "check-config", execute(t, "", "check-config", h.config).stdout,
 		"as far as is known, example.com: s"+month+" does not sign yet", "until then e2025 and s2025 go on signing")
 	h.live() // as after a reload
 	list := h.run(exitOK, "list", "example.com").stdout
-	wantParts(t, "the list", list, "s2025 ", "retiring", "pending")
+	wantParts(t, "the list", list, "s2025 ", "retiring", "pending", "\nexample.com: s"+month+" does not sign yet")
+	if regexp.MustCompile(`(?m) $`).MatchString(list) {
+		t.Errorf("a line of the list ends in a blank:\n%s", list)
+	}
 	r = h.run(exitFailure, "rotate", "example.com")
 	wantParts(t, "a second rotation", r.stderr, "the last rotation is not finished: s"+month+" is pending")
 	h.run(exitOK, "rotate", "example.com", "--force", "--type", "rsa")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,21 +14,22 @@ import (
 	"signpost/keys/lifecycle"
 )
 
-const rotateText = `Replace the keys of a domain: make a new key for each selector that signs, put its
-name in the place of the old one in the configuration, and show the DNS record and
-what happens when.
+const rotateText = `Replace the keys of a domain: make a new key for each selector that signs, put
+its name in the place of the old one in the configuration, and show the DNS
+record and what happens when.
 
     signpost keys rotate [OPTIONS] DOMAIN
 
-The entry may stand in the YAML file or in a table file; of a row in a database, what
-to change is printed. Everything else stays as it is, comments too. Nothing is reloaded.
-Other entries may sign with the same keys: those with keys_of, and those of whole
-addresses. They are named, and go on with the old key, which is then needed further on;
---all-entries changes them too, and then every domain named has to publish the new record;
-until DNS has it, the old key goes on for that domain. Patterns are named and not changed.
-In the template of the new names, {{year}}, {{month}} and {{day}} are
-today's, and {{type}} is s for RSA and e for Ed25519; where a name is taken, a letter
-is put behind it.
+The entry may stand in the YAML file or in a table file; of a row in a
+database, what to change is printed. Everything else stays as it is, comments
+too. Nothing is reloaded. Other entries may sign with the same keys: those
+with keys_of, and those of whole addresses. They are named, and go on with the
+old key, which is then needed further on; --all-entries changes them too, and
+then every domain named has to publish the new record; until DNS has it, the
+old key goes on for that domain. Patterns are named and not changed. In the
+template of the new names, {{year}}, {{month}} and {{day}} are today's, and
+{{type}} is s for RSA and e for Ed25519; where a name is taken, a letter is
+put behind it.
 
 Example: look at it, then do it
 
@@ -123,7 +125,11 @@ func (c Config) rotations(domain string, o rotateOptions, now time.Time) ([]rota
 		if s.ActiveFrom.After(now) {
 			return nil, fmt.Errorf("a change to %s is planned already, for %s: wait for it, or take active_from out", s.Selector, s.ActiveFrom.Format(time.RFC3339))
 		}
-		if state := stateOf(facts, k); unfinished(state) && !o.force {
+		state := stateOf(facts, k)
+		if !o.force && r.own != nil && state == lifecycle.Forgotten && knows(facts, k.Domain) {
+			return nil, fmt.Errorf("the last rotation is not finished: the daemon knows nothing of %s yet; reload it first (systemctl reload signpost), or use --force", k.Selector)
+		}
+		if unfinished(state) && !o.force {
 			return nil, fmt.Errorf("the last rotation is not finished: %s is %s (signpost keys check %s %s); mend that first, or use --force", k.Selector, state, k.Domain, k.Selector)
 		}
 		next := rotation{Domain: k.Domain, Old: s.Selector, Algorithm: k.Algorithm}
@@ -178,6 +184,11 @@ func stateOf(facts []lifecycle.Fact, k *keys.Key) lifecycle.State {
 		}
 	}
 	return lifecycle.Forgotten
+}
+
+// knows reports whether the daemon has noted anything of the domain's keys.
+func knows(facts []lifecycle.Fact, domain string) bool {
+	return slices.ContainsFunc(facts, func(f lifecycle.Fact) bool { return f.Domain == domain })
 }
 
 func unfinished(s lifecycle.State) bool {

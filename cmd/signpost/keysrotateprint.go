@@ -61,7 +61,7 @@ func (r rotation) printMoreRecords(w io.Writer) {
 	if len(names) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "These domains sign with the key under their own names, and need the same record, or a CNAME to\n%s._domainkey.%s:\n\n    %s\n\n",
+	fmt.Fprintf(w, "These domains sign with the key under their own names, and need the same\nrecord, or a CNAME to %s._domainkey.%s:\n\n    %s\n\n",
 		r.New, r.Domain, strings.Join(names, "\n    "))
 }
 
@@ -88,7 +88,12 @@ func (r rotation) printStaying(w io.Writer, o rotateOptions) {
 	if o.dry && !o.all {
 		fmt.Fprintf(w, "\n--all-entries changes them too, but for patterns.\n\n")
 	} else {
-		fmt.Fprintf(w, "\nTo change them too, put %s in the place of %s there, and publish its record under the names of those with keys_of.\nOf the domains under a pattern, all need the record first: nothing looks whether they have it.\n\n", r.New, r.Old)
+		fmt.Fprintf(w, `
+To change them too, put %s in the place of %s there, and publish its
+record under the names of those with keys_of. Of the domains under a pattern,
+all need the record first: nothing looks whether they have it.
+
+`, r.New, r.Old)
 	}
 }
 
@@ -111,8 +116,8 @@ func (c Config) printTimes(w io.Writer, todo []rotation) {
     then                %s %s; signpost keys list shows that
 `, from, goes, to, signs)
 	} else {
-		fmt.Fprintf(w, `    now                 publish what stands above, and wait until signpost keys check %s is
-                        content: signer.require_published is false, so nothing waits for you
+		fmt.Fprintf(w, `    now                 publish what stands above, and wait until signpost keys check %s
+                        is content: signer.require_published is false, so nothing waits
     then                systemctl reload signpost: from that moment on, %s
 `, todo[0].Domain, to+" "+strings.Fields(signs)[0])
 	}
@@ -122,6 +127,7 @@ func (c Config) printTimes(w io.Writer, todo []rotation) {
 		fmt.Fprintf(w, "    %-20s%s\n", when, text)
 		when = ""
 	}
+	var retired []string
 	for _, r := range todo {
 		if n := len(r.staying()); n > 0 {
 			line(fmt.Sprintf("keep %s of %s, its file and its record: %s with it", r.Old, r.Domain, entriesSign(n)))
@@ -132,7 +138,11 @@ func (c Config) printTimes(w io.Writer, todo []rotation) {
 				line(fmt.Sprintf("signpost keys record --revoke %s %s", asciiDomain(u.Entry), r.Old))
 			}
 		}
-		line(fmt.Sprintf("signpost keys record --revoke %s %s; delete its key file, once signpost keys list says that it is retired", r.Domain, r.Old))
+		line(fmt.Sprintf("signpost keys record --revoke %s %s", r.Domain, r.Old))
+		retired = append(retired, r.Old)
+	}
+	if len(retired) > 0 {
+		line(fmt.Sprintf("delete the key file of %s, once signpost keys list shows retired", strings.Join(retired, " and ")))
 	}
 }
 

@@ -103,7 +103,7 @@ func TestKeysRotateTakesAllEntriesAlong(t *testing.T) {
 	wantParts(t, "a dry run", out, "would be replaced by")
 	out = h.run(exitOK, "rotate", "example.org", "--template", "s2", "--all-entries").stdout
 	wantParts(t, "the output", out, "In "+h.config+", s1 of example.org is replaced by s2", "In "+table+":2, s1 of file.test is replaced by s2",
-		"s2._domainkey.yaml.test\n", "s2._domainkey.file.test\n", "*.shops.test                   keys_of  signer.domains[3]", "all need the record first", "a CNAME to\ns2._domainkey.example.org",
+		"s2._domainkey.yaml.test\n", "s2._domainkey.file.test\n", "*.shops.test                   keys_of  signer.domains[3]", "all need the record first", "a CNAME to s2._domainkey.example.org:\n",
 		"alias.test ("+table+":3) is signed by another of these entries", "To do by hand: in sqlite:", "for row.test, put s2 in the place of s1",
 		"keep s1 of example.org, its file and its record: 2 entries above sign with it")
 	wantConfig := strings.NewReplacer("- s1   #", "- s2   #", `"*.shops.test", selectors: [s1]`, `"*.shops.test", selectors: [s1]`, "selectors: [s1]", "selectors: [s2]").Replace(config)
@@ -117,7 +117,7 @@ func TestKeysRotateTakesAllEntriesAlong(t *testing.T) {
 	h.write(h.config, strings.NewReplacer("    - {database:", "    #- {database:", `    - {domain: "*.shops.test"`, `    #- {domain: "*.shops.test"`).Replace(h.read(h.config)))
 	out = h.run(exitOK, "rotate", "example.org", "--template", "s3", "--all-entries", "--force").stdout
 	wantParts(t, "the output", out, "signpost keys record --revoke yaml.test s2", "signpost keys record --revoke file.test s2",
-		"signpost keys record --revoke example.org s2; delete its key file, once signpost keys list says that it is retired")
+		"signpost keys record --revoke example.org s2\n", "delete the key file of s2, once signpost keys list shows retired\n")
 }
 
 func TestKeysRotateKnowsTheDomainsOfTables(t *testing.T) {

@@ -70,7 +70,8 @@ func printSigning(w io.Writer, list []signingNow) {
 	fmt.Fprintln(w, "\nWho signs now, as far as is known:")
 	fmt.Fprintln(w)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "DOMAIN\tSIGNED WITH\t")
+	fmt.Fprintln(tw, "DOMAIN\tSIGNED WITH")
+	var reasons []string
 	for _, s := range list {
 		with := strings.Join(s.Selectors, " ")
 		if s.SDID != "" {
@@ -85,7 +86,13 @@ func printSigning(w io.Writer, list []signingNow) {
 		case "failing":
 			with = "nothing: signer.on_error decides"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\n", s.Domain, with, why)
+		fmt.Fprintf(tw, "%s\t%s\n", s.Domain, with)
+		if why != "" {
+			reasons = append(reasons, s.Domain+": "+why)
+		}
 	}
 	_ = tw.Flush()
+	if len(reasons) > 0 {
+		fmt.Fprintf(w, "\n%s\n", strings.Join(reasons, "\n"))
+	}
 }
