@@ -14,16 +14,17 @@ import (
 )
 
 const checkConfigText = `Read a configuration and its keys as serve would, without starting anything.
-Every mistake is one line: file, line, key, what is wrong and what to write. Where
-the daemon knows that a listed key may not sign yet, that is said; it is no mistake.
-Notes say what a start would stumble over outside of the file: a folder that the
-daemon may not write to, an address that is in use or that the machine does not have.
+Every mistake is one line: file, line, key, what is wrong and what to write.
+Where the daemon knows that a listed key may not sign yet, that is said; it is
+no mistake. Notes say what a start would stumble over outside of the file: a
+folder that the daemon may not write to, an address that is in use or that the
+machine does not have.
 
     signpost check-config [FILE]        (default: ` + defaultConfig + `)
 
 Example:
 
-    signpost check-config /etc/signpost/signpost.yaml && systemctl reload signpost
+    signpost check-config && systemctl reload signpost
 `
 
 type checkReport struct {
@@ -87,8 +88,8 @@ func checkConfigCommand(args []string, _ io.Reader, stdout, stderr io.Writer) in
 	if name == "" {
 		name = "no file"
 	}
-	fmt.Fprintf(stdout, "%s: good: %d domains, %d keys, verifier in %s mode\n",
-		name, len(g.Config.Signer.Domains), len(g.Store.Keys()), g.Config.Verifier.Mode)
+	fmt.Fprintf(stdout, "%s: good: %s, %s, verifier in %s mode\n",
+		name, counted(len(g.Config.Signer.Domains), "domain"), counted(len(g.Store.Keys()), "key"), g.Config.Verifier.Mode)
 	if _, err := user.Lookup("signpost"); err == nil && os.Getuid() == 0 {
 		fmt.Fprintln(stdout, "note: root may read every key; whether the daemon may: runuser -u signpost -- signpost check-config")
 	}
@@ -110,6 +111,14 @@ func checkConfigCommand(args []string, _ io.Reader, stdout, stderr io.Writer) in
 		fmt.Fprintf(stdout, "as far as is known, %s\n", line)
 	}
 	return exitOK
+}
+
+// counted is a number with its noun.
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 func checkJSON(stdout io.Writer, path string, g *daemon.Generation, err error) int {

@@ -28,11 +28,12 @@ const demoText = `See Signpost work without a mail server, a domain or the netwo
 
     signpost demo [--state DIR] [--once]
 
-It makes an RSA-2048 and an Ed25519 key for example.com and a small DNS zone in the
-state folder, starts the milter there, sends three messages through it (one that
-leaves, one genuine and one forged that arrive), shows what became of each, and
-goes on running: its address is the one to put into Postfix's main.cf. What is in
-the state folder is yours to edit; delete the folder to begin anew.
+It makes an RSA-2048 and an Ed25519 key for example.com and a small DNS zone
+in the state folder, starts the milter there, sends three messages through it
+(one that leaves, one genuine and one forged that arrive), shows what became
+of each, and goes on running: its address is the one to put into Postfix's
+main.cf. What is in the state folder is yours to edit; delete the folder to
+begin anew.
 
 Example:
 

@@ -12,21 +12,23 @@ import (
 	"signpost/internal/message"
 )
 
-const explainText = `Show how the daemon decides about a message, rule by rule: the rule, what it compared,
-what came out. Nothing is sent and nothing is changed.
+const explainText = `Show how the daemon decides about a message, rule by rule: the rule, what it
+compared, what came out. Nothing is sent and nothing is changed.
 
     signpost explain FILE --ip ADDRESS [--helo NAME] [--from ADDRESS] [OPTIONS]
-    signpost explain --outbound FILE [--login NAME] [--ip ADDRESS] [--daemon NAME] [OPTIONS]
+    signpost explain --outbound FILE [--login NAME] [--ip ADDRESS] [OPTIONS]
 
-The first is for any message: the options say how it came, and the rules say whether
-it is signed or judged. --outbound is for one that should have been signed: where it
-is not ours, the output goes on with what would have become of it if it were. FILE -
-is standard input. The exit code is 0 when there was a decision, whatever it was.
+The first is for any message: the options say how it came, and the rules say
+whether it is signed or judged. --outbound is for one that should have been
+signed: where it is not ours, the output goes on with what would have become
+of it if it were. FILE - is standard input. The exit code is 0 when there was
+a decision, whatever it was.
 
 Example:
 
     signpost explain --outbound mail.eml --login alice --ip 203.0.113.7
-    signpost explain mail.eml --ip 192.0.2.10 --helo mx.example.com --from user@example.com
+    signpost explain mail.eml --ip 192.0.2.10 --helo mx.example.com \
+        --from user@example.com
 `
 
 type explainOptions struct {

@@ -13,23 +13,23 @@ import (
 const keysText = `Make keys, show their DNS records, and follow their life.
 
     signpost keys generate DOMAIN SELECTOR      make a key
-    signpost keys record   DOMAIN SELECTOR      the DNS record of a key
-    signpost keys list     [DOMAIN]             every key: state, age, last seen in DNS, last used
-    signpost keys check    [DOMAIN [SELECTOR]]  compare keys with what DNS has now
-    signpost keys rotate   DOMAIN               make the next key and put it into the configuration
-    signpost keys import   OPENDKIM.CONF        take over the keys and tables of opendkim
+    signpost keys record   DOMAIN SELECTOR      show the DNS record of a key
+    signpost keys list     [DOMAIN]             state, age and use of every key
+    signpost keys check    [DOMAIN [SELECTOR]]  compare keys with DNS
+    signpost keys rotate   DOMAIN               replace the keys of a domain
+    signpost keys import   OPENDKIM.CONF        take over opendkim's keys
 
-Each has --help with its options and an example, such as signpost keys generate --help.
+Each has --help with its options and an example: signpost keys generate --help.
 `
 
 const generateText = `Make a signing key and print the DNS record that goes with it.
 
     signpost keys generate [OPTIONS] DOMAIN SELECTOR
 
-The key is written to <keys.dir>/DOMAIN/SELECTOR.pem and never over a key that is
-there already. Run it as root, and the group signpost may read the key. A folder
-on the way that another user may change is refused. Nothing signs with the key
-before its selector stands in the configuration.
+The key is written to <keys.dir>/DOMAIN/SELECTOR.pem and never over a key that
+is there already. Run it as root, and the group signpost may read the key. A
+folder on the way that another user may change is refused. Nothing signs with
+the key before its selector stands in the configuration.
 
 Example: a new key each year, and an Ed25519 key beside it
 

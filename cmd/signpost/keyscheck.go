@@ -13,16 +13,17 @@ import (
 	"signpost/keys/lifecycle"
 )
 
-const keysCheckText = `Compare private keys with the records that DNS has now, at each DNS server by itself
-and past all caches of ours.
+const keysCheckText = `Compare private keys with the records that DNS has now, at each DNS server by
+itself and past all caches of ours.
 
     signpost keys check [OPTIONS] [DOMAIN [SELECTOR]]
 
 Without names, every key that the configuration lists is checked. It finds: no
-record, another key, a revoked one, several records, broken quoting, a record that
-was cut off, h= or s= that bar our signatures, v= that is not first, t=y left over, weak
-keys, spellings that other verifiers may refuse. Exit code 1 if any key would not verify, or
-could not be checked; warnings alone are exit code 0.
+record, another key, a revoked one, several records, broken quoting, a record
+that was cut off, h= or s= that bar our signatures, v= that is not first, t=y
+left over, weak keys, spellings that other verifiers may refuse. Exit code 1
+if any key would not verify, or could not be checked; warnings alone are exit
+code 0.
 
 Example:
 

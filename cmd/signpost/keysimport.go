@@ -21,15 +21,17 @@ const importText = `Take over the keys and the signing table of opendkim.
     signpost keys import [OPTIONS] --keytable FILE --signingtable FILE
     signpost keys import --check [--config FILE] [--from ADDRESS] OPENDKIM.CONF
 
-The keys are copied to keys.dir, never over another key; opendkim's files stay as
-they are. Standard output gets the section for our configuration, standard error what
-is not taken over, line by line, and then where opendkim would still sign otherwise.
-Keys, selectors and records stay the same, so nothing has to be published.
+The keys are copied to keys.dir, never over another key; opendkim's files stay
+as they are. Standard output gets the section for our configuration, standard
+error what is not taken over, line by line, and then where opendkim would
+still sign otherwise. Keys, selectors and records stay the same, so nothing
+has to be published.
 
---check copies nothing: it compares, for addresses in From and for clients, what
-opendkim signs by its rules with what Signpost signs by its configuration (each key
-that is listed, whether DNS has it or not). It shows the differences; the exit code is
-1 if there is one. Without --from, the addresses are made of the tables.
+--check copies nothing: it compares, for addresses in From and for clients,
+what opendkim signs by its rules with what Signpost signs by its configuration
+(each key that is listed, whether DNS has it or not). It shows the
+differences; the exit code is 1 if there is one. Without --from, the addresses
+are made of the tables.
 
 Example:
 

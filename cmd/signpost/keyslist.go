@@ -18,20 +18,23 @@ those that were in use before.
 
 The states, which the daemon decides and keeps in keys.state:
 
-    pending     listed; DNS has not been seen to have it, another key signs if there is one
+    pending     listed; not seen in DNS yet, another key signs if there is one
     published   DNS has it; its active_from is still to come
     active      it signs
     missing     it was published once, and its record is gone
     differs     its record is there and is no good for this key
     retiring    no longer listed, or replaced: leave its record in DNS
-    retired     no entry uses it, and nothing under way needs it: publish signpost keys record --revoke, delete its file
+    retired     no entry uses it, and no mail under way needs it: publish what
+                signpost keys record --revoke shows, delete its file
     lent        other domains sign with it (keys_of): leave its file where it is
     unused      it has a file, and nothing else
 
-Below, it shows which selectors sign now for each domain, and why where these are not
-just those that the configuration lists: a key stands in, or mail goes unsigned.
+Below, it shows which selectors sign now for each domain, and why where these
+are not just those that the configuration lists: a key stands in, or mail goes
+unsigned.
 
-The times of sight and use may be some minutes old; signpost keys check asks DNS now.
+The times of sight and use may be some minutes old; signpost keys check asks
+DNS now.
 
 Example:
 

@@ -14,12 +14,13 @@ const recordText = `Print the DNS record of a key that is there.
 
     signpost keys record [OPTIONS] DOMAIN SELECTOR
 
-The forms: zone, a line of a zone file; value, the text in one piece, as most web
-forms want it; quoted, the strings of at most 255 octets each in quotation marks, as
-some providers and most APIs want it; all, which is all three with words between.
+The forms: zone, a line of a zone file; value, the text in one piece, as most
+web forms want it; quoted, the strings of at most 255 octets each in quotation
+marks, as some providers and most APIs want it; all, which is all three with
+words between.
 
-Examples: the record, and the one that takes a retired key back (its file may be
-gone already)
+Examples: the record, and the one that takes a retired key back (its file may
+be gone already)
 
     signpost keys record example.com s2026
     signpost keys record --revoke example.com s2025

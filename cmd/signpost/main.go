@@ -28,13 +28,13 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"serve", "run the milter", serveCommand},
-		{"check-config", "read a configuration and say what is wrong with it, or what it does", checkConfigCommand},
+		{"check-config", "read a configuration, and say what is wrong with it", checkConfigCommand},
 		{"keys", "make keys and show their DNS records", keysCommand},
 		{"sign", "sign a message file as the daemon would", signCommand},
 		{"verify", "judge a message file as the daemon would", verifyCommand},
 		{"explain", "show how the daemon decides about a message, rule by rule", explainCommand},
-		{"probe", "send a message file through a running milter and show what it would change", probeCommand},
-		{"demo", "see it work: a daemon with its own keys and DNS, and three messages", demoCommand},
+		{"probe", "send a message file through a running milter, show its changes", probeCommand},
+		{"demo", "see it work: a daemon with keys and DNS of its own", demoCommand},
 		{"version", "print the version and what this build can do", versionCommand},
 	}
 }
@@ -97,8 +97,8 @@ func dispatch(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 }
 
 func usage(w io.Writer) {
-	fmt.Fprint(w, `Signpost signs the mail that leaves and judges the mail that arrives, as a milter
-beside Postfix or Sendmail.
+	fmt.Fprint(w, `Signpost signs the mail that leaves and judges the mail that arrives, as a
+milter beside Postfix or Sendmail.
 
     signpost COMMAND [OPTIONS] [ARGUMENTS]
 
@@ -108,7 +108,8 @@ beside Postfix or Sendmail.
 	}
 	fmt.Fprint(w, `
 signpost COMMAND --help shows a command's options and an example.
-Exit codes: 0 done, 1 could not be done (standard error says why), 2 wrong usage.
+Exit codes: 0 done, 1 could not be done (standard error says why), 2 wrong
+usage.
 `)
 }
 
@@ -119,7 +120,7 @@ func flags(name, text string, stderr io.Writer) *flag.FlagSet {
 	f.SetOutput(stderr)
 	f.Usage = func() {
 		fmt.Fprintf(f.Output(), "%s\nOptions:\n", text)
-		f.PrintDefaults()
+		printOptions(f)
 	}
 	return f
 }

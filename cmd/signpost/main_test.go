@@ -36,6 +36,27 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 	}
 }
 
+func TestHelpFitsATerminal(t *testing.T) {
+	names := [][]string{{}}
+	for _, c := range commands() {
+		names = append(names, []string{c.name})
+	}
+	for _, c := range []string{"generate", "record", "list", "check", "rotate", "import"} {
+		names = append(names, []string{"keys", c})
+	}
+	for _, name := range names {
+		r := execute(t, "", append(name, "--help")...)
+		if r.code != exitOK {
+			t.Errorf("%v: exit %d", name, r.code)
+		}
+		for line := range strings.Lines(r.stdout) {
+			if n := len(strings.TrimSuffix(line, "\n")); n > helpWidth {
+				t.Errorf("%v: a line of %d octets: %s", name, n, line)
+			}
+		}
+	}
+}
+
 func TestWrongUsageSaysWhatToDo(t *testing.T) {
 	for _, c := range []struct {
 		args []string

@@ -15,18 +15,22 @@ import (
 	"signpost/milter"
 )
 
-const probeText = `Send a message file through a running milter, as an MTA would, and show what it
-would change. The client is go-milter's, not our own: a second opinion on the protocol.
+const probeText = `Send a message file through a running milter, as an MTA would, and show what
+it would change. The client is go-milter's, not our own: a second opinion on
+the protocol.
 
     signpost probe ADDRESS FILE [OPTIONS]
 
-ADDRESS is the milter's, as in main.cf or in milter.listen: inet:127.0.0.1:8891,
-unix:/run/signpost/signpost.sock. Nothing is delivered anywhere.
+ADDRESS is the milter's, as in main.cf or in milter.listen:
+inet:127.0.0.1:8891, unix:/run/signpost/signpost.sock. Nothing is delivered
+anywhere.
 
 Example:
 
-    signpost probe inet:127.0.0.1:8891 mail.eml --login alice --from alice@example.com
-    signpost probe inet:127.0.0.1:8891 mail.eml --ip 192.0.2.10 --helo mx.example.net --from bob@example.net
+    signpost probe inet:127.0.0.1:8891 mail.eml \
+        --login alice --from alice@example.com
+    signpost probe inet:127.0.0.1:8891 mail.eml \
+        --ip 192.0.2.10 --helo mx.example.net --from bob@example.net
 `
 
 type probeOptions struct {

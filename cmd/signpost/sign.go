@@ -14,22 +14,23 @@ import (
 	"signpost/signer"
 )
 
-const signText = `Sign a message file with the daemon's own code and write it, with its DKIM-Signature
-fields on top, to standard output. The keys are those of the author domain (From)
-in the configuration. Line ends stay as they are in the file. Fields that claim to be
-results of this host are removed, as by the daemon.
+const signText = `Sign a message file with the daemon's own code and write it, with its
+DKIM-Signature fields on top, to standard output. The keys are those of the
+author domain (From) in the configuration. Line ends stay as they are in the
+file. Fields that claim to be results of this host are removed, as by the
+daemon.
 
     signpost sign FILE [--config FILE] [--login NAME] [--ip ADDRESS]
 
-FILE - is standard input. A message that no rule signs, or that signer.senders refuses,
-is not written: standard error names the rule, and the exit code is 1. Where
-signer.senders is on, say who sends it: with --login, or with --ip for a client without
-a login.
+FILE - is standard input. A message that no rule signs, or that signer.senders
+refuses, is not written: standard error names the rule, and the exit code is
+1. Where signer.senders is on, say who sends it: with --login, or with --ip
+for a client without a login.
 
 Example:
 
     signpost sign draft.eml --config /etc/signpost/signpost.yaml > signed.eml
-    signpost sign draft.eml --login alice --ip 192.0.2.10 --from alice@example.com > signed.eml
+    signpost sign draft.eml --login alice --from alice@example.com > signed.eml
 `
 
 func signCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {

@@ -19,7 +19,8 @@ import (
 	"signpost/verifier"
 )
 
-const verifyText = `Judge a message file with the daemon's own code: SPF, every DKIM signature, DMARC.
+const verifyText = `Judge a message file with the daemon's own code: SPF, every DKIM signature,
+DMARC.
 
     signpost verify FILE --ip ADDRESS --helo NAME --from ADDRESS [OPTIONS]
 
@@ -31,8 +32,10 @@ judged, whatever came out.
 
 Example:
 
-    signpost verify mail.eml --ip 192.0.2.10 --helo mx.example.com --from user@example.com
-    signpost verify mail.eml --ip 192.0.2.10 --from '<>' --helo mx.example.com --zone dns.zone --at 2026-11-21T12:00:00Z
+    signpost verify mail.eml --ip 192.0.2.10 --helo mx.example.com \
+        --from user@example.com
+    signpost verify mail.eml --ip 192.0.2.10 --from '<>' --helo mx.example.com \
+        --zone dns.zone --at 2026-11-21T12:00:00Z
 `
 
 type verifyOptions struct {

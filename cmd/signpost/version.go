@@ -13,8 +13,8 @@ import (
 // version is set by the build (-ldflags "-X main.version=…") of a release.
 var version = ""
 
-const versionText = `Print the version, the Go release that built it, and who does the RSA arithmetic
-where keys.backend is auto: libcrypto, or Go with the reason why.
+const versionText = `Print the version, the Go release that built it, and who does the RSA
+arithmetic where keys.backend is auto: libcrypto, or Go with the reason why.
 
     signpost version [--json]
 

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+)
+
+// helpWidth is the width of a terminal that every help text fits.
+const helpWidth = 80
+
+// printOptions writes every option with its argument, what it does and its default.
+func printOptions(f *flag.FlagSet) {
+	f.VisitAll(func(o *flag.Flag) {
+		argument, text := flag.UnquoteUsage(o)
+		if o.DefValue != "" && o.DefValue != "false" && o.DefValue != "0" {
+			text += " (default " + o.DefValue + ")"
+		}
+		fmt.Fprintln(f.Output(), strings.TrimRight("  --"+o.Name+" "+argument, " "))
+		for _, line := range wrapped(text, helpWidth-8) {
+			fmt.Fprintln(f.Output(), "        "+line)
+		}
+	})
+}
+
+// wrapped breaks a text at its blanks into lines of at most width octets; a longer word
+// has a line of its own.
+func wrapped(text string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case len(line)+1+len(word) > width:
+			lines, line = append(lines, line), word
+		default:
+			line += " " + word
+		}
+	}
+	return append(lines, line)
+}
