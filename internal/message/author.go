@@ -87,8 +87,7 @@ type collector struct {
 	literal  bool // there is an address literal
 	inexact  bool // a malformed field has addresses that readers may take differently
 	reread   bool // an address of the present field has no usable domain
-	names    int  // domain names met by rereading
-	mappings int  // of these, how many were not plain ASCII
+	mappings int  // domain names met by rereading that were not plain ASCII
 	// Room for the one that nearly every message has.
 	addresses [1]Address
 	domains   [1]string

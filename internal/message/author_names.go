@@ -35,7 +35,7 @@ func (r *rereading) judge(name string) {
 		return
 	}
 	c := r.to
-	if c.names++; c.names > MaxAuthors {
+	if r.names++; r.names > MaxAuthors {
 		c.doubtful = true
 	}
 	if name == r.last {

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -16,24 +17,28 @@ const maxMappings = 100
 // exact is false where readers could find different ones. The time is linear in the
 // length of the text.
 func (c *collector) everyName(text string) (found []Address, exact bool) {
-	decoded, known := openWords(text)
-	isUTF8 := utf8.ValidString(text)
+	others, known := readings(text)
 	if !known {
 		c.doubtful, c.author.Incomplete = true, true
 	}
+	isUTF8 := utf8.ValidString(text)
+	decoded, _ := openWords(text, false)
 	r := rereading{to: c, utf8: isUTF8, words: decoded != text, exact: true}
 	r.read(text)
 	found, exact = r.found, r.exact
-	others := [...]string{decoded, withoutEscapes(text), withoutEscapes(decoded)}
-	for i, other := range others {
-		if other == text || i == 2 && other == decoded {
-			continue
-		}
+	for _, other := range others {
 		r := rereading{to: c, utf8: isUTF8}
 		r.read(other)
 		exact = exact && strings.Count(other, "@") == strings.Count(text, "@")
 	}
+	c.doubtful = c.doubtful || overrides(text) || slices.ContainsFunc(others, overrides)
 	return found, exact
+}
+
+// overrides reports whether a text has a character that makes programs show what follows
+// backwards. The other marks of direction stand in names of their scripts.
+func overrides(text string) bool {
+	return strings.Contains(text, "\u202d") || strings.Contains(text, "\u202e")
 }
 
 // rereading looks for "@" in one text.
@@ -41,7 +46,8 @@ type rereading struct {
 	to    *collector
 	text  string
 	utf8  bool // the field is UTF-8, so that names beyond ASCII can be told
-	words bool // the text has encoded words, not decoded
+	words bool // the text may have encoded words, not decoded
+	names int  // domain names met
 	found []Address
 	exact bool
 	// What follows the comments of the text, to be known before any is met.

@@ -2,15 +2,46 @@ package message
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
+// readings are the texts in which programs may look for addresses instead of a given one,
+// without the text itself: with encoded words decoded, leniently or to the letter, perhaps
+// twice, or each taken for ended by its end; without escape sequences. known is false where
+// what a word says depends on the program.
+func readings(text string) (others []string, known bool) {
+	known = true
+	add := func(other string) {
+		if other != text && !slices.Contains(others, other) {
+			others = append(others, other)
+		}
+	}
+	if strings.Contains(text, "=?") {
+		for _, strict := range []bool{false, true} {
+			once, ok := openWords(text, strict)
+			twice, okAgain := openWords(once, strict)
+			apart, _ := openWords(strings.ReplaceAll(text, "?=", "?= "), strict)
+			add(once)
+			add(twice)
+			add(apart)
+			known = known && ok && okAgain
+		}
+	}
+	for _, other := range slices.Concat([]string{text}, others) {
+		add(withoutEscapes(other))
+	}
+	return others, known
+}
+
 // openWords undoes the encoded words of RFC 2047 in a text, without regard to where
-// they may stand, as some programs do before they look for addresses. decoded has
-// their octets, with 0xff for those beyond ASCII that are not UTF-8. known is false where a word is of a character set in which the octets of
-// ASCII could stand for something else.
-func openWords(text string) (decoded string, known bool) {
+// they may stand, as some programs do before they look for addresses. strict keeps to §2:
+// neither white space nor "?" stands in a word. decoded has their octets, with 0xff for
+// those beyond ASCII that are not UTF-8. known is false where a word is of a character set
+// in which the octets of ASCII could stand for something else, or is base64 that decoders
+// read differently.
+func openWords(text string, strict bool) (decoded string, known bool) {
 	if !strings.Contains(text, "=?") {
 		return text, true
 	}
@@ -21,7 +52,7 @@ func openWords(text string) (decoded string, known bool) {
 		start := strings.Index(text, "=?")
 		w, ok := encodedWord{}, false
 		if start >= 0 && len(text)-start > ends {
-			w, ok = cutWord(text[start:])
+			w, ok = cutWord(text[start:], strict)
 		}
 		if !ok { // no word here, or no more at all
 			n := len(text)
@@ -37,8 +68,9 @@ func openWords(text string) (decoded string, known bool) {
 		if !afterWord || strings.Trim(between, " \t\r\n") != "" {
 			d.WriteString(between)
 		}
-		known = known && extendsASCII(w.charset)
-		d.WriteString(w.decoded())
+		octets, exact := w.decoded()
+		known = known && exact && extendsASCII(w.charset)
+		d.WriteString(octets)
 		text, afterWord = text[start+w.size:], true
 	}
 	return d.String(), known
@@ -47,19 +79,19 @@ func openWords(text string) (decoded string, known bool) {
 // An encodedWord is "=?charset?encoding?content?=".
 type encodedWord struct {
 	charset, content string
-	base64           bool
+	base64, strict   bool
 	size             int
 }
 
 // cutWord reads the encoded word that a text begins with.
-func cutWord(text string) (w encodedWord, ok bool) {
+func cutWord(text string, strict bool) (w encodedWord, ok bool) {
 	const longest = 64 // octets of a charset
 	rest := text[len("=?"):]
 	n := strings.IndexByte(rest[:min(len(rest), longest)], '?')
 	if n <= 0 || len(rest) < n+3 || rest[n+2] != '?' {
 		return w, false
 	}
-	w.charset = rest[:n]
+	w.charset, w.strict = rest[:n], strict
 	switch rest[n+1] {
 	case 'b', 'B':
 		w.base64 = true
@@ -69,6 +101,12 @@ func cutWord(text string) (w encodedWord, ok bool) {
 	}
 	rest = rest[n+3:]
 	end := strings.Index(rest, "?=")
+	if strict {
+		// Not further: each octet is looked at a bounded number of times.
+		if end = strings.IndexAny(rest, "? \t\r\n"); end >= 0 && !strings.HasPrefix(rest[end:], "?=") {
+			end = -1
+		}
+	}
 	if end < 0 {
 		return w, false
 	}
@@ -77,10 +115,11 @@ func cutWord(text string) (w encodedWord, ok bool) {
 	return w, true
 }
 
-func (w encodedWord) decoded() string {
-	octets := w.octets()
+// decoded is what the word stands for. exact is false where decoders differ.
+func (w encodedWord) decoded() (octets string, exact bool) {
+	octets, exact = w.octets()
 	if charset := LowerASCII(w.charset); strings.HasPrefix(charset, "utf-8") || strings.HasPrefix(charset, "utf8") {
-		return octets
+		return octets, exact
 	}
 	beyond := []byte(octets)
 	for i, b := range beyond {
@@ -88,23 +127,42 @@ func (w encodedWord) decoded() string {
 			beyond[i] = 0xff
 		}
 	}
-	return string(beyond)
+	return string(beyond), exact
 }
 
-// octets decodes leniently: what does not belong is passed over.
-func (w encodedWord) octets() string {
-	if w.base64 {
-		kept := strings.Map(func(c rune) rune {
-			if c < 0x80 && (isAlnum(byte(c)) || c == '+' || c == '/') {
-				return c
-			}
-			return -1
-		}, w.content)
-		if len(kept)%4 == 1 {
-			kept = kept[:len(kept)-1]
+// base64Octets passes over what does not belong. exact is false where there is text behind
+// the padding, at which some decoders stop, or a last character that makes no octet for all
+// of them. Foreign characters, at which some decoders stop too, count only in a word that is
+// one to the letter: other text need not be base64.
+func base64Octets(content string, strict bool) (octets string, exact bool) {
+	exact = true
+	padded, foreign := false, false
+	kept := strings.Map(func(c rune) rune {
+		switch {
+		case c < 0x80 && (isAlnum(byte(c)) || c == '+' || c == '/'):
+			exact = exact && !padded
+			return c
+		case c == '=':
+			padded = true
+		case c != ' ' && c != '\t' && c != '\r' && c != '\n':
+			foreign = true
 		}
-		octets, _ := base64.RawStdEncoding.DecodeString(kept) // no error is possible
-		return string(octets)
+		return -1
+	}, content)
+	if len(kept)%4 == 1 {
+		kept, exact = kept[:len(kept)-1], false
+	}
+	decoded, _ := base64.RawStdEncoding.DecodeString(kept) // no error is possible
+	if foreign {
+		exact = !strict
+	}
+	return string(decoded), exact
+}
+
+// octets decodes leniently.
+func (w encodedWord) octets() (decoded string, exact bool) {
+	if w.base64 {
+		return base64Octets(w.content, w.strict)
 	}
 	octets := make([]byte, 0, len(w.content))
 	for i := 0; i < len(w.content); i++ {
@@ -118,7 +176,7 @@ func (w encodedWord) octets() string {
 		}
 		octets = append(octets, b)
 	}
-	return string(octets)
+	return string(octets), true
 }
 
 func hexDigit(c byte) int { return strings.IndexByte("0123456789abcdef", c|0x20) }
@@ -129,7 +187,7 @@ func extendsASCII(charset string) bool {
 	charset, _, _ = strings.Cut(LowerASCII(charset), "*") // RFC 2231 §5: a language
 	for _, prefix := range []string{
 		"us-ascii", "ascii", "ansi_x3", "utf-8", "utf8", "iso-8859", "iso8859", "iso_8859", "latin", "windows-", "cp125", "cp-125",
-		"cp437", "cp850", "cp852", "cp866", "cp932", "cp936", "cp949", "cp950", "gb", "x-gbk", "big5", "euc", "x-euc", "shift", "sjis", "x-sjis",
+		"cp437", "cp85", "cp86", "ibm437", "ibm85", "ibm86", "iso646-us", "armscii-8", "hp-roman8", "tcvn", "cp932", "cp936", "cp949", "cp950", "gb", "x-gbk", "big5", "euc", "x-euc", "shift", "sjis", "x-sjis",
 		"ms_kanji", "koi8", "ks_c", "iso-2022-", "tis-620", "mac", "x-mac", "unknown", "x-unknown", "default", "viscii", "johab",
 	} {
 		if strings.HasPrefix(charset, prefix) {
