@@ -37,7 +37,7 @@ func TestAnswersWithoutAnyNoReplyFlag(t *testing.T) {
 	}
 }
 
-// MIL-025: SKIP is said only where it was offered, and only when no more is wanted.
+// SKIP is said only where it was offered, and only when no more is wanted.
 func TestSkip(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -46,11 +46,11 @@ func TestSkip(t *testing.T) {
 		answers string
 		pieces  int // that it gets
 	}{
-		{"MIL-025 offered, nothing wanted", 0x400, 0, "sss", 0},
+		{"offered, nothing wanted", 0x400, 0, "sss", 0},
 		{"offered, one piece wanted", 0x400, 1, "sss", 1},
 		{"offered, two pieces wanted", 0x400, 2, "css", 2},
 		{"offered, all wanted", 0x400, 9, "ccc", 3},
-		{"MIL-025 not offered, nothing wanted", 0, 0, "ccc", 0},
+		{"not offered, nothing wanted", 0, 0, "ccc", 0},
 		{"not offered, one piece wanted", 0, 1, "ccc", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

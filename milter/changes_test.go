@@ -105,7 +105,7 @@ func (m *mta) String() string {
 
 var bothKinds = agreement{version: 6, actions: wantedActions, steps: gomilter.OptHeaderLeadingSpace}
 
-// MIL-007, MIL-008, ATK-036: Postfix counts again after a deletion, Sendmail does not.
+// Postfix counts again after a deletion, Sendmail does not.
 func TestDeletionsAndInsertionsInPostfixAndSendmail(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -114,14 +114,14 @@ func TestDeletionsAndInsertionsInPostfixAndSendmail(t *testing.T) {
 		insert string
 		want   string
 	}{
-		{"MIL-007 the third of five", "A:1 A:2 A:3 A:4 A:5", []int{2}, "", "A:1 A:2 A:4 A:5"},
-		{"ATK-036 MIL-008 three forged fields of one name", "AR:x AR:y AR:z", []int{0, 1, 2}, "", ""},
-		{"MIL-008 in whatever order they are named", "AR:x B:1 AR:y AR:z", []int{3, 0, 2}, "", "B:1"},
-		{"ATK-036 names of any case are counted together", "AR:mine ar:other Ar:mine aR:mine", []int{0, 2, 3}, "", "ar:other"},
-		{"MIL-007 the MTA's own Received is not counted", "Received:1 Received:2", []int{0}, "", "Received:2"},
-		{"MIL-009 a field of the deleted name is put in", "AR:x AR:y", []int{0}, "AR:new", "AR:y"},
+		{"the third of five", "A:1 A:2 A:3 A:4 A:5", []int{2}, "", "A:1 A:2 A:4 A:5"},
+		{"three forged fields of one name", "AR:x AR:y AR:z", []int{0, 1, 2}, "", ""},
+		{"named in any order", "AR:x B:1 AR:y AR:z", []int{3, 0, 2}, "", "B:1"},
+		{"names of any case are counted together", "AR:mine ar:other Ar:mine aR:mine", []int{0, 2, 3}, "", "ar:other"},
+		{"the MTA's own Received is not counted", "Received:1 Received:2", []int{0}, "", "Received:2"},
+		{"a field of the deleted name is put in", "AR:x AR:y", []int{0}, "AR:new", "AR:y"},
 		{"one index twice is one deletion", "A:1 A:2", []int{0, 0}, "", "A:2"},
-		{"MIL-005 the first of several goes on top", "A:1", nil, "X:1 Y:2 Z:3", "A:1"},
+		{"the first of several goes on top", "A:1", nil, "X:1 Y:2 Z:3", "A:1"},
 	} {
 		var h message.Header
 		for _, f := range strings.Fields(c.header) {
@@ -191,7 +191,7 @@ func TestAnyDeletionsAndInsertionsInPostfixAndSendmail(t *testing.T) {
 	}
 }
 
-// MIL-003: one blank after the colon, whoever writes it. MIL-006: never ADDHEADER.
+// There is one blank after the colon, written by us or by the MTA. ADDHEADER is never used.
 func TestTheBlankOfAnInsertedField(t *testing.T) {
 	for _, lead := range []bool{true, false} {
 		a := agreement{actions: wantedActions}
@@ -204,18 +204,18 @@ func TestTheBlankOfAnInsertedField(t *testing.T) {
 			t.Fatal(err)
 		}
 		if out[4] != byte(gomilter.ActInsertHeader) {
-			t.Errorf("MIL-006 action %q", out[4])
+			t.Errorf("action %q", out[4])
 		}
 		m := newMTA("postfix", nil)
 		m.leadSpace = lead
 		m.apply(t, out)
 		if want := "X: v; a=b;\n\tc=d\nReceived: here\n"; m.String() != want {
-			t.Errorf("MIL-003 leading space %v: %q, want %q", lead, m, want)
+			t.Errorf("leading space %v: %q, want %q", lead, m, want)
 		}
 	}
 }
 
-// MIL-023: a name is counted as the MTA knows it, without blanks before the colon.
+// A name is counted as the MTA knows it, without blanks before the colon.
 func TestANameWithBlanksIsCountedAsTheMTADoes(t *testing.T) {
 	h := message.Header{{Name: "AR", Value: " 1"}, {Name: "AR ", Value: " 2"}, {Name: "ar\t", Value: " 3"}}
 	out, err := appendOutcome(nil, bothKinds, h, &message.Outcome{Disposition: message.Accept, Remove: []int{1, 2}})
@@ -225,17 +225,17 @@ func TestANameWithBlanksIsCountedAsTheMTADoes(t *testing.T) {
 	m := newMTA("postfix", h)
 	m.apply(t, out)
 	if want := "Received: here\nAR: 1\n"; m.String() != want {
-		t.Errorf("MIL-023 %q, want %q", m, want)
+		t.Errorf("%q, want %q", m, want)
 	}
 }
 
-// MIL-004, ATK-076: no value breaks out of its field, or out of its packet.
+// No value breaks out of its field, or out of its packet.
 func TestAppendValue(t *testing.T) {
 	for _, c := range []struct{ name, value, want string }{
-		{"MIL-004 folds become LF", "a\r\n b\r\n\tc", "a\n b\n\tc"},
+		{"folds become LF", "a\r\n b\r\n\tc", "a\n b\n\tc"},
 		{"LF folds stay", "a\n b", "a\n b"},
-		{"ATK-076 a line end without blank", "a\r\nBcc: eve", "a Bcc: eve"},
-		{"ATK-076 two line ends", "a\r\n\r\nbody", "a  body"},
+		{"a line end without blank", "a\r\nBcc: eve", "a Bcc: eve"},
+		{"two line ends", "a\r\n\r\nbody", "a  body"},
 		{"a fold before a line end", "a\r\n \r\nBcc: eve", "a\n  Bcc: eve"},
 		{"a line end at the end", "a\r\n", "a "},
 		{"bare CR and NUL", "a\rb\x00c", "abc"},

@@ -7,7 +7,7 @@ import (
 	gomilter "github.com/emersion/go-milter"
 )
 
-// MIL-002, MIL-004: what the handler sees is what the client sent.
+// What the handler sees is what the client sent.
 func TestHeaderValues(t *testing.T) {
 	for _, c := range []struct{ sent, raw, stripped string }{
 		// sent by the client; handed over with the leading blank; handed over without
@@ -28,7 +28,7 @@ func TestHeaderValues(t *testing.T) {
 		p.send(gomilter.CodeHeader, "X\x00"+c.raw+"\x00")
 		p.end()
 		if got := strings.TrimSuffix(h.last(t).head.String(), "\r\n"); got != c.sent {
-			t.Errorf("MIL-002 MIL-004 with the leading blank: %q, want %q", got, c.sent)
+			t.Errorf("with the leading blank: %q, want %q", got, c.sent)
 		}
 		if h.last(t).env.BlanksGuessed {
 			t.Error("the blanks are said to be guessed")
@@ -45,7 +45,7 @@ func TestHeaderValues(t *testing.T) {
 			want = "X: none" // the MTA makes no difference between the two
 		}
 		if got := strings.TrimSuffix(h.last(t).head.String(), "\r\n"); got != want {
-			t.Errorf("MIL-002 without the leading blank: %q, want %q", got, want)
+			t.Errorf("without the leading blank: %q, want %q", got, want)
 		}
 		if !h.last(t).env.BlanksGuessed {
 			t.Error("the blanks are not said to be guessed")

@@ -75,7 +75,7 @@ func TestGoMiltersClientTwoMessagesOnOneConnection(t *testing.T) {
 				}
 				for k, index := range []uint32{2, 1} {
 					if m := changes[k]; m.Code != gomilter.ActChangeHeader || m.HeaderName != "X-Forged" || m.HeaderIndex != index || m.HeaderValue != "" {
-						t.Errorf("MIL-008 message %d, change %d: %+v", i, k, m)
+						t.Errorf("message %d, change %d: %+v", i, k, m)
 					}
 				}
 				value := "v=1;\n\tb=x"
@@ -83,12 +83,12 @@ func TestGoMiltersClientTwoMessagesOnOneConnection(t *testing.T) {
 					value = " " + value
 				}
 				if m := changes[2]; m.Code != gomilter.ActInsertHeader || m.HeaderIndex != 0 || m.HeaderName != "DKIM-Signature" || m.HeaderValue != value {
-					t.Errorf("MIL-003 message %d: %+v", i, m)
+					t.Errorf("message %d: %+v", i, m)
 				}
 				l := h.last(t)
 				if l.env.Sender != sender || !l.env.ClientAddr.IsValid() || l.env.Helo != "client.example.com" || !l.env.SMTPUTF8 ||
 					l.env.MTAName != "mx.example.net" || l.env.DaemonName != "smtpd" || len(l.head) != 3 || !bytes.Equal(l.text, []byte("body\r\n")) {
-					t.Errorf("MIL-014 message %d: %+v, header %q, body %q", i, l.env, l.head, l.text)
+					t.Errorf("message %d: %+v, header %q, body %q", i, l.env, l.head, l.text)
 				}
 			}
 		})

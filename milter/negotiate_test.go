@@ -10,18 +10,18 @@ import (
 	"signpost/internal/message"
 )
 
-// MIL-001: what is agreed is part of what was offered, whatever that is.
+// Each agreed flag was offered.
 func TestNegotiation(t *testing.T) {
 	for _, c := range []struct {
 		name                      string
 		version, actions, steps   uint32
 		wantVersion, does, forgot uint32
 	}{
-		{"MIL-001 Postfix 3 and Sendmail 8.17", 6, 0x1ff, 0x1fffff, 6, 0x131, 0},
-		{"MIL-001 a version of the future", 7, 0xffffffff, 0xffffffff, 6, 0x131, 0},
-		{"MIL-001 version 4 without the new flags", 4, 0x3f, 0x3ff, 4, 0x31, 0},
-		{"MIL-001 version 2", 2, 0x3f, 0x7f, 2, 0x31, 0},
-		{"MIL-001 no deleting, no holding", 2, 0x01, 0, 2, 0x01, 2},
+		{"Postfix 3 and Sendmail 8.17", 6, 0x1ff, 0x1fffff, 6, 0x131, 0},
+		{"a version of the future", 7, 0xffffffff, 0xffffffff, 6, 0x131, 0},
+		{"version 4 without the new flags", 4, 0x3f, 0x3ff, 4, 0x31, 0},
+		{"version 2", 2, 0x3f, 0x7f, 2, 0x31, 0},
+		{"no deleting, no holding", 2, 0x01, 0, 2, 0x01, 2},
 		{"no holding", 6, 0x11, 0, 6, 0x11, 1},
 	} {
 		a, err := negotiate([]byte(offer(c.version, c.actions, c.steps)), message.RoleAuto)
@@ -64,10 +64,10 @@ func TestNoNeededStepIsTurnedOff(t *testing.T) {
 		}
 	}
 	if !a.has(gomilter.OptHeaderLeadingSpace) {
-		t.Error("MIL-002 the leading blank is not asked for")
+		t.Error("the leading blank is not asked for")
 	}
 	if a.has(gomilter.OptSkip) {
-		t.Error("MIL-025 SKIP is asked for though pieces of the body get no answer")
+		t.Error("SKIP is asked for though pieces of the body get no answer")
 	}
 	// Where nothing is judged, no look-up is to begin at MAIL.
 	signs, err := negotiate([]byte(offer(6, allActions, 0xffffffff)), message.RoleSign)

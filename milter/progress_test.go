@@ -13,7 +13,7 @@ import (
 	"signpost/internal/message"
 )
 
-// MIL-016, ATK-077: the MTA hears from us while we wait, more often than Sendmail's
+// The MTA hears from us while we wait, more often than Sendmail's
 // 10 seconds.
 func TestProgressWhileADecisionWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -27,7 +27,7 @@ func TestProgressWhileADecisionWaits(t *testing.T) {
 			before := time.Now()
 			got := p.message("a@example.com", "", "From: a@example.com")
 			if codes(got) != "ppppppia" {
-				t.Errorf("MIL-016 ATK-077 answers %q", codes(got))
+				t.Errorf("answers %q", codes(got))
 			}
 			if took := time.Since(before); took != 25*time.Second {
 				t.Errorf("took %s", took)
@@ -39,7 +39,7 @@ func TestProgressWhileADecisionWaits(t *testing.T) {
 	})
 }
 
-// MIL-017: the budget ends the context, and the handler answers with what it has.
+// The budget ends the context, and the handler answers with what it has.
 func TestTheBudgetEndsTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var cause error
@@ -59,12 +59,12 @@ func TestTheBudgetEndsTheContext(t *testing.T) {
 			t.Errorf("answers %q", got)
 		}
 		if took := time.Since(before); took != 30*time.Second || cause != context.DeadlineExceeded {
-			t.Errorf("MIL-017 took %s, cause %v", took, cause)
+			t.Errorf("took %s, cause %v", took, cause)
 		}
 	})
 }
 
-// MIL-017: even a handler that does not come back does not keep the MTA.
+// Even a handler that does not come back does not keep the MTA.
 func TestAStuckHandlerBecomes451(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -84,7 +84,7 @@ func TestAStuckHandlerBecomes451(t *testing.T) {
 	})
 }
 
-// ATK-077: a client that goes away while we wait ends the work.
+// A client that goes away while we wait ends the work.
 func TestAnMTAThatGoesAwayEndsTheWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &handler{end: func(ctx context.Context, _ message.Envelope, _ message.Header) message.Outcome {

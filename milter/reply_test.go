@@ -29,18 +29,18 @@ func TestReplies(t *testing.T) {
 	}{
 		{"as it is", message.Reject, message.Reply{Code: 550, Enhanced: "5.7.26", Text: "DMARC"}, "550 5.7.26 DMARC"},
 		{"a temporary one", message.Tempfail, message.Reply{Code: 451, Enhanced: "4.7.24", Text: "DNS"}, "451 4.7.24 DNS"},
-		{"MIL-027 the codes follow the disposition", message.Reject, message.Reply{Code: 451, Enhanced: "4.7.1", Text: "x"}, "550 5.7.1 x"},
-		{"MIL-027 a 5xx that shall be temporary", message.Tempfail, message.Reply{Code: 550, Enhanced: "5.7.1", Text: "x"}, "451 4.7.1 x"},
-		{"MIL-027 an enhanced code of the other class", message.Reject, message.Reply{Code: 554, Enhanced: "4.7.1", Text: "x"}, "554 5.7.1 x"},
+		{"the codes follow the disposition", message.Reject, message.Reply{Code: 451, Enhanced: "4.7.1", Text: "x"}, "550 5.7.1 x"},
+		{"a 5xx that shall be temporary", message.Tempfail, message.Reply{Code: 550, Enhanced: "5.7.1", Text: "x"}, "451 4.7.1 x"},
+		{"an enhanced code of the other class", message.Reject, message.Reply{Code: 554, Enhanced: "4.7.1", Text: "x"}, "554 5.7.1 x"},
 		{"no codes", message.Reject, message.Reply{Text: "x"}, "550 5.7.1 x"},
 		{"nothing at all", message.Tempfail, message.Reply{}, "451 4.3.0 try again later"},
 		{"nothing at all, for good", message.Reject, message.Reply{}, "550 5.7.1 message refused"},
 		{"a code that is none", message.Reject, message.Reply{Code: 5500, Enhanced: "5.7", Text: "x"}, "550 5.7.1 x"},
 		{"a negative code", message.Reject, message.Reply{Code: -550, Enhanced: "5..1", Text: "x"}, "550 5.7.1 x"},
 		{"an enhanced code with more in it", message.Reject, message.Reply{Code: 550, Enhanced: "5.7.1 forged", Text: "x"}, "550 5.7.1 x"},
-		{"MIL-026 a percent sign", message.Reject, message.Reply{Text: "100% of %s at 5%"}, "550 5.7.1 100%% of %%s at 5%%"},
-		{"MIL-026 ERR-018 ATK-076 line ends of a stranger", message.Reject, message.Reply{Text: "domain x\r\n250 ok"}, "550 5.7.1 domain x  250 ok"},
-		{"ERR-018 controls and 8 bits", message.Reject, message.Reply{Text: "a\x00b\x1bc\x7fd caf\u00e9 \xff"}, "550 5.7.1 a?b?c?d caf? ?"},
+		{"a percent sign", message.Reject, message.Reply{Text: "100% of %s at 5%"}, "550 5.7.1 100%% of %%s at 5%%"},
+		{"line ends of a stranger", message.Reject, message.Reply{Text: "domain x\r\n250 ok"}, "550 5.7.1 domain x  250 ok"},
+		{"controls and 8 bits", message.Reject, message.Reply{Text: "a\x00b\x1bc\x7fd caf\u00e9 \xff"}, "550 5.7.1 a?b?c?d caf? ?"},
 		{"only blanks", message.Reject, message.Reply{Text: " \r\n "}, "550 5.7.1 message refused"},
 	} {
 		if got := replyOf(t, c.disposition, c.reply); got != c.want {
@@ -49,10 +49,10 @@ func TestReplies(t *testing.T) {
 	}
 	got := strings.Split(replyOf(t, message.Reject, message.Reply{Code: 550, Enhanced: "5.7.1", Text: long}), "\r\n")
 	if len(got) != 2 || !strings.HasPrefix(got[0], "550-5.7.1 word") || !strings.HasPrefix(got[1], "550 5.7.1 word") {
-		t.Errorf("MIL-026 a long text: %q", got)
+		t.Errorf("a long text: %q", got)
 	}
 	if words := strings.Count(strings.Join(got, " "), "word"); words != 150 {
-		t.Errorf("MIL-026 %d words of 150", words)
+		t.Errorf("%d words of 150", words)
 	}
 }
 

@@ -222,7 +222,7 @@ func TestAcceptErrorsPass(t *testing.T) {
 	p.send(gomilter.CodeQuit)
 }
 
-// LIM-011: no more connections than configured; further ones wait their turn.
+// No more connections than configured; further ones wait their turn.
 func TestMaxConnections(t *testing.T) {
 	h := &handler{}
 	s, log := serve(t, h, func(c *Config) { c.MaxConnections = 2 })
@@ -233,7 +233,7 @@ func TestMaxConnections(t *testing.T) {
 	eventually(t, "the limit is told", func() bool { return strings.Contains(log.String(), "max_connections=2") })
 	s.mu.Lock()
 	if n := len(s.sessions); n != 2 {
-		t.Errorf("LIM-011 %d sessions", n)
+		t.Errorf("%d sessions", n)
 	}
 	s.mu.Unlock()
 	first.send(gomilter.CodeQuit)
@@ -242,7 +242,7 @@ func TestMaxConnections(t *testing.T) {
 	}
 }
 
-// LIM-011: one peer does not take all places; its place is free again at its end.
+// One peer does not take all places; its place is free again at its end.
 func TestMaxConnectionsPerPeer(t *testing.T) {
 	h, log := &handler{}, &logged{}
 	config := Defaults()
@@ -301,7 +301,7 @@ func TestThousandSessionsAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	if n := h.count(); n != 1000 {
-		t.Errorf("LIM-011 %d messages", n)
+		t.Errorf("%d messages", n)
 	}
 }
 

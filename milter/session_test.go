@@ -58,7 +58,7 @@ func equalEnvelope(a, b message.Envelope) bool {
 		strings.Join(a.Recipients, "\n") == strings.Join(b.Recipients, "\n")
 }
 
-// MIL-014: nothing of a message leaks into the next, however it ended.
+// Nothing of a message leaks into the next, however it ended.
 func TestTheNextMessageStartsAfresh(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -74,7 +74,7 @@ func TestTheNextMessageStartsAfresh(t *testing.T) {
 			p.message("x@example.com", "old body", "X-Old: 1")
 			p.handler.end = nil
 		}},
-		{"MIL-014 after an abort at MAIL", func(p *peer) {
+		{"after an abort at MAIL", func(p *peer) {
 			p.envelope("x@example.com")
 			p.send(gomilter.CodeAbort)
 		}},
@@ -108,7 +108,7 @@ func TestTheNextMessageStartsAfresh(t *testing.T) {
 			p.envelope("x@example.com", "old@example.net")
 			p.send(gomilter.CodeHelo, "client.example.com\x00")
 		}},
-		{"MIL-014 after QUIT_NC", func(p *peer) {
+		{"after QUIT_NC", func(p *peer) {
 			p.envelope("x@example.com", "old@example.net")
 			p.fields("X-Old: 1")
 			p.send(gomilter.CodeQuitNewConn)
@@ -158,7 +158,7 @@ func TestQuitNCForgetsTheConnection(t *testing.T) {
 	}
 }
 
-// MIL-013: who logged in is known from the MTA alone, and for one message only.
+// Who logged in is known from the MTA alone, and for one message only.
 func TestMacrosOfALogin(t *testing.T) {
 	h := &handler{}
 	p := dial(t, h)
@@ -166,16 +166,16 @@ func TestMacrosOfALogin(t *testing.T) {
 	p.send(gomilter.CodeMacro, "M{auth_authen}\x00user\x00{auth_type}\x00PLAIN\x00{mail_addr}\x00a@x\x00i\x00QA\x00")
 	p.message("a@example.com", "", "From: a@example.com", "X-Auth: {auth_authen}=eve")
 	if l := h.last(t); !l.signed || l.first.AuthAuthen != "user" || l.first.AuthType != "PLAIN" || l.first.QueueID != "QA" {
-		t.Errorf("MIL-013 with a login: signed %v, envelope %+v", l.signed, l.first)
+		t.Errorf("with a login: signed %v, envelope %+v", l.signed, l.first)
 	}
 	p.message("a@example.com", "", "From: a@example.com")
 	if l := h.last(t); l.signed || l.first.AuthAuthen != "" {
-		t.Errorf("MIL-013 the next message without one: signed %v, envelope %+v", l.signed, l.first)
+		t.Errorf("the next message without one: signed %v, envelope %+v", l.signed, l.first)
 	}
 	p.log.line(t, "ours=true", `rule="login user"`, "queue=QA")
 }
 
-// MIL-020: a bounce of the MTA's own has the null sender, and may be ours.
+// A bounce of the MTA's own has the null sender, and may be ours.
 func TestTheNullSenderReachesTheSigner(t *testing.T) {
 	h := &handler{ours: func(env message.Envelope) (bool, string) { return env.ClientAddr.IsLoopback(), "network" }}
 	p := dial(t, h)
@@ -183,11 +183,11 @@ func TestTheNullSenderReachesTheSigner(t *testing.T) {
 	p.send(gomilter.CodeConn, "localhost\x004\x00\x00127.0.0.1\x00")
 	p.message("", "", "From: MAILER-DAEMON@example.com")
 	if l := h.last(t); !l.signed || l.env.Sender != "" || l.env.ClientName != "localhost" {
-		t.Errorf("MIL-020 MIL-019 signed %v, envelope %+v", l.signed, l.env)
+		t.Errorf("signed %v, envelope %+v", l.signed, l.env)
 	}
 }
 
-// MIL-010: the queue id may come late.
+// The queue id may come late.
 func TestQueueIDIsReadAtTheEnd(t *testing.T) {
 	h := &handler{}
 	p := dial(t, h)
@@ -255,7 +255,7 @@ var oddConversations = []struct {
 			t.Errorf("sender %q", l.env.Sender)
 		}
 	}},
-	{"MIL-024 bare CR, bare LF and NUL in the body are left as they are", func(p *peer) {
+	{"bare CR, bare LF and NUL in the body are left as they are", func(p *peer) {
 		p.envelope("", "b@example.net")
 		p.fields("From: a@example.com")
 		p.send(gomilter.CodeBody, "a\rb\nc\x00d\r\n")
@@ -289,7 +289,7 @@ var oddConversations = []struct {
 	{"CONNECT cut short", func(p *peer) { p.send(gomilter.CodeConn, "client") }, "", nil},
 	{"CONNECT cut in the port", func(p *peer) { p.send(gomilter.CodeConn, "client\x004\x00") }, "", nil},
 	{"a packet of no length", func(p *peer) { p.raw([]byte{0, 0, 0, 0}) }, "", nil},
-	{"MIL-029 a packet of absurd length", func(p *peer) { p.raw([]byte{0xff, 0xff, 0xff, 0xff}) }, "", nil},
+	{"a packet of absurd length", func(p *peer) { p.raw([]byte{0xff, 0xff, 0xff, 0xff}) }, "", nil},
 }
 
 func TestOddConversations(t *testing.T) {

@@ -18,7 +18,7 @@ func TestOutcomesOnTheWire(t *testing.T) {
 		want    []packet
 	}{
 		{"accept as it is", message.Outcome{Disposition: message.Accept}, []packet{{'a', ""}}},
-		{"MIL-005 MIL-009 deletions, then insertions, the topmost last", message.Outcome{
+		{"deletions, then insertions, the topmost last", message.Outcome{
 			Disposition: message.Accept, Remove: []int{1},
 			Insert: []message.Field{{Name: "A", Value: "top"}, {Name: "B", Value: "below\r\n folded"}},
 		}, []packet{
@@ -27,7 +27,7 @@ func TestOutcomesOnTheWire(t *testing.T) {
 			{'i', "\x00\x00\x00\x00A\x00 top\x00"},
 			{'a', ""},
 		}},
-		{"MIL-028 quarantine is an action beside the acceptance", message.Outcome{
+		{"quarantine is an action beside the acceptance", message.Outcome{
 			Disposition: message.Quarantine, QuarantineReason: "DMARC policy of example.com",
 			Insert: []message.Field{{Name: "A", Value: "v"}},
 		}, []packet{
@@ -65,7 +65,7 @@ func TestOutcomesOnTheWire(t *testing.T) {
 	}
 }
 
-// AR-008, MIL-001: what the MTA cannot do is never left undone in silence.
+// What the MTA cannot do is never left undone in silence.
 func TestAnActionThatWasNotOfferedBecomes451(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -73,8 +73,8 @@ func TestAnActionThatWasNotOfferedBecomes451(t *testing.T) {
 		outcome message.Outcome
 		word    string
 	}{
-		{"AR-008 a deletion", 0x21, message.Outcome{Disposition: message.Accept, Remove: []int{0}}, "SMFIF_CHGHDRS"},
-		{"MIL-001 a quarantine", 0x11, message.Outcome{Disposition: message.Quarantine}, "SMFIF_QUARANTINE"},
+		{"a deletion", 0x21, message.Outcome{Disposition: message.Accept, Remove: []int{0}}, "SMFIF_CHGHDRS"},
+		{"a quarantine", 0x11, message.Outcome{Disposition: message.Quarantine}, "SMFIF_QUARANTINE"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			outcome := c.outcome
@@ -168,13 +168,13 @@ func TestMessagesBeyondTheLimits(t *testing.T) {
 		log    []string
 	}{
 		{"a big message is refused if so configured", reject, big, "552 5.3.4 ", []string{"max_message_bytes", "disposition=reject"}},
-		{"LIM-002 ATK-067 ERR-015 too many fields are refused", limits, func(p *peer) []packet {
+		{"too many fields are refused", limits, func(p *peer) []packet {
 			return p.message("a@example.com", "", strings.Split(strings.Repeat("X: y,", 51), ",")...)
 		}, "552 5.3.4 ", []string{"max_header_fields"}},
-		{"LIM-002 too large a header is refused", limits, func(p *peer) []packet {
+		{"too large a header is refused", limits, func(p *peer) []packet {
 			return p.message("a@example.com", "", "X: "+body[:8000], "X: "+body[:8000], "X: "+body[:8000])
 		}, "552 5.3.4 ", []string{"max_header_bytes"}},
-		{"LIM-002 one field larger than all may be is refused", limits, func(p *peer) []packet {
+		{"one field larger than all may be is refused", limits, func(p *peer) []packet {
 			return p.message("a@example.com", "", "X: "+strings.Repeat(body, 8))
 		}, "552 5.3.4 ", []string{"max_header_bytes"}},
 	} {
@@ -197,7 +197,7 @@ func TestMessagesBeyondTheLimits(t *testing.T) {
 	}
 }
 
-// LIM-010, ATK-047: a panic costs the message, not the daemon, nor the connection.
+// A panic costs the message, not the daemon, nor the connection.
 func TestAPanicBecomes451(t *testing.T) {
 	boom := func() { panic("boom") }
 	for _, c := range []struct {
@@ -211,7 +211,7 @@ func TestAPanicBecomes451(t *testing.T) {
 		{"in End", &handler{end: func(context.Context, message.Envelope, message.Header) message.Outcome { boom(); panic("") }}},
 	} {
 		for _, steps := range []uint32{allSteps, 0} {
-			t.Run(fmt.Sprintf("LIM-010 ATK-047 %s, steps %#x", c.name, steps), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, steps %#x", c.name, steps), func(t *testing.T) {
 				h := &handler{ours: c.handler.ours, begin: c.handler.begin, header: c.handler.header, body: c.handler.body, end: c.handler.end}
 				p := dial(t, h)
 				p.send(gomilter.CodeOptNeg, offer(6, allActions, steps))

@@ -44,7 +44,7 @@ func quietServer(h *handler) *Server {
 	return NewServer(Defaults(), h.generation(), slog.New(slog.DiscardHandler))
 }
 
-// MIL-015: it makes no difference how the stream is cut, on the wire and into
+// It makes no difference how the stream is cut, on the wire and into
 // packets.
 func TestAnyCutOfTheStreamIsTheSame(t *testing.T) {
 	body := strings.Repeat("a line of text \t \r\n\r\n", 10_000)
@@ -78,7 +78,7 @@ func TestAnyCutOfTheStreamIsTheSame(t *testing.T) {
 			}
 			for _, l := range h.letters {
 				if string(l.text) != text || len(l.head) != 2 || len(l.head[1].Value) != 90_001 {
-					t.Fatalf("MIL-015 chunks of %d in pieces of %d: %d octets of body, %d fields", chunk, piece, len(l.text), len(l.head))
+					t.Fatalf("chunks of %d in pieces of %d: %d octets of body, %d fields", chunk, piece, len(l.text), len(l.head))
 				}
 			}
 			got := sha256.Sum256(f.out.Bytes())
@@ -92,14 +92,14 @@ func TestAnyCutOfTheStreamIsTheSame(t *testing.T) {
 	}
 }
 
-// MIL-029: a length alone costs nothing, however large.
+// A length alone costs nothing, however large.
 func TestALengthAloneCostsNothing(t *testing.T) {
 	for _, command := range []byte("DLBEM") {
 		s := newSession(quietServer(&handler{}), &feed{data: append(encode('O', offer(6, allActions, allSteps)), 0, 0x0f, 0xff, 0xff, command), piece: 1000}, auto(), "test")
 		s.reader.arm = func(bool) error { return nil }
 		s.serve()
 		if len(s.reader.buf) > bodyBuffer {
-			t.Errorf("MIL-029 %q: a buffer of %d", command, len(s.reader.buf))
+			t.Errorf("%q: a buffer of %d", command, len(s.reader.buf))
 		}
 	}
 }
@@ -117,7 +117,7 @@ func TestTheLargestFieldArrives(t *testing.T) {
 	}
 }
 
-// MIL-029: a packet beyond the limit ends the connection, and the log names the key.
+// A packet beyond the limit ends the connection, and the log names the key.
 func TestAPacketBeyondTheLimitEndsTheConnection(t *testing.T) {
 	p := dial(t, &handler{}, func(c *Config) { c.MaxPacketBytes = 128 << 10 })
 	p.hello()
@@ -127,7 +127,7 @@ func TestAPacketBeyondTheLimitEndsTheConnection(t *testing.T) {
 	p.log.line(t, "max_packet_bytes")
 }
 
-// LIM-003: a body streams through.
+// A body streams through.
 func TestABodyStreamsThrough(t *testing.T) {
 	h := &handler{}
 	p := dial(t, &handler{}, func(c *Config) { c.MaxMessageBytes = 1 << 40 })
@@ -149,7 +149,7 @@ func TestABodyStreamsThrough(t *testing.T) {
 		t.Errorf("%d octets arrived", n)
 	}
 	if grown := after.TotalAlloc - before.TotalAlloc; grown > 1<<20 {
-		t.Errorf("LIM-003 %d octets allocated for %d of body", grown, n)
+		t.Errorf("%d octets allocated for %d of body", grown, n)
 	}
 }
 

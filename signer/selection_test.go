@@ -93,7 +93,7 @@ domains:
 	}
 }
 
-func TestSIG006AnSDIDThatIsNotAlignedIsToldOf(t *testing.T) {
+func TestAnSDIDThatIsNotAlignedIsAWarning(t *testing.T) {
 	for _, c := range []struct {
 		author, sdid string
 		want         bool

@@ -111,7 +111,7 @@ func noteOf(o message.Outcome, key string) string {
 
 const letter = "From: alice@example.com\nTo: bob@example.net\nSubject: hello\n"
 
-func TestSIG003EverySelectorSigns(t *testing.T) {
+func TestEverySelectorSigns(t *testing.T) {
 	s, store := newSigner(t, "domains:\n  - domain: example.com\n    selectors: [rsa1, ed1]\n")
 	h := header(t, letter)
 	out := sign(s, message.Envelope{}, h)
@@ -179,9 +179,9 @@ func TestWhatIsNotSignedSaysWhichRuleDecided(t *testing.T) {
 		{"a domain without an entry", "From: a@other.example\n", "author domain other.example has no entry in signer.domains"},
 		{"a name that only ends alike", "From: a@evil-example.com\n", "author domain evil-example.com has no entry"},
 		{"a name below an entry without subdomains", "From: a@x.example.com\n", "author domain x.example.com has no entry"},
-		{"SIG-005 no From field", "Subject: x\n", "the author domain is not certain"},
-		{"SIG-005 two From fields", "From: a@example.com\nFrom: b@example.com\n", "the author domain is not certain"},
-		{"ATK-010 Sender does not stand in for From", "Sender: a@example.com\n", "the author domain is not certain"},
+		{"no From field", "Subject: x\n", "the author domain is not certain"},
+		{"two From fields", "From: a@example.com\nFrom: b@example.com\n", "the author domain is not certain"},
+		{"Sender does not stand in for From", "Sender: a@example.com\n", "the author domain is not certain"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out := sign(s, message.Envelope{}, header(t, c.header))
@@ -195,7 +195,7 @@ func TestWhatIsNotSignedSaysWhichRuleDecided(t *testing.T) {
 	}
 }
 
-func TestSIG008to010CoveredFields(t *testing.T) {
+func TestTheDefaultFieldsAreCovered(t *testing.T) {
 	h := header(t, "Received: x\nFrom: a@example.com\nTo: b@example.net\nSubject: x\nList-Unsubscribe: <https://example.com>\n"+
 		"list-unsubscribe-post: List-Unsubscribe=One-Click\nDKIM-Signature: v=1\nAuthentication-Results: mx; none\nReturn-Path: <a@b>\nContent-Type: text/plain\n")
 	names := signedNames(Fields{}.covered(), h)
@@ -206,7 +206,7 @@ func TestSIG008to010CoveredFields(t *testing.T) {
 	}
 }
 
-func TestSIG010AnAddedFieldBreaksTheSignature(t *testing.T) {
+func TestAnAddedFieldBreaksTheSignature(t *testing.T) {
 	s, store := newSigner(t, "domains:\n  - domain: example.com\n    selectors: [ed1]\n")
 	h := header(t, letter)
 	out := sign(s, message.Envelope{}, h)
@@ -224,7 +224,7 @@ func TestSIG010AnAddedFieldBreaksTheSignature(t *testing.T) {
 	}
 }
 
-func TestSIG029NullSenderIsSigned(t *testing.T) {
+func TestNullSenderIsSigned(t *testing.T) {
 	s, _ := newSigner(t, "domains:\n  - domain: example.com\n    selectors: [ed1]\n")
 	out := sign(s, message.Envelope{Sender: ""}, header(t, "From: MAILER-DAEMON@example.com\n"))
 	if len(out.Insert) != 1 {
@@ -232,7 +232,7 @@ func TestSIG029NullSenderIsSigned(t *testing.T) {
 	}
 }
 
-func TestSIG032OurOwnFailure(t *testing.T) {
+func TestOurOwnFailureToSignFollowsOnError(t *testing.T) {
 	for onError, want := range map[string]message.Disposition{"tempfail": message.Tempfail, "unsigned": message.Accept} {
 		t.Run(onError, func(t *testing.T) {
 			s, _ := newSigner(t, "on_error: "+onError+"\ndomains:\n  - domain: example.com\n    selectors: [ed1]\n")
@@ -268,7 +268,7 @@ func TestOurs(t *testing.T) {
 		{"a listener that verifies", message.Envelope{Role: message.RoleVerify, AuthAuthen: "alice"}, false, "the listener's role is verify"},
 		{"an empty daemon name", message.Envelope{DaemonName: ""}, false, ""},
 	} {
-		t.Run("MIL-013 "+c.name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			ours, why := s.Outbound(c.env)
 			if ours != c.ours || !strings.Contains(why, c.why) {
 				t.Errorf("ours is %v because %q, want %v because %q", ours, why, c.ours, c.why)

@@ -41,7 +41,7 @@ func inPieces(text string, size int) textHazards {
 	return textHazards{eightBit: o.eightBit, bareCR: o.bareCR, bareLF: o.bareLF, tooLong: o.tooLong}
 }
 
-func TestSIG018WhatWillBreakOnTheWay(t *testing.T) {
+func TestWhatWillBreakOnTheWay(t *testing.T) {
 	x := func(n int) string { return strings.Repeat("x", n) }
 	for _, c := range []struct {
 		name, text string
@@ -109,7 +109,7 @@ func TestAFragileMessageIsSignedWithANote(t *testing.T) {
 		want   string // of the note; "" none
 	}{
 		{"nothing", s, message.Envelope{}, "", "hello\r\n", ""},
-		{"SIG-018 an 8-bit body", s, message.Envelope{}, "", "h\xc3\xa9\r\n", "the body is 8-bit and its header does not say so"},
+		{"an 8-bit body", s, message.Envelope{}, "", "h\xc3\xa9\r\n", "the body is 8-bit and its header does not say so"},
 		{"a well-formed 8-bit body of sendmail(1), which has no BODY=", s, message.Envelope{}, "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n", "h\xc3\xa9\r\n", ""},
 		{"the encoding in capitals, with a comment", s, message.Envelope{}, "mime-version: 1.0\nContent-Transfer-Encoding:  8BIT (raw)\n", "h\xc3\xa9\r\n", ""},
 		{"the encoding is folded", s, message.Envelope{}, "MIME-Version: 1.0\nContent-Transfer-Encoding:\n 8bit\n", "h\xc3\xa9\r\n", ""},
@@ -123,10 +123,10 @@ func TestAFragileMessageIsSignedWithANote(t *testing.T) {
 		{"an 8-bit body that was announced", s, message.Envelope{EightBit: true}, "", "h\xc3\xa9\r\n", ""},
 		{"an 8-bit header", s, message.Envelope{EightBit: true}, "X: h\xc3\xa9\n", "", "the header is 8-bit without SMTPUTF8"},
 		{"an 8-bit header of SMTPUTF8", s, message.Envelope{SMTPUTF8: true}, "X: h\xc3\xa9\n", "", ""},
-		{"SIG-018 a long line", s, message.Envelope{}, "", strings.Repeat("x", 1500) + "\r\n", "a line is longer than 998 octets"},
+		{"a long line", s, message.Envelope{}, "", strings.Repeat("x", 1500) + "\r\n", "a line is longer than 998 octets"},
 		{"a long header line", s, message.Envelope{}, "References: " + strings.Repeat("x", 998) + "\n", "", "a line is longer than 998 octets"},
 		{"a long header in folds", s, message.Envelope{}, "References: " + strings.Repeat("x\n ", 998) + "x\n", "", ""},
-		{"SIG-018 a bare CR", s, message.Envelope{}, "", "a\rb\r\n", "a CR or LF stands alone"},
+		{"a bare CR", s, message.Envelope{}, "", "a\rb\r\n", "a CR or LF stands alone"},
 		{"blanks that are guessed", s, message.Envelope{BlanksGuessed: true}, "", "", ""},
 		{"blanks that are guessed and c=simple", simple, message.Envelope{BlanksGuessed: true}, "", "", "write signer.canonicalization: relaxed/relaxed"},
 		{"blanks that are seen and c=simple", simple, message.Envelope{}, "", "", ""},
