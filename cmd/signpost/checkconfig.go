@@ -103,7 +103,7 @@ func checkConfigCommand(args []string, _ io.Reader, stdout, stderr io.Writer) in
 		fmt.Fprintf(stdout, "note: %s\n", n)
 	}
 	const most = 20
-	for i, line := range g.Plan.Active.Irregular() {
+	for i, line := range g.Spec.Active.Irregular() {
 		if i == most {
 			fmt.Fprintln(stdout, "and more; signpost keys list has them all")
 			break
@@ -127,7 +127,7 @@ func checkJSON(stdout io.Writer, path string, g *daemon.Generation, err error) i
 		return exitFailure
 	}
 	return printJSON(stdout, checkReport{
-		File: g.Path, Valid: true, Warnings: g.Warnings(), Notes: g.Config.StartProblems(), Signing: g.Plan.Active.Irregular(), Domains: len(g.Config.Signer.Domains),
+		File: g.Path, Valid: true, Warnings: g.Warnings(), Notes: g.Config.StartProblems(), Signing: g.Spec.Active.Irregular(), Domains: len(g.Config.Signer.Domains),
 		Keys: len(g.Store.Keys()), Mode: string(g.Config.Verifier.Mode),
 	})
 }

@@ -104,7 +104,7 @@ func (h *house) live() {
 		if d.SDID != "" {
 			continue // it has no keys of its own
 		}
-		if err := g.Plan.Active.Of(d.Domain).Wait(h.t.Context()); err != nil {
+		if err := g.Spec.Active.Of(d.Domain).Wait(h.t.Context()); err != nil {
 			h.t.Fatal(err)
 		}
 	}

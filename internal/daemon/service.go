@@ -5,31 +5,21 @@ package daemon
 
 import (
 	"context"
-	"crypto"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
-	"reflect"
 	"runtime/debug"
-	"strings"
 	"syscall"
 	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 
-	"signpost/keys"
 	"signpost/keys/lifecycle"
 	"signpost/milter"
 )
-
-// Handlers is the generation as the milter sees it.
-func (g *Generation) Handlers() *milter.Generation {
-	return &milter.Generation{Signer: g.Signer, Verifier: g.Verifier}
-}
 
 // Serve runs the daemon until a signal ends it. path is the configuration, "" for the
 // default file; version is what log and metrics say; running messages may take grace to
@@ -92,7 +82,7 @@ func (s *Service) begin(g *Generation) {
 	if s.counts != nil {
 		s.counts.setBackend(g.Config.Keys.Backend, s.version)
 	}
-	g.Watch.Begin(ctx, g.Plan, s.log)
+	g.Tracker.Begin(ctx, g.Spec, s.log)
 	g.Signer.SelfCheck(g.Resolver, s.log)
 	if err := g.Config.tables.Keep(g.Config.keptTables()); err != nil {
 		s.log.Warn(err.Error())
@@ -122,7 +112,7 @@ func (s *Service) lockState(path string) error {
 // ends that, and waits until what is known is saved.
 func (s *Service) watchKeys() (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	done, watch := make(chan struct{}), s.current.Watch
+	done, watch := make(chan struct{}), s.current.Tracker
 	go func() {
 		defer close(done)
 		watch.Run(ctx)
@@ -221,90 +211,4 @@ func (s *Service) drain(sig os.Signal, again <-chan os.Signal, grace time.Durati
 	}
 	s.log.Info("stopped")
 	return nil
-}
-
-// reload puts a new generation in force, or says why the old one stays.
-func (s *Service) reload() {
-	notify(systemd.SdNotifyReloading + "\n" + monotonic())
-	defer notify(systemd.SdNotifyReady)
-	next, err := Load(s.path, time.Now, s.current)
-	if err == nil {
-		err = s.lockState(next.Config.Keys.State)
-	}
-	if err != nil {
-		for _, line := range strings.Split(err.Error(), "\n") {
-			s.log.Error("reload refused, the old configuration stays in force", "problem", line)
-		}
-		return
-	}
-	if !reflect.DeepEqual(next.Config.Milter, s.started.Milter) {
-		s.log.Warn("what section milter says is not what is in force: it takes effect with a restart only, systemctl restart signpost")
-	}
-	if next.Config.Log != s.started.Log {
-		s.log.Warn("what section log says is not what is in force: it takes effect with a restart only, systemctl restart signpost")
-	}
-	if next.Config.Metrics != s.started.Metrics {
-		s.log.Warn("what section metrics says is not what is in force: it takes effect with a restart only, systemctl restart signpost")
-	}
-	for _, k := range replaced(s.current.Store, next.Store) {
-		s.log.Warn("another key under the same selector: receivers that remember the old record cannot verify; a new key wants a new selector",
-			"domain", k.Domain, "selector", k.Selector, "file", k.Path)
-	}
-	if gone := leaving(s.current.Config, next.Config); len(gone) > 0 {
-		s.log.Warn("entries are no longer in the configuration: their mail goes unsigned, unless another entry fits", "entries", SomeOf(gone))
-	}
-	s.begin(next)
-	s.server.Swap(next.Handlers())
-	s.current = next
-	s.logGeneration("reloaded")
-}
-
-// replaced returns the keys of the next store whose selector had another key before.
-func replaced(before, next *keys.Store) []*keys.Key {
-	var found []*keys.Key
-	for _, k := range next.Keys() {
-		old, ok := before.Lookup(k.Domain, k.Selector)
-		if !ok {
-			continue
-		}
-		if p, ok := old.Signer.Public().(interface{ Equal(crypto.PublicKey) bool }); ok && !p.Equal(k.Signer.Public()) {
-			found = append(found, k)
-		}
-	}
-	return found
-}
-
-func (s *Service) logStart() {
-	var listening []string
-	for _, a := range s.server.Addrs() {
-		listening = append(listening, a.Network()+":"+a.String())
-	}
-	s.log.Info("signpost is ready", "version", s.version, "listen", strings.Join(listening, " "))
-	s.logGeneration("configuration in force")
-}
-
-func (s *Service) logGeneration(what string) {
-	g := s.current
-	from := g.Path
-	if from == "" {
-		from = "none"
-	}
-	s.log.Info(what, "file", from, "domains", len(g.Config.Signer.Domains), "keys", len(g.Store.Keys()),
-		"mode", string(g.Config.Verifier.Mode), "signing_backend", g.Config.Keys.Backend.Info().String())
-	for _, loss := range g.Store.Losses() {
-		s.log.Error("a listed key cannot be used, and its entry cannot sign with it; signer.on_error decides where no other key signs", "problem", loss)
-	}
-	for _, w := range g.Warnings() {
-		s.log.Warn(w)
-	}
-}
-
-// notify tells systemd, where it started us, what state we are in.
-func notify(state string) {
-	_, _ = systemd.SdNotify(false, state) // without systemd there is nobody to tell
-}
-
-// monotonic is the time stamp that Type=notify-reload wants with RELOADING=1.
-func monotonic() string {
-	return fmt.Sprintf("MONOTONIC_USEC=%d", monotonicMicroseconds())
 }

@@ -1,0 +1,143 @@
+package daemon
+
+import (
+	"net/netip"
+	"os"
+	"reflect"
+	"slices"
+	"time"
+
+	"signpost/internal/dns"
+	"signpost/keys"
+	"signpost/keys/lifecycle"
+	"signpost/milter"
+	"signpost/signer"
+	"signpost/verifier"
+)
+
+// Generation is one configuration with its keys, resolver, signer and verifier. It never
+// changes; a reload builds a new one.
+type Generation struct {
+	Config   Config
+	Path     string // the file it came from, or ""
+	Resolver dns.Source
+	Store    *keys.Store
+	Tracker  *lifecycle.Tracker // the same in all generations of a process
+	Spec     *lifecycle.Spec
+	Signer   *signer.Signer
+	Verifier *verifier.Verifier
+}
+
+// LoadForStart is Load at the start of a process: if a key cannot be loaded, only its entry
+// cannot sign.
+func LoadForStart(path string, now func() time.Time) (*Generation, error) {
+	c, from, err := Read(path)
+	if err != nil {
+		return nil, err
+	}
+	return BuildForStart(c, from, now)
+}
+
+// BuildForStart is Build at the start of a process; see LoadForStart.
+func BuildForStart(c Config, path string, now func() time.Time) (*Generation, error) {
+	c.mayLose = true
+	return Build(c, path, now, nil)
+}
+
+// Load reads the configuration and builds its generation.
+func Load(path string, now func() time.Time, before *Generation) (*Generation, error) {
+	c, from, err := Read(path)
+	if err != nil {
+		return nil, err
+	}
+	return Build(c, from, now, before)
+}
+
+// Build loads the tables and keys of a validated configuration. Signatures are made and judged
+// by the clock now. The resolver of the generation before stays, with its cache, where its
+// configuration has not changed; before is nil for the first generation.
+func Build(c Config, path string, now func() time.Time, before *Generation) (*Generation, error) {
+	if before != nil {
+		c.tables = before.Config.tables
+	}
+	c, err := c.complete()
+	if err == nil && before != nil {
+		err = c.vanished(before.Config)
+	}
+	if err != nil {
+		return nil, err
+	}
+	g := &Generation{Config: c, Path: path}
+	if before != nil {
+		g.Tracker = before.Tracker
+	} else {
+		g.Tracker = lifecycle.NewTracker(c.Keys.State, time.Now)
+	}
+	if g.Store, err = openKeys(c, g.Tracker, before); err != nil {
+		return nil, err
+	}
+	if g.Resolver, err = openResolver(c.DNS, before); err != nil {
+		return nil, err
+	}
+	g.Spec = &lifecycle.Spec{Config: c.Keys, Store: g.Store, Listed: c.Signer.Listed(g.Store.Refs()), Require: c.Signer.RequirePublished}
+	g.Spec.Servers = Servers(g.Resolver)
+	g.Spec.ServersChanged = before != nil && (c.DNS.ZoneFile != "" || !slices.EqualFunc(before.Spec.Servers, g.Spec.Servers, sameServer))
+	g.Tracker.Preview(g.Spec)
+	g.Signer = signer.New(c.Signer, &g.Spec.Active, now)
+	host, _ := os.Hostname() // used only where the MTA sends no macro j
+	g.Verifier = verifier.New(c.Verifier, g.Resolver, host, now).WithRSA(c.Keys.Backend.VerifyRSA()).
+		WithSharing(func(client netip.Addr) verifier.Lookups {
+			l := dns.ForMessage(g.Resolver, client)
+			return verifier.Lookups{Policy: l.Policy, AlignedKeys: l.AlignedKeys, OtherKeys: l.OtherKeys}
+		}).WithOwnDomains(g.Signer.Names)
+	g.Signer = g.Signer.WithForged(g.Verifier.Forged)
+	return g, nil
+}
+
+// openResolver opens the resolver, or keeps the one of the generation before. The servers of
+// resolv.conf may have changed, so they are read again.
+func openResolver(c dns.Config, before *Generation) (dns.Source, error) {
+	if before != nil && c.ZoneFile == "" && len(c.Servers) > 0 && reflect.DeepEqual(before.Config.DNS, c) {
+		return before.Resolver, nil
+	}
+	return dns.Open(c)
+}
+
+// Servers returns the DNS servers of a source, for a lifecycle.Spec.
+func Servers(source dns.Source) []lifecycle.Server {
+	var all []lifecycle.Server
+	for _, s := range dns.Each(source) {
+		all = append(all, s)
+	}
+	return all
+}
+
+func sameServer(a, b lifecycle.Server) bool { return a.String() == b.String() }
+
+// openKeys loads the keys that the configuration lists, and the standby keys. A key that cannot
+// be loaded is an error, except in three cases, where only its entry cannot sign: at the start
+// of the process; if the process started without this key; and if only a database lists the key
+// and it was in use.
+func openKeys(c Config, w *lifecycle.Tracker, before *Generation) (*keys.Store, error) {
+	inUse := map[keys.Ref]bool{}
+	for ref := range c.Keys.Optional {
+		if w.InUse(ref) {
+			inUse[ref] = true
+			delete(c.Keys.Optional, ref)
+		}
+	}
+	c.Keys.MayFail = func(ref keys.Ref) bool {
+		return c.mayLose || inUse[ref] || (before != nil && before.Store.Lost(ref) != nil)
+	}
+	refs := c.Signer.Refs()
+	var listed []lifecycle.Listed
+	for _, r := range refs {
+		listed = append(listed, lifecycle.Listed{Ref: r})
+	}
+	return keys.Open(c.Keys, refs, w.Standby(listed)...)
+}
+
+// Handlers returns the signer and the verifier for the milter.
+func (g *Generation) Handlers() *milter.Generation {
+	return &milter.Generation{Signer: g.Signer, Verifier: g.Verifier}
+}

@@ -1,0 +1,71 @@
+package daemon
+
+import (
+	"crypto"
+	"reflect"
+	"strings"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/daemon"
+
+	"signpost/keys"
+)
+
+// reload puts a new generation in force, or logs why the old one stays.
+func (s *Service) reload() {
+	notify(systemd.SdNotifyReloading + "\n" + monotonic())
+	defer notify(systemd.SdNotifyReady)
+	next, err := Load(s.path, time.Now, s.current)
+	if err == nil {
+		err = s.lockState(next.Config.Keys.State)
+	}
+	if err != nil {
+		for _, line := range strings.Split(err.Error(), "\n") {
+			s.log.Error("reload refused, the old configuration stays in force", "problem", line)
+		}
+		return
+	}
+	s.warnOfReload(next)
+	s.begin(next)
+	s.server.Swap(next.Handlers())
+	s.current = next
+	s.logGeneration("reloaded")
+}
+
+// warnOfReload logs the changes that need a restart, and those that may be mistakes.
+func (s *Service) warnOfReload(next *Generation) {
+	for _, section := range []struct {
+		name    string
+		changed bool
+	}{
+		{"milter", !reflect.DeepEqual(next.Config.Milter, s.started.Milter)},
+		{"log", next.Config.Log != s.started.Log},
+		{"metrics", next.Config.Metrics != s.started.Metrics},
+	} {
+		if section.changed {
+			s.log.Warn("what section " + section.name + " says is not what is in force: it takes effect with a restart only, systemctl restart signpost")
+		}
+	}
+	for _, k := range replaced(s.current.Store, next.Store) {
+		s.log.Warn("another key under the same selector: receivers that remember the old record cannot verify; a new key wants a new selector",
+			"domain", k.Domain, "selector", k.Selector, "file", k.Path)
+	}
+	if gone := leaving(s.current.Config, next.Config); len(gone) > 0 {
+		s.log.Warn("entries are no longer in the configuration: their mail goes unsigned, unless another entry fits", "entries", SomeOf(gone))
+	}
+}
+
+// replaced returns the keys of the next store whose selector had another key before.
+func replaced(before, next *keys.Store) []*keys.Key {
+	var found []*keys.Key
+	for _, k := range next.Keys() {
+		old, ok := before.Lookup(k.Domain, k.Selector)
+		if !ok {
+			continue
+		}
+		if p, ok := old.Signer.Public().(interface{ Equal(crypto.PublicKey) bool }); ok && !p.Equal(k.Signer.Public()) {
+			found = append(found, k)
+		}
+	}
+	return found
+}

@@ -1,0 +1,54 @@
+package daemon
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"signpost/signer"
+)
+
+// Warnings are facts about a valid configuration that an administrator should know.
+func (g *Generation) Warnings() []string {
+	var w []string
+	switch {
+	case g.Path == "":
+		w = append(w, "no configuration file: every message is judged in monitor mode and nothing is signed; write "+DefaultPath+" or give --config FILE")
+	case len(g.Config.Signer.Domains) == 0:
+		w = append(w, "signer.domains is empty: no message is signed; signpost keys generate DOMAIN SELECTOR makes the first key")
+	}
+	if len(g.Config.Signer.Domains) > 0 && !slices.ContainsFunc(g.Config.Signer.Outbound.Networks, holdsLoopback) {
+		w = append(w, "signer.ours.networks has no loopback address: mail from programs on this host and bounces is not signed; add 127.0.0.0/8 and ::1/128")
+	}
+	if !g.Config.Signer.RequirePublished && len(g.Config.Signer.Domains) > 0 && g.Config.DNS.ZoneFile == "" {
+		w = append(w, "signer.require_published is false: every selector listed signs at once, whether DNS has its record or not")
+	}
+	if s := g.Config.Signer.Senders; s.Mode == signer.SendersOff && len(s.Allow) > 0 {
+		w = append(w, "signer.senders.mode is off: nobody is held to what signer.senders allows; write mode: unsigned or mode: reject")
+	}
+	w = append(w, g.listenerWarnings()...)
+	w = append(w, g.Config.tables.Warnings()...)
+	w = append(w, g.Config.Signer.Warnings()...)
+	if trouble := g.Tracker.Trouble(); trouble != "" {
+		w = append(w, trouble)
+	}
+	if g.Config.DNS.ZoneFile != "" {
+		w = append(w, "dns.zone_file is set: the network's DNS is not asked, every verdict rests on "+g.Config.DNS.ZoneFile)
+		if !g.Config.Signer.RequirePublished && len(g.Config.Signer.Domains) > 0 {
+			w = append(w, "with dns.zone_file, every selector listed signs; signer.require_published: true looks for the keys' records in it")
+		}
+	}
+	return append(w, g.Store.Warnings()...)
+}
+
+// listenerWarnings say who may connect, and what that means for signer.senders.
+func (g *Generation) listenerWarnings() []string {
+	w := g.Config.Milter.Warnings()
+	if tcp, ok := g.Config.Milter.TCP(); ok && g.Config.Signer.Senders.Mode != signer.SendersOff {
+		w = append(w, fmt.Sprintf("milter.listen has %s beside signer.senders.mode: %s: every program that may connect there (milter.peers), on this host every user, "+
+			"can state any login; a unix socket with milter.socket_group is the stronger boundary", tcp, g.Config.Signer.Senders.Mode))
+	}
+	return w
+}
+
+func holdsLoopback(n netip.Prefix) bool { return n.Overlaps(netip.MustParsePrefix("127.0.0.0/8")) }
