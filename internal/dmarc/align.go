@@ -6,14 +6,15 @@ import (
 	"signpost/internal/message"
 )
 
-// maxWalks is for how many identifiers of one message DNS is asked; those beyond count
-// as not aligned. It bounds the look-ups that a message with many signatures can cause.
+// maxWalks limits for how many identifiers of one message DNS is queried; later ones
+// count as not aligned. It bounds the look-ups that a message with many signatures can
+// cause.
 const maxWalks = 16
 
 // alignment compares identifiers with one author domain.
 type alignment struct {
 	author string
-	// org is the author domain's organizational domain, "" until it is needed.
+	// org is the author domain's organizational domain, "" until needed.
 	org    string
 	finder Finder
 	asked  *answers
@@ -28,8 +29,8 @@ func newAlignment(d Discovery) *alignment {
 	return a
 }
 
-// first returns the first of those identifiers that are asked for whose domain is
-// aligned. The error is a failed look-up that left it open; it comes with no domain.
+// first returns the first authenticated identifier whose domain is aligned. An error is
+// a failed look-up that left this open; it comes with no domain.
 func (a *alignment) first(ctx context.Context, r Resolver, mode Mode, ids []Identifier, which func(Identifier) bool) (string, error) {
 	var domains []string
 	for _, id := range ids {
@@ -37,7 +38,7 @@ func (a *alignment) first(ctx context.Context, r Resolver, mode Mode, ids []Iden
 		if !ok || !which(id) {
 			continue
 		}
-		// §4.10.2: the same domain needs no look-up, in either mode
+		// §4.10.2: an equal domain needs no look-up, in either mode
 		if domain == a.author {
 			return domain, nil
 		}
@@ -60,8 +61,8 @@ func (a *alignment) first(ctx context.Context, r Resolver, mode Mode, ids []Iden
 }
 
 // relaxed reports whether a domain has the author domain's organizational domain
-// (§4.4). Since that is the domain itself or one above it, no look-up is made for a
-// domain that cannot have it.
+// (§4.4). That is the domain itself or a parent, so domains that cannot have it need no
+// look-up.
 func (a *alignment) relaxed(ctx context.Context, r Resolver, domain string) (bool, error) {
 	if a.org == "" {
 		if lastLabels(domain, 1) != lastLabels(a.author, 1) {
@@ -84,8 +85,8 @@ func (a *alignment) relaxed(ctx context.Context, r Resolver, domain string) (boo
 	return err == nil && org == a.org, err
 }
 
-// undecided returns an error if a mechanism could not judge, for now, an identifier
-// that is aligned, or may be: had it passed, the message would have.
+// undecided returns an error if an identifier that is, or may be, aligned had a
+// temporary error: a pass would have made the message pass.
 func (a *alignment) undecided(ctx context.Context, r Resolver, mode Mode, mechanism string, ids []Identifier) error {
 	domain, err := a.first(ctx, r, mode, ids, Identifier.undecided)
 	if domain == "" {

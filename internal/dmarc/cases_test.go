@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// textCase is one case of a file in testdata: lines of a word and the rest, begun by
-// "case" and its name. Empty lines, and lines that begin with #, are for the reader.
+// textCase is one case of a file in testdata: lines of a word and a value; "case" and a
+// name begin it. Empty lines and lines that begin with # are ignored.
 type textCase struct {
 	name  string
 	file  string
@@ -47,7 +47,7 @@ func readCases(t testing.TB, pattern string) []textCase {
 	return cases
 }
 
-// unquote lets a line hold any octets, as a Go string in quotes.
+// unquote allows any octets in a line, as a Go string in quotes.
 func unquote(t testing.TB, s string) string {
 	t.Helper()
 	if !strings.HasPrefix(s, `"`) {
@@ -67,7 +67,8 @@ func TestEvaluations(t *testing.T) {
 }
 
 // runEvaluation runs one case: dns lines "name record" ("name" alone: it exists; record
-// "!": the look-up fails), from, spf and dkim lines "result domain", and what is wanted.
+// "!": the look-up fails), from, spf and dkim lines "result domain", and the expected
+// outcome.
 func runEvaluation(t *testing.T, c textCase) {
 	zone := records{}
 	var f Finder
@@ -149,8 +150,8 @@ func evaluationField(t testing.TB, ev Evaluation, r *counting, field string) str
 	return ""
 }
 
-// checkPromises holds what is true of every evaluation: no name is asked for twice, and
-// each walk asks for at most eight.
+// checkPromises checks the rules for every evaluation: no name is queried twice, and
+// each walk queries at most eight.
 func checkPromises(t testing.TB, r *counting, identifiers int) {
 	t.Helper()
 	sorted := slices.Sorted(slices.Values(r.names))

@@ -7,7 +7,7 @@ import (
 	"signpost/internal/message"
 )
 
-// Method is how organizational domains are found, in the words of aggregate reports
+// Method is the way to find organizational domains, in the words of aggregate reports
 // (RFC 9990 §3.1.1.5).
 type Method string
 
@@ -17,50 +17,49 @@ const (
 )
 
 // A Finder finds policy records and organizational domains. The zero value walks the
-// tree. It may be used by several goroutines.
+// tree. It is safe for concurrent use.
 type Finder struct {
 	Method Method
-	// Suffixes is the list for PSL; nil is the one that was built in.
+	// Suffixes is the list for PSL; nil means the built-in one.
 	Suffixes *SuffixList
 }
 
-// A Discovery is what was found for one author domain. It belongs to one message and
-// one goroutine, and remembers each answer of DNS.
+// A Discovery is the result for one author domain. It belongs to one message and one
+// goroutine, and remembers each DNS answer.
 type Discovery struct {
-	// AuthorDomain is the domain asked for, as A-labels.
+	// AuthorDomain is the domain as A-labels.
 	AuthorDomain string
-	// Method tells how organizational domains were found.
+	// Method is the method used for organizational domains.
 	Method Method
-	// Record is the record that applies, nil for none. It was found at RecordDomain:
-	// the author domain, its organizational domain or its public suffix.
+	// Record is the record that applies, nil if none does. It was found at
+	// RecordDomain: the author domain, its organizational domain or its public suffix.
 	Record       *Record
 	RecordDomain string
-	// OrgDomain is the author domain's organizational domain, "" if it was not needed
-	// to find the record.
+	// OrgDomain is the author domain's organizational domain, "" if finding the record
+	// did not need it.
 	OrgDomain string
-	// Published is the policy of the record that is for this author domain: its p=,
-	// sp= or np=.
+	// Published is the record's policy for this author domain: its p=, sp= or np=.
 	Published Policy
 	// Reason says, for a person, why no record applies.
 	Reason string
-	// Err is set if the record could not be looked for, which another time may work.
+	// Err is set if a look-up failed; a later attempt may succeed.
 	Err error
 
 	finder Finder
-	// existence is the error of the question whether the author domain exists, which
-	// matters to a message that does not pass.
+	// existence is the error of the query whether the author domain exists. It matters
+	// only for messages that do not pass.
 	existence error
-	// invalid is set if there is no record but one that is invalid as a whole; flawed if
-	// something else stands there that was meant as a record.
+	// invalid is set if the only record is invalid as a whole; flawed if there is
+	// another text that was meant as a record.
 	invalid, flawed bool
 	asked           *answers
-	// presumed is what would have been found if the names that failed had no record. It
-	// is nil where there is no Err, and where it would be no record.
+	// presumed is the discovery under the assumption that the failed names have no
+	// record. It is nil without Err, and if it has no record.
 	presumed *Discovery
 }
 
-// Steps returns the look-ups that were made for policy records, in their order; an
-// evaluation may add to them.
+// Steps returns the look-ups of policy records, in order; an evaluation may add to
+// them.
 func (d Discovery) Steps() []Step {
 	if d.asked == nil {
 		return nil
@@ -77,13 +76,13 @@ func Discover(ctx context.Context, r Resolver, authorDomain string, method Metho
 	return Finder{Method: method}.Discover(ctx, r, authorDomain)
 }
 
-// OrganizationalDomain finds a domain's organizational domain (§4.10.2). The error is
-// a failed look-up, or says that it is no domain name.
+// OrganizationalDomain finds a domain's organizational domain (§4.10.2). The error is a
+// failed look-up, or says that domain is not a domain name.
 func OrganizationalDomain(ctx context.Context, r Resolver, domain string, method Method) (string, error) {
 	return Finder{Method: method}.OrganizationalDomain(ctx, r, domain)
 }
 
-// Discover is the function of the same name, with this finder's method.
+// Discover is the function Discover with this finder's method.
 func (f Finder) Discover(ctx context.Context, r Resolver, authorDomain string) Discovery {
 	if f.Method == "" {
 		f.Method = TreeWalk
@@ -115,9 +114,9 @@ func (f Finder) Discover(ctx context.Context, r Resolver, authorDomain string) D
 	return d
 }
 
-// presume looks for the record of the organizational domain past the names below it that
-// fail. A sender can choose an author domain whose name servers do not answer, below a
-// domain whose do. §4.10.1 leaves it to the receiver what to do then.
+// presume looks for the record of the organizational domain and skips failing names
+// below it. A sender can choose an author domain with failing name servers below a
+// domain with working ones. §4.10.1 leaves this case to the receiver.
 func (d *Discovery) presume(ctx context.Context, r Resolver, own *Step) *Discovery {
 	p := *d
 	p.Err = nil
@@ -154,15 +153,15 @@ func (d *Discovery) findByWalk(ctx context.Context, r Resolver) {
 			return
 		}
 	}
-	// The walk stops at a public suffix, so it is the last one found. Its policy is for
-	// organizational domains without a record of their own (§4.10.1, note).
+	// The walk stops at a public suffix, so that is the last record found. Its policy
+	// is for organizational domains without a record of their own (§4.10.1, note).
 	if len(found) > 0 {
 		d.apply(found[len(found)-1])
 	}
 }
 
-// findByList looks for the record of the organizational domain that the list knows
-// (RFC 7489 §6.6.3).
+// findByList looks for the record of the organizational domain by the list (RFC 7489
+// §6.6.3).
 func (d *Discovery) findByList(ctx context.Context, r Resolver, own *Step) {
 	d.OrgDomain = d.finder.registered(d.AuthorDomain)
 	// RFC 7489 §6.6.3 step 5: several records end the search
@@ -178,7 +177,7 @@ func (d *Discovery) findByList(ctx context.Context, r Resolver, own *Step) {
 	}
 }
 
-// apply takes the record that applies, unless no policy can be taken from it (§4.10.1).
+// apply sets the record, unless it contains no usable policy (§4.10.1).
 func (d *Discovery) apply(s *Step) {
 	d.RecordDomain = s.Domain
 	if s.Record.Unusable != "" {
@@ -188,15 +187,15 @@ func (d *Discovery) apply(s *Step) {
 	d.Record = s.Record
 }
 
-// choosePolicy sets the policy of the record for this author domain, or the reason why
-// there is none.
+// choosePolicy sets the record's policy for this author domain, or the reason why there
+// is none.
 func (d *Discovery) choosePolicy(ctx context.Context, r Resolver) {
 	if d.Record == nil {
 		d.explain()
 		return
 	}
 	rec := d.Record
-	// §4.10.1: p= for the domain itself; §4.7: sp= or else p= for those below
+	// §4.10.1: p= for the domain itself; §4.7: sp=, or p= without it, for subdomains
 	d.Published = rec.P
 	if d.RecordDomain == d.AuthorDomain {
 		return
@@ -221,7 +220,7 @@ func (d *Discovery) choosePolicy(ctx context.Context, r Resolver) {
 // explain says why no record applies.
 func (d *Discovery) explain() {
 	if d.Reason != "" {
-		d.flawed = true // a record of no use
+		d.flawed = true // an unusable record
 		return
 	}
 	d.Reason = "no DMARC record for " + d.AuthorDomain
@@ -248,7 +247,7 @@ func (d *Discovery) explain() {
 	}
 }
 
-// OrganizationalDomain is the function of the same name, with this finder's method.
+// OrganizationalDomain is the function of that name with this finder's method.
 func (f Finder) OrganizationalDomain(ctx context.Context, r Resolver, domain string) (string, error) {
 	ascii, ok := message.DomainToASCII(domain)
 	if !ok {

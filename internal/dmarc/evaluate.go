@@ -7,25 +7,25 @@ import (
 	"strings"
 )
 
-// Result is what DMARC says of a message, in the words of RFC 9989 §9.2. There is
-// None besides.
+// Result is the outcome of DMARC for a message, in the words of RFC 9989 §9.2. None is
+// also a Result.
 type Result string
 
 const (
 	Pass      Result = "pass"      // an aligned identifier passed
 	Fail      Result = "fail"      // a record applies, and no aligned identifier passed
-	TempError Result = "temperror" // DNS failed where the answer hangs on it; another time may tell
-	PermError Result = "permerror" // the only record there is, is invalid as a whole
+	TempError Result = "temperror" // DNS failed and the result depends on it; a later attempt may succeed
+	PermError Result = "permerror" // the only record is invalid as a whole
 )
 
-// An Identifier is a domain that SPF or DKIM has judged: the domain of the MAIL FROM
+// An Identifier is a domain that SPF or DKIM has checked: the domain of the MAIL FROM
 // identity, or the d= of a signature (§4.4).
 type Identifier struct {
 	Domain string
-	// Pass is set if the domain was authenticated; TempError if that could not be found
-	// out for now. With neither, the identifier is of no use.
+	// Pass is set if the domain was authenticated; TempError if a temporary error
+	// prevented that. With neither, the identifier does not count.
 	Pass, TempError bool
-	// Err says why it could not be found out, for a TempError; it may be nil.
+	// Err is the reason of a TempError; it may be nil.
 	Err error
 }
 
@@ -35,42 +35,41 @@ type Evaluation struct {
 	// AuthorDomain, RecordDomain and Record are as in the Discovery.
 	AuthorDomain, RecordDomain string
 	Record                     *Record
-	// OrgDomain is the author domain's organizational domain, "" if nothing needed it.
+	// OrgDomain is the author domain's organizational domain, "" if it was not needed.
 	OrgDomain string
-	// Method tells how organizational domains were found.
+	// Method is the method used for organizational domains.
 	Method Method
-	// Published is the policy that the record has for this author domain. Policy is the
-	// one asked for this message: None unless the result is fail, and one step lower
-	// than the published one under t=y. Both are None where no record applies.
+	// Published is the record's policy for this author domain. Policy is the one to
+	// apply to this message: None unless the result is fail, and one step lower than
+	// Published under t=y. Both are None if no record applies.
 	Published, Policy Policy
-	// SPFAligned and DKIMAligned are the first authenticated domain of the mechanism that
-	// is aligned, as A-labels, or "". One that equals the author domain is aligned
+	// SPFAligned and DKIMAligned are the mechanism's first authenticated domain that
+	// is aligned, as A-labels, or "". A domain equal to the author domain is aligned
 	// strictly.
 	SPFAligned, DKIMAligned string
-	// Reason says, for a person, what decided.
+	// Reason says, for a person, what decided the result.
 	Reason string
-	// Flawed is set for a None where something stands in DNS that was meant as a record;
-	// Reason says what is wrong with it.
+	// Flawed is set for a None if DNS has a text that was meant as a record; Reason
+	// says what is wrong with it.
 	Flawed bool
-	// Err is what failed, for a TempError: an UndecidedError or a LookupError, which
-	// wrap the resolver's error.
+	// Err is the cause of a TempError: an UndecidedError or a LookupError. Both wrap
+	// the resolver's error.
 	Err error
-	// IfFailed is set for a TempError where the policy is known and the identifiers
-	// alone are undecided: the policy asked for if they fail. The sender chooses the
-	// identifiers, and so whether they can be decided. It is set, too, where the record
-	// could not be looked up at the author domain, but was at the organizational domain,
-	// RecordDomain: if that asks for reject or quarantine, and nothing would have passed
-	// under it. The sender chooses the author domain as well. Otherwise it is "" where the
-	// policy itself could not be found.
+	// IfFailed is the policy to apply if the undecided identifiers of a TempError
+	// fail. The sender chooses the identifiers, and so whether they can be decided. It
+	// is also set if the record of the author domain could not be looked up, but that
+	// of the organizational domain, RecordDomain, asks for reject or quarantine and
+	// nothing would have passed under it: the sender chooses the author domain as
+	// well. Otherwise it is "" if the policy could not be found.
 	IfFailed Policy
 }
 
-// An UndecidedError says that an identifier could not be judged that is aligned with
-// the author domain: had it passed, the message would have.
+// An UndecidedError says that an identifier aligned with the author domain could not be
+// checked: a pass would have made the message pass.
 type UndecidedError struct {
 	Mechanism string // SPF or DKIM
 	Domain    string // of the identifier, as A-labels
-	Err       error  // why, or nil
+	Err       error  // the cause, or nil
 }
 
 func (e *UndecidedError) Error() string {
@@ -104,7 +103,7 @@ func Evaluate(ctx context.Context, r Resolver, d Discovery, spf, dkim []Identifi
 	return ev
 }
 
-// presume sets the policy that the organizational domain asks for, if there is one.
+// presume sets the policy of the organizational domain, if there is one.
 func (ev *Evaluation) presume(ctx context.Context, r Resolver, d *Discovery, spf, dkim []Identifier) {
 	if d == nil {
 		return
@@ -114,13 +113,13 @@ func (ev *Evaluation) presume(ctx context.Context, r Resolver, d *Discovery, spf
 	if p.Result == Fail {
 		policy = p.Policy
 	}
-	// The author domain's own record may be stricter than one that asks for nothing.
+	// If that policy is none, the author domain's own record may be stricter.
 	if policy == Reject || policy == Quarantine {
 		ev.IfFailed, ev.RecordDomain = policy, d.RecordDomain
 	}
 }
 
-// judge decides between pass, fail and temperror where a record applies.
+// judge decides between pass, fail and temperror under a record.
 func (ev *Evaluation) judge(ctx context.Context, r Resolver, d Discovery, spf, dkim []Identifier) {
 	a := newAlignment(d)
 	rec := d.Record
@@ -128,11 +127,11 @@ func (ev *Evaluation) judge(ctx context.Context, r Resolver, d Discovery, spf, d
 	ev.SPFAligned, spfErr = a.first(ctx, r, rec.ASPF, spf, Identifier.passed)
 	ev.DKIMAligned, dkimErr = a.first(ctx, r, rec.ADKIM, dkim, Identifier.passed)
 	if ev.SPFAligned != "" || ev.DKIMAligned != "" {
-		// §5.3.5: one is enough, whatever became of the others
+		// §5.3.5: one aligned identifier is enough
 		ev.Result, ev.Reason = Pass, ev.whyPassed()
 		ev.OrgDomain = a.org
 		if a.org == "" {
-			// §4.10.2: the one domain of all counts as its own organizational domain
+			// §4.10.2: the only domain counts as its own organizational domain
 			ev.OrgDomain = ev.AuthorDomain
 		}
 		return
@@ -152,9 +151,9 @@ func (ev *Evaluation) judge(ctx context.Context, r Resolver, d Discovery, spf, d
 	}
 }
 
-// atLeast is the policy that holds if the identifiers fail. Where it is not known
-// whether the author domain exists, which np= depends on, it is the laxer of the two, and
-// "" if that asks for nothing.
+// atLeast returns the policy that applies at least if the identifiers fail. If it is
+// unknown whether the author domain exists, on which np= depends, that is the laxer of
+// the two policies, and "" if the laxer is none.
 func (ev *Evaluation) atLeast(d Discovery) Policy {
 	policy := ev.Published
 	if d.existence != nil {
@@ -179,7 +178,7 @@ func laxer(a, b Policy) Policy {
 	return Reject
 }
 
-// oneLower is what remains of a policy under t=y (§4.7).
+// oneLower returns the policy to apply under t=y (§4.7).
 func (p Policy) oneLower() Policy {
 	if p == Reject {
 		return Quarantine
@@ -229,9 +228,10 @@ func whyFailed(spf, dkim []Identifier) string {
 }
 
 // Strictest returns the evaluation that counts for a message with several author
-// domains: of the failing ones the one with the strictest policy (§11.5), and never a
-// pass if another author domain did not pass. An undecided one counts a little less than
-// a failing one of its policy. Of equals it is the first; of none, the result is none.
+// domains: of the failing ones, the one with the strictest policy (§11.5). It is a pass
+// only if all author domains pass. An undecided evaluation ranks just below a failing
+// one of its policy. Of equals the first counts; without evaluations the result is
+// none.
 func Strictest(evaluations []Evaluation) Evaluation {
 	if len(evaluations) == 0 {
 		return Evaluation{Result: None, Published: None, Policy: None, Reason: "no author domain"}

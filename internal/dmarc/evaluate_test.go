@@ -59,7 +59,7 @@ func TestStrictest(t *testing.T) {
 	})
 }
 
-// DMA-049: these words go into Authentication-Results and into reports.
+// These words go into Authentication-Results and into reports.
 func TestTheWordsAreTheRegisteredOnes(t *testing.T) {
 	results := []Result{None, Pass, Fail, TempError, PermError}
 	if got := fmt.Sprint(results); got != "[none pass fail temperror permerror]" {
@@ -74,7 +74,7 @@ func TestTheWordsAreTheRegisteredOnes(t *testing.T) {
 	}
 }
 
-// DMA-055: within one message; beyond it the resolver's cache serves.
+// Within one message; between messages the resolver's cache serves.
 func TestNoNameIsAskedForTwice(t *testing.T) {
 	zone := &counting{Resolver: records{"_dmarc.d.example": {"v=DMARC1; p=reject; np=none"}}}
 	d := Discover(context.Background(), zone, "a.d.example", TreeWalk)
@@ -88,7 +88,7 @@ func TestNoNameIsAskedForTwice(t *testing.T) {
 	}
 }
 
-// DMA-010: the strings of one TXT record are one text.
+// The strings of one TXT record are joined.
 func TestARecordInSeveralStrings(t *testing.T) {
 	zone := dns.NewZone()
 	zone.AddTXT("_dmarc.example.com", "v=DMARC1; p=re", "ject; s", "p=none")
@@ -157,7 +157,7 @@ func TestLookupsForManyIdentifiersAreBounded(t *testing.T) {
 	if ev.Result != Fail || len(zone.names) > maxQueries*(maxWalks+1) {
 		t.Errorf("ATK-045: %s with %d look-ups", ev.Result, len(zone.names))
 	}
-	// the author domain's own signature counts wherever it stands among them
+	// the author domain's own signature counts at any position
 	dkim = append(dkim, Identifier{Domain: "evil.example", Pass: true})
 	if ev := Evaluate(context.Background(), zone, d, nil, dkim); ev.Result != Pass {
 		t.Errorf("ATK-045: %s with an aligned signature behind many others", ev.Result)

@@ -31,7 +31,7 @@ func FuzzParseRecord(f *testing.F) {
 	})
 }
 
-// checkRecord holds what is true of every record.
+// checkRecord checks the rules for every record.
 func checkRecord(t *testing.T, text string, rec *Record) {
 	policies := []Policy{None, Quarantine, Reject}
 	optional := append([]Policy{""}, policies...)
@@ -53,7 +53,7 @@ func checkRecord(t *testing.T, text string, rec *Record) {
 			t.Errorf("%q: URI %q", text, u.Text)
 		}
 	}
-	// Writing the record anew from what was read gives the same record.
+	// A record written from the parsed values is the same record.
 	if rec.Unusable != "" {
 		return
 	}
@@ -95,7 +95,7 @@ func canonicalText(rec *Record) string {
 	return b.String()
 }
 
-// dice makes decisions of the fuzzer's octets.
+// dice makes decisions from the fuzzer's octets.
 type dice []byte
 
 func (d *dice) roll(sides int) int {
@@ -117,8 +117,8 @@ func (d *dice) domain() string {
 	return strings.Join(parts, ".")
 }
 
-// FuzzEvaluate judges random messages by random small zones. The octets choose
-// everything but the text of one record.
+// FuzzEvaluate evaluates random messages with random small zones. The octets decide
+// everything except the text of one record.
 func FuzzEvaluate(f *testing.F) {
 	f.Add([]byte{2, 0, 3, 1, 4, 2, 1, 3, 0, 0, 1, 1, 2, 0, 3, 1, 1, 1, 2, 0, 3, 1}, "v=DMARC1; p=none; np=reject; psd=y")
 	f.Add([]byte{11, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6, 5, 4, 3, 2, 1, 0, 1, 2, 3}, "v=DMARC1; p=reject; psd=n; t=y")
@@ -163,8 +163,8 @@ func FuzzEvaluate(f *testing.F) {
 	})
 }
 
-// checkPlainly compares the outcome with that of the rules without any shortcut: every
-// organizational domain is found, and compared (§4.10.2). It is silent where that fails.
+// checkPlainly compares the outcome with the rules without shortcuts: it finds and
+// compares every organizational domain (§4.10.2). It skips cases in which that fails.
 func checkPlainly(t *testing.T, f Finder, zone records, ev Evaluation, ids [2][]Identifier) {
 	org := func(domain string) string {
 		found, err := f.OrganizationalDomain(context.Background(), zone, domain)
@@ -186,7 +186,7 @@ func checkPlainly(t *testing.T, f Finder, zone records, ev Evaluation, ids [2][]
 	}
 }
 
-// checkEvaluationPromises holds what is true of every evaluation.
+// checkEvaluationPromises checks the rules for every evaluation.
 func checkEvaluationPromises(t *testing.T, ev Evaluation, ids [2][]Identifier) {
 	aligned := ev.SPFAligned != "" || ev.DKIMAligned != ""
 	if aligned != (ev.Result == Pass) {

@@ -8,11 +8,11 @@ import (
 	"signpost/internal/message"
 )
 
-// maxNearMiss is how much of a TXT record is looked at for what was meant by it.
+// maxNearMiss limits how much of a TXT record is examined.
 const maxNearMiss = 512
 
-// nearMiss says, for a person, by what a TXT record misses being a DMARC record; "" for
-// one that is a DMARC record, or was not meant as one. It decides nothing.
+// nearMiss says, for a person, what prevents a TXT record from being a DMARC record; ""
+// for a DMARC record and for other texts. It affects no result.
 func nearMiss(text string) string {
 	head, _, _ := strings.Cut(text, ";")
 	if isVersion(head) {
@@ -39,7 +39,7 @@ func nearMiss(text string) string {
 	return "it has no v=DMARC1 in front"
 }
 
-// asksForPolicy says that there is a tag p= with the name of a policy.
+// asksForPolicy reports whether there is a tag p= with the name of a policy.
 func asksForPolicy(lower string) bool {
 	for tag := range strings.SplitSeq(lower, ";") {
 		name, value, _ := strings.Cut(tag, "=")
@@ -50,13 +50,13 @@ func asksForPolicy(lower string) bool {
 	return false
 }
 
-// hasVersionNear says that "dmarc" at an index is most likely the version of a record and
-// not a word of another text: "1" follows it, or v= and nothing else stands before it.
+// hasVersionNear reports whether "dmarc" at an index is probably the version of a
+// record and not a word of another text: "1" follows it, or only v= precedes it.
 func hasVersionNear(lower string, at int) bool {
 	return strings.HasPrefix(lower[at:], "dmarc1") || strings.Trim(lower[:at], " \t\"'\\=:") == "v"
 }
 
-// afterVersionName is what follows "v" and a "=", or "".
+// afterVersionName returns the text after "v" and "=", or "".
 func afterVersionName(text string) string {
 	name, value, ok := strings.Cut(text, "=")
 	if !ok || !message.EqualFold(trim(name), "v") {
@@ -70,7 +70,8 @@ func startsWithQuote(text string) bool {
 	return slices.ContainsFunc([]string{`"`, "'", "`", "“", "”", "„", "‘", "’", "«"}, func(quote string) bool { return strings.HasPrefix(text, quote) })
 }
 
-// wrongVersion says what is wrong with the value of v=, which ends at the first semicolon.
+// wrongVersion says what is wrong with the value of v=, which ends at the first
+// semicolon.
 func wrongVersion(value string) string {
 	const version = "DMARC1"
 	if len(value) < len(version) || !message.EqualFold(value[:len(version)], version) {

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// A TXT record that misses being a DMARC record by one slip is none, and the reason says
-// that it stands there, and what is wrong.
+// A TXT record that is almost a DMARC record does not count, and the reason names it
+// and its mistake.
 func TestTheReasonNamesARecordThatMissesBeingOne(t *testing.T) {
 	for text, want := range map[string]string{
 		`v=DMARC1, p=reject`:                  `"," stands where a semicolon should, after v=DMARC1`,
@@ -49,8 +49,8 @@ func TestTheReasonNamesARecordThatMissesBeingOne(t *testing.T) {
 		`v=DKIM1; p=reject`:                   `the version is "DKIM1", not DMARC1`,
 		`p=reject; rua=mailto:a@example.com`:  `has no v=DMARC1`,
 		`v=; p=quarantine`:                    `the version is "", not DMARC1`,
-		`v=DMARC1` + strings.Repeat(" ", 300): ``, // it is one
-		`v=DMARC1`:                            ``, // it is one, of no use
+		`v=DMARC1` + strings.Repeat(" ", 300): ``, // a valid beginning
+		`v=DMARC1`:                            ``, // a record without a policy
 		`v=spf1 -all`:                         ``,
 		`v=DKIM1; k=rsa; p=MIGf`:              ``,
 		`google-site-verification=dmarc`:      ``,
@@ -75,7 +75,7 @@ func TestTheReasonNamesARecordThatMissesBeingOne(t *testing.T) {
 	}
 }
 
-// The reason of a record that applies is not about another one on the way to it.
+// If a record applies, the reason does not mention faulty ones found before it.
 func TestARecordThatAppliesIsNotExplainedAway(t *testing.T) {
 	zone := records{"_dmarc.a.example.com": {"v=dmarc1; p=none"}, "_dmarc.example.com": {"v=DMARC1; p=reject"}}
 	d := Discover(context.Background(), zone, "a.example.com", TreeWalk)
@@ -88,7 +88,8 @@ func TestARecordThatAppliesIsNotExplainedAway(t *testing.T) {
 	}
 }
 
-// pct= is no tag of RFC 9989: the policy holds for every message, and the reason says so.
+// pct= is not a tag of RFC 9989: the policy holds for every message, and the reason
+// says so.
 func TestPctIsNamedAsIgnored(t *testing.T) {
 	zone := records{"_dmarc.example.com": {"v=DMARC1; p=reject; Pct = 10"}}
 	d := Discover(context.Background(), zone, "example.com", TreeWalk)

@@ -16,25 +16,26 @@ import (
 const (
 	// maxSuffixLine is the longest line of a suffix list, in bytes.
 	maxSuffixLine = 4096
-	// maxSuffixes is how many rules a suffix list may have; the public one has about
-	// ten thousand.
+	// maxSuffixes limits the rules of a suffix list; the public one has about ten
+	// thousand.
 	maxSuffixes = 1 << 20
 )
 
 // A SuffixList is a list of public suffixes in the form of publicsuffix.org, both of
-// its sections. It never changes and may be shared.
+// its sections. It is immutable and may be shared.
 type SuffixList struct {
 	root  suffixNode
 	count int
 }
 
-// suffixNode is one label of the tree of rules, the top-level domains below the root.
+// suffixNode is one label in the tree of rules; the top-level domains are below the
+// root.
 type suffixNode struct {
 	below map[string]*suffixNode
 	kind  suffixKind
 }
 
-// suffixKind says what rules end at a label.
+// suffixKind is the set of kinds of rules that end at a label.
 type suffixKind uint8
 
 const (
@@ -45,8 +46,9 @@ const (
 // wildcard is the label of a rule that any label matches; it can only be the leftmost.
 const wildcard = "*"
 
-// ParseSuffixList reads a list. Rules may have U-labels or A-labels. A line that is no
-// rule is an error with its number, since a damaged list makes strangers aligned.
+// ParseSuffixList reads a list. Rules may have U-labels or A-labels. A line that is not
+// a rule is an error with its number, since a damaged list could align unrelated
+// domains.
 func ParseSuffixList(r io.Reader) (*SuffixList, error) {
 	l := &SuffixList{}
 	lines := bufio.NewScanner(r)
@@ -120,7 +122,7 @@ func (n *suffixNode) insert(domain string, kind suffixKind) {
 	n.kind |= kind
 }
 
-// cutLast takes the rightmost label off a domain.
+// cutLast cuts the rightmost label off a domain.
 func cutLast(domain string) (rest, label string) {
 	i := strings.LastIndexByte(domain, '.')
 	if i < 0 {
@@ -138,7 +140,7 @@ func (l *SuffixList) suffixLabels(domain string) int {
 	for depth := 1; domain != ""; depth++ {
 		var label string
 		domain, label = cutLast(domain)
-		// a wildcard stands only leftmost in a rule, so nothing goes on from it
+		// a wildcard occurs only leftmost in a rule, so no label follows it
 		if n.below[wildcard] != nil {
 			longest = max(longest, depth)
 		}
@@ -156,9 +158,9 @@ func (l *SuffixList) suffixLabels(domain string) int {
 	return longest
 }
 
-// Registrable returns the domain below a public suffix that a domain belongs to, in
-// A-labels; ok is false for a public suffix itself and for what is no domain name. A nil
-// list is the one that was built in.
+// Registrable returns the domain, in A-labels, that is directly below a public suffix
+// and contains domain; ok is false for a public suffix and for text that is not a
+// domain name. A nil list means the built-in one.
 func (l *SuffixList) Registrable(domain string) (registrable string, ok bool) {
 	ascii, ok := message.DomainToASCII(domain)
 	if !ok {
@@ -178,13 +180,13 @@ func (l *SuffixList) Registrable(domain string) (registrable string, ok bool) {
 }
 
 // icannSuffix reports whether a domain, in lower-case A-labels, is a public suffix of
-// the ICANN section of the built-in list: one below which strangers register names.
+// the ICANN section of the built-in list: unrelated parties register names below it.
 func icannSuffix(domain string) bool {
 	suffix, icann := publicsuffix.PublicSuffix(domain)
 	return icann && suffix == domain
 }
 
-// registered is the organizational domain by the list: a public suffix is its own
+// registered returns the organizational domain by the list: a public suffix is its own
 // (RFC 7489 §3.2).
 func (f Finder) registered(domain string) string {
 	if org, ok := f.Suffixes.Registrable(domain); ok {

@@ -77,8 +77,8 @@ func TestDamagedSuffixLists(t *testing.T) {
 	}
 }
 
-// The list in a file and the one built in differ by their dates only: nearly all
-// answers must be the same.
+// The list in the file and the built-in one differ only by their dates: nearly all
+// answers must be equal.
 func TestSuffixListAgreesWithTheOneBuiltIn(t *testing.T) {
 	l := systemSuffixList(t)
 	if l == nil {

@@ -8,12 +8,12 @@ import (
 	"signpost/internal/message"
 )
 
-// None is the word of a Result (no policy applies) and of a Policy (no preference),
-// which is why it has no type of its own.
+// None is a Result (no policy applies) and a Policy (no preference), so it is an
+// untyped constant.
 const None = "none"
 
-// Policy is what a domain owner asks for mail that fails (RFC 9989 §4.7). It is a
-// wish and never by itself a ground to refuse a message (§7.4).
+// Policy is the domain owner's request for mail that fails (RFC 9989 §4.7). It is not
+// by itself a reason to refuse a message (§7.4).
 type Policy string
 
 const (
@@ -29,59 +29,59 @@ const (
 	Strict  Mode = "s" // the same domain
 )
 
-// PSD says what a record's domain is (RFC 9989 §4.7, psd=).
+// PSD is the kind of a record's domain (RFC 9989 §4.7, psd=).
 type PSD string
 
 const (
 	PSDYes     PSD = "y" // a public suffix domain
 	PSDNo      PSD = "n" // an organizational domain
-	PSDUnknown PSD = "u" // neither is said: the default
+	PSDUnknown PSD = "u" // not stated: the default
 )
 
 // A Record is one DMARC policy record, with the defaults filled in.
 type Record struct {
 	// Raw is the record's text as DNS gave it.
 	Raw string
-	// P is "none" where the record says nothing valid; SP and NP are then "".
+	// P is "none" without a valid value; SP and NP are then "".
 	P, SP, NP Policy
 	// ADKIM and ASPF are the alignment modes.
 	ADKIM, ASPF Mode
 	// FO are the failure reporting options, "0" unless RUF has a destination.
 	FO string
-	// Testing is t=y: policies are to be applied one step lower.
+	// Testing is t=y: policies apply one step lower.
 	Testing bool
-	// PSD is the kind of domain the record is for.
+	// PSD is the kind of the record's domain.
 	PSD PSD
-	// RUA and RUF are where reports are wanted: the valid URIs, in order.
+	// RUA and RUF are the valid report destinations, in order.
 	RUA, RUF []URI
-	// Unusable says, for a person, why no policy can be taken from the record
-	// (RFC 9989 §4.10.1); "" for a record that can be applied.
+	// Unusable says, for a person, why the record contains no usable policy (RFC 9989
+	// §4.10.1); "" if it does.
 	Unusable string
-	// Ignored says, for a person, what was wrong in the record and left out of
-	// account. It changes nothing.
+	// Ignored says, for a person, which faulty parts of the record were ignored. It
+	// affects no result.
 	Ignored []string
 
-	pct string // pct= as it is written, "" for none
+	pct string // pct= as written, "" without it
 }
 
 // ErrNotDMARC is the error for a text that is not a DMARC record at all: such TXT
-// records are passed over in silence.
+// records are skipped without a remark.
 var ErrNotDMARC = errors.New(`not a DMARC record: it does not begin with "v=DMARC1"`)
 
 const (
-	// maxRecord is what one TXT record can hold (RFC 1035 §3.2.1).
+	// maxRecord is the maximum length of a TXT record (RFC 1035 §3.2.1).
 	maxRecord = 65535
-	// maxURIs is how many report destinations of one tag are kept.
+	// maxURIs limits the report destinations of one tag.
 	maxURIs = 64
-	// maxIgnored is how many remarks about one record are kept.
+	// maxIgnored limits the remarks about one record.
 	maxIgnored = 16
-	// maxQuoted is how much of a record's text one remark repeats.
+	// maxQuoted limits how much of a record's text one remark repeats.
 	maxQuoted = 64
 )
 
 // ParseRecord reads a record. The error is ErrNotDMARC for any other TXT record, and
-// another for a DMARC record that is invalid as a whole; it is to be read as "no such
-// record". Whatever else is wrong with it is in Ignored and Unusable.
+// another error for a DMARC record that is invalid as a whole; treat both as "no such
+// record". Other mistakes are in Ignored and Unusable.
 func ParseRecord(txt string) (*Record, error) {
 	version, rest, _ := strings.Cut(txt, ";")
 	if !isVersion(version) {
@@ -110,7 +110,7 @@ func isVersion(segment string) bool {
 	return ok && message.EqualFold(trim(name), "v") && trim(value) == "DMARC1"
 }
 
-// trim removes the white space that may stand round a tag and its value (§4.8, and the
+// trim removes the white space allowed around a tag and its value (§4.8, and the
 // folding white space of RFC 6376 §3.2).
 func trim(s string) string { return strings.Trim(s, " \t\r\n") }
 
@@ -118,14 +118,14 @@ func trim(s string) string { return strings.Trim(s, " \t\r\n") }
 type parser struct {
 	rec  *Record
 	seen [tagCount]bool
-	// unknown are the names of unknown tags met so far.
+	// unknown are the names of the unknown tags so far.
 	unknown map[string]struct{}
-	// validP and badSub are what §4.10.1 asks: is there a valid p=, is there an sp= or
-	// np= that is not valid.
+	// validP and badSub are for §4.10.1: there is a valid p=; there is an invalid sp=
+	// or np=.
 	validP, badSub bool
 }
 
-// segment reads what stands between two semicolons.
+// segment reads the text between two semicolons.
 func (p *parser) segment(segment string) error {
 	name, value, ok := strings.Cut(segment, "=")
 	name, value = trim(name), trim(value)
@@ -161,7 +161,7 @@ func (p *parser) segment(segment string) error {
 	return nil
 }
 
-// first reports whether no tag of this name was there before.
+// first reports whether this tag name is new.
 func (p *parser) first(t tag, name string) bool {
 	if t != tagUnknown {
 		before := p.seen[t]
@@ -179,7 +179,7 @@ func (p *parser) first(t tag, name string) bool {
 	return true
 }
 
-// finish applies what only the whole record can tell.
+// finish applies the rules that need the whole record.
 func (p *parser) finish() {
 	rec := p.rec
 	// §4.7: fo must be ignored if ruf is not specified
@@ -206,7 +206,7 @@ func (p *parser) finish() {
 	}
 }
 
-// ignoredPct says that pct= spares no message; "" where the record has none.
+// ignoredPct says that pct= has no effect; "" if the record has no pct=.
 func (r *Record) ignoredPct() string {
 	if r.pct == "" {
 		return ""
@@ -214,7 +214,7 @@ func (r *Record) ignoredPct() string {
 	return fmt.Sprintf("; %q of the record is ignored (RFC 9989 Appendix A.6)", r.pct)
 }
 
-// ignore notes what was passed over, and why.
+// ignore records an ignored part and the reason.
 func (p *parser) ignore(what, why string) {
 	if len(p.rec.Ignored) >= maxIgnored {
 		return
@@ -225,7 +225,7 @@ func (p *parser) ignore(what, why string) {
 	p.rec.Ignored = append(p.rec.Ignored, why)
 }
 
-// quoted cuts foreign text to what a remark may repeat.
+// quoted shortens foreign text for a remark.
 func quoted(s string) string {
 	if len(s) > maxQuoted {
 		return s[:maxQuoted] + "..."

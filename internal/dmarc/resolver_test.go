@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// counting notes the names that a resolver is asked for.
+// counting records the names that a resolver is queried for.
 type counting struct {
 	Resolver
 	names  []string // of LookupTXT
@@ -24,14 +24,14 @@ func (c *counting) Exists(ctx context.Context, name string) (bool, error) {
 	return c.Resolver.Exists(ctx, name)
 }
 
-// records is a small DNS: TXT records by name. A name with none exists if it has an
-// entry; an entry of one record "!" is a look-up that fails.
+// records is a small DNS: TXT records by name. A name without records exists if it has
+// an entry; an entry of one record "!" is a look-up that fails.
 type records map[string][]string
 
 var errDNS = errors.New("SERVFAIL")
 
 func (r records) LookupTXT(_ context.Context, name string) ([]string, error) {
-	// as a DNS library does with a name that does not fit
+	// as a DNS library does for a name that is too long
 	if len(name) > maxName || len(r[name]) == 1 && r[name][0] == "!" {
 		return nil, errDNS
 	}
@@ -46,8 +46,8 @@ func (r records) Exists(_ context.Context, name string) (bool, error) {
 	return ok, nil
 }
 
-// systemSuffixList reads the list that Debian's package publicsuffix installs, nil
-// where there is none.
+// systemSuffixList reads the list of Debian's package publicsuffix; nil if it is not
+// installed.
 func systemSuffixList(t testing.TB) *SuffixList {
 	t.Helper()
 	f, err := os.Open("/usr/share/publicsuffix/public_suffix_list.dat")

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A record at a public suffix of the ICANN section counts as if it said psd=y, whatever it
-// says: else all names below the suffix would be one organization.
+// A record at a public suffix of the ICANN section counts as if it said psd=y:
+// otherwise all names below the suffix would be one organization.
 func TestARecordAtAPublicSuffixMakesNoOrganization(t *testing.T) {
 	for _, tt := range []struct {
 		name, suffix, record  string
@@ -30,7 +30,7 @@ func TestARecordAtAPublicSuffixMakesNoOrganization(t *testing.T) {
 		{"a record two levels up", "uk", "v=DMARC1; p=reject", "victim.co.uk", "attack.co.uk", Fail, Reject, "uk", "victim.co.uk"},
 		{"psd=y two levels up", "uk", "v=DMARC1; p=reject; psd=y", "victim.co.uk", "attack.co.uk", Fail, Reject, "uk", "victim.co.uk"},
 		{"a record two levels up, and a name right below", "uk", "v=DMARC1; p=reject", "a.victim.uk", "b.victim.uk", Pass, None, "uk", "victim.uk"},
-		// RFC 9989's result stays for what is no suffix of the ICANN section.
+		// For names outside the ICANN section, RFC 9989's result stays.
 		{"a suffix of the private section", "github.io", "v=DMARC1; p=reject", "a.github.io", "b.github.io", Pass, None, "github.io", "github.io"},
 		{"a top-level domain that is not listed", "example", "v=DMARC1; p=reject", "a.example", "b.example", Pass, None, "example", "example"},
 	} {
@@ -46,7 +46,7 @@ func TestARecordAtAPublicSuffixMakesNoOrganization(t *testing.T) {
 	}
 }
 
-// The walk ends at a public suffix, whose own parent is nobody's organization.
+// The walk ends at a public suffix; its parent is not an organizational domain.
 func TestTheWalkEndsAtAPublicSuffix(t *testing.T) {
 	zone := &counting{Resolver: records{"_dmarc.co.uk": {"v=DMARC1; p=reject"}}}
 	Discover(context.Background(), zone, "a.victim.co.uk", TreeWalk)

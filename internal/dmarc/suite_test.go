@@ -12,7 +12,7 @@ import (
 	"signpost/internal/message"
 )
 
-// suiteCase is what cases of the kinds dmarc-eval, orgdomain and psl have of their own.
+// suiteCase has the fields of cases of the kinds dmarc-eval, orgdomain and psl.
 type suiteCase struct {
 	Domain string
 	Input  struct {

@@ -6,7 +6,7 @@ import (
 	"signpost/internal/message"
 )
 
-// tag is a tag the registry knows as active (§9.3).
+// tag is a tag that §9.3 lists as active.
 type tag int
 
 const (
@@ -37,8 +37,8 @@ func tagOf(name string) tag {
 	return tagUnknown
 }
 
-// value takes the value of a known tag, and reports false for one that is not valid,
-// which leaves the default. The literals of the ABNF are not case sensitive (§4.8).
+// value reads the value of a known tag. It reports false for an invalid value; the
+// default then stays. The literals of the ABNF are not case sensitive (§4.8).
 func (p *parser) value(t tag, value string) bool {
 	rec := p.rec
 	switch t {
@@ -76,7 +76,7 @@ func (p *parser) subdomain(to *Policy, value string) bool {
 	return ok
 }
 
-// choose sets to to the one of the words that value is.
+// choose sets to to the word that equals value.
 func choose[T ~string](to *T, value string, words ...T) bool {
 	for _, w := range words {
 		if message.EqualFold(value, string(w)) {
@@ -87,8 +87,8 @@ func choose[T ~string](to *T, value string, words ...T) bool {
 	return false
 }
 
-// failureOptions reads fo=: "0" or "1", "d" and "s", separated by colons, each once,
-// "0" and "1" not together (§4.7, §4.8).
+// failureOptions reads fo=: "0", "1", "d" and "s", separated by colons, each at most
+// once, and not both "0" and "1" (§4.7, §4.8).
 func failureOptions(to *string, value string) bool {
 	const longest = len("1:d:s")
 	if len(value) > 4*longest {

@@ -6,16 +6,16 @@ import (
 	"signpost/internal/message"
 )
 
-// A URI is one destination for reports (RFC 9989 §4.6). Whether reports may be sent
-// there is another question (RFC 9990 §4): it is the domain owner's word alone.
+// A URI is one destination for reports (RFC 9989 §4.6). It is only the domain owner's
+// claim: RFC 9990 §4 says when reports may be sent there.
 type URI struct {
 	// Text is the URI without the obsolete size limit ("!10m").
 	Text string
-	// Scheme is its scheme in lower case; only "mailto" is sure to be of use.
+	// Scheme is its scheme in lower case; only "mailto" is commonly usable.
 	Scheme string
 }
 
-// uris reads the list of rua= or ruf=. What is not a URI is passed over (§4.8).
+// uris reads the list of rua= or ruf=. Items that are not URIs are skipped (§4.8).
 func (p *parser) uris(list string) []URI {
 	var out []URI
 	for list != "" {
@@ -36,8 +36,8 @@ func (p *parser) uris(list string) []URI {
 	return out
 }
 
-// parseURI checks one URI and takes the obsolete size limit off it. Commas and
-// exclamation points must be encoded in it (§4.8).
+// parseURI checks one URI and removes the obsolete size limit. Commas and exclamation
+// points must be encoded in it (§4.8).
 func parseURI(s string) (URI, bool) {
 	if i := strings.IndexByte(s, '!'); i >= 0 {
 		if !isReportSize(s[i+1:]) {
@@ -68,8 +68,8 @@ func hasMailbox(rest string) bool {
 	return ok || strings.HasPrefix(domain, "[")
 }
 
-// hidesControl reports a percent-encoded control character, such as a line end
-// that would begin a field of the report's header: no address has one.
+// hidesControl reports a percent-encoded control character, such as a line end that
+// would inject a field into the report's header: no address contains one.
 func hidesControl(path string) bool {
 	for i := 0; i+2 < len(path); i++ {
 		if path[i] == '%' && (path[i+1] == '0' || path[i+1] == '1' || path[i+1] == '7' && path[i+2]|0x20 == 'f') {
@@ -103,8 +103,8 @@ func isScheme(s string) bool {
 	return s != ""
 }
 
-// uriOctets checks that s has nothing but what may stand in a URI (RFC 3986 §2), and
-// that each percent sign begins an encoded octet.
+// uriOctets checks that s has only characters allowed in a URI (RFC 3986 §2), and that
+// each percent sign begins an encoded octet.
 func uriOctets(s string) bool {
 	for i := 0; i < len(s); i++ {
 		c := s[i]

@@ -5,14 +5,14 @@ import (
 	"testing"
 )
 
-// ATK-058: what a domain owner writes in rua= and ruf= is text from a stranger. Who
-// sends a report takes the address alone; what is kept must not carry octets that
-// begin a header field, as it stands. (RFC 6068 §2, §7; RFC 3986 §2.)
+// rua= and ruf= are foreign text. A report sender uses the address alone, but the URI
+// that is kept must not contain octets that could begin a header field (RFC 6068 §2,
+// §7; RFC 3986 §2).
 func TestATK058NoURIBreaksOutOfAHeaderField(t *testing.T) {
 	const good = "mailto:reports@example.com"
 	for _, tt := range []struct {
 		name, rua string
-		want      string // what is kept, besides good
+		want      string // the URI that is kept, in addition to good
 	}{
 		{"a line end behind the address", "mailto:a@example.com\r\nBcc: x@example.net", ""},
 		{"a bare LF", "mailto:a@example.com\nBcc: x@example.net", ""},
@@ -49,7 +49,7 @@ func TestATK058NoURIBreaksOutOfAHeaderField(t *testing.T) {
 	}
 }
 
-// The grammar of an address knows no control character, encoded or not.
+// The grammar of an address allows no control character, encoded or not.
 func TestATK058AnEncodedLineEndInAnAddress(t *testing.T) {
 	rec, err := ParseRecord("v=DMARC1; p=none; rua=mailto:a%0d%0aBcc:x@example.com")
 	if err != nil {

@@ -7,67 +7,67 @@ import (
 	"strings"
 )
 
-// Resolver is the DNS that this package needs. No such name and no record of the type
-// are empty and nil; every error is temporary.
+// Resolver is the DNS that this package needs. A name that does not exist and a name
+// without records give an empty answer and nil; every error is temporary.
 type Resolver interface {
 	// LookupTXT returns one string for each TXT record, its strings joined (§4.5).
 	LookupTXT(ctx context.Context, name string) ([]string, error)
-	// Exists reports false only for a name that DNS denies to exist (NXDOMAIN).
+	// Exists reports false only for NXDOMAIN.
 	Exists(ctx context.Context, name string) (bool, error)
 }
 
 const (
-	// maxQueries is how many names one tree walk asks for at most (§4.10).
+	// maxQueries limits the names that one tree walk queries (§4.10).
 	maxQueries = 8
-	// maxName is the longest name DNS knows, in octets, without the final dot.
+	// maxName is the length of the longest DNS name, in octets, without the final dot.
 	maxName = 253
-	// prefix is what a policy record's name begins with (§4.5).
+	// prefix begins the name of a policy record (§4.5).
 	prefix = "_dmarc."
 )
 
-// A LookupError is a look-up of this package that failed. Err is the resolver's error,
-// and may name a resolver of ours.
+// A LookupError is a failed look-up of this package. Err is the resolver's error; it
+// may name our own resolver.
 type LookupError struct {
 	Name string
 	Err  error
 
-	what string // what was asked of the name
+	what string // the type of the query
 }
 
 func (e *LookupError) Error() string { return fmt.Sprintf(e.what, e.Name) + ": " + e.Err.Error() }
 
 func (e *LookupError) Unwrap() error { return e.Err }
 
-// A Step is one look-up for a policy record and what came of it.
+// A Step is one look-up of a policy record and its result.
 type Step struct {
-	// Domain is the domain asked about; the name was "_dmarc." and this.
+	// Domain is the queried domain; the name was "_dmarc." and this.
 	Domain string
-	// Record is the valid record that was found there, nil for none.
+	// Record is the valid record found there, nil if there is none.
 	Record *Record
-	// Problem says what was found instead of one valid record and why it does not
-	// count; "" where there was nothing at all.
+	// Problem says which other text was found and why it does not count; "" if there
+	// was none.
 	Problem string
 	// Err is set if the look-up failed.
 	Err error
 
 	// several is set if more than one record was found.
 	several bool
-	// invalid is set if the one record found is invalid as a whole.
+	// invalid is set if the only record is invalid as a whole.
 	invalid bool
-	// missed is set if there is none, and a TXT record was meant as one.
+	// missed is set if there is no record, but a TXT record that was meant as one.
 	missed bool
 }
 
-// answers are the look-ups made for one message, in their order. There are never
-// many: a search through them is faster than a map.
+// answers are the look-ups made for one message, in order. There are few, so a linear
+// search is faster than a map.
 type answers struct {
 	steps []*Step
-	// Room for what most messages need.
+	// Memory for most messages.
 	first Step
 	room  [4]*Step
 }
 
-// ask returns what stands at a domain, from DNS the first time.
+// ask returns the step for a domain; it queries DNS the first time only.
 func (a *answers) ask(ctx context.Context, r Resolver, domain string) *Step {
 	for _, s := range a.steps {
 		if s.Domain == domain {
@@ -95,8 +95,8 @@ func (a *answers) ask(ctx context.Context, r Resolver, domain string) *Step {
 	return s
 }
 
-// take makes the one valid record of the TXT records found. Those that are not DMARC
-// records are discarded, and so are several DMARC records (§4.10 steps 2 and 6).
+// take selects the one valid record of the TXT records found. Records other than DMARC
+// are discarded, and so are several DMARC records (§4.10 steps 2 and 6).
 func (s *Step) take(texts []string) {
 	found := 0
 	text := ""
@@ -126,11 +126,11 @@ func (s *Step) take(texts []string) {
 	s.Record = rec
 }
 
-// maxOthers is how many TXT records are looked at for one that was meant as a DMARC
+// maxOthers limits how many TXT records are examined for one that was meant as a DMARC
 // record.
 const maxOthers = 16
 
-// explainOthers says what stands there in place of a DMARC record.
+// explainOthers says which texts were found in place of a DMARC record.
 func (s *Step) explainOthers(texts []string) {
 	if len(texts) == 0 {
 		return
@@ -166,10 +166,10 @@ func (a *answers) walk(ctx context.Context, r Resolver, start string) ([]*Step, 
 	return found, nil
 }
 
-// walkPast is walk for an author domain some of whose look-ups fail: what it finds is what
-// there is if no record stands at the names that failed. It finds nothing where one of
-// these lies above a record, since that one may not be the one that applies. It does not
-// ask at ICANN suffixes.
+// walkPast is walk for an author domain with failing look-ups: it assumes that the
+// failed names have no record. It finds nothing if a failed name is above a record,
+// since that record then may not be the one that applies. It does not query ICANN
+// suffixes.
 func (a *answers) walkPast(ctx context.Context, r Resolver, start string) []*Step {
 	var found []*Step
 	for target := start; target != "" && !icannSuffix(target); target = parent(target) {
@@ -201,7 +201,8 @@ func parent(domain string) string {
 	return rest
 }
 
-// lastLabels returns the last n labels of a domain, or the whole of a shorter one.
+// lastLabels returns the last n labels of a domain, or the whole domain if it is
+// shorter.
 func lastLabels(domain string, n int) string {
 	i := len(domain)
 	for ; n > 0 && i >= 0; n-- {
@@ -210,8 +211,8 @@ func lastLabels(domain string, n int) string {
 	return domain[i+1:]
 }
 
-// organizational selects the organizational domain of start from what a walk that
-// began there found (§4.10.2).
+// organizational selects the organizational domain of start from the results of a walk
+// that began there (§4.10.2).
 func organizational(start string, found []*Step) string {
 	for _, s := range found {
 		switch {
@@ -227,8 +228,8 @@ func organizational(start string, found []*Step) string {
 	return start
 }
 
-// psd is what a valid record says of its domain, or yes for an ICANN suffix: the
-// names below it belong to strangers, whatever the record says.
+// psd returns the record's psd=, or yes for an ICANN suffix: unrelated parties own the
+// names below it.
 func (s *Step) psd() PSD {
 	if s.Record.PSD != PSDYes && icannSuffix(s.Domain) {
 		return PSDYes
@@ -236,8 +237,9 @@ func (s *Step) psd() PSD {
 	return s.Record.PSD
 }
 
-// belowSuffix returns the last n labels of a domain, or as many more as it takes to be
-// no ICANN suffix: psd=y at "uk" does not make "co.uk" an organization.
+// belowSuffix returns the last n labels of a domain, or as many more as are needed for
+// a name that is not an ICANN suffix: psd=y at "uk" does not make "co.uk" an
+// organization.
 func belowSuffix(domain string, n int) string {
 	org := lastLabels(domain, n)
 	for org != domain && icannSuffix(org) {
@@ -247,7 +249,7 @@ func belowSuffix(domain string, n int) string {
 	return org
 }
 
-// within reports whether a domain is another one or lies below it, label by label.
+// within reports whether a domain is parent or a subdomain of it, by labels.
 func within(domain, ancestor string) bool {
 	rest, ok := strings.CutSuffix(domain, ancestor)
 	return ok && (rest == "" || rest[len(rest)-1] == '.')

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// BenchmarkWorst reads records that are made to be costly, and as many usual ones
-// as make the same size.
+// BenchmarkWorst reads records that are expensive by design, and usual ones of the same
+// total size.
 func BenchmarkWorst(b *testing.B) {
 	const head = "v=DMARC1; p=reject;"
 	fill := func(piece string) string { return head + strings.Repeat(piece, (maxRecord-len(head))/len(piece)) }

@@ -7,7 +7,7 @@ import (
 	"signpost/internal/dns"
 )
 
-// BenchmarkCheckHost has what mail is checked for all day.
+// BenchmarkCheckHost measures the usual records.
 func BenchmarkCheckHost(b *testing.B) {
 	for _, bench := range []struct {
 		name string

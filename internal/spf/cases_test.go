@@ -25,8 +25,8 @@ import (
 //	  identity helo                           and so on: domain, lookups, voids, explains
 //	  reason 3 void lookups                   a part of the reason
 //
-// "from <>" is the null sender, and what follows "from" is the sender up to the end
-// of the line. The explanation is asked for. A case may have several checks.
+// "from <>" is the null sender; the sender ends with the line. Each check requests the
+// explanation. A case may have several checks.
 type textCase struct {
 	title  string
 	zone   string
@@ -75,7 +75,7 @@ func (c textCase) run(t *testing.T, file string) {
 	}
 }
 
-// describe says of an outcome what the line of a case says.
+// describe prints an outcome in the words of a case.
 func describe(out Outcome, r *recorder, want string) string {
 	key, value, _ := strings.Cut(want, " ")
 	switch key {
@@ -164,7 +164,7 @@ func readQuery(t *testing.T, text string) Query {
 	return q
 }
 
-// recorder notes the questions that go to a resolver.
+// recorder records the questions to a resolver.
 type recorder struct {
 	Resolver
 	asked []string

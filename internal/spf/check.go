@@ -10,27 +10,26 @@ import (
 	"signpost/internal/message"
 )
 
-// evaluation is one check with all that it recurses into. The limits hold for all
-// of it together (§4.6.4).
+// evaluation is one check with all its recursion. The limits hold for the whole of it
+// (§4.6.4).
 type evaluation struct {
-	ctx      *deadline // lives exactly as long as the evaluation
+	ctx      *deadline // ends with the evaluation
 	resolver Resolver
 	query    Query
 	addr     netip.Addr
-	// sender is <sender>, local and domain its parts. They and the HELO name stay
-	// the same in recursion (§7.3).
+	// sender is <sender>; local and domain are its parts. They and the HELO name do
+	// not change in recursion (§7.3).
 	sender, local, domain, helo string
-	// localUnusable: the local part has characters that no name can have.
+	// localUnusable: the local part has characters that a DNS name cannot contain.
 	localUnusable bool
 	lookups       int
 	voids         int
 	client        clientNames
-	explaining    bool   // the result is known, the limits no longer count
-	scratch       []byte // of targetName
+	explaining    bool   // the result is decided; the limits no longer apply
+	scratch       []byte // buffer of targetName
 }
 
-// verdict is the result of one check_host(), and where its explanation comes
-// from.
+// verdict is the result of one check_host(), and the source of its explanation.
 type verdict struct {
 	result      Result
 	mechanism   string
@@ -40,21 +39,20 @@ type verdict struct {
 	domain      string      // the domain of that record
 }
 
-// exception is the end of a check_host() without a match: None or an error, and
-// why.
+// exception ends a check_host() without a match: None or an error, with the reason.
 type exception struct {
 	result Result
 	reason string
 	failed failure
 }
 
-// failure is a look-up that failed: the name and the resolver's error.
+// failure is a failed look-up: the name and the resolver's error.
 type failure struct {
 	name string
 	err  error
 }
 
-// verdict is what check_host() returns when evaluating this term gave x.
+// verdict returns the result of check_host() if evaluating this term gave x.
 func (x *exception) verdict(term string) verdict {
 	return verdict{result: x.result, reason: x.reason, failed: x.failed, mechanism: term}
 }
@@ -65,7 +63,7 @@ func permError(format string, args ...any) *exception {
 
 var errTimeout = fmt.Errorf("the check took longer than %v (RFC 7208 section 4.6.4)", Timeout)
 
-// evaluate checks local@domain, whose domain is in A-labels.
+// evaluate checks local@domain; the domain is in A-labels.
 func evaluate(ctx context.Context, r Resolver, q Query, local, domain string) Outcome {
 	limit := &deadline{caller: ctx}
 	defer limit.end()
@@ -77,7 +75,7 @@ func evaluate(ctx context.Context, r Resolver, q Query, local, domain string) Ou
 		helo:          q.Helo,
 		localUnusable: !isASCII(local),
 	}
-	// RFC 8616 §4, though a client should have sent A-labels.
+	// RFC 8616 §4. Clients should send A-labels, but may not.
 	if !isASCII(q.Helo) {
 		e.helo, _ = message.DomainToASCII(q.Helo)
 	}
@@ -100,7 +98,7 @@ func evaluate(ctx context.Context, r Resolver, q Query, local, domain string) Ou
 	return out
 }
 
-// mailbox is local@domain, which is most often what was given.
+// mailbox returns local@domain; usually that is the sender as given.
 func mailbox(given, local, domain string) string {
 	if len(given) == len(local)+1+len(domain) && given[:len(local)] == local &&
 		given[len(local)] == '@' && given[len(local)+1:] == domain {
@@ -130,17 +128,17 @@ func (e *evaluation) checkHost(domain string) verdict {
 			return verdict{result: t.qualifier, mechanism: t.text, explanation: r.explanation, domain: domain}
 		}
 	}
-	// §5.1: with an "all" one of the terms has matched.
+	// §5.1: a record with "all" always has a matching term.
 	if r.redirect.text != "" {
 		return e.redirect(r.redirect, domain)
 	}
 	return verdict{result: Neutral, reason: fmt.Sprintf("nothing in the SPF record of %s matched (RFC 7208 section 4.7)", quote(domain))}
 }
 
-// lookupRecord fetches the SPF record of a domain. If there is not exactly one,
-// the exception says what check_host() returns.
+// lookupRecord fetches the SPF record of a domain. If there is not exactly one, the
+// exception has the result of check_host().
 func (e *evaluation) lookupRecord(domain string) (string, *exception) {
-	// §4.3, which holds for a target too
+	// §4.3, which applies to targets too
 	if !strings.Contains(domain, ".") {
 		return "", notQualified(domain)
 	}
@@ -186,7 +184,7 @@ func (e *evaluation) redirect(target macroString, domain string) verdict {
 	return v
 }
 
-// countTerm counts a term that asks the DNS, before it does (§4.6.4).
+// countTerm counts a term that queries DNS, before the query (§4.6.4).
 func (e *evaluation) countTerm() *exception {
 	if e.explaining {
 		return nil
@@ -201,7 +199,7 @@ func (e *evaluation) countTerm() *exception {
 	return nil
 }
 
-// countVoid counts a look-up of a term that found nothing (§4.6.4).
+// countVoid counts a void look-up (§4.6.4).
 func (e *evaluation) countVoid() *exception {
 	if e.explaining {
 		return nil
@@ -213,8 +211,8 @@ func (e *evaluation) countVoid() *exception {
 	return nil
 }
 
-// tempError is the end by a look-up that failed (§4.4, §5). The name is "" where time
-// ran out between two look-ups.
+// tempError ends the check after a failed look-up (§4.4, §5). The name is "" if the
+// time ran out between two look-ups.
 func (e *evaluation) tempError(name string, err error) *exception {
 	if e.ctx.passed() != nil {
 		if cause := context.Cause(e.ctx); errors.Is(cause, errTimeout) {
@@ -224,8 +222,8 @@ func (e *evaluation) tempError(name string, err error) *exception {
 	return &exception{result: TempError, reason: printable(err.Error()), failed: failure{name, err}}
 }
 
-// isLocal reports whether a look-up failed on this host, before a server could answer:
-// its error says so by a method Local, or our caller stopped waiting.
+// isLocal reports whether a look-up failed on this host before a server could answer:
+// its error has a method Local that says so, or the caller cancelled it.
 func isLocal(err error) bool {
 	var says interface{ Local() bool }
 	if errors.As(err, &says) {

@@ -63,7 +63,7 @@ func checkCase(t testing.TB, s *conformance.Suite, c conformance.Case, best bool
 	}
 	if text := want.SPF.Explanation; text != nil {
 		if *text == "DEFAULT" {
-			*text = "" // the caller's own words
+			*text = "" // the caller may choose the words
 		}
 		if out.Explanation != *text {
 			return fmt.Errorf("explanation %q, want %q", out.Explanation, *text)
@@ -72,7 +72,7 @@ func checkCase(t testing.TB, s *conformance.Suite, c conformance.Case, best bool
 	return nil
 }
 
-// checkInvariants holds for every outcome of every query.
+// checkInvariants checks the rules that hold for every outcome.
 func checkInvariants(out Outcome, q Query) error {
 	results := []Result{None, Neutral, Pass, Fail, SoftFail, TempError, PermError}
 	switch {

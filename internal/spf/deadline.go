@@ -6,19 +6,18 @@ import (
 	"time"
 )
 
-// deadline is the context of one check, which ends after Timeout. Its time runs
-// from the moment at which a look-up first waits: with all answers at hand, which is
-// how it is for most mail, there is no timer to start and stop.
+// deadline is the context of one check; it ends after Timeout. The time starts when a
+// look-up first waits. For most mail all answers are cached, and no timer is needed.
 type deadline struct {
 	caller context.Context
 
 	mu    sync.Mutex
-	timed context.Context // nil until somebody waits
+	timed context.Context // nil until a look-up waits
 	stop  context.CancelFunc
 	over  bool
 }
 
-// begin starts the time.
+// begin starts the timer.
 func (d *deadline) begin() context.Context {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -31,7 +30,7 @@ func (d *deadline) begin() context.Context {
 	return d.timed
 }
 
-// passed returns why the check is over, and does not start the time.
+// passed returns the error if the check has ended. It does not start the timer.
 func (d *deadline) passed() error { return d.running().Err() }
 
 func (d *deadline) running() context.Context {
@@ -43,7 +42,7 @@ func (d *deadline) running() context.Context {
 	return d.timed
 }
 
-// end is for the end of the check.
+// end releases the timer at the end of the check.
 func (d *deadline) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

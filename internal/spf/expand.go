@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// targetName expands a domain-spec into the name to ask the DNS for, without a
-// final dot; "" when no such name can be asked for (§4.8). A mechanism without a
-// domain-spec means the current domain.
+// targetName expands a domain-spec to the name to query, without a final dot; "" if the
+// result cannot be queried (§4.8). A mechanism without a domain-spec means the current
+// domain.
 func (e *evaluation) targetName(m macroString, domain string) (string, *exception) {
 	if m.text == "" {
 		return domain, nil
@@ -37,8 +37,7 @@ func (e *evaluation) targetName(m macroString, domain string) (string, *exceptio
 	return name, nil
 }
 
-// fitName drops labels from the left until the name has no more than 253 octets
-// (§7.3).
+// fitName drops labels from the left until the name has at most 253 octets (§7.3).
 func fitName(name string) string {
 	if len(name) <= maxName {
 		return name
@@ -50,9 +49,9 @@ func fitName(name string) string {
 	return ""
 }
 
-// nameTail collects a name from its right end and keeps no more of it than
-// fitName can need, so that macros cannot multiply: a full name, the final dot,
-// and one octet that tells that there was more.
+// nameTail collects a name from its right end and keeps only the octets that fitName
+// can need, so that macros cannot multiply: a full name, the final dot, and one octet
+// that shows that there was more.
 type nameTail struct {
 	buf  [maxName + 2]byte
 	used int
@@ -78,7 +77,7 @@ func (m macroString) usesLocalPart() bool {
 	return false
 }
 
-// expand appends what a segment stands for (§7.3).
+// expand appends the expansion of a segment (§7.3).
 func (e *evaluation) expand(dst []byte, seg *segment, domain string) ([]byte, *exception) {
 	if seg.letter == 0 || seg.letter == '%' {
 		return append(dst, seg.literal...), nil
@@ -99,7 +98,7 @@ func (e *evaluation) expand(dst []byte, seg *segment, domain string) ([]byte, *e
 	return dst, nil
 }
 
-// macroValue is what a letter stands for before any transformation (§7.2).
+// macroValue returns the value of a macro letter before transformation (§7.2).
 func (e *evaluation) macroValue(letter byte, domain string) (string, *exception) {
 	switch letter {
 	case 's':
@@ -133,8 +132,8 @@ func (e *evaluation) macroValue(letter byte, domain string) (string, *exception)
 	}
 }
 
-// dotted is the address with dots between its numbers: octets for IPv4, nibbles
-// for IPv6.
+// dotted returns the address with dots between its parts: octets for IPv4, nibbles for
+// IPv6.
 func dotted(addr netip.Addr) string {
 	if addr.Is4() {
 		return addr.String()
@@ -152,9 +151,8 @@ func dotted(addr netip.Addr) string {
 	return string(b[:])
 }
 
-// appendParts takes the value to parts at the delimiters, reverses them and drops
-// those on the left if so asked, and joins the rest with dots (§7.3). It reads no
-// further than the parts that are kept.
+// appendParts splits the value at the delimiters, reverses and truncates the parts as
+// requested, and joins them with dots (§7.3). It reads only the parts that it keeps.
 func (seg *segment) appendParts(dst []byte, value string) []byte {
 	if !seg.reverse {
 		start := len(value)
@@ -173,7 +171,7 @@ func (seg *segment) appendParts(dst []byte, value string) []byte {
 		}
 		return dst
 	}
-	// The right-hand parts of the reversed value are the left-hand parts of it.
+	// The right-hand parts of the reversed value are the left-hand parts of the value.
 	end := 0
 	for kept := 0; end < len(value); end++ {
 		if seg.delimiters.has(value[end]) {
@@ -191,7 +189,7 @@ func (seg *segment) appendParts(dst []byte, value string) []byte {
 	return append(dst, value[:end]...)
 }
 
-// urlEscape escapes what is not unreserved (RFC 3986 §2.3).
+// urlEscape escapes all characters except the unreserved ones (RFC 3986 §2.3).
 func urlEscape(s string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder

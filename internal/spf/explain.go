@@ -1,7 +1,7 @@
 package spf
 
-// explain fetches and expands the explanation of a fail (§6.2). Whatever is wrong
-// with it, it is as if there were none.
+// explain fetches and expands the explanation of a fail (§6.2). After any error there
+// is no explanation.
 func (e *evaluation) explain(v verdict) string {
 	name, ex := e.targetName(v.explanation, v.domain)
 	if ex != nil || name == "" {
@@ -28,7 +28,7 @@ func (e *evaluation) explain(v verdict) string {
 			break
 		}
 	}
-	// The sender's and the client's words may have come in by a macro.
+	// Macros may have inserted text of the sender and of the client.
 	for _, c := range text {
 		if c < ' ' || c > '~' {
 			return ""

@@ -28,8 +28,8 @@ func FuzzParseRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// What was accepted is made of visible ASCII and spaces, and its directives
-		// are its words in their order, without modifiers.
+		// An accepted record is visible ASCII and spaces. Its directives are its
+		// words in order, without modifiers.
 		var words []string
 		for _, word := range strings.Split(text[len(version):], " ") {
 			if strings.ContainsFunc(word, func(c rune) bool { return c <= ' ' || c > '~' }) {
@@ -80,7 +80,7 @@ func FuzzMacro(f *testing.F) {
 	})
 }
 
-// texts answers TXT questions with one record, and nothing else.
+// texts answers TXT questions with one record; all other answers are empty.
 type texts struct{ text string }
 
 func (x texts) LookupTXT(context.Context, string) ([]string, error)      { return []string{x.text}, nil }
@@ -89,9 +89,9 @@ func (x texts) LookupAAAA(context.Context, string) ([]netip.Addr, error) { retur
 func (x texts) LookupMX(context.Context, string) ([]string, error)       { return nil, nil }
 func (x texts) LookupPTR(context.Context, netip.Addr) ([]string, error)  { return nil, nil }
 
-// FuzzCheckHost evaluates records that refer to each other, against a DNS whose
-// answers are made of the input too. Whatever they say, the evaluation ends within
-// its limits and its outcome is fit to be shown.
+// FuzzCheckHost evaluates records that refer to each other, with DNS answers made from
+// the input. Every evaluation ends within its limits, with an outcome of printable
+// text.
 func FuzzCheckHost(f *testing.F) {
 	f.Add("include:1.example include:2.example -all exp=3.example", "a mx ptr -all", "redirect=%{l}.example", "%{s} from %{c} %{p}",
 		"user@0.example", "client.example", []byte{0, 1, 2, 3})
@@ -126,7 +126,7 @@ func FuzzCheckHost(f *testing.F) {
 	})
 }
 
-// fuzzZone has records at 0.example to 3.example and lets dice say all else.
+// fuzzZone has records at 0.example to 3.example; dice decides everything else.
 type fuzzZone struct {
 	texts [4]string
 	dice  []byte

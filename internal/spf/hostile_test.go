@@ -10,7 +10,7 @@ import (
 	"signpost/internal/dns"
 )
 
-// client is the address that asks in these tests.
+// client is the client's address in these tests.
 var client = netip.MustParseAddr("192.0.2.1")
 
 // zoneOf returns a zone with one SPF record, at example.com.
@@ -30,7 +30,7 @@ func checkExample(t testing.TB, r Resolver, local string) Outcome {
 	return out
 }
 
-// tooLong are records of 100 KB, none of which is worth reading.
+// tooLong are records of 100 KB; all must be refused.
 func tooLong() map[string]string {
 	const size = 100 << 10
 	return map[string]string{
@@ -143,7 +143,7 @@ func TestSPF_042_anExplanationThatIsNotAskedForIsNotFetched(t *testing.T) {
 }
 
 func TestATK_042_macrosDoNotMultiply(t *testing.T) {
-	// The result is a name of 253 octets, whatever is repeated how often.
+	// The result is a name of 253 octets for any number of repetitions.
 	z := zoneOf("v=spf1 exists:" + strings.Repeat("%{s}.", 3000) + "example -all")
 	r := &recorder{Resolver: z}
 	local := strings.Repeat("x.", 30_000) + "x"
@@ -157,7 +157,7 @@ func TestATK_042_macrosDoNotMultiply(t *testing.T) {
 }
 
 func TestATK_042_partsThatComeOutEmptyCostNothing(t *testing.T) {
-	// Each of these macros looks at one octet of a long local part.
+	// Each of these macros uses one octet of a long local part.
 	var work []string
 	for _, macro := range []string{"%{l1-}", "%{l1r-}", "%{L1-}"} {
 		work = append(work, "exists:"+strings.Repeat(macro, 800)+".example")
@@ -180,7 +180,7 @@ func TestSPF_008_namesAreComparedAsASCII(t *testing.T) {
 	}
 }
 
-// broken gives errors whose text comes from the network.
+// broken returns errors whose text comes from the network.
 type broken struct{ Resolver }
 
 func (broken) LookupTXT(context.Context, string) ([]string, error) {

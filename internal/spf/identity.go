@@ -8,10 +8,10 @@ import (
 	"signpost/internal/message"
 )
 
-// CheckHost checks the MAIL FROM identity. With a null sender that is the mailbox
-// postmaster at the HELO name (§2.4), and Outcome.Identity is IdentityHelo. It
-// asks the resolver one question at a time, whatever the records say fewer than
-// 125, and ends with ctx or after Timeout if the resolver minds its context.
+// CheckHost checks the MAIL FROM identity. For a null sender that is the mailbox
+// postmaster at the HELO name (§2.4), and Outcome.Identity is IdentityHelo. It sends
+// the resolver one question at a time, fewer than 125 in total, and ends with ctx or
+// after Timeout if the resolver obeys its context.
 func CheckHost(ctx context.Context, r Resolver, q Query) Outcome {
 	if q.Sender == "" || q.Sender == "<>" {
 		return CheckHelo(ctx, r, q)
@@ -24,13 +24,13 @@ func CheckHost(ctx context.Context, r Resolver, q Query) Outcome {
 	return check(ctx, r, q, identity{IdentityMailFrom, q.Sender, local, domain})
 }
 
-// CheckHelo checks the HELO identity (§2.3), whatever the sender is. A name that
-// is an address literal, or has one label only, gives None without a look-up.
+// CheckHelo checks the HELO identity (§2.3), for any sender. An address literal and a
+// name of one label give None without a look-up.
 func CheckHelo(ctx context.Context, r Resolver, q Query) Outcome {
 	return check(ctx, r, q, identity{IdentityHelo, q.Helo, "", q.Helo})
 }
 
-// identity is what is to be checked, as the client gave it, and its parts.
+// identity is the checked identity as the client gave it, and its parts.
 type identity struct {
 	kind          Identity
 	given         string
@@ -53,8 +53,8 @@ func check(ctx context.Context, r Resolver, q Query, id identity) Outcome {
 	return out
 }
 
-// checkable returns the identity's domain in A-labels, if the DNS can be asked for
-// its record (§4.3).
+// checkable returns the identity's domain in A-labels, if its record can be looked up
+// (§4.3).
 func (id identity) checkable() (string, *exception) {
 	if id.given == "" {
 		return "", &exception{result: None, reason: "the client gave no HELO name"}
@@ -62,7 +62,7 @@ func (id identity) checkable() (string, *exception) {
 	if id.domain == "" {
 		return "", &exception{result: None, reason: fmt.Sprintf("there is no domain in %s (RFC 7208 section 4.3)", quote(id.given))}
 	}
-	// RFC 8616 §4: U-labels are converted before anything else is done.
+	// RFC 8616 §4: U-labels are converted first.
 	domain, ok := message.DomainToASCII(id.domain)
 	if !ok {
 		return "", &exception{result: None, reason: fmt.Sprintf("%s is not a domain name (RFC 7208 section 4.3)", quote(id.domain))}

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// macroString is a text with macros whose syntax has been checked (§7.1). Without
-// macros it has no segments, and stands for itself.
+// macroString is a text with macros of valid syntax (§7.1). Without macros it has no
+// segments and is literal.
 type macroString struct {
 	text     string
 	segments []segment
@@ -16,17 +16,17 @@ type macroString struct {
 type segment struct {
 	literal string // if letter is 0
 	letter  byte   // lower case
-	// escape: the letter was upper case, the value is URL-escaped (§7.3).
+	// escape: the letter was upper case; the value is URL-escaped (§7.3).
 	escape bool
-	// split: the value is taken to parts and joined with dots.
+	// split: the value is split and joined with dots.
 	split      bool
 	reverse    bool
-	keep       int // how many of the right-hand parts; 0 is all
+	keep       int // number of right-hand parts to keep; 0 means all
 	delimiters delimiterSet
 }
 
-// delimiterSet is a set of the seven delimiters; the zero value is the default,
-// the dot alone.
+// delimiterSet is a set of the seven delimiters; the zero value is the default, the
+// dot.
 type delimiterSet uint8
 
 const delimiters = ".-+,/_="
@@ -39,7 +39,7 @@ func (d delimiterSet) has(c byte) bool {
 	return i >= 0 && d&(1<<i) != 0
 }
 
-// macroUse is where a macro-string stands, which decides what it may hold.
+// macroUse is the place of a macro-string, which decides which letters are valid.
 type macroUse uint8
 
 const (
@@ -93,7 +93,7 @@ func parseMacroString(s string, use macroUse) (macroString, error) {
 	return m, nil
 }
 
-// cutMacro cuts a macro-expand from the front of a text that begins with "%".
+// cutMacro cuts a macro-expand from a text that begins with "%".
 func cutMacro(rest *string, use macroUse) (segment, error) {
 	s := *rest
 	if len(s) < 2 {
@@ -115,7 +115,7 @@ func cutMacro(rest *string, use macroUse) (segment, error) {
 	return parseMacro(s[2:end], use)
 }
 
-// percentMacro is what the macros without a letter stand for (§7.1).
+// percentMacro returns the value of a macro without a letter (§7.1).
 func percentMacro(c byte) string {
 	switch c {
 	case '_':
@@ -126,8 +126,8 @@ func percentMacro(c byte) string {
 	return "%"
 }
 
-// parseMacro reads what stands between the braces: a letter, digits, "r",
-// delimiters. s is not empty.
+// parseMacro reads the text between the braces: a letter, digits, "r", delimiters. s is
+// not empty.
 func parseMacro(s string, use macroUse) (segment, error) {
 	seg := segment{letter: s[0] | 0x20, escape: 'A' <= s[0] && s[0] <= 'Z', split: len(s) > 1}
 	letters := explanationLetters
@@ -140,7 +140,7 @@ func parseMacro(s string, use macroUse) (segment, error) {
 	s = s[1:]
 	digits := len(s)
 	for ; s != "" && isDigit(s[0]); s = s[1:] {
-		// A value beyond any number of parts is as good as that number.
+		// A value larger than any number of parts means all parts.
 		seg.keep = min(seg.keep*10+int(s[0]-'0'), maxRecord)
 	}
 	// §7.3: a DIGIT that is specified must be nonzero.
@@ -182,8 +182,8 @@ func parseDomainSpec(s string) (macroString, error) {
 	return m, nil
 }
 
-// isTopLabel: letters, digits and hyphens, no hyphen at either end, and not
-// digits alone (§7.1).
+// isTopLabel checks for letters, digits and hyphens, no hyphen at either end, and not
+// only digits (§7.1).
 func isTopLabel(s string) bool {
 	if s == "" || s[0] == '-' || s[len(s)-1] == '-' {
 		return false

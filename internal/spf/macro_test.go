@@ -45,8 +45,8 @@ func TestSPF_034_truncationAtTheEdge(t *testing.T) {
 	}
 }
 
-// TestTailAgreesWithTheWhole compares targetName, which builds a name from its
-// right end, with the letter of §7.3: expand all, then drop labels.
+// TestTailAgreesWithTheWhole compares targetName, which builds a name from its right
+// end, with §7.3 taken literally: expand all, then drop labels.
 func TestTailAgreesWithTheWhole(t *testing.T) {
 	for _, spec := range macroSeeds {
 		m, err := parseMacroString(spec, inDomainSpec)
@@ -91,7 +91,7 @@ var macroSeeds = []string{
 	strings.Repeat("%{s}.", 40) + "example", "exp.%{c}.%{r}.%{t}", "%{l99999999999}", "%(d)", "%",
 }
 
-// testEvaluation is one that expands macros without a resolver: %{p} is unknown.
+// testEvaluation expands macros without a resolver: %{p} is unknown.
 func testEvaluation(local string) *evaluation {
 	return &evaluation{
 		query:  Query{Receiver: "mx.example.net", Now: time.Unix(1_700_000_000, 0)},

@@ -13,7 +13,7 @@ func (e *evaluation) match(t *term, domain string) (bool, *exception) {
 	if ex := e.countTerm(); ex != nil {
 		return false, ex
 	}
-	// RFC 8616 §4: such a term matches nothing, an include not even by an error.
+	// RFC 8616 §4: such a term does not match; an include does not even give an error.
 	if e.localUnusable && t.target.usesLocalPart() {
 		return false, nil
 	}
@@ -22,18 +22,18 @@ func (e *evaluation) match(t *term, domain string) (bool, *exception) {
 		return false, ex
 	}
 	if name == "" && t.mechanism != mechanismInclude {
-		return false, nil // §4.8 leaves it open
+		return false, nil // §4.8 does not say
 	}
 	matched, ex := e.matchName(t, name)
-	// A ptr does not match when the DNS fails. When the time is up, though, nobody
-	// knows whether it would have (§4.6.4).
+	// A ptr does not match if DNS fails. But if the time is up, the result is not
+	// known (§4.6.4).
 	if err := e.ctx.passed(); !matched && ex == nil && err != nil {
 		ex = e.tempError(name, err)
 	}
 	return matched, ex
 }
 
-// matchName evaluates a mechanism that looks up this name.
+// matchName evaluates a mechanism that looks up name.
 func (e *evaluation) matchName(t *term, name string) (bool, *exception) {
 	switch t.mechanism {
 	case mechanismInclude:
@@ -78,8 +78,8 @@ func (e *evaluation) matchA(t *term, name string) (bool, *exception) {
 	return e.anyMatches(addrs, t.bits), nil
 }
 
-// matchMX compares the addresses of the MX hosts of a name. Without MX records
-// the name itself is not taken for one (§5.4).
+// matchMX compares the addresses of the MX hosts of a name. A name without MX records
+// has no implicit MX (§5.4).
 func (e *evaluation) matchMX(t *term, name string) (bool, *exception) {
 	hosts, err := e.resolver.LookupMX(e.ctx, name)
 	if err != nil {
@@ -113,7 +113,7 @@ func (e *evaluation) matchMX(t *term, name string) (bool, *exception) {
 	return false, nil
 }
 
-// exists matches if the name has an A record, whatever the client's family (§5.7).
+// exists matches if the name has an A record, for clients of both families (§5.7).
 func (e *evaluation) exists(name string) (bool, *exception) {
 	addrs, err := e.resolver.LookupA(e.ctx, name)
 	if err != nil {
@@ -133,8 +133,8 @@ func (e *evaluation) addresses(name string) ([]netip.Addr, error) {
 	return e.resolver.LookupAAAA(e.ctx, name)
 }
 
-// anyMatches compares the high-order bits of the client's address with those of
-// each of these (§5).
+// anyMatches compares the high-order bits of the client's address with those of each of
+// these (§5).
 func (e *evaluation) anyMatches(addrs []netip.Addr, bits cidrLengths) bool {
 	n := bits.ip4
 	if !e.addr.Is4() {

@@ -14,7 +14,7 @@ func (t *term) parseNetwork(argument string) error {
 	}
 	text, length, hasLength := strings.Cut(argument[1:], "/")
 	// ParseAddr is as strict as the grammar: four decimal numbers without leading
-	// zeros for IPv4, RFC 4291 §2.2 for IPv6. Only the zone has to be refused.
+	// zeros for IPv4, RFC 4291 §2.2 for IPv6. Only zones must be refused here.
 	addr, err := netip.ParseAddr(text)
 	if err != nil || addr.Zone() != "" || addr.Is4() != (t.mechanism == mechanismIP4) {
 		return errors.New("not a complete address of the family (RFC 7208 section 5.6)")
@@ -33,9 +33,9 @@ func (t *term) parseNetwork(argument string) error {
 
 var errPrefixLength = errors.New("the prefix length is out of range or has leading zeros (RFC 7208 section 5.6)")
 
-// cutDualCIDR cuts [ "/" ip4-length ] [ "//" ip6-length ] from the end of an
-// argument. It goes from the right, since a domain-spec may hold slashes and
-// digits too, though it cannot end in them.
+// cutDualCIDR cuts [ "/" ip4-length ] [ "//" ip6-length ] from the end of an argument.
+// It works from the right: a domain-spec may contain slashes and digits, but cannot end
+// in them.
 func (t *term) cutDualCIDR(argument *string) error {
 	digits := trailingDigits(*argument)
 	rest := strings.TrimSuffix(*argument, digits)
@@ -68,7 +68,7 @@ func trailingDigits(s string) string {
 	return s[i:]
 }
 
-// parsePrefixLength: "0" or a number without leading zeros, up to most.
+// parsePrefixLength reads "0" or a number without leading zeros, up to most.
 func parsePrefixLength(s string, most int) (n uint8, ok bool) {
 	if s == "" || len(s) > 3 || len(s) > 1 && s[0] == '0' {
 		return 0, false

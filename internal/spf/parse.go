@@ -9,10 +9,10 @@ import (
 	"signpost/internal/message"
 )
 
-// version is how an SPF record begins (§4.5).
+// version begins an SPF record (§4.5).
 const version = "v=spf1"
 
-// record is an SPF record whose syntax has been checked as a whole.
+// record is an SPF record of valid syntax.
 type record struct {
 	terms       []term // the directives, in order
 	redirect    macroString
@@ -45,8 +45,8 @@ const (
 	mechanismExists
 )
 
-// mechanismNames are the names by the value of the mechanism. They are compared
-// as ASCII: strings.ToLower would make an "i" of U+0130.
+// mechanismNames are the names, indexed by mechanism. They are compared as ASCII:
+// strings.ToLower would convert U+0130 to "i".
 var mechanismNames = [...]string{"all", "include", "a", "mx", "ptr", "ip4", "ip6", "exists"}
 
 // isRecord reports whether a TXT record is an SPF record: the version section
@@ -56,14 +56,15 @@ func isRecord(text string) bool {
 	return len(text) >= n && message.EqualFold(text[:n], version) && (len(text) == n || text[n] == ' ')
 }
 
-// parseRecord checks the syntax of a whole record (§4.6, §12), which isRecord.
+// parseRecord checks the syntax of a whole record (§4.6, §12), for which isRecord is
+// true.
 func parseRecord(text string) (record, error) {
 	var r record
 	if len(text) > maxRecord {
 		return r, fmt.Errorf("the record has %d octets, more than %d", len(text), maxRecord)
 	}
 	rest := text[len(version):]
-	const enough = 8 // of the records that are published, nearly all
+	const enough = 8 // for nearly all published records
 	r.terms = make([]term, 0, min(strings.Count(rest, " "), enough))
 	// §12: terms = *( 1*SP ( directive / modifier ) ), then *SP. No other white
 	// space separates terms.
@@ -78,7 +79,7 @@ func parseRecord(text string) (record, error) {
 	return r, nil
 }
 
-// addTerm tells modifiers from directives. §4.6.1: in a modifier "=" comes before
+// addTerm separates modifiers from directives. §4.6.1: in a modifier "=" comes before
 // any ":" or "/".
 func (r *record) addTerm(word string) error {
 	if i := strings.IndexAny(word, "=:/"); i >= 0 && word[i] == '=' {
@@ -106,7 +107,7 @@ func (r *record) addModifier(name, value string) error {
 	return err
 }
 
-// parseOnce reads the value of a modifier that may stand only once (§6).
+// parseOnce reads the value of a modifier that may occur only once (§6).
 func parseOnce(m *macroString, value string) error {
 	if m.text != "" {
 		return errors.New("the record has this modifier twice (RFC 7208 section 6)")
@@ -116,7 +117,7 @@ func parseOnce(m *macroString, value string) error {
 	return err
 }
 
-// isModifierName: ALPHA *( ALPHA / DIGIT / "-" / "_" / "." ), §4.6.1.
+// isModifierName checks for ALPHA *( ALPHA / DIGIT / "-" / "_" / "." ), §4.6.1.
 func isModifierName(s string) bool {
 	if s == "" || !isAlpha(s[0]) {
 		return false
@@ -156,8 +157,8 @@ func parseDirective(word string) (term, error) {
 	return t, errors.New("no such mechanism (RFC 7208 section 4.6.1)")
 }
 
-// parseArgument reads what follows the name of the mechanism, from the ":" or "/"
-// on (§12).
+// parseArgument reads the text after the name of the mechanism, from the ":" or "/"
+// (§12).
 func (t *term) parseArgument(argument string) error {
 	switch t.mechanism {
 	case mechanismAll:

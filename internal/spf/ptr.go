@@ -7,8 +7,8 @@ import (
 	"signpost/internal/message"
 )
 
-// clientNames are the names that the reverse mapping of the client's address
-// gives, fetched once in an evaluation.
+// clientNames are the names from the reverse mapping of the client's address, looked up
+// once in an evaluation.
 type clientNames struct {
 	fetched bool
 	void    bool // the answer was empty; an error is not
@@ -16,7 +16,7 @@ type clientNames struct {
 	local   failure // the first look-up that failed on this host
 }
 
-// clientName is a name with what has been found out of it.
+// clientName is a name and the result of its validation.
 type clientName struct {
 	name  string
 	state validation
@@ -30,7 +30,7 @@ const (
 	invalid
 )
 
-// matchPTR matches if a validated name of the client is the target or below it
+// matchPTR matches if a validated name of the client is the target or a subdomain
 // (§5.5).
 func (e *evaluation) matchPTR(target string) (bool, *exception) {
 	names := e.clientNames()
@@ -45,9 +45,9 @@ func (e *evaluation) matchPTR(target string) (bool, *exception) {
 	return false, e.client.localFailure(e)
 }
 
-// validatedName is the value of %{p} (§7.3): the domain itself if the client has
-// that name, else a name below it, else any validated name. The first %{p} of an
-// evaluation is a term that looks up the DNS, unless a ptr has done so before it
+// validatedName is the value of %{p} (§7.3): the domain itself if the client has that
+// name, else a subdomain, else any validated name. The first %{p} of an evaluation
+// counts as a term that queries DNS, unless a ptr has looked up the names before
 // (§4.6.4).
 func (e *evaluation) validatedName(domain string) (string, *exception) {
 	if !e.client.fetched {
@@ -75,8 +75,8 @@ func (e *evaluation) validatedName(domain string) (string, *exception) {
 	return "unknown", e.client.localFailure(e)
 }
 
-// localFailure ends the check where this host could not look up the client's names.
-// §5.5 lets a DNS error be no match, and that is no error of the DNS: the mechanism
+// localFailure ends the check if this host could not look up the client's names. §5.5
+// treats a DNS error as no match, but a local failure is not a DNS error: the mechanism
 // might have matched.
 func (c *clientNames) localFailure(e *evaluation) *exception {
 	if c.local.err == nil {
@@ -85,15 +85,15 @@ func (c *clientNames) localFailure(e *evaluation) *exception {
 	return e.tempError(c.local.name, c.local.err)
 }
 
-// noteLocal keeps the first look-up that failed on this host.
+// noteLocal records the first look-up that failed on this host.
 func (c *clientNames) noteLocal(name string, err error) {
 	if c.local.err == nil && err != nil && isLocal(err) {
 		c.local = failure{name, err}
 	}
 }
 
-// clientNames looks up the reverse mapping. An error there is no match, and no
-// void look-up either (§5.5).
+// clientNames looks up the reverse mapping. An error is neither a match nor a void
+// look-up (§5.5).
 func (e *evaluation) clientNames() []clientName {
 	c := &e.client
 	if c.fetched {
@@ -111,8 +111,8 @@ func (e *evaluation) clientNames() []clientName {
 	return c.names
 }
 
-// validate reports whether the name leads back to the client. An error means that
-// it does not (§5.5).
+// validate reports whether the name has the client's address. An error means that it
+// does not (§5.5).
 func (e *evaluation) validate(n *clientName) bool {
 	if n.state == unknown {
 		n.state = invalid
@@ -125,7 +125,7 @@ func (e *evaluation) validate(n *clientName) bool {
 	return n.state == valid
 }
 
-// isWithin reports whether a name is the domain or below it.
+// isWithin reports whether a name is the domain or a subdomain.
 func isWithin(name, domain string) bool {
 	if message.EqualFold(name, domain) {
 		return true

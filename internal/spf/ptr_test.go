@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// names gives every address these names, and every name the client's address.
+// names returns these names for every address, and the client's address for every name.
 type names struct {
 	Resolver
 	list []string
@@ -19,7 +19,7 @@ func (n names) LookupA(context.Context, string) ([]netip.Addr, error) {
 	return []netip.Addr{client}, nil
 }
 
-// ATK-069: even a name that leads back to the client is a stranger's text.
+// A PTR name is foreign text, even a validated one.
 func TestATK069WhatIsNoNameIsNeitherFollowedNorTold(t *testing.T) {
 	z := zoneOf("v=spf1 -exists:%{p}.none.invalid exp=why.example.com -all")
 	z.AddTXT("why.example.com", "client is %{p}")
@@ -35,7 +35,7 @@ func TestATK069WhatIsNoNameIsNeitherFollowedNorTold(t *testing.T) {
 	}
 }
 
-// ATK-069: whoever holds an address may publish any number of names for it.
+// The owner of an address may publish any number of names for it.
 func TestATK069AFloodOfPTRRecordsCostsTenLookups(t *testing.T) {
 	z := zoneOf("v=spf1 ptr exists:%{p}.example.com -all")
 	for i := range 10_000 {
@@ -47,7 +47,7 @@ func TestATK069AFloodOfPTRRecordsCostsTenLookups(t *testing.T) {
 	for _, q := range r.asked {
 		asked[q[:3]]++
 	}
-	// The names, their addresses, and the one address that exists: asks for.
+	// The names, their addresses, and the one address that "exists" looks up.
 	if out.Result != Fail || asked["PTR"] != 1 || asked["A h"] > maxPTRNames {
 		t.Errorf("%+v after %v", out, asked)
 	}

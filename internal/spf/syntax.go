@@ -2,10 +2,10 @@ package spf
 
 import "strconv"
 
-// maxQuote bounds a stranger's text in a reason or as a mechanism, in octets.
+// maxQuote bounds foreign text in a reason or as a mechanism, in octets.
 const maxQuote = 100
 
-// quote makes a stranger's text fit to stand in a sentence.
+// quote makes foreign text safe to use in a sentence.
 func quote(s string) string {
 	if len(s) > maxQuote {
 		return strconv.QuoteToASCII(s[:maxQuote]) + "..."
@@ -16,9 +16,9 @@ func quote(s string) string {
 func isAlpha(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// usableName reports whether the DNS can be asked for this name, which has no
-// final dot. Every printable character will do: §4.8 leaves it to the publisher
-// what is expanded into a name.
+// usableName reports whether this name, without a final dot, can be queried. Every
+// printable character is accepted: §4.8 leaves the result of the expansion to the
+// publisher.
 func usableName(s string) bool {
 	if s == "" || len(s) > maxName {
 		return false
@@ -48,7 +48,7 @@ const (
 	maxLabel = 63  // §4.3
 )
 
-// printable makes the text of a resolver's error fit for a reason.
+// printable makes the text of a resolver's error safe for a reason.
 func printable(s string) string {
 	const most = 3 * maxQuote
 	b := []byte(s[:min(len(s), most)])

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// slow answers every question after a time, or with the end of the context.
+// slow answers every question after a delay, or when the context ends.
 type slow struct {
 	Resolver
 	after time.Duration
@@ -52,7 +52,7 @@ func TestSPF_019_aCheckThatTakesTwentySecondsIsTemperror(t *testing.T) {
 		"v=spf1 exists:example.com -all",
 		"v=spf1 include:example.com -all",
 		"v=spf1 redirect=example.com",
-		"v=spf1 a a a ptr -all", // an error in ptr is no match, but here it is the end
+		"v=spf1 a a a ptr -all", // an error in ptr is no match, but here it ends the check
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			z := zoneOf(record)
@@ -86,7 +86,7 @@ func TestSPF_019_aCheckThatTakesLessIsWaitedFor(t *testing.T) {
 func TestACallersContextEndsTheCheck(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	// A resolver that does not look at its context is not asked again.
+	// A resolver that ignores its context is not asked again.
 	r := &recorder{Resolver: deaf{zoneOf("v=spf1 a mx -all")}}
 	out := CheckHost(ctx, r, Query{Addr: client, Sender: "user@example.com"})
 	if out.Result != TempError || len(r.asked) != 1 {
@@ -94,7 +94,7 @@ func TestACallersContextEndsTheCheck(t *testing.T) {
 	}
 }
 
-// deaf answers whether or not its context has ended.
+// deaf answers even after its context has ended.
 type deaf struct{ Resolver }
 
 func (d deaf) LookupTXT(_ context.Context, name string) ([]string, error) {

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// BenchmarkWorst has the worst that a domain can publish. The ordinary record
-// beside each is of the same size, and read as often: addresses, none of them the
-// client's.
+// BenchmarkWorst measures the most expensive records that a domain can publish. The
+// ordinary record for each is of the same size, and read as often: addresses other than
+// the client's.
 func BenchmarkWorst(b *testing.B) {
 	fill := func(term string, size int) string { return "v=spf1" + strings.Repeat(term, (size-50)/len(term)) }
 	const ordinaryTerm = " ip4:198.51.100.0/24"
