@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"context"
 	"strings"
 
 	"signpost/internal/authres"
@@ -10,11 +11,11 @@ import (
 // checks are all checks, in the order in which they are reported. All that the daemon
 // knows of a check is its row; its functions are in the file of its name.
 var checks = []check{
-	{method: authres.MethodSPF, values: spfValues, standard: true,
+	{method: authres.MethodSPF, values: spfValues,
 		atMail: (*Verification).startSPF, conclude: concludeSPF, find: findSPF, explain: explainSPF, report: reportSPF},
-	{method: authres.MethodDKIM, values: dkimValues, standard: true, fieldFirst: true,
+	{method: authres.MethodDKIM, values: dkimValues, fieldFirst: true,
 		atHeader: (*Verification).startDKIM, conclude: concludeDKIM, find: findDKIM, note: noteDKIM, explain: explainDKIM, report: reportDKIM},
-	{method: authres.MethodDMARC, values: dmarcValues, standard: true,
+	{method: authres.MethodDMARC, values: dmarcValues,
 		atHeader: (*Verification).startDMARC, conclude: concludeDMARC, find: findDMARC, explain: explainDMARC, report: reportDMARC},
 }
 
@@ -23,11 +24,17 @@ type check struct {
 	// method is its name in RFC 8601 §2.7, and values are the results that it may have.
 	method string
 	values []string
-	// standard checks run for each message that is judged. If the verifier itself fails,
-	// the field has a temperror for each of them.
-	standard bool
+	// on says whether the configuration switches it on. nil: it runs for each message that
+	// is judged, and if the verifier itself fails, the field has a temperror for it.
+	on func(Config) bool
 	// fieldFirst puts its results above those of the other checks in the field.
 	fieldFirst bool
+
+	// ask is the whole check, where no rule of the policy reads its result. It is called at
+	// MAIL FROM, in the background, and may wait for DNS as long as ctx allows. A finding
+	// without a value stands in the trace alone. Of the functions below, such a check needs
+	// none.
+	ask func(ctx context.Context, resolver Resolver, c Config, env message.Envelope) Finding
 
 	// atMail and atHeader start its look-ups, at MAIL FROM and at the end of the header.
 	// They must not wait.
@@ -67,6 +74,10 @@ type Finding struct {
 	Unlisted bool
 	// Policy is the policy that a failed evaluation calls for.
 	Policy string
+	// Compared and Report are what the trace says was compared, and the check's value in the
+	// JSON of `verify --json`. Only a check with ask sets them.
+	Compared string
+	Report   any
 }
 
 // findings collects those of one message. Their properties share one array.
@@ -90,12 +101,20 @@ func (f findings) add(found Finding, properties ...authres.Property) findings {
 	return f
 }
 
-// find returns the findings of all checks, in the order of the table.
+// find returns the findings of all checks: those that the policy reads, then the others,
+// in the order of the table.
 func find(v Verdict, d Decision) []Finding {
 	n := len(v.DKIM)
 	f := findings{list: make([]Finding, 0, n+len(checks)), properties: make([]authres.Property, 0, 5*n+4)}
 	for i := range checks {
-		f = checks[i].find(v, d, f)
+		if checks[i].find != nil {
+			f = checks[i].find(v, d, f)
+		}
+	}
+	for i := range v.Others {
+		if v.Others[i].Value != "" {
+			f.list = append(f.list, v.Others[i])
+		}
 	}
 	return f.list
 }
@@ -138,7 +157,12 @@ func explain(trace *message.Trace, env message.Envelope, v Verdict) {
 		return
 	}
 	for _, c := range checks {
-		c.explain(trace, env, v)
+		if c.explain != nil {
+			c.explain(trace, env, v)
+		}
+	}
+	for _, f := range v.Others {
+		trace.Add(f.Method, f.Compared, words(f.Value, f.Reason))
 	}
 }
 

@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"net/netip"
+	"slices"
 
 	"signpost/internal/dkim"
 )
@@ -34,4 +35,25 @@ func (v *Verifier) lookups(client netip.Addr) Lookups {
 func (t *Verification) start(what func(*Verification, int), i int) {
 	t.pending.Add(1)
 	lookups.run(lookup{t, what, i})
+}
+
+// startAsking starts a check that is one function.
+func (t *Verification) startAsking(row int) {
+	if t.asked == nil {
+		t.asked = make([]Finding, len(checks))
+	}
+	t.start((*Verification).askRow, row)
+}
+
+// others are the findings of those checks, in the order of the table.
+func (t *Verification) others() []Finding {
+	return slices.DeleteFunc(t.asked, func(f Finding) bool { return f.Method == "" })
+}
+
+func (t *Verification) askRow(row int) {
+	defer t.done()
+	c := &checks[row]
+	found := c.ask(t.ctx, t.dns.Policy, t.verifier.cfg, t.env)
+	found.Method = c.method
+	t.asked[row] = found
 }

@@ -44,7 +44,14 @@ func (r Report) MarshalJSON() ([]byte, error) {
 func (r Result) Report() Report {
 	report := Report{{"authserv_id", r.Verdict.AuthservID}}
 	for _, c := range checks {
-		report = append(report, c.report(r.Verdict)...)
+		if c.report != nil {
+			report = append(report, c.report(r.Verdict)...)
+		}
+	}
+	for _, f := range r.Verdict.Others {
+		if f.Value != "" {
+			report = append(report, Member{f.Method, f.Report})
+		}
 	}
 	field := "" // with its folds as LF
 	if r.Unjudged == "" {

@@ -87,6 +87,8 @@ type Verdict struct {
 	// DMARC is the evaluation that counts: of the author domain, or of the one
 	// of several that fares worst (RFC 9989 §11.5).
 	DMARC dmarc.Evaluation
+	// Others are the findings of the checks that no rule of the policy reads.
+	Others []Finding
 }
 
 // decisive is the evaluation that the policy goes by. A signature that was not read is no
@@ -117,6 +119,8 @@ type Verification struct {
 	discoveries []dmarc.Discovery  // one for each author domain
 	discovery   [1]dmarc.Discovery // room for them: nearly every message has one
 
+	asked []Finding // of the checks with ask, by their row; nil where none is on
+
 	results [4]message.Result // room for those of the outcome
 
 	mu     sync.Mutex
@@ -142,8 +146,11 @@ func (v *Verifier) Explain(ctx context.Context, env message.Envelope, trace *mes
 	clients.saw(env)
 	t.dns = v.lookups(env.ClientAddr)
 	for i := range checks {
-		if start := checks[i].atMail; start != nil {
-			start(t)
+		switch c := &checks[i]; {
+		case c.atMail != nil:
+			c.atMail(t)
+		case c.ask != nil && c.on(v.cfg):
+			t.startAsking(i)
 		}
 	}
 	return t
@@ -245,10 +252,12 @@ func (t *Verification) Judge() (Result, error) {
 	}
 	v := Verdict{
 		AuthservID: t.verifier.authservID(t.env), Helo: writableHelo(t.env.Helo),
-		Cut: t.cut, Author: t.author,
+		Cut: t.cut, Author: t.author, Others: t.others(),
 	}
 	for i := range checks {
-		v = checks[i].conclude(t, v)
+		if checks[i].conclude != nil {
+			v = checks[i].conclude(t, v)
+		}
 	}
 	explain(t.trace, t.env, v)
 	d := t.verifier.cfg.decide(v, t.trace)
