@@ -17,6 +17,7 @@ var checks = []check{
 		atHeader: (*Verification).startDKIM, conclude: concludeDKIM, find: findDKIM, note: noteDKIM, explain: explainDKIM, report: reportDKIM},
 	{method: authres.MethodDMARC, values: dmarcValues,
 		atHeader: (*Verification).startDMARC, conclude: concludeDMARC, find: findDMARC, explain: explainDMARC, report: reportDMARC},
+	{method: authres.MethodIPRev, values: iprevValues, on: func(c Config) bool { return c.IPRev }, ask: askIPRev},
 }
 
 // check is one row. A function that a check does not need is nil.

@@ -19,6 +19,8 @@ type Config struct {
 	DMARC  DMARC  `yaml:"dmarc"`
 	SPF    SPF    `yaml:"spf"`
 	DKIM   DKIM   `yaml:"dkim"`
+	// IPRev looks up whether a name of the client's address leads back to it.
+	IPRev bool `yaml:"iprev"`
 	// OnUndecided is what enforce mode does where the author domain's policy is known and
 	// would refuse or hold a failing message, but a look-up for SPF or for a DKIM key
 	// failed that could have made it pass: tempfail or accept. The sender chooses what is
