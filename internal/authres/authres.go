@@ -1,12 +1,12 @@
-// Package authres writes and reads the Authentication-Results field, and says
-// which incoming ones claim to be ours (RFC 8601; RFC 6008 for header.b, RFC 8616
+// Package authres writes and reads the Authentication-Results field, and decides
+// which incoming fields claim to be ours (RFC 8601; RFC 6008 for header.b, RFC 8616
 // for internationalized mail).
 //
-// Deviations, all of them on the reader's side, for the sake of fields in use: a
-// property without its type ("action=none"), unquoted property values with
-// characters that RFC 2045 wants quoted, and one semicolon at the end are read.
-// On the writer's side: characters that have no escape every reader knows are
-// replaced, not escaped; see [Field.Value].
+// Deviations: the reader accepts three forms that occur in real mail: a property
+// without its type ("action=none"), unquoted property values with characters that
+// RFC 2045 requires to be quoted, and a final semicolon. The writer replaces special
+// characters and does not escape them, since some readers know no escapes; see
+// [Field.Value].
 package authres
 
 import "strings"
@@ -14,7 +14,7 @@ import "strings"
 // Name is the field's name.
 const Name = "Authentication-Results"
 
-// Methods of the IANA registry that we write (RFC 8601 §2.7).
+// Methods that we write, by their IANA names (RFC 8601 §2.7).
 const (
 	MethodARC   = "arc"   // RFC 8617
 	MethodAuth  = "auth"  // SMTP AUTH
@@ -32,57 +32,58 @@ const (
 	TypeSMTP   = "smtp"
 )
 
-// None is the result of a method that found nothing to evaluate, and the word
-// that stands in a field without any result.
+// None is the result of a method that found nothing to evaluate, and the word in a
+// field without results.
 const None = "none"
 
-// Property is what was evaluated: "header.from=example.org".
+// Property is the evaluated value: "header.from=example.org".
 type Property struct {
-	Type string // "header"; "" where a foreign field had none
+	Type string // "header"; "" if a foreign field has none
 	Name string // "from"
 	// Value without quotes, except those around the local part of an address.
 	Value string
 }
 
-// Result is what one method found (a resinfo of RFC 8601 §2.2).
+// Result is the result of one method (a resinfo of RFC 8601 §2.2).
 type Result struct {
 	Method string
-	// Version of the method; 0 where none is written, which means 1.
+	// Version of the method; 0 if not written, which means 1.
 	Version int
 	Value   string // "pass"
 	Reason  string // the reason= clause, "" for none
-	// Comment is written in parentheses behind the result, without being part of
-	// it to any machine; "" for none. The reader drops comments.
+	// Comment is written in parentheses after the result and has no meaning for
+	// programs; "" for none. Parse drops comments.
 	Comment    string
 	Properties []Property
 }
 
 // Field is one Authentication-Results field.
 type Field struct {
-	// AuthservID names who did the authentication (§2.5). Never empty in a field
-	// that was read, must not be in one that is written.
+	// AuthservID names the host that did the authentication (§2.5). Parse never
+	// returns an empty one, and Value must not be called with one.
 	AuthservID string
-	// Version of the field; 0 where none is written, which means 1.
+	// Version of the field; 0 if not written, which means 1.
 	Version int
-	// Results; none at all is what "none" in the field says.
+	// Results; an empty list is written as "none".
 	Results []Result
-	// UTF8 lets Value write UTF-8, for a message whose sender asked for SMTPUTF8.
-	// Without it domains are written as A-labels.
+	// UTF8 lets Value write UTF-8, for a message with SMTPUTF8. Without it domains are
+	// written as A-labels.
 	UTF8 bool
 }
 
-// IsFieldName reports whether a header field's name is ours or could be taken for
-// it by a lax reader.
+// IsFieldName reports whether a header field's name is ours, or a lenient reader could
+// take it for ours.
 func IsFieldName(name string) bool { return LooksLike(name, Name) }
 
-// LooksLike reports whether a header field's name is the wanted one or could be
-// taken for it by a lax reader: white space or odd octets before, in or behind it.
+// LooksLike reports whether a header field's name is the wanted one, or a lenient
+// reader could take it for that: it has white space or unusual octets before, in or
+// after it.
 func LooksLike(name, wanted string) bool {
 	const odd = 16
 	if len(name) < len(wanted) { // nearly all names
 		return false
 	}
-	// MTAs drop white space before the colon, however much it is.
+	// MTAs drop any amount of white space before the colon.
 	for name != "" && strings.IndexByte(" \t\r\n", name[len(name)-1]) >= 0 {
 		name = name[:len(name)-1]
 	}

@@ -7,18 +7,17 @@ import (
 	"signpost/internal/message"
 )
 
-// Claims reports whether an incoming field, given by its value, must be removed
-// from a message that comes from outside the trust boundary (§5): because its
-// authserv-id is one of ours in whatever spelling, because it is of a version that
-// we do not know, or because we cannot read it, for then nobody knows what another
-// reader takes it for.
+// Claims reports whether an incoming field, given by its value, must be removed from a
+// message from outside the trust boundary (§5): its authserv-id is one of ours in any
+// spelling, its version is unknown, or it cannot be parsed, since another reader may
+// then read it differently.
 func Claims(value string, ids []string) bool {
 	f, err := Parse(value)
 	if err != nil {
 		return true
 	}
-	// A plain host name is compared as a whole. In a quoted id that is none, ours
-	// is looked for anywhere, as "our.id 1" or "our.id;" may be cut by a reader.
+	// A plain host name is compared as a whole. In another quoted id, ours is searched
+	// for at any position, since a reader may cut "our.id 1" or "our.id;".
 	id := plainID(f.AuthservID)
 	_, isHost := message.DomainToASCII(f.AuthservID)
 	for _, ours := range ids {
@@ -33,8 +32,8 @@ func Claims(value string, ids []string) bool {
 	return false
 }
 
-// plainID is an authserv-id without what does not show, as A-labels if it is a
-// domain name (RFC 8601 §2.5, §5), in lower case.
+// plainID returns an authserv-id without invisible characters, in lower case, as
+// A-labels if it is a domain name (RFC 8601 §2.5, §5).
 func plainID(id string) string {
 	id = strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || !unicode.IsPrint(r) || r == '"' || r == '\\' {

@@ -10,7 +10,7 @@ import (
 
 const fuzzedID = "mx.bücher.example"
 
-// spellings of our id, each done to it at most once, in this order.
+// spellings are changes to our id, each applied at most once, in this order.
 var spellings = []func(id string) string{
 	func(string) string { return "mx.xn--bcher-kva.example" },
 	strings.ToUpper,
@@ -24,11 +24,11 @@ var spellings = []func(id string) string{
 	func(id string) string { return `"` + strings.Replace(id, "x", `\x`, 1) + `"` },
 }
 
-// around may stand before and behind an id, any number of times (CFWS).
+// around may precede and follow an id, any number of times (CFWS).
 var around = []string{"\r\n ", "\n\t", " ", `(a \) "; (b))`, "(mx.other.example; x)", "(;)"}
 
-// writing builds a way to write our id that RFC 8601 §2.2 and §2.5 allow, or that a
-// reader would take for it.
+// writing builds a spelling of our id that RFC 8601 §2.2 and §2.5 allow, or that a
+// reader would accept.
 func writing(how uint16, before, after []byte) string {
 	id := fuzzedID
 	for i, spell := range spellings {
@@ -47,7 +47,7 @@ func writing(how uint16, before, after []byte) string {
 	return b.String()
 }
 
-// readers are programs behind us that find the authserv-id in ways of their own.
+// readers are programs behind us that find the authserv-id in different ways.
 var readers = map[string]func(value string) string{
 	"up to the semicolon": func(value string) string {
 		id, _, _ := strings.Cut(value, ";")
@@ -75,8 +75,8 @@ var readers = map[string]func(value string) string{
 	},
 }
 
-// uncommented leaves out comments, with backslashes and in each other; one that does
-// not end goes on to the end.
+// uncommented removes comments, nested ones and escaped ones too; an unclosed comment
+// extends to the end.
 func uncommented(value string) string {
 	var b strings.Builder
 	depth, quoted := 0, false
@@ -98,8 +98,8 @@ func uncommented(value string) string {
 	return b.String()
 }
 
-// FuzzClaims: however our id is written, the field is removed, and so is a field in
-// which some reader finds our id.
+// FuzzClaims: for every spelling of our id, the field is removed, and so is a field in
+// which any reader finds our id.
 func FuzzClaims(f *testing.F) {
 	for i := range spellings {
 		f.Add(uint16(1<<i), []byte{}, []byte{}, " dmarc=pass header.from=bank.example")
@@ -128,14 +128,14 @@ func FuzzClaims(f *testing.F) {
 	})
 }
 
-// FuzzIsFieldName: a name that is ours when white space, control characters and
-// octets beyond ASCII are left out is ours; one without our words is not.
+// FuzzIsFieldName: a name is ours if it equals ours without white space, control
+// characters and octets beyond ASCII; a name without our words is not.
 func FuzzIsFieldName(f *testing.F) {
 	for _, s := range []string{Name, "AUTHENTICATION-RESULTS \t", "\u00a0Authentication-Results", "Authen\x00tication-\r\n Results", ">Authentication-Results", "ARC-Authentication-Results", "Authentication-Results-X", "\u212aauthentication-results", "authentication-re\u017fults", strings.Repeat(" ", 100) + Name, Name + strings.Repeat(" ", 100)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		const odd = 16 // how many such octets a reader is thought to overlook
+		const odd = 16 // how many such octets a reader may overlook
 		var kept []byte
 		for _, c := range []byte(strings.TrimRight(name, " \t\r\n")) {
 			if c > ' ' && c < 0x7f {

@@ -27,8 +27,8 @@ type arCase struct {
 	}
 }
 
-// The suite of real and hostile fields. In a disputed case both of the answers
-// are right, as long as we give one.
+// The suite of real and hostile fields. In a disputed case either of the two answers is
+// right.
 func TestConformanceAuthres(t *testing.T) {
 	s := conformance.Load(t, "authres")
 	conformance.Run(t, s, s.OfKind("ar-parse"), func(t testing.TB, c conformance.Case) error {

@@ -10,21 +10,21 @@ import (
 )
 
 const (
-	// maxField is how many octets of a field are read.
+	// maxField limits how many octets of a field are read.
 	maxField = 128 << 10
-	// maxNesting is how deep comments may stand in comments.
+	// maxNesting limits the depth of nested comments.
 	maxNesting = 256
 )
 
-// lexer reads tokens of RFC 8601 §2.2 with the CFWS between them. The first fault
-// stays in err, and every read after it reads nothing.
+// lexer reads tokens of RFC 8601 §2.2 with the CFWS between them. The first error stays
+// in err; later reads then return nothing.
 type lexer struct {
 	s   string
 	pos int
 	err error
 }
 
-// newLexer refuses at once what no field has anywhere.
+// newLexer refuses octets that no field may contain.
 func newLexer(value string) *lexer {
 	l := &lexer{s: value}
 	if len(value) > maxField {
@@ -47,13 +47,13 @@ func newLexer(value string) *lexer {
 }
 
 func (l *lexer) fail(why string) {
-	l.pos = min(l.pos, len(l.s)) // behind a final backslash it is further
+	l.pos = min(l.pos, len(l.s)) // after a final backslash it is too large
 	if l.err == nil {
 		l.err = errors.New("reading " + Name + ": " + why)
 	}
 }
 
-// expected fails with what was wanted here.
+// expected sets the error that names the expected token.
 func (l *lexer) expected(what string) {
 	if l.pos >= len(l.s) {
 		l.fail(what + " expected at the end")
@@ -63,7 +63,8 @@ func (l *lexer) expected(what string) {
 	l.fail(fmt.Sprintf("%s expected at octet %d, not %+q", what, l.pos, r))
 }
 
-// next skips CFWS and returns the octet behind it, 0 at the end or after a fault.
+// next skips CFWS and returns the next octet without consuming it; 0 at the end or
+// after an error.
 func (l *lexer) next() byte {
 	l.cfws()
 	return l.peek()
@@ -76,7 +77,7 @@ func (l *lexer) peek() byte {
 	return l.s[l.pos]
 }
 
-// take skips CFWS and then the octet c, if that is what stands there.
+// take skips CFWS and then consumes the octet c, if it is next.
 func (l *lexer) take(c byte) bool {
 	if l.next() != c {
 		return false
@@ -122,8 +123,8 @@ func (l *lexer) comment() {
 	l.fail("a comment without its final parenthesis")
 }
 
-// keyword reads a name: letters, digits, hyphen, and the underscore of fields in
-// use. It comes back in lower case, since names have none of their own.
+// keyword reads a name: letters, digits, hyphen, and the underscore of real fields. It
+// returns lower case, since names ignore case.
 func (l *lexer) keyword(what string) string {
 	l.cfws()
 	start := l.pos
@@ -136,7 +137,7 @@ func (l *lexer) keyword(what string) string {
 	return message.LowerASCII(l.s[start:l.pos])
 }
 
-// number reads digits, at most as many as have a meaning here.
+// number reads digits; the number of digits is limited.
 func (l *lexer) number() int {
 	l.cfws()
 	n, start := 0, l.pos
@@ -165,8 +166,8 @@ func (l *lexer) value(what string) string {
 	return l.s[start:l.pos]
 }
 
-// loose reads a property's value: a quoted string, or anything up to white space,
-// semicolon or parenthesis, the quoted strings inside kept with their quotes.
+// loose reads a property's value: a quoted string, or text up to white space, semicolon
+// or parenthesis. Quoted strings inside keep their quotes.
 func (l *lexer) loose() string {
 	l.cfws()
 	start, content := l.pos, ""
@@ -181,7 +182,8 @@ func (l *lexer) loose() string {
 		case isLoose(c):
 			l.pos++
 		default:
-			// Nothing at all is no value, and yet what some write for an empty one.
+			// An empty text is not a value, but some programs write it for an empty
+			// one.
 			if l.pos == start && c != ';' && l.pos < len(l.s) {
 				l.expected("a property's value")
 			}
@@ -191,12 +193,12 @@ func (l *lexer) loose() string {
 	return ""
 }
 
-// quoted reads a quoted string and returns its content: folds undone, quoted
-// pairs resolved (RFC 5322 §3.2.4).
+// quoted reads a quoted string and returns its content, unfolded and with quoted pairs
+// resolved (RFC 5322 §3.2.4).
 func (l *lexer) quoted() string {
 	l.pos++
 	start := l.pos
-	var built []byte // only when the content differs from the text
+	var built []byte // only if the content differs from the text
 	for ; l.pos < len(l.s); l.pos++ {
 		switch l.s[l.pos] {
 		case '"':
@@ -227,7 +229,7 @@ func isKeyword(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
 }
 
-// isToken: RFC 2045 §5.1, with the octets of UTF-8.
+// isToken checks RFC 2045 §5.1, extended by UTF-8.
 func isToken(c byte) bool {
 	return c > ' ' && c != 0x7f && strings.IndexByte("()<>@,;:\\\"/[]?=", c) < 0
 }

@@ -3,16 +3,16 @@ package authres
 import "fmt"
 
 const (
-	// maxResults and maxProperties bound what one field can make us keep.
+	// maxResults and maxProperties limit the memory for one field.
 	maxResults    = 1000
 	maxProperties = 100 // of one result
 )
 
-// Parse reads a field's value, as it stands in the header: folds may be CRLF or
-// LF before white space, comments may stand wherever the grammar has CFWS. Names
-// and results come back in lower case, values as they were. An error means that
-// nothing in the field may be relied on: it is malformed, too large, or of another
-// version than 1 (§2.6).
+// Parse reads a field's value as it is in the header: folds may be CRLF or LF before
+// white space, and comments may occur wherever the grammar has CFWS. It returns names
+// and results in lower case, and values unchanged. An error means that no part of the
+// field may be trusted: it is malformed, too large, or of a version other than 1
+// (§2.6).
 func Parse(value string) (Field, error) {
 	l := newLexer(value)
 	f := l.head()
@@ -20,7 +20,7 @@ func Parse(value string) (Field, error) {
 		return Field{}, l.err
 	}
 	for l.err == nil && l.take(';') {
-		// A semicolon at the very end is not in the grammar, and in much mail.
+		// A final semicolon is not in the grammar but is common in real mail.
 		if len(f.Results) > 0 && l.next() == 0 && l.err == nil {
 			break
 		}
@@ -29,7 +29,7 @@ func Parse(value string) (Field, error) {
 			break
 		}
 		r := l.resinfo()
-		// §2.2 no-result: "none" stands alone.
+		// §2.2 no-result: "none" alone.
 		if r.Value == "" && r.Method == None && r.Version == 0 && len(f.Results) == 0 {
 			return l.noResult(f)
 		}
@@ -79,8 +79,8 @@ func (l *lexer) head() Field {
 	return f
 }
 
-// resinfo reads what one method found, up to a semicolon or the end. A word
-// without "=" comes back as the method of an empty value.
+// resinfo reads one result, up to a semicolon or the end. A word without "=" is
+// returned as a method with an empty value.
 func (l *lexer) resinfo() Result {
 	r := Result{Method: l.keyword("a method")}
 	if l.take('/') {

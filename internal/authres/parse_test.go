@@ -57,7 +57,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// unreadable is what Parse must refuse and Claims must have removed.
+// unreadable are values that Parse must refuse and Claims must report.
 var unreadable = []struct{ name, value string }{
 	{"AR-003 version 2", "a.example 2; spf=pass"},
 	{"AR-003 a version beyond all numbers", "a.example 99999999999999999999999; spf=pass"},
@@ -107,8 +107,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParse reads anything: it must end, and what it gives must be written in a
-// form that reads the same.
+// FuzzParse reads any text: Parse ends, and its result, written again, reads the same.
 func FuzzParse(f *testing.F) {
 	f.Add("example.org 1; none")
 	f.Add("a.example; dkim=pass (x (y)) reason=\"a;b\" header.d=x header.i=\"a b\"@c;\r\n spf=fail smtp.mailfrom=<>")

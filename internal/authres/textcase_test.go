@@ -9,7 +9,7 @@ import (
 	"signpost/internal/conformance/casefile"
 )
 
-// describe writes what was read in one line a result, each value with its place.
+// describe writes one line for each result that was read, each value with its position.
 func describe(r authres.Result) string {
 	var b strings.Builder
 	b.WriteString(r.Method)
@@ -26,10 +26,10 @@ func describe(r authres.Result) string {
 	return b.String()
 }
 
-// A case of parse.txt has the field's value and what is in it: want-id, want-version
-// where one is written, a want line for each result ("want none" for a field that
-// says none), or "want-error" with a part of the text. In claims.txt each "our" line
-// is an authserv-id of ours, and want is "removed" or "kept".
+// A case of parse.txt has the field's value and the expected content: want-id,
+// want-version if written, a want line for each result ("want none" for a field that
+// says none), or "want-error" with a part of the text. In claims.txt each "our" line is
+// one of our authserv-ids, and want is "removed" or "kept".
 func TestTextCasesOfReading(t *testing.T) {
 	keys := []string{"field", "want-id", "want-version", "want", "want-error"}
 	casefile.Run(t, "testdata/cases/parse.txt", keys, func(t *testing.T, c casefile.Case) {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// BenchmarkWorst reads fields that are made to be costly, and as many ordinary
-// ones as make the same size.
+// BenchmarkWorst reads fields that are expensive by design, and ordinary ones of the
+// same total size.
 func BenchmarkWorst(b *testing.B) {
 	ordinary := "mx.example.com;\r\n dkim=pass header.i=@example.net header.s=s1 header.b=2j32dcmg;\r\n" +
 		" spf=pass (example.com: domain of a@example.net designates 192.0.2.1) smtp.mailfrom=a@example.net;\r\n" +

@@ -10,25 +10,25 @@ import (
 )
 
 const (
-	// softLine is the length that lines are folded at (RFC 5322 §2.1.1).
+	// softLine is the length at which lines are folded (RFC 5322 §2.1.1).
 	softLine = 78
-	// maxText is how much of one value, reason or comment is written, in octets;
-	// it keeps every line below the 998 of RFC 5322 §2.1.1.
+	// maxText limits the octets of one value, reason or comment; it keeps every line
+	// below the 998 of RFC 5322 §2.1.1.
 	maxText = 512
-	// usualResult is what one result takes in most fields.
+	// usualResult is the length of one result in most fields.
 	usualResult = 128
 )
 
-// Value returns the field's value: no leading space, folded with CRLF and blanks
-// before each result and, where a line would grow over 78, between its parts.
+// Value returns the field's value: no leading space, folded with CRLF and spaces before
+// each result and, if a line would be longer than 78, between its parts.
 //
-// Whatever the strings of the Field contain, they stay in their places, even for
-// readers that know neither quoted strings nor escapes: names keep only letters,
-// digits and hyphens; in values, CR, LF, NUL, other controls, quotes, backslashes,
-// parentheses, semicolons and (unless UTF8 is set) octets above 127 become "?";
-// in reasons and comments they become harmless neighbours. They are replaced and
-// not left out, so that no value turns into another valid one. A result without
-// method or value, and a property without type or name, is not written.
+// The strings of the Field cannot break out of their places, even for readers that know
+// neither quoted strings nor escapes: names keep only letters, digits and hyphens; in
+// values, CR, LF, NUL, other controls, quotes, backslashes, parentheses, semicolons and
+// (unless UTF8 is set) octets above 127 become "?"; in reasons and comments they become
+// harmless characters. They are replaced and not removed, so that no value turns into
+// another valid one. A result without method or value, and a property without type or
+// name, is not written.
 func (f Field) Value() string {
 	w := writer{utf8: f.UTF8, line: len(Name) + len(": ")}
 	w.b.Grow(len(f.AuthservID) + usualResult*len(f.Results))
@@ -48,7 +48,7 @@ func (f Field) Value() string {
 	return w.b.String()
 }
 
-// writer knows how long the line is that it is at.
+// writer tracks the length of the current line.
 type writer struct {
 	b    strings.Builder
 	line int
@@ -60,8 +60,8 @@ func (w *writer) text(s string) {
 	w.line += len(s)
 }
 
-// part writes a blank and s, or a fold and s where the line would be too long: a
-// semicolon may follow.
+// part writes a space and s, or a fold and s if the line would be too long, including a
+// semicolon that may follow.
 func (w *writer) part(s string) {
 	if w.line+1+len(s)+1 > softLine {
 		w.b.WriteString("\r\n ")
@@ -72,7 +72,7 @@ func (w *writer) part(s string) {
 	w.text(s)
 }
 
-// result writes one resinfo behind a semicolon, on a line of its own.
+// result writes one resinfo after a semicolon, on a line of its own.
 func (w *writer) result(r Result) bool {
 	method, value := keyword(r.Method), keyword(r.Value)
 	if method == "" || value == "" {
@@ -100,7 +100,7 @@ func (w *writer) result(r Result) bool {
 	return true
 }
 
-// keyword keeps what a Keyword is made of (RFC 5321 §4.1.2), in lower case.
+// keyword keeps the characters of a Keyword (RFC 5321 §4.1.2), in lower case.
 func keyword(s string) string {
 	clean := strings.Map(func(r rune) rune {
 		if r < utf8.RuneSelf && r != '_' && isKeyword(byte(r)) {
@@ -112,7 +112,7 @@ func keyword(s string) string {
 	return strings.Trim(message.LowerASCII(clean[:min(len(clean), longest)]), "-")
 }
 
-// value writes a token if s is one, else a quoted string.
+// value writes a token if s is one, otherwise a quoted string.
 func (w *writer) value(s string) string {
 	s = w.clean(s, markUnsafe)
 	if isAll(s, isToken) {
@@ -121,8 +121,8 @@ func (w *writer) value(s string) string {
 	return `"` + s + `"`
 }
 
-// pvalue writes an address or its domain without quotes, as §2.2 has it for what
-// identifies a mailbox; anything else as value does.
+// pvalue writes an address or its domain without quotes, as §2.2 requires for
+// mailboxes; other values as value does.
 func (w *writer) pvalue(s string) string {
 	if !w.utf8 {
 		s = aLabels(s)
@@ -138,8 +138,8 @@ func (w *writer) prose(s string) string {
 	return strings.TrimSpace(w.clean(s, proseUnsafe))
 }
 
-// clean replaces every character that replace knows, and all that is no printing
-// character of the charset.
+// clean replaces every character that replace handles, and every non-printing character
+// of the charset.
 func (w *writer) clean(s string, replace func(rune) rune) string {
 	if !w.utf8 {
 		s = aLabels(s)
@@ -150,7 +150,7 @@ func (w *writer) clean(s string, replace func(rune) rune) string {
 		}
 		return replace(r)
 	}, clip(s))
-	// "=?" begins an encoded word, which some readers decode before they parse.
+	// "=?" begins an encoded word; some readers decode before they parse.
 	return strings.ReplaceAll(s, "=?", "-?")
 }
 
@@ -177,8 +177,8 @@ func proseUnsafe(r rune) rune {
 	return r
 }
 
-// aLabels turns a domain, or the domain of an address, into A-labels if it has
-// octets above 127 (RFC 8601 §2.5).
+// aLabels converts a domain, or the domain of an address, to A-labels if it has octets
+// above 127 (RFC 8601 §2.5).
 func aLabels(s string) string {
 	if isAll(s, isASCII) {
 		return s
@@ -190,8 +190,7 @@ func aLabels(s string) string {
 	return s
 }
 
-// clip shortens a text to maxText octets at the border of a character, and shows
-// that it did.
+// clip shortens a text to maxText octets at a character boundary, and marks the cut.
 func clip(s string) string {
 	const mark = "..."
 	if len(s) <= maxText {
@@ -204,9 +203,9 @@ func clip(s string) string {
 	return s[:end] + mark
 }
 
-// isAddress: [[local-part] "@"] domain-name, the local part a dot-atom or a quoted
-// string without any character that a reader could stumble on. A local part in
-// UTF-8 must be printable.
+// isAddress checks for [[local-part] "@"] domain-name. The local part is a dot-atom, or
+// a quoted string without characters that a reader could misread. A local part in UTF-8
+// must be printable.
 func isAddress(s string) bool {
 	at := strings.LastIndexByte(s, '@')
 	if at < 0 || strings.Contains(s, "=?") {
@@ -236,14 +235,14 @@ func isPrinting(s string) bool {
 
 func isDomainOctet(c byte) bool { return isKeyword(c) || c == '.' || c >= utf8.RuneSelf }
 
-// isDotAtom: RFC 5322 §3.2.3, with the octets of UTF-8.
+// isDotAtom checks RFC 5322 §3.2.3, extended by UTF-8.
 func isDotAtom(c byte) bool {
 	return isKeyword(c) || c == '.' || c >= utf8.RuneSelf || strings.IndexByte("!#$%&'*+/=?^`{|}~", c) >= 0 && c != 0
 }
 
 func isASCII(c byte) bool { return c < utf8.RuneSelf }
 
-// isAll reports whether s has octets, and all of them this property.
+// isAll reports whether s is not empty and all its octets have this property.
 func isAll(s string, property func(byte) bool) bool {
 	for i := range len(s) {
 		if !property(s[i]) {

@@ -147,7 +147,7 @@ func TestNoLineIsLongerThan998(t *testing.T) {
 	}
 }
 
-// wild is a Field made of strings that anybody could have sent.
+// wild is a Field of arbitrary foreign strings.
 func wild(a, b, c, d, e string, utf8 bool) Field {
 	return Field{AuthservID: "mx.example " + a, UTF8: utf8, Results: []Result{
 		{Method: "dkim", Value: "fail", Reason: a, Comment: b, Properties: []Property{{"header", "i", c}, {"header", "d", d}, {"header", "b", e}}},
@@ -156,9 +156,9 @@ func wild(a, b, c, d, e string, utf8 bool) Field {
 	}}
 }
 
-// FuzzInjection writes hostile strings into every place and checks that what comes
-// back has the three results that were put in, and nothing else: for our own
-// reader, and for one that knows neither quotes nor comments.
+// FuzzInjection writes hostile strings into every place and checks that the field has
+// the three results that were written and no others, for our own reader and for one
+// that knows neither quotes nor comments.
 func FuzzInjection(f *testing.F) {
 	f.Add("a", "b", "@c.example", "d.example", "e+/=", false)
 	f.Add("x\r\nBcc: y", "a) dmarc=pass (b", `"x; dmarc=pass"@z.example`, `\`, `"`, false)
@@ -177,12 +177,12 @@ func FuzzInjection(f *testing.F) {
 		if !utf8.ValidString(value) {
 			t.Fatalf("not UTF-8: %q", value)
 		}
-		// The reader who splits at semicolons.
+		// The reader that splits at semicolons.
 		parts := strings.Split(value, ";")
 		if len(parts) != 4 || !strings.HasPrefix(parts[1], "\r\n dkim=fail") || !strings.HasPrefix(parts[2], "\r\n spf=softfail") || !strings.HasPrefix(parts[3], "\r\n dmarc=fail") {
 			t.Fatalf("a reader without quotes sees %q", parts)
 		}
-		// No escapes are needed to read it, and parentheses pair up.
+		// It is readable without escapes, and parentheses are balanced.
 		if strings.Contains(value, `\`) || strings.Count(value, "(") != strings.Count(value, ")") || strings.Count(value, `"`)%2 != 0 {
 			t.Fatalf("specials out of place: %q", value)
 		}

@@ -12,12 +12,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// MaxFile is the largest configuration file that is read, in bytes. It leaves
-// room for some 200,000 signing domains.
+// MaxFile is the largest configuration file that is read, in bytes. It is enough for
+// about 200,000 signing domains.
 const MaxFile = 16 << 20
 
-// Read decodes the file at path as Decode does. The error says that the file
-// could not be read; what is wrong inside it is in the Source.
+// Read decodes the file at path as Decode does. The error says that the file could not
+// be read; mistakes in it are in the Source.
 func Read(path string, v any) (*Source, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -32,11 +32,11 @@ func Read(path string, v any) (*Source, error) {
 	return Decode(path, text, v), nil
 }
 
-// Decode reads text into v, a pointer to a struct that holds the defaults. Keys
-// are named by the fields' yaml tags; a field without one cannot be set. Decode
-// reads on after a mistake and leaves the field concerned at its default, so that
-// v may be validated all the same and everything be reported at once: ask
-// [Source.Err] before v is used. file names the text in problems.
+// Decode reads text into v, a pointer to a struct that holds the defaults. Keys are
+// named by the fields' yaml tags; a field without a tag cannot be set. After a mistake,
+// Decode continues and leaves the field at its default, so that v can be validated and
+// all problems reported together: check [Source.Err] before you use v. file names the
+// text in problems.
 func Decode(file string, text []byte, v any) *Source {
 	s := &Source{file: file, unread: map[string]bool{}}
 	root := s.parse(text)
@@ -50,16 +50,16 @@ func Decode(file string, text []byte, v any) *Source {
 	return s
 }
 
-// withoutKeys reports a text that has no key at all, unless it could not be read. Such
-// a file was cut off, or is still being written: it must not count as the defaults.
+// withoutKeys reports a text without any key, unless it could not be read. Such a file
+// was truncated or is still being written: it must not count as the defaults.
 func (s *Source) withoutKeys() {
 	if len(s.problems) == 0 {
 		s.fatal(1, "the file has no key at all: it is empty, or was cut off when it was written; put it back, or write one key, such as verifier: {mode: monitor}")
 	}
 }
 
-// parse returns the one document's root, or nil when there is none to decode:
-// the text is empty or is not YAML.
+// parse returns the root of the only document, or nil if there is none: the text is
+// empty or is not YAML.
 func (s *Source) parse(text []byte) *yaml.Node {
 	if len(text) > MaxFile {
 		s.fatal(1, fmt.Sprintf("the file is larger than %d bytes", MaxFile))
@@ -88,8 +88,8 @@ func (s *Source) parse(text []byte) *yaml.Node {
 	return doc.Content[0]
 }
 
-// next reads one document. The parser panics where it doubts itself; that must
-// not end a daemon that only wanted to reload.
+// next reads one document. The parser panics on internal errors; a panic must not end a
+// daemon during a reload.
 func next(dec *yaml.Decoder, doc *yaml.Node) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -105,12 +105,12 @@ func next(dec *yaml.Decoder, doc *yaml.Node) (err error) {
 	return nil
 }
 
-// A place is where the walk stands, kept as a chain so that a path is written
-// out only for a problem.
+// A place is the current position, kept as a chain so that the path is formatted only
+// for a problem.
 type place struct {
 	up    *place
 	key   string
-	item  bool // of a list, at index
+	item  bool // in a list, at index
 	index int
 	line  int
 }
@@ -125,8 +125,8 @@ func (p *place) String() string {
 	return join(p.up.String(), p.key)
 }
 
-// decoder walks the nodes of one document and the fields of one type together.
-// It goes only as deep as the type does.
+// decoder walks the nodes of one document and the fields of one type together. It
+// descends only as deep as the type does.
 type decoder struct {
 	source  *Source
 	top     reflect.Type
@@ -141,8 +141,8 @@ func (d *decoder) bad(at *place, format string, args ...any) {
 	d.source.add(at.line, at.String(), fmt.Sprintf(format, args...))
 }
 
-// unread reports a value that keeps its default for being unreadable, so that
-// nothing else need be said of it.
+// unread records that a value could not be read and keeps its default, so that no
+// further problem is reported for it.
 func (d *decoder) unread(at *place, format string, args ...any) {
 	if !d.source.full() {
 		d.source.unread[at.String()] = true
@@ -150,7 +150,7 @@ func (d *decoder) unread(at *place, format string, args ...any) {
 	d.bad(at, format, args...)
 }
 
-// value decodes a node into v, which is settable.
+// value decodes a node into v; v must be settable.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, at *place) {
 	if problem := unwanted(n); problem != "" {
 		d.unread(at, "%s", problem)
@@ -178,8 +178,8 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, at *place) {
 	}
 }
 
-// nothing judges an empty value: a section whose keys are all commented out keeps
-// its defaults; elsewhere nobody can tell what was meant.
+// nothing handles an empty value: a section with all keys commented out keeps its
+// defaults; elsewhere the meaning is unclear.
 func (d *decoder) nothing(v reflect.Value, at *place) {
 	switch {
 	case at.item:
@@ -244,7 +244,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, at *place) {
 	v.Set(items)
 }
 
-// unwanted names the features of YAML that are refused.
+// unwanted reports the features of YAML that are refused.
 func unwanted(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.AliasNode:
@@ -283,7 +283,7 @@ func kind(n *yaml.Node) string {
 	return "nothing"
 }
 
-// brief is s cut to a length that fits a line of a problem.
+// brief shortens s for a line of a problem.
 func brief(s string) string {
 	const limit = 60
 	if len(s) <= limit {

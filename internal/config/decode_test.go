@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// file is a configuration with every kind of value that the decoder knows.
+// file is a configuration with every kind of value.
 type file struct {
 	Milter milterSection `yaml:"milter"`
 	Signer signerSection `yaml:"signer"`
@@ -72,8 +72,8 @@ func defaults() file {
 	return f
 }
 
-// TestBadFiles reads each testdata/bad-*.yaml: what it must be told stands in it,
-// one problem on each line that begins with "# want ", without the file's name.
+// TestBadFiles reads each testdata/bad-*.yaml. Each line that begins with "# want " is
+// one expected problem, without the file's name.
 func TestBadFiles(t *testing.T) {
 	names, err := filepath.Glob("testdata/bad-*.yaml")
 	if err != nil || len(names) < 20 {
@@ -278,8 +278,8 @@ func manyDomains(n int) []byte {
 	return []byte(b.String())
 }
 
-// The mapping decoder of the YAML library compares each key with each other one;
-// ours must not, nor may a file that is nothing but mistakes cost more.
+// The mapping decoder of the YAML library compares all keys with each other. Ours must
+// not, and a file full of mistakes must not cost more.
 func BenchmarkDecode(b *testing.B) {
 	unknown := strings.Builder{}
 	for i := range 100_000 {
@@ -326,7 +326,8 @@ func FuzzDecode(f *testing.F) {
 		if err == nil {
 			return
 		}
-		// Whatever the text, a problem is one line and begins with the file and a line of it.
+		// For every text, a problem is one line that begins with the file and one of
+		// its lines.
 		for line := range strings.Lines(err.Error()) {
 			rest, ok := strings.CutPrefix(line, "f.yaml:")
 			number, _, cut := strings.Cut(rest, ":")
@@ -340,7 +341,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// unicodeBreaks counts what YAML takes for a line end besides CR and LF.
+// unicodeBreaks counts the line ends of YAML other than CR and LF.
 func unicodeBreaks(text []byte) int {
 	return strings.Count(string(text), "\u0085") + strings.Count(string(text), "\u2028") + strings.Count(string(text), "\u2029")
 }

@@ -10,10 +10,10 @@ import (
 )
 
 // Replace returns text with the one scalar at path changed to value, and everything
-// else as it was: comments, order, spaces, line ends. The path is one as in a
-// [Problem], such as "signer.domains[0].selectors[1]". value must be a word that
-// YAML takes as it is written: letters, digits, hyphens, dots. An error says that
-// the text is written in a way that cannot be edited so; nothing is then changed.
+// else unchanged: comments, order, spaces, line ends. The path is written as in a
+// [Problem], for example "signer.domains[0].selectors[1]". value must be a plain YAML
+// word: letters, digits, hyphens, dots. An error says why the text cannot be edited; it
+// is then unchanged.
 func Replace(text []byte, path, value string) ([]byte, error) {
 	if !plainWord(value) {
 		return nil, fmt.Errorf("%s cannot be written into a configuration without quotes", quote(value))
@@ -52,7 +52,7 @@ func Replace(text []byte, path, value string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// document parses a text that Decode takes.
+// document parses a text that Decode has accepted.
 func document(text []byte) (*yaml.Node, error) {
 	var doc yaml.Node
 	if err := next(yaml.NewDecoder(bytes.NewReader(text)), &doc); err != nil {
@@ -75,8 +75,8 @@ func plainWord(s string) bool {
 		!strings.HasPrefix(s, "-") && !strings.HasPrefix(s, ".")
 }
 
-// offset is where a line and column of the parser are in the text. It counts
-// columns in characters.
+// offset returns the position in the text of a line and column of the parser. Columns
+// are counted in characters.
 func offset(text []byte, line, column int) (int, bool) {
 	i := 0
 	for ; line > 1; line-- {
@@ -96,8 +96,8 @@ func offset(text []byte, line, column int) (int, bool) {
 	return i, true
 }
 
-// written is how many bytes at the beginning of text are the scalar; 0 where that
-// is not plain to see.
+// written returns the length of the scalar at the beginning of text, in bytes; 0 if
+// that is not certain.
 func written(text []byte, n *yaml.Node) int {
 	form := n.Value
 	switch {
@@ -114,7 +114,7 @@ func written(text []byte, n *yaml.Node) int {
 	return len(form)
 }
 
-// same compares two documents in all that has a meaning, and in their comments.
+// same compares the content and the comments of two documents.
 func same(a, b *yaml.Node) bool {
 	if a.Kind != b.Kind || a.Value != b.Value || a.Style != b.Style || len(a.Content) != len(b.Content) ||
 		a.HeadComment != b.HeadComment || a.LineComment != b.LineComment || a.FootComment != b.FootComment {

@@ -19,7 +19,7 @@ var (
 	addrType     = reflect.TypeFor[netip.Addr]()
 )
 
-// isScalarType reports whether values of the type are written as one word.
+// isScalarType reports whether values of the type are one word.
 func isScalarType(t reflect.Type) bool {
 	if reflect.PointerTo(t).Implements(textUnmarshaler) {
 		return true
@@ -48,7 +48,7 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, at *place) {
 	}
 }
 
-// setScalar sets v to what text says, or leaves it and says what is wrong.
+// setScalar sets v from text, or leaves it unchanged and returns the problem.
 func setScalar(text string, v reflect.Value) error {
 	switch v.Type() {
 	case durationType:
@@ -81,7 +81,7 @@ func set[T any](v reflect.Value, parse func(string) (T, error), text string) err
 	return nil
 }
 
-// unmarshalText works on a copy: an UnmarshalText may fail half way.
+// unmarshalText works on a copy: an UnmarshalText may fail after a part of the work.
 func unmarshalText(text string, v reflect.Value) error {
 	tmp := reflect.New(v.Type())
 	tmp.Elem().Set(v)
@@ -181,7 +181,7 @@ func parsePrefix(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// unmapped is the IPv4 network that p writes within ::ffff:0:0/96.
+// unmapped returns the IPv4 network that p writes within ::ffff:0:0/96.
 func unmapped(p netip.Prefix) netip.Prefix {
 	const mapped = 96
 	return netip.PrefixFrom(p.Addr().Unmap(), max(0, p.Bits()-mapped)).Masked()
@@ -197,7 +197,7 @@ func parseAddr(text string) (netip.Addr, error) {
 
 func quote(s string) string { return strconv.Quote(brief(s)) }
 
-// example is what a value of the type looks like, for a problem's text.
+// example returns an example of a value of the type, for a problem's text.
 func example(t reflect.Type) string {
 	switch t {
 	case durationType:

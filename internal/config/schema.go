@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// schema is what keys a struct type takes.
+// schema is the set of keys of a struct type.
 type schema struct {
 	names []string       // in the order of the fields
 	index map[string]int // name to field
@@ -30,8 +30,8 @@ func (d *decoder) schema(t reflect.Type) schema {
 
 func (d *decoder) hasKeys(t reflect.Type) bool { return len(d.schema(t).names) > 0 }
 
-// unknown reports a key that the section does not take, with the one that was
-// probably meant: one spelled alike, or the same word in another section.
+// unknown reports a key that the section does not have, and the one that was probably
+// meant: a similar name, or the same name in another section.
 func (d *decoder) unknown(at *place, known schema) {
 	if d.source.full() {
 		d.source.more++
@@ -49,8 +49,8 @@ func (d *decoder) unknown(at *place, known schema) {
 	d.bad(at, "unknown key (%s)", keys)
 }
 
-// elsewhere looks for a section, within the type t at the path, that takes the
-// key. It looks at the names only, and a few levels down.
+// elsewhere searches the type t at the path for a section that has the key. It compares
+// names only, and descends a few levels.
 func (d *decoder) elsewhere(key string, t reflect.Type, path string, depth int) (string, bool) {
 	const deepest = 8
 	list := ""
@@ -79,9 +79,9 @@ func (d *decoder) elsewhere(key string, t reflect.Type, path string, depth int) 
 	return "", false
 }
 
-// nearest returns the name that key is most likely a misspelling of.
+// nearest returns the name that key is probably a misspelling of.
 func nearest(key string, names []string) (string, bool) {
-	const longest = 64 // bounds the work for one key
+	const longest = 64 // limits the work for one key
 	if len(key) > longest {
 		return "", false
 	}
@@ -92,15 +92,16 @@ func nearest(key string, names []string) (string, bool) {
 			best, least = name, n
 		}
 	}
-	// A third of the letters may be wrong, and never more than three.
+	// A third of the letters may differ, at most three.
 	return best, best != "" && least <= min(3, max(1, len(best)/3))
 }
 
-// maxDistance bounds the words that Distance compares, in octets.
+// maxDistance limits the words that Distance compares, in octets.
 const maxDistance = 64
 
-// Distance is the number of letters to insert, delete, replace or swap with the
-// neighbour to make b of a. Where one is longer than 64 octets it is the longer length.
+// Distance returns the number of letters to insert, delete, replace or swap with a
+// neighbour to turn a into b. If one is longer than 64 octets, it returns the longer
+// length.
 func Distance(a, b string) int {
 	if max(len(a), len(b)) > maxDistance {
 		return max(len(a), len(b))
@@ -130,8 +131,8 @@ func distance(a, b string) int {
 	return last[len(b)]
 }
 
-// OneOf calls bad when value is none of the words allowed, naming them and the
-// one that was probably meant.
+// OneOf calls bad if value is not one of the allowed words. The problem lists them and
+// names the one that was probably meant.
 func OneOf[T ~string](bad func(path, problem string), path string, value T, allowed ...T) {
 	words := make([]string, len(allowed))
 	for i, w := range allowed {

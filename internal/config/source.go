@@ -11,11 +11,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxProblems is how many problems are told in words; the rest are counted.
+// maxProblems limits the problems that are listed; the rest are counted.
 const maxProblems = 100
 
-// A Source is one configuration text that was read: it collects what is wrong
-// with it, and knows on which line each path stands.
+// A Source is one configuration text that was read. It collects its problems, and knows
+// the line of each path.
 type Source struct {
 	file     string
 	root     *yaml.Node
@@ -25,15 +25,15 @@ type Source struct {
 	unread map[string]bool
 }
 
-// A Problem is one mistake. Path is "" when it concerns the file as a whole.
+// A Problem is one mistake. Path is "" if it concerns the file as a whole.
 type Problem struct {
 	Line int
 	Path string
 	Text string
 }
 
-// Error is all that is wrong with one file, by line. More is how many problems
-// there are beyond those listed.
+// Error has all problems of one file, by line. More is the number of problems that are
+// not listed.
 type Error struct {
 	File     string
 	Problems []Problem
@@ -69,10 +69,9 @@ func (s *Source) Err() error {
 	return &Error{File: s.file, Problems: sorted, More: s.more}
 }
 
-// Bad adds a problem with the value at path, such as
-// "signer.domains[0].selectors". Its line is that of the path, or of the nearest
-// parent that the file has. A value that could not be read at all, or that lies
-// in one that could not, is not complained of twice.
+// Bad adds a problem with the value at path, such as "signer.domains[0].selectors". Its
+// line is that of the path, or of the nearest parent that the file has. It adds no
+// second problem for a value that could not be read, or is inside one that could not.
 func (s *Source) Bad(path, problem string) {
 	for p := path; ; p = parent(p) {
 		if s.unread[p] {
@@ -101,13 +100,13 @@ func (s *Source) add(line int, path, text string) {
 	s.problems = append(s.problems, Problem{Line: max(1, line), Path: oneLine(path), Text: oneLine(text)})
 }
 
-// fatal adds what makes the whole text unreadable.
+// fatal adds a problem that makes the whole text unreadable.
 func (s *Source) fatal(line int, text string) {
 	s.unread[""] = true
 	s.add(line, "", text)
 }
 
-// oneLine keeps a problem on its line whatever a file has in its keys.
+// oneLine keeps a problem on one line for any keys in the file.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 {
@@ -117,7 +116,7 @@ func oneLine(s string) string {
 	}, s)
 }
 
-// Has reports whether the file itself says something at path.
+// Has reports whether the file has a value at path.
 func (s *Source) Has(path string) bool {
 	n := s.root
 	for path != "" && n != nil {
@@ -128,7 +127,7 @@ func (s *Source) Has(path string) bool {
 	return n != nil
 }
 
-// line finds the line of the path, as far as the file has it.
+// line returns the line of the path or of its nearest parent in the file.
 func (s *Source) line(path string) int {
 	n, line := s.root, 1
 	for path != "" && n != nil {
@@ -142,7 +141,7 @@ func (s *Source) line(path string) int {
 	return line
 }
 
-// step goes one key, or one "[index]", down from n, and tells its line.
+// step goes one key or one "[index]" down from n, and returns its line.
 func step(n *yaml.Node, key string) (*yaml.Node, int) {
 	if index, ok := strings.CutPrefix(key, "["); ok {
 		i, err := strconv.Atoi(strings.TrimSuffix(index, "]"))
@@ -186,8 +185,8 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// unreadable finds the first byte that cannot stand in a configuration, which
-// the YAML parser would report without its line.
+// unreadable finds the first byte that a configuration must not contain. The YAML
+// parser would report it without its line.
 func unreadable(text []byte) (line int, problem string) {
 	line = 1
 	for i := 0; i < len(text); {
@@ -205,7 +204,7 @@ func unreadable(text []byte) (line int, problem string) {
 	return line, ""
 }
 
-// syntax reports what the YAML parser could not read, in our own form.
+// syntax reports the YAML parser's error in our own form.
 func (s *Source) syntax(text []byte, err error) {
 	problem := strings.TrimPrefix(err.Error(), "yaml: ")
 	line := 1
@@ -214,7 +213,8 @@ func (s *Source) syntax(text []byte, err error) {
 		if n, err := strconv.Atoi(number); err == nil {
 			line, problem = n, after
 		}
-		// The parser's own faults are counted from zero, unlike the scanner's.
+		// The parser counts the lines of its own errors from zero; its scanner does
+		// not.
 		if strings.HasPrefix(problem, "did not find expected") {
 			line++
 		}
@@ -231,13 +231,13 @@ func (s *Source) syntax(text []byte, err error) {
 	s.fatal(line, "this is not YAML: "+problem)
 }
 
-// syntaxHints say what is commonly behind what the YAML parser says.
+// syntaxHints name the usual cause of an error of the YAML parser.
 var syntaxHints = []struct{ says, hint string }{
 	{"mapping values are not allowed", "put a value with a colon in it in quotes, and keys of one section in one column"},
 	{"cannot start any token", "put a value that begins with @, % or ` in quotes"},
 	{"unexpected end of stream", "a quote may not be closed"},
 	{"could not find expected ':'", "a key without its colon?"},
-	// These are told with the line where the section or list begins.
+	// These are reported with the line where the section or list begins.
 	{"did not find expected", "look here and below for keys that are not in one column, an open quote or bracket, or a value that needs quotes"},
 }
 

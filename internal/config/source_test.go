@@ -48,7 +48,7 @@ func TestAProblemFindsItsLine(t *testing.T) {
 func TestASectionsPathsAreItsOwn(t *testing.T) {
 	v := defaults()
 	s := Decode("f.yaml", []byte("# x\nsigner:\n"), &v)
-	// A package that is given a list as its section begins its paths with an index.
+	// A package whose section is a list begins its paths with an index.
 	s.Section("listen")("[3].role", "z")
 	s.Section("signer")("domains[0]", "x")
 	s.Section("signer")("", "y")

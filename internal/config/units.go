@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Size is a number of bytes. In a file it carries its unit: B, KB, MB, GB
-// (thousands) or KiB, MiB, GiB (1024s); only 0 needs none.
+// Size is a number of bytes. In a file it has a unit: B, KB, MB, GB (thousands) or KiB,
+// MiB, GiB (1024s); only 0 needs none.
 type Size int64
 
 var sizeUnits = []struct {
@@ -19,7 +19,7 @@ var sizeUnits = []struct {
 	{"GiB", 1 << 30}, {"GB", 1e9}, {"MiB", 1 << 20}, {"MB", 1e6}, {"KiB", 1 << 10}, {"KB", 1e3}, {"B", 1},
 }
 
-// UnmarshalText leaves the size as it was when text is none.
+// UnmarshalText leaves the size unchanged if text is not one.
 func (s *Size) UnmarshalText(text []byte) error {
 	word := string(text)
 	digits := strings.TrimRight(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -47,8 +47,8 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%s: the unit %s is none of B, KB, KiB, MB, MiB, GB, GiB", quote(word), quote(unit))
 }
 
-// String writes the size as UnmarshalText reads it, in the largest unit that
-// leaves a whole number.
+// String writes the size as UnmarshalText reads it, in the largest unit that gives a
+// whole number.
 func (s Size) String() string {
 	for _, u := range sizeUnits {
 		if s != 0 && int64(s)%u.bytes == 0 {
@@ -61,10 +61,10 @@ func (s Size) String() string {
 // MarshalText is String.
 func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// FileMode is a file's permission bits; in a file, three or four octal digits.
+// FileMode is a file's permission bits, in a file three or four octal digits.
 type FileMode uint16
 
-// UnmarshalText leaves the mode as it was when text is none.
+// UnmarshalText leaves the mode unchanged if text is not one.
 func (m *FileMode) UnmarshalText(text []byte) error {
 	n, err := strconv.ParseUint(string(text), 8, 16)
 	if err != nil || len(text) < 3 || len(text) > 4 || n > uint64(fs.ModePerm) {
@@ -74,7 +74,7 @@ func (m *FileMode) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Perm is the mode as os.Chmod takes it.
+// Perm returns the mode for os.Chmod.
 func (m FileMode) Perm() fs.FileMode { return fs.FileMode(m) & fs.ModePerm }
 
 // String writes the mode as UnmarshalText reads it.
