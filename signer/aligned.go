@@ -31,8 +31,7 @@ func (c Config) Warnings() []string {
 	return lines
 }
 
-// aligned reports relaxed alignment as far as it can be told without DNS: by the
-// list of public suffixes.
+// aligned reports relaxed alignment by the list of public suffixes, without DNS.
 func aligned(author, sdid string) bool {
 	if author == sdid {
 		return true

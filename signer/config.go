@@ -13,54 +13,54 @@ import (
 
 // Config is the section `signer` of the configuration.
 type Config struct {
-	// Outbound says whose mail is signed.
+	// Outbound says which mail is ours, so that it is signed and not judged.
 	Outbound OutboundRule `yaml:"ours"`
-	// Domains are the author domains that sign, and with which selectors.
+	// Domains are the entries: an author domain, and the selectors that sign for it.
 	Domains []Domain `yaml:"domains"`
-	// Tables have more entries of Domains: see package tablesource.
+	// Tables are the sources of further entries; see package tablesource.
 	Tables []Table `yaml:"tables"`
-	// TablesEvery is how often the databases among the Tables are asked for changes.
+	// TablesEvery is how often databases are asked for changes.
 	TablesEvery time.Duration `yaml:"tables_every"`
-	// OnError is what happens to a message of ours when we fail to sign it.
+	// OnError decides about a message of ours that we fail to sign.
 	OnError OnError `yaml:"on_error"`
 	// Canonicalization is header/body, each relaxed or simple.
 	Canonicalization Canonicalization `yaml:"canonicalization"`
 	// Fields changes which header fields the signatures cover.
 	Fields Fields `yaml:"fields"`
-	// RequirePublished lets only keys sign that DNS is known to have; see
+	// RequirePublished lets a key sign only when DNS has its record; see
 	// lifecycle.Tracker. Otherwise every listed key signs.
 	RequirePublished bool `yaml:"require_published"`
-	// SelfCheck is that every n-th signed message is verified after it was signed, in
-	// the background and against DNS; 0: none.
+	// SelfCheck is n, to verify every n-th signed message in the background, with the key
+	// from DNS. 0 switches it off.
 	SelfCheck int `yaml:"self_check"`
-	// Senders says who may sign as whom.
+	// Senders restricts the authors that a login or a network may use.
 	Senders Senders `yaml:"senders"`
 }
 
-// OutboundRule tells outbound mail from other people's by the connection alone, never by a
-// header field: any one of the three makes a message ours.
+// OutboundRule says which connections bring mail of ours. Header fields never count. One
+// match of the three is enough. opendkim calls Networks InternalHosts.
 type OutboundRule struct {
 	Networks      []netip.Prefix `yaml:"networks"`
 	Authenticated bool           `yaml:"authenticated"`
 	DaemonNames   []string       `yaml:"daemon_names"`
 }
 
-// Selector is one key of a domain. In the file it is the name alone, or both.
+// Selector is one key of a domain. In the file it is a name, or a mapping of both fields.
 type Selector struct {
 	Selector string `yaml:"selector"`
-	// ActiveFrom is when the key begins to sign, in the place of the other keys of
-	// its algorithm; zero: as soon as it may.
+	// ActiveFrom is when the key replaces the other keys of its algorithm; zero: as soon as
+	// it may sign.
 	ActiveFrom Moment `yaml:"active_from"`
 }
 
-// UnmarshalText takes the name alone.
+// UnmarshalText reads the short form, only the name.
 func (s *Selector) UnmarshalText(text []byte) error {
 	*s = Selector{Selector: string(text)}
 	return nil
 }
 
-// Moment is a point in time. In the file it is a day, which begins at 00:00 UTC, or
-// in the form of RFC 3339.
+// Moment is a point in time. In the file it is a day, which begins at 00:00 UTC, or a
+// time in the form of RFC 3339.
 type Moment struct{ time.Time }
 
 // UnmarshalText reads either form.
@@ -74,10 +74,10 @@ func (m *Moment) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%q is not a moment: write a day, 2027-01-31, or a time, 2027-01-31T08:00:00Z", text)
 }
 
-// AnyDomain is the Domain that stands for every author domain without an entry.
+// AnyDomain is the entry for all author domains that have no other entry.
 const AnyDomain = keys.AnyDomain
 
-// OnError is a choice between two harms.
+// OnError says what happens to a message that could not be signed.
 type OnError string
 
 const (
@@ -88,7 +88,7 @@ const (
 // Canonicalization is a pair of DKIM canonicalizations (RFC 6376 §3.4).
 type Canonicalization struct{ Header, Body dkim.Canonicalization }
 
-// UnmarshalText reads the form of the c= tag, with both parts spelled out.
+// UnmarshalText reads the form of the c= tag. Both parts are required.
 func (c *Canonicalization) UnmarshalText(text []byte) error {
 	header, body, both := strings.Cut(string(text), "/")
 	h, b := dkim.Canonicalization(header), dkim.Canonicalization(body)
@@ -106,7 +106,7 @@ func (c Canonicalization) MarshalText() ([]byte, error) {
 
 func known(c dkim.Canonicalization) bool { return c == dkim.Relaxed || c == dkim.Simple }
 
-// Defaults returns the section as it is when the file says nothing.
+// Defaults returns the section for an empty file.
 func Defaults() Config {
 	return Config{
 		Outbound: OutboundRule{
@@ -121,8 +121,8 @@ func Defaults() Config {
 	}
 }
 
-// Validate reports every mistake that the types do not rule out, with its path
-// within the section and what to write instead.
+// Validate reports every mistake in the values, with its path within the section and the
+// remedy. It does not look at the addresses of databases; see tablesource.Validate.
 func (c Config) Validate(bad func(path, problem string)) {
 	config.OneOf(bad, "on_error", c.OnError, OnErrorTempfail, OnErrorUnsigned)
 	if c.SelfCheck < 0 || c.SelfCheck > maxSelfCheckEvery {
@@ -156,7 +156,7 @@ func (c Config) Validate(bad func(path, problem string)) {
 		bad("tables_every", fmt.Sprintf("%s is out of range: write a time from 1s to 24h, as 1m", c.TablesEvery))
 	}
 	if len(c.Tables) > 0 {
-		return // which may have the entries that sdid names
+		return // an entry that sdid names may be in a table
 	}
 	for i, d := range c.Domains {
 		if problem := c.sdidProblem(d, seen); problem != "" {

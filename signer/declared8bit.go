@@ -6,12 +6,12 @@ import (
 	"signpost/internal/message"
 )
 
-// declared8Bit reports whether a header announces a body with octets of 8 bits: that it
-// is MIME (RFC 2045 §4) and encoded as 8bit or binary (§6.1). A multipart without an
-// encoding of its own counts too: its parts have theirs.
+// declared8Bit reports whether the header announces an 8-bit body: it has MIME-Version (RFC
+// 2045 §4) and the encoding 8bit or binary (§6.1). A multipart without an encoding of its
+// own counts too, since its parts have theirs.
 //
-// This is what a host on the way looks at. The BODY= of MAIL FROM is not known for mail of
-// sendmail(1): Postfix's cleanup(8) shows milters the sender's address alone.
+// Hosts on the way look at the header. BODY= of MAIL FROM does not help for mail of
+// sendmail(1): Postfix's cleanup(8) shows milters only the sender's address.
 func declared8Bit(h message.Header) bool {
 	mime, composite, encoding := false, false, ""
 	for _, f := range h {
@@ -31,7 +31,7 @@ func declared8Bit(h message.Header) bool {
 	return mime && (message.EqualFold(encoding, "8bit") || message.EqualFold(encoding, "binary"))
 }
 
-// firstWord is the value up to the first parameter, comment or white space within.
+// firstWord is the value up to the first parameter, comment or inner white space.
 func firstWord(value string) string {
 	value = strings.TrimLeft(value, " \t\r\n")
 	if end := strings.IndexAny(value, " \t\r\n;("); end >= 0 {

@@ -9,26 +9,25 @@ import (
 
 // Domain is one entry of the signing table.
 type Domain struct {
-	// Domain is an author domain, a pattern of them with "*" in it, one author's
-	// whole address, or "*" for every domain that has no entry.
+	// Domain is an author domain, a pattern with "*" in it, a whole address, or "*" for every
+	// domain that has no entry.
 	Domain string `yaml:"domain"`
-	// Selectors all sign, each with the key <keys.dir>/<domain>/<selector>.pem.
+	// Selectors are the keys <keys.dir>/<domain>/<selector>.pem. Each of them signs.
 	Selectors []Selector `yaml:"selectors"`
-	// Subdomains lets the entry sign for the names below the domain too; the
-	// signature still says d=domain, which is aligned in relaxed mode.
+	// Subdomains makes the entry sign for all names below the domain too. The signature has
+	// d= of this domain, which DMARC accepts in relaxed mode.
 	Subdomains bool `yaml:"subdomains"`
-	// KeysOf is the domain in whose folder the keys are; "": the domain itself. The
-	// signature says d=domain all the same, and DNS must have the key under it.
+	// KeysOf is the domain whose key folder is used; "": this domain. The signature still has
+	// d= of this domain, so its record must be in DNS under this domain.
 	KeysOf string `yaml:"keys_of"`
-	// SDID has the mail signed as that of another domain, which has an entry: with
-	// its d= and its keys.
+	// SDID signs the mail as another domain, with d= and the keys of that domain's entry.
 	SDID string `yaml:"sdid"`
 
 	fromDatabase bool // its keys may be missing
 	place        Place
 }
 
-// kind is what an entry is found by.
+// kind is the kind of name that an entry has.
 type kind int
 
 const (
@@ -39,7 +38,7 @@ const (
 	anyDomain
 )
 
-// entryName returns the form that an entry is found by.
+// entryName returns the normal form of an entry's name, and its kind.
 func entryName(domain string) (string, kind) {
 	if domain == AnyDomain {
 		return AnyDomain, anyDomain
@@ -60,7 +59,7 @@ func entryName(domain string) (string, kind) {
 	return "", noKind
 }
 
-// name is the form the entry is found by; its kind is known to be good.
+// name returns the normal form of a valid entry's name.
 func (d Domain) name() (string, kind) { return entryName(d.Domain) }
 
 func (d Domain) validate(path string, bad func(path, problem string)) {
@@ -85,7 +84,7 @@ func (d Domain) validate(path string, bad func(path, problem string)) {
 	}
 }
 
-// validateOtherDomains is about what an entry takes from other domains.
+// validateOtherDomains checks keys_of and sdid.
 func (d Domain) validateOtherDomains(path string, k kind, bad func(path, problem string)) {
 	if d.SDID != "" {
 		if _, target := entryName(d.SDID); target != exactDomain {
@@ -124,8 +123,8 @@ func (s Selector) validate(at string, seen map[string]bool, bad func(path, probl
 	seen[name] = true
 }
 
-// sdidProblem says what is wrong with the entry that sdid names, entries being the
-// indexes of all by name; "" for nothing.
+// sdidProblem returns the problem with the entry that sdid names, or "". entries has the
+// index of each entry by name.
 func (c Config) sdidProblem(d Domain, entries map[string]int) string {
 	sdid, k := entryName(d.SDID)
 	if d.SDID == "" || k != exactDomain {

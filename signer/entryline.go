@@ -43,8 +43,8 @@ func ParseEntry(words []string) (Domain, error) {
 	return d, first
 }
 
-// meantOption is the option that a word was probably meant to be, which would else be
-// taken for a selector; "": none. A name that only looks alike from afar is a selector.
+// meantOption returns the option that a misspelt word probably means, or "" if the word is a
+// selector. Only words that are close to an option count.
 func meantOption(word string) string {
 	word = strings.ReplaceAll(strings.ToLower(word), "-", "_")
 	switch {

@@ -8,13 +8,13 @@ import (
 	"signpost/internal/message"
 )
 
-// Fields changes which header fields the signatures cover. Each change is a name with a
-// sign before it: +Name adds the field to the defaults, -Name takes it out.
+// Fields changes which header fields the signatures cover. Each change is a name after a
+// sign: +Name adds the field to the defaults, -Name removes it.
 type Fields struct {
-	// Sign is what is signed where it is present. A field that is not signed is not
-	// oversigned either.
+	// Sign changes the fields that are signed if they are present. A field that is not
+	// signed is not oversigned.
 	Sign []string `yaml:"sign"`
-	// Oversign is what must not be added later. What is oversigned is also signed.
+	// Oversign changes the fields that cannot be added after signing. They are signed too.
 	Oversign []string `yaml:"oversign"`
 }
 
@@ -23,7 +23,7 @@ const (
 	maxFieldName    = 76  // octets; a name is not folded in h=
 )
 
-// neverSigned are the fields that a signature must not cover, and why.
+// neverSigned are the fields that no signature may cover, with the reason.
 var neverSigned = []struct{ name, why string }{
 	{"Return-Path", "each delivery replaces it (RFC 6376 §5.4.1)"},
 	{"Received", "each hop adds one (RFC 6376 §5.4.1)"},
@@ -57,7 +57,8 @@ func removes(name string) func(change string) bool {
 	return func(change string) bool { return message.EqualFold(change, "-"+name) }
 }
 
-// validateChanges returns the names, in lower case, of the changes without a mistake.
+// validateChanges reports the mistakes in one list. It returns the names of the correct
+// changes in lower case.
 func validateChanges(path string, changes []string, byDefault func(string) bool, bad func(path, problem string)) map[string]bool {
 	if len(changes) > maxFieldChanges {
 		bad(path, fmt.Sprintf("%d changes are more than %d: each name makes every signature longer", len(changes), maxFieldChanges))
@@ -79,7 +80,7 @@ func validateChanges(path string, changes []string, byDefault func(string) bool,
 	return seen
 }
 
-// changeProblem says what is wrong with one change; "" for nothing.
+// changeProblem returns the problem with one change, or "".
 func changeProblem(change string, byDefault func(string) bool) string {
 	if change == "" || change[0] != '+' && change[0] != '-' {
 		return "write +NAME to add a field to the defaults, or -NAME to take it out"
@@ -111,8 +112,8 @@ func oversignedByDefault(name string) bool {
 	return slices.ContainsFunc(defaultFields, func(c coveredField) bool { return c.oversigned && message.EqualFold(c.name, name) })
 }
 
-// isFieldName checks for field-name of RFC 5322 §2.2, without the semicolon, which ends
-// the h= of a signature.
+// isFieldName reports whether name is a field-name of RFC 5322 §2.2 without a semicolon,
+// which would end the tag h=.
 func isFieldName(name string) bool {
 	for i := range len(name) {
 		if c := name[i]; c <= ' ' || c >= 0x7f || c == ':' || c == ';' {
@@ -122,7 +123,7 @@ func isFieldName(name string) bool {
 	return name != "" && len(name) <= maxFieldName
 }
 
-// covered returns the fields that are covered with these changes, which are valid.
+// covered returns the defaults with the changes applied. The changes must be valid.
 func (f Fields) covered() []coveredField {
 	fields := slices.Clone(defaultFields)
 	at := func(name string) int {

@@ -5,21 +5,18 @@ import "signpost/internal/message"
 // coveredField is a header field that signatures cover where it is present.
 type coveredField struct {
 	name string
-	// oversigned says that one occurrence more than present is listed in h=: such a
-	// field cannot be added afterwards without breaking the signature (RFC 6376
-	// §5.4.2, §8.15).
+	// oversigned lists the name once more in h= than the field occurs, so that adding the
+	// field invalidates the signature (RFC 6376 §5.4.2, §8.15).
 	oversigned bool
 }
 
-// defaultFields are the fields that are covered without signer.fields (RFC 6376
-// §5.4.1, RFC 8058 §4 for the List-Unsubscribe pair, RFC 9477 §3 for CFBL). Hops on the
-// way change or remove Return-Path, Received, Bcc, Comments, Keywords, signatures and
-// results, so these are not among them.
+// defaultFields are covered unless signer.fields changes them (RFC 6376 §5.4.1, RFC 8058
+// §4 for the List-Unsubscribe pair, RFC 9477 §3 for CFBL). Return-Path, Received, Bcc,
+// Comments, Keywords, signatures and results are missing, since later hops change them.
 //
-// Oversigned are the fields that a reader is shown or that decide how the body is read,
-// and that are not added to honest mail on the way. A mailing list that changes nothing
-// still adds its Sender (RFC 5322 §3.6.2, RFC 6376 §B.2.3), its List- and its Resent-
-// fields.
+// Oversigned are the fields that mail programs show or that decide how the body is read,
+// if honest hops do not add them. A mailing list that changes nothing else still adds
+// Sender (RFC 5322 §3.6.2, RFC 6376 §B.2.3), List- and Resent- fields.
 var defaultFields = []coveredField{
 	{"From", true}, {"To", true}, {"Cc", true}, {"Subject", true}, {"Date", true},
 	{"Reply-To", true}, {"Sender", false}, {"Message-ID", false},
@@ -33,8 +30,8 @@ var defaultFields = []coveredField{
 	{"Autocrypt", false}, {"Feedback-ID", false}, {"CFBL-Address", false}, {"CFBL-Feedback-ID", false},
 }
 
-// signedNames returns the h= of a message's signatures: each covered name as
-// often as the field is present, and once more where it must not be added.
+// signedNames returns the list for h=: each covered name once for each occurrence, and
+// once more if it is oversigned.
 func signedNames(covered []coveredField, h message.Header) []string {
 	counts := make([]int, len(covered))
 	for _, f := range h {

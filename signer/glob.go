@@ -2,11 +2,11 @@ package signer
 
 import "strings"
 
-// glob reports whether a name fits a pattern in which each "*" stands for any run
-// of characters, none included. Its time is at most the product of both lengths,
-// and a name is no longer than DNS allows.
+// glob reports whether a name matches a pattern in which each "*" stands for any number of
+// characters, also none. Its time is at most the product of both lengths; DNS limits the
+// length of a name.
 func glob(pattern, name string) bool {
-	star, from := -1, 0 // the last "*", and where in the name it was tried
+	star, from := -1, 0 // the last "*", and where its match in the name ends
 	p, n := 0, 0
 	for n < len(name) {
 		switch {
@@ -15,7 +15,7 @@ func glob(pattern, name string) bool {
 			p++
 		case p < len(pattern) && pattern[p] == name[n]:
 			p, n = p+1, n+1
-		case star >= 0: // let it stand for one character more
+		case star >= 0: // extend the match of "*" by one character
 			from++
 			p, n = star+1, from
 		default:
@@ -25,9 +25,8 @@ func glob(pattern, name string) bool {
 	return strings.Trim(pattern[p:], "*") == ""
 }
 
-// domainPattern returns the form in which a pattern of domain names is compared: in
-// lower case and A-labels. ok is false where it is no pattern that a domain name
-// could fit, or none with a "*".
+// domainPattern returns a pattern of domain names in lower case and A-labels. ok is false
+// if it has no "*", or if no domain name can match it.
 func domainPattern(text string) (pattern string, ok bool) {
 	pattern = strings.ToLower(text)
 	if !strings.Contains(pattern, "*") || len(pattern) > 253 {

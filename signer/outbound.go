@@ -10,14 +10,14 @@ import (
 	"signpost/internal/message"
 )
 
-// Ours decides whether a message is ours to sign, from the envelope alone: a
-// header field can be written by anybody (VU#244112). why names the rule that
-// decided and what it compared.
+// Outbound decides whether a message is ours to sign. It uses only the envelope, since
+// anyone can write a header field (VU#244112). why names the rule that decided and the
+// value that it compared.
 func (s *Signer) Outbound(env message.Envelope) (ours bool, why string) {
 	return s.ExplainOutbound(env, nil)
 }
 
-// ExplainOutbound is Ours, with every rule that was asked in the trace.
+// ExplainOutbound is Outbound, and records each rule in the trace.
 func (s *Signer) ExplainOutbound(env message.Envelope, trace *message.Trace) (ours bool, why string) {
 	const listener = "milter.listen role"
 	switch env.Role {
@@ -57,7 +57,7 @@ func (s *Signer) ExplainOutbound(env message.Envelope, trace *message.Trace) (ou
 	return false, s.notOurs(env)
 }
 
-// containing returns the first network that an address is in.
+// containing returns the first network that contains an address.
 func containing(networks []netip.Prefix, addr netip.Addr) (netip.Prefix, bool) {
 	for _, n := range networks {
 		if n.Contains(addr) {
@@ -93,7 +93,7 @@ func client(env message.Envelope) string {
 }
 
 func (s *Signer) notOurs(env message.Envelope) string {
-	why := make([]byte, 0, 256) // each message from outside comes here
+	why := make([]byte, 0, 256) // this runs for each incoming message
 	if env.ClientAddr.IsValid() {
 		why = env.ClientAddr.AppendTo(append(why, "client "...))
 	} else {

@@ -7,12 +7,13 @@ import (
 	"signpost/internal/message"
 )
 
-// Place is where an entry stands outside of the YAML file; the zero Place is in it.
+// Place says where an entry outside of the YAML file stands. The zero Place is the YAML
+// file.
 type Place struct {
-	// Source is the path of a table file, or the database without its password.
+	// Source is the path of a table file, or the database's name without its password.
 	Source   string
 	Database bool
-	// Line is that of the file, or the row of the query's answer, from 1 on.
+	// Line is the line of the file, or the row of the query's result, counted from 1.
 	Line int
 }
 
@@ -23,12 +24,12 @@ func (p Place) String() string {
 	return fmt.Sprintf("%s:%d", p.Source, p.Line)
 }
 
-// Place is where the entry stands.
+// Place returns where the entry stands.
 func (d Domain) Place() Place { return d.place }
 
-// SignsWith reports whether the entry names a key in the folder of a domain, given in
-// A-labels and lower case. An entry with sdid names none, nor does one that many domains
-// come under, for the keys of their own folders.
+// SignsWith reports whether the entry lists a key of a domain's folder. The domain must be in
+// A-labels and lower case. Entries with sdid list no keys. Patterns and "*" without keys_of
+// list none of one certain folder.
 func (d Domain) SignsWith(folder, selector string) bool {
 	if d.folder() != folder || folder == "" {
 		return false
@@ -36,8 +37,8 @@ func (d Domain) SignsWith(folder, selector string) bool {
 	return slices.ContainsFunc(d.Selectors, func(s Selector) bool { return s.Is(selector) })
 }
 
-// Is reports whether the selector has this name, without regard to case and to whether
-// it is written in A-labels.
+// Is reports whether the selector has this name. Case does not count, and a name in U-labels
+// equals its A-labels.
 func (s Selector) Is(name string) bool {
 	x, ok := message.DomainToASCII(s.Selector)
 	y, ok2 := message.DomainToASCII(name)

@@ -8,9 +8,9 @@ import (
 	"signpost/keys/lifecycle"
 )
 
-// duty is the name under which the roster has an entry's keys; "" where it depends
-// on the author domain.
-func (d Domain) duty() string {
+// signsFor is the entry's name in lifecycle.ActiveKeys; "" if it depends on the author
+// domain.
+func (d Domain) signsFor() string {
 	name, k := d.name()
 	switch {
 	case d.SDID != "":
@@ -25,7 +25,7 @@ func (d Domain) duty() string {
 	return ""
 }
 
-// folder is the domain whose keys an entry names; "" for those of many domains.
+// folder is the domain whose keys the entry lists; "" if it depends on the author domain.
 func (d Domain) folder() string {
 	name, k := d.name()
 	switch {
@@ -40,7 +40,7 @@ func (d Domain) folder() string {
 	return ""
 }
 
-// Refs returns the keys that a configuration signs with, for keys.Open.
+// Refs returns all keys that the configuration lists, for keys.Open.
 func (c Config) Refs() []keys.Ref {
 	var refs []keys.Ref
 	for _, d := range c.Domains {
@@ -55,18 +55,19 @@ func (c Config) Refs() []keys.Ref {
 	return refs
 }
 
-// Optional returns, for keys.Config, the keys that only databases name.
+// Optional returns, for keys.Config, the keys that only databases list. They may be
+// missing.
 func (c Config) Optional() map[keys.Ref]bool {
 	optional := map[keys.Ref]bool{}
-	for _, lenient := range []bool{true, false} { // what the YAML file or a table file names too is not
+	for _, database := range []bool{true, false} { // a key that a file lists too is not optional
 		for _, d := range c.Domains {
 			folder := d.folder()
-			if d.fromDatabase != lenient || folder == "" || (!lenient && len(optional) == 0) {
+			if d.fromDatabase != database || folder == "" || (!database && len(optional) == 0) {
 				continue
 			}
 			for _, s := range d.Selectors {
 				ref := keys.Ref{Domain: folder, Selector: s.Selector}
-				if lenient {
+				if database {
 					optional[ref] = true
 				} else {
 					delete(optional, ref)
@@ -90,17 +91,16 @@ func (c Config) Lent() map[string]string {
 	return lent
 }
 
-// Listed returns the keys that may sign, for lifecycle.Spec: those of the entries, and
-// for patterns and "*" those of their selectors that are there, of domains without an
-// entry of their own.
-func (c Config) Listed(there []keys.Ref) []lifecycle.Listed {
+// Listed returns the keys that may sign, for lifecycle.Spec. Patterns and "*" contribute
+// the keys of present, the existing key files, whose domain has no entry of its own.
+func (c Config) Listed(present []keys.Ref) []lifecycle.Listed {
 	var listed []lifecycle.Listed
-	taken := make(map[string]bool, len(c.Domains)) // domains that have an entry
-	var many []Domain                              // entries that many domains come under
+	hasEntry := make(map[string]bool, len(c.Domains)) // by domain
+	var many []Domain                                 // entries that many domains come under
 	for _, d := range c.Domains {
 		name, k := d.name()
-		folder, duty := d.folder(), d.duty()
-		taken[name] = true
+		folder, signsFor := d.folder(), d.signsFor()
+		hasEntry[name] = true
 		if k == domainGlob || k == anyDomain {
 			many = append(many, d)
 		}
@@ -110,16 +110,16 @@ func (c Config) Listed(there []keys.Ref) []lifecycle.Listed {
 		for _, s := range d.Selectors {
 			l := s.listed(folder)
 			if k != exactDomain {
-				l.SignsFor = duty
+				l.SignsFor = signsFor
 			}
 			listed = append(listed, l)
 		}
 	}
-	for _, ref := range there {
-		if taken[ref.Domain] && ref.Domain != AnyDomain {
+	for _, ref := range present {
+		if hasEntry[ref.Domain] && ref.Domain != AnyDomain {
 			continue
 		}
-		for _, d := range underWhich(many, ref.Domain) {
+		for _, d := range entriesFor(many, ref.Domain) {
 			for _, s := range d.Selectors {
 				if l := s.listed(ref.Domain); l.Ref == ref {
 					listed = append(listed, l)
@@ -130,15 +130,15 @@ func (c Config) Listed(there []keys.Ref) []lifecycle.Listed {
 	return listed
 }
 
-// underWhich returns the entries by which a domain without its own signs with the
-// keys of its folder: the first pattern that fits, else "*". The folder "*" is for
+// entriesFor returns the entries that make a domain without its own entry sign with the
+// keys of its folder: the first pattern that matches, else "*". The folder "*" belongs to
 // all of them.
-func underWhich(many []Domain, domain string) []Domain {
+func entriesFor(many []Domain, domain string) []Domain {
 	var found, any []Domain
 	for _, d := range many {
 		name, k := d.name()
 		switch {
-		case domain == AnyDomain && d.duty() == "":
+		case domain == AnyDomain && d.signsFor() == "":
 			found = append(found, d)
 		case domain == AnyDomain:
 		case k == anyDomain:
@@ -150,7 +150,7 @@ func underWhich(many []Domain, domain string) []Domain {
 	if len(found) == 0 {
 		found = any
 	}
-	if len(found) > 0 && found[0].duty() != "" {
+	if len(found) > 0 && found[0].signsFor() != "" {
 		return nil
 	}
 	return found

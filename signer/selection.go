@@ -5,17 +5,17 @@ import (
 	"signpost/keys"
 )
 
-// Selection is what signs a message of ours.
+// Selection is the d= and the keys for one message.
 type Selection struct {
 	SDID string // d=
 	Keys []*keys.Key
-	// Why names the entry that decided, or says why nothing signs.
+	// Why names the entry that was found, or the reason why no key signs.
 	Why string
 }
 
-// Select says what would sign the message with this header, if it were ours and its
-// client allowed to be its author. It does not wait for DNS: a key of which DNS was
-// not heard yet does not sign.
+// Select returns the keys that would sign a message with this header, if it were ours and
+// its author allowed. It does not wait for DNS: a key that DNS has not confirmed yet does
+// not sign.
 func (s *Signer) Select(h message.Header) Selection {
 	author := h.Author()
 	if (author.Problem != "" && !author.Lax) || len(author.Domains) == 0 || author.Fields > 1 {

@@ -12,18 +12,18 @@ import (
 	"signpost/internal/message"
 )
 
-// The bounds of the self-check: what it may hold of bodies at one time is their
-// product.
+// Limits of the self-check. It keeps at most selfCheckBody * selfChecksAtOnce octets of
+// bodies.
 const (
-	selfCheckBody     = 256 << 10 // a longer body is not checked
-	selfChecksAtOnce  = 16        // a further message is not checked
+	selfCheckBody     = 256 << 10 // octets; a longer body is not checked
+	selfChecksAtOnce  = 16        // further messages are not checked
 	selfCheckTime     = 30 * time.Second
-	selfCheckSilence  = time.Minute // between two alarms about one key
+	selfCheckSilence  = time.Minute // between two alarms for one key
 	maxSelfCheckEvery = 1 << 20
 )
 
-// selfCheck verifies signatures after they were made, as a receiver would: with the
-// key that is in DNS. It works in the background and changes nothing.
+// selfCheck verifies new signatures as a receiver does, with the key from DNS. It works in
+// the background and changes no message.
 type selfCheck struct {
 	every    int
 	resolver dkim.Resolver
@@ -33,11 +33,11 @@ type selfCheck struct {
 	count    atomic.Uint64
 
 	mu       sync.Mutex
-	reported map[string]time.Time // the last alarm, by selector and domain
+	reported map[string]time.Time // last alarm, by selector and domain
 }
 
-// SelfCheck has every n-th signed message verified, n being the section's
-// self_check; 0 is none. Call it before the signer is put in force.
+// SelfCheck starts to verify every n-th signed message, n being the configured self_check;
+// 0 is none. Call it before the signer is in use.
 func (s *Signer) SelfCheck(resolver dkim.Resolver, log *slog.Logger) {
 	if s.cfg.SelfCheck == 0 {
 		return
@@ -48,11 +48,11 @@ func (s *Signer) SelfCheck(resolver dkim.Resolver, log *slog.Logger) {
 	}
 }
 
-// sample is one message that is to be checked. Its place among those checked at once
-// becomes free when it was checked, or when its context ends before.
+// sample is one message that will be checked. It frees its slot after the check, or when
+// the message's context ends before.
 type sample struct {
 	check  *selfCheck
-	keep   func() bool // the end of the context no longer frees the place
+	keep   func() bool // stops the end of the context from freeing the slot
 	header message.Header
 	body   []byte
 	tooBig bool
@@ -82,7 +82,7 @@ func (s *sample) write(p []byte) {
 	s.body = append(s.body, p...)
 }
 
-// release gives a place to another message.
+// release frees the slot.
 func (c *selfCheck) release() { <-c.slots }
 
 // begin checks the signatures in the background.
@@ -106,7 +106,7 @@ func (s *sample) begin(fields []message.Field, queueID string) {
 	}()
 }
 
-// verify judges the topmost signatures and tells of those that do not pass.
+// verify verifies the topmost signatures and reports failures.
 func (c *selfCheck) verify(h message.Header, count int, body []byte, queueID string) {
 	ctx, cancel := context.WithTimeout(context.Background(), selfCheckTime)
 	defer cancel()
@@ -115,17 +115,17 @@ func (c *selfCheck) verify(h message.Header, count int, body []byte, queueID str
 		v.LookupKey(ctx, i, c.resolver)
 	}
 	if v.NeedsBody() {
-		_, _ = v.Write(body) // it keeps its own error, as a result
+		_, _ = v.Write(body) // the error is in the results
 	}
 	for i, o := range v.Finish() {
 		if i >= count {
 			break
 		}
-		c.tell(o, queueID)
+		c.report(o, queueID)
 	}
 }
 
-func (c *selfCheck) tell(o dkim.Outcome, queueID string) {
+func (c *selfCheck) report(o dkim.Outcome, queueID string) {
 	attrs := []any{"queue", queueID, "domain", o.Domain, "selector", o.Selector, "result", string(o.Result), "reason", o.Reason}
 	switch o.Result {
 	case dkim.Pass:

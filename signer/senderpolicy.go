@@ -8,10 +8,10 @@ import (
 	"signpost/internal/message"
 )
 
-// senderPolicy is the Senders of one generation, by who is asked about.
+// senderPolicy holds the entries of signer.senders, indexed by login.
 type senderPolicy struct {
 	mode     SendersMode
-	logins   map[string][]Sender // "*" as well
+	logins   map[string][]Sender // by login, and "*"
 	networks []Sender            // those without a login
 }
 
@@ -27,17 +27,16 @@ func newSenderPolicy(s Senders) *senderPolicy {
 	return e
 }
 
-// refusal says why a client may not send as the author of its message; nil where
-// it may.
+// refusal says why a client may not send as the author of its message.
 type refusal struct {
 	who string // the client, in words
 	as  string // the author
 	why string // for the log, with the remedy
 }
 
-// check holds a message of ours to the entries: each address in From must be
-// allowed. An author that is not certain is allowed to those only who may be
-// everybody; one whose only domain is certain, to those who may be all of it.
+// check returns a refusal unless the entries allow each address in From. An author that is
+// not certain needs an entry for all authors. One whose domain alone is certain needs an
+// entry for the whole domain.
 func (e *senderPolicy) check(env message.Envelope, a message.Author, trace *message.Trace) *refusal {
 	const rule = "signer.senders"
 	if e.mode == SendersOff {
@@ -57,7 +56,7 @@ func (e *senderPolicy) check(env message.Envelope, a message.Author, trace *mess
 		who, refused, allowed(entries))}
 }
 
-// entries returns those that apply to a client.
+// entries returns the entries that apply to a client.
 func (e *senderPolicy) entries(env message.Envelope) []Sender {
 	var found []Sender
 	add := func(list []Sender, networkDecides bool) {
@@ -78,7 +77,7 @@ func (e *senderPolicy) entries(env message.Envelope) []Sender {
 	return found
 }
 
-// firstRefused returns the first author that no entry allows, in words.
+// firstRefused describes the first author that no entry allows, or returns "".
 func (e *senderPolicy) firstRefused(entries []Sender, env message.Envelope, a message.Author) string {
 	may := func(fits func(AuthorPattern) bool) bool {
 		for _, entry := range entries {
@@ -91,11 +90,11 @@ func (e *senderPolicy) firstRefused(entries []Sender, env message.Envelope, a me
 		return false
 	}
 	switch {
-	case may(AuthorPattern.everybody):
+	case may(AuthorPattern.anyAuthor):
 		return ""
 	case a.Problem != "" && !a.Lax:
 		return "an author who is not certain"
-	case a.Lax && len(a.Addresses) == 0: // any of the domain's addresses may be shown
+	case a.Lax && len(a.Addresses) == 0: // a mail program may show any address of the domain
 		if may(func(p AuthorPattern) bool {
 			return p.wholeDomain() && p.matches(message.Address{Local: "*", Domain: a.Domains[0]}, env.AuthAuthen)
 		}) {
@@ -111,7 +110,7 @@ func (e *senderPolicy) firstRefused(entries []Sender, env message.Envelope, a me
 	return ""
 }
 
-// sender names who is held to the entries.
+// sender describes the client that the entries apply to.
 func sender(env message.Envelope) string {
 	if env.AuthAuthen != "" || env.AuthType != "" {
 		return fmt.Sprintf("login %q", env.AuthAuthen)
@@ -119,7 +118,7 @@ func sender(env message.Envelope) string {
 	return client(env)
 }
 
-// allowed lists what entries allow, the first few of it.
+// allowed lists the first few patterns of the entries.
 func allowed(entries []Sender) string {
 	const shown = 5
 	var words []string
@@ -144,7 +143,7 @@ func inWords(refused string) string {
 	return "not allowed: " + refused
 }
 
-// outcome is what becomes of the message.
+// outcome is the outcome for the message.
 func (r *refusal) outcome(mode SendersMode) message.Outcome {
 	if mode != SendersReject {
 		return unsigned(r.why)
@@ -158,7 +157,7 @@ func (r *refusal) outcome(mode SendersMode) message.Outcome {
 	}
 }
 
-// anyPrefix reports whether a word is a network and no login.
+// anyPrefix parses a word as a network; ok is false if it is a login.
 func anyPrefix(word string) (netip.Prefix, bool) {
 	p, err := netip.ParsePrefix(word)
 	return p.Masked(), err == nil

@@ -9,42 +9,42 @@ import (
 	"signpost/internal/message"
 )
 
-// Senders says who may sign as whom. It answers to VU#244112: a login proves who
-// sends, not whose address may stand in From.
+// Senders says which authors a login or a network may use (VU#244112): a login proves who
+// sends, but not whose address may stand in From.
 type Senders struct {
-	// Mode is what happens to a message of ours that no entry allows.
+	// Mode decides about a message of ours whose author no entry allows.
 	Mode SendersMode `yaml:"mode"`
-	// Allow are the entries; what any of them allows is allowed.
+	// Allow lists the entries. One that matches is enough.
 	Allow []Sender `yaml:"allow"`
-	// File has further entries, one a line: see package tablesource.
+	// File has further entries, one on each line; see package tablesource.
 	File string `yaml:"file"`
 }
 
-// SendersMode is a choice between not asking, not signing and not accepting.
+// SendersMode says what happens to a message whose author is not allowed.
 type SendersMode string
 
 const (
-	SendersOff      SendersMode = "off"      // nobody is asked
+	SendersOff      SendersMode = "off"      // authors are not restricted
 	SendersUnsigned SendersMode = "unsigned" // the message goes on without a signature
 	SendersReject   SendersMode = "reject"   // 550
 )
 
-// Sender allows a login, or a network, author addresses. A message that came with a
-// login is held to the entries with a login alone: a web mail's network does not
-// open it the addresses of all others.
+// Sender allows author addresses to a login or a network. For a message with a login, only
+// entries with a login count: the network of a web mail server must not allow each of its
+// users all addresses.
 type Sender struct {
-	// Login is a login name, exactly as the MTA gives it; "*" is every login.
+	// Login is a login name exactly as the MTA reports it; "*" matches every login.
 	Login string `yaml:"login"`
-	// Network is the client's. With a login too, both have to fit.
+	// Network contains the client's address. If there is a login too, both must match.
 	Network netip.Prefix `yaml:"network"`
-	// Authors are what may stand in From.
+	// Authors are the allowed addresses in From.
 	Authors []AuthorPattern `yaml:"authors"`
 }
 
-// AuthorPattern is one or many author addresses. In the file: alice@example.com,
-// alice+*@example.com, *@example.com or example.com for a whole domain,
-// *@*.example.com for those below it, "*" for all, {{login}} for the address that
-// is the login, *@{{login_domain}} for its whole domain.
+// AuthorPattern matches author addresses. In the file: alice@example.com,
+// alice+*@example.com, *@example.com or example.com for a whole domain, *@*.example.com for
+// the domains below it, "*" for all, {{login}} for the address that is the login,
+// *@{{login_domain}} for the whole domain of the login.
 type AuthorPattern struct{ local, domain string }
 
 // The placeholders of an AuthorPattern.
@@ -91,16 +91,16 @@ func (p AuthorPattern) String() string {
 	return p.local + "@" + p.domain
 }
 
-func (p AuthorPattern) everybody() bool { return p.local == "*" && p.domain == "*" }
+func (p AuthorPattern) anyAuthor() bool { return p.local == "*" && p.domain == "*" }
 
 // wholeDomain reports whether the pattern allows every local part.
 func (p AuthorPattern) wholeDomain() bool { return p.local == "*" }
 
-// matches compares without regard to case, in the local part too (RFC 5321 §2.4 has
-// it depend on the receiving host, and no host of ours tells mailboxes apart by it).
+// matches ignores case, in the local part too. RFC 5321 §2.4 leaves the case of local parts
+// to the receiving host; hosts that distinguish mailboxes by case are not supported.
 func (p AuthorPattern) matches(a message.Address, login string) bool {
 	switch {
-	case p.everybody():
+	case p.anyAuthor():
 		return true
 	case p.local == loginItself:
 		local, domain, _ := loginAddress(login)
@@ -114,7 +114,7 @@ func (p AuthorPattern) matches(a message.Address, login string) bool {
 	return glob(p.domain, a.Domain) && glob(p.local, lower(a.Local))
 }
 
-// loginAddress reads a login as an address.
+// loginAddress splits a login that is an address.
 func loginAddress(login string) (local, domain string, ok bool) {
 	at := strings.LastIndexByte(login, '@')
 	if at <= 0 {
@@ -127,8 +127,8 @@ func loginAddress(login string) (local, domain string, ok bool) {
 	return lower(login[:at]), domain, true
 }
 
-// lower is strings.ToLower for ASCII alone: folding more would make two of what a
-// server may hold apart.
+// lower is strings.ToLower for ASCII only. Folding other letters could make two different
+// names equal.
 func lower(s string) string {
 	for i := range len(s) {
 		if 'A' <= s[i] && s[i] <= 'Z' {
@@ -157,7 +157,7 @@ func (s Senders) validate(bad func(path, problem string)) {
 	}
 }
 
-// problem says what the types do not rule out.
+// problem returns the first mistake in the entry, or "".
 func (a Sender) problem() string {
 	switch {
 	case a.Login == "" && !a.Network.IsValid():

@@ -1,9 +1,8 @@
-// Package signer answers three questions about a message that leaves: is it
-// ours, which keys sign it, and which fields they cover; and it writes one
-// DKIM-Signature for each key (RFC 6376, 8301, 8463).
+// Package signer decides whether a message is ours, which keys sign it, and which fields
+// the signatures cover. It writes one DKIM-Signature for each key (RFC 6376, 8301, 8463).
 //
-// A message of ours that is not signed always has a reason: the outcome's Unsigned,
-// Refused or Failure.
+// If a message of ours is not signed, the outcome names the reason in Unsigned and in the
+// log note "unsigned".
 package signer
 
 import (
@@ -18,8 +17,8 @@ import (
 	"signpost/keys/lifecycle"
 )
 
-// Signer is one generation of the signing configuration with its keys. It never
-// changes and may be used by any number of goroutines.
+// Signer is one generation of the signing configuration with its keys. It is immutable and
+// safe for concurrent use.
 type Signer struct {
 	cfg     Config
 	covered []coveredField
@@ -30,18 +29,18 @@ type Signer struct {
 	now     func() time.Time
 }
 
-// New returns the signer of a validated configuration. The roster says which of the
-// keys that Listed names sign; now is the clock for t=.
-func New(cfg Config, roster *lifecycle.ActiveKeys, now func() time.Time) *Signer {
-	return &Signer{cfg: cfg, covered: cfg.Fields.covered(), table: newTable(cfg.Domains, roster), senders: newSenderPolicy(cfg.Senders), now: now}
+// New returns the signer of a validated configuration. active says which of the keys that
+// Listed returns sign; now is the clock for t=.
+func New(cfg Config, active *lifecycle.ActiveKeys, now func() time.Time) *Signer {
+	return &Signer{cfg: cfg, covered: cfg.Fields.covered(), table: newTable(cfg.Domains, active), senders: newSenderPolicy(cfg.Senders), now: now}
 }
 
-// Names says that a domain, in lower-case A-labels, is one of ours by the name of its
-// entry, or of a parent's with subdomains: not by a pattern or "*", which name other
-// people's domains too, and not by the entry of an address.
+// Names reports whether a domain, in lower case and A-labels, is one of ours: it has an
+// entry of its own, or a parent has one with subdomains. Patterns, "*" and addresses do not
+// count, since they match domains of others too.
 func (s *Signer) Names(domain string) bool { return s.table.named(domain) }
 
-// Signing is the work on one message of ours. It is a message.Transaction.
+// Signing is the state of one message of ours. It implements message.Transaction.
 type Signing struct {
 	signer   *Signer
 	ctx      context.Context
@@ -54,20 +53,20 @@ type Signing struct {
 	hazards  transitHazards
 	sample   *sample // nil: not self-checked
 	err      error   // our own failure
-	retry    bool    // the message is to come again whatever on_error says
+	retry    bool    // 451, also with on_error: unsigned
 	trace    *message.Trace
 
 	signatures [2]message.Signature // room for those of the outcome
 }
 
-// Sign begins on one message that is ours. Signing waits for nothing but the first
-// answer of DNS about the domain's keys after a start, and that for lifecycle.MaxWait, or
-// until ctx ends; what is held of the message for a self-check is let go then, too.
+// Sign starts with one message of ours. The Signing waits only for the first answer of DNS
+// about the domain's keys after a start, for at most lifecycle.MaxWait, and until ctx ends.
+// The end of ctx also frees the memory that the self-check holds for the message.
 func (s *Signer) Sign(ctx context.Context, env message.Envelope) message.Transaction {
 	return &Signing{signer: s, ctx: ctx, env: env}
 }
 
-// Explain is Sign, with every rule that is asked in the trace.
+// Explain is Sign, and records each rule in the trace.
 func (s *Signer) Explain(env message.Envelope, trace *message.Trace) *Signing {
 	return &Signing{signer: s, ctx: context.Background(), env: env, trace: trace}
 }
@@ -103,7 +102,7 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 	params := t.signer.params(h, c)
 	traceSignatures(t.trace, params, c, t.signer.cfg.Fields)
 	job, err := dkim.NewSigning(h, params)
-	if err != nil { // the message's fault: it would not get better by coming again
+	if err != nil { // the message is at fault; a retry would fail too
 		t.unsigned = "it cannot be signed so that the signature would hold: " + err.Error()
 		return false
 	}
@@ -113,8 +112,8 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 	return true
 }
 
-// findKeys finds the keys for an author. Nothing is signed, nor said to go unsigned,
-// before DNS was heard about them: else the message comes again.
+// findKeys finds the keys for an author. If DNS has not answered about them yet, it waits;
+// without an answer the message gets 451 and comes again.
 func (t *Signing) findKeys(author message.Author) (c match, ok bool) {
 	c, ok = t.signer.table.find(author, t.trace)
 	if c.open == nil {
@@ -155,11 +154,11 @@ func (t *Signing) Body(chunk []byte) (more bool) {
 	return true
 }
 
-// Cut is never called: what is ours is signed whatever its size. If it were, the
-// signature would be wrong, so there is none.
+// Cut should not happen, since mail of ours is signed at any size. A signature of half
+// a body would be invalid, so this is a failure.
 func (t *Signing) Cut() { t.err = errors.New("the body was cut off") }
 
-// End signs, and says what is to be put on top of the message.
+// End signs. The outcome has the fields to insert.
 func (t *Signing) End() message.Outcome { return t.removeForged(t.sign()) }
 
 func (t *Signing) sign() message.Outcome {
@@ -184,14 +183,13 @@ func (t *Signing) sign() message.Outcome {
 	return unsigned(t.unsigned)
 }
 
-// unsigned is the outcome of a message that goes on without a signature.
+// unsigned is the outcome of a message that leaves without a signature.
 func unsigned(why string) message.Outcome {
 	return message.Outcome{Disposition: message.Accept, Log: []message.Note{{Key: "unsigned", Value: why}}, Unsigned: why}
 }
 
-// failed is our own failure to sign: what leaves then is the administrator's
-// choice (on_error), and never a silent one. A message that waited in vain was not
-// failed by anything, and comes again.
+// failed is the outcome of our own failure to sign, which on_error decides. A message that
+// waited for DNS without an answer always gets 451.
 func (t *Signing) failed() message.Outcome {
 	failure := fmt.Sprintf("signing as %s: %v", t.match.sdid, t.err)
 	notes := []message.Note{{Key: "error", Value: failure}}
@@ -219,7 +217,7 @@ func (t *Signing) signed(fields []message.Field) message.Outcome {
 	return out
 }
 
-func (t *Signing) signedNotes(risk string) []message.Note {
+func (t *Signing) signedNotes(hazards string) []message.Note {
 	var b strings.Builder
 	for i, k := range t.match.keys {
 		if i > 0 {
@@ -235,13 +233,13 @@ func (t *Signing) signedNotes(risk string) []message.Note {
 	if t.match.override != "" {
 		notes = append(notes, message.Note{Key: "not_as_listed", Value: t.match.override})
 	}
-	if risk != "" {
-		notes = append(notes, message.Note{Key: "fragile", Value: risk})
+	if hazards != "" {
+		notes = append(notes, message.Note{Key: "fragile", Value: hazards})
 	}
 	return notes
 }
 
-// params are the signatures of one message: one for each key, all over the same
+// params returns the parameters of the signatures, one for each key, all over the same
 // fields.
 func (s *Signer) params(h message.Header, c match) []dkim.SignParams {
 	names := signedNames(s.covered, h)

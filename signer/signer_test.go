@@ -315,8 +315,8 @@ func wantProblem(t *testing.T, yaml, want string) {
 	}
 }
 
-// duty begins with what DNS has, and returns the signer.
-func duty(t *testing.T, zone *dns.Zone, yaml string) *Signer {
+// publishedSigner returns a signer that has asked this zone for its keys.
+func publishedSigner(t *testing.T, zone *dns.Zone, yaml string) *Signer {
 	t.Helper()
 	s, store := newSigner(t, yaml)
 	plan := &lifecycle.Spec{Config: keys.Defaults(), Store: store, Listed: s.cfg.Listed(store.Refs()), Require: s.cfg.RequirePublished}
@@ -351,7 +351,7 @@ func TestOnlyPublishedKeysSign(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // a failure has to last until it is silence
-				out := sign(duty(t, c.zone, c.yaml), message.Envelope{}, header(t, letter))
+				out := sign(publishedSigner(t, c.zone, c.yaml), message.Envelope{}, header(t, letter))
 				if out.Disposition != message.Accept || noteOf(out, "selectors") != c.selectors || !strings.Contains(noteOf(out, c.note), c.why) {
 					t.Errorf("outcome %+v, want %q to sign, and %s to say %q", out, c.selectors, c.note, c.why)
 				}

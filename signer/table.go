@@ -9,52 +9,51 @@ import (
 	"signpost/keys/lifecycle"
 )
 
-// table finds the keys for an author. It is built once for a generation: a look-up
-// is one map access for each label of the domain at most, one comparison for each
-// pattern where those have found nothing, and one map access for who is on duty.
+// table finds the entry for an author. It is built once for each generation. A look-up costs
+// at most one map access for each label of the domain, then one comparison for each pattern,
+// and one map access for the active keys.
 type table struct {
 	exact     map[string]entry
 	addresses map[string]entry // by the local part in lower case
 	patterns  []entry          // in the order of the configuration
 	any       *entry
-	roster    *lifecycle.ActiveKeys
+	active    *lifecycle.ActiveKeys
 }
 
 // entry is one line of the table.
 type entry struct {
-	name, rule string // as it is found, and as the log calls it
+	name, rule string // normal form, and the name for the log
 	sdid       string // the d= of its signatures; "": the author domain itself
-	duty       string // as the roster has it; "": the author domain, else AnyDomain
+	signsFor   string // the name in ActiveKeys; "": the author domain, else AnyDomain
 	subdomains bool
 	selectors  []Selector
 }
 
-// match is what signs one message.
+// match is the entry for one message with its keys.
 type match struct {
 	sdid     string
 	keys     []*keys.Key
-	rule     string                // how the entry was found, for the log
-	override string                // which listed keys do not sign, and why; "" where all do
-	lost     string                // not "": the file of a key is missing or cannot be used: our failure
-	open     *lifecycle.SigningSet // not nil: DNS is to be heard about these keys first
-	next     *lifecycle.SigningSet // not nil: it may have to be heard about these then
+	rule     string                // which entry matched and how, for the log
+	override string                // which listed keys do not sign, and why; "" if all do
+	lost     string                // if not "", a key file is missing or unusable: our failure
+	open     *lifecycle.SigningSet // if not nil, wait for DNS about these keys first
+	next     *lifecycle.SigningSet // if not nil, DNS may be needed about these keys afterwards
 }
 
-// find returns the keys for an author, most specific entry first: the whole
-// address, the domain itself, its nearest parent with subdomains, the first pattern
-// that fits, "*". ok is false where none is meant to sign, or none may, and rule
-// says so.
+// find returns the match for an author, most specific entry first: the whole address, the
+// domain, its nearest parent with subdomains, the first pattern that matches, "*". ok is
+// false if no key signs; rule has the reason.
 func (t *table) find(author message.Author, trace *message.Trace) (c match, ok bool) {
 	domain := author.Domains[0]
 	c, ok = t.byAddress(author, trace)
-	if c.open != nil { // where its keys may not sign, the domain's do
+	if c.open != nil { // if its keys may not sign, the keys of the domain sign
 		domains, _ := t.byDomain(domain, nil)
 		c.next = domains.open
 	}
 	if ok || c.open != nil {
 		return c, true
 	}
-	idle := c.rule // an entry for the address that cannot sign: the domain's does
+	idle := c.rule // the entry for the address cannot sign, so the entry for the domain signs
 	lost := c.lost
 	c, ok = t.byDomain(domain, trace)
 	if ok && idle != "" {
@@ -66,8 +65,8 @@ func (t *table) find(author message.Author, trace *message.Trace) (c match, ok b
 	return c, ok
 }
 
-// byAddress finds the entry for a whole address. An address that is one of several,
-// or not certain, has none.
+// byAddress finds the entry for a whole address. There is none if From has several addresses
+// or an address that is not certain.
 func (t *table) byAddress(author message.Author, trace *message.Trace) (c match, ok bool) {
 	if len(t.addresses) == 0 || len(author.Addresses) != 1 {
 		return match{}, false
@@ -79,13 +78,13 @@ func (t *table) byAddress(author message.Author, trace *message.Trace) (c match,
 		return match{}, false
 	}
 	trace.Add(domainsRule, address, "an entry for the address")
-	return t.onDuty(e, author.Domains[0], e.duty, "", trace)
+	return t.bySet(e, author.Domains[0], e.signsFor, "", trace)
 }
 
 func (t *table) byDomain(author string, trace *message.Trace) (c match, ok bool) {
 	if e, found := t.exact[author]; found {
 		trace.Add(domainsRule, author, "its own entry")
-		return t.onDuty(e, author, e.duty, "", trace)
+		return t.bySet(e, author, e.signsFor, "", trace)
 	}
 	trace.Add(domainsRule, author, "no entry of its own")
 	for name := author; ; {
@@ -96,7 +95,7 @@ func (t *table) byDomain(author string, trace *message.Trace) (c match, ok bool)
 		e, found := t.exact[parent]
 		trace.Add(domainsRule, parent, ofParent(found, e))
 		if found && e.subdomains {
-			return t.onDuty(e, author, e.duty, " with subdomains", trace)
+			return t.bySet(e, author, e.signsFor, " with subdomains", trace)
 		}
 		name = parent
 	}
@@ -114,8 +113,8 @@ func (t *table) byDomain(author string, trace *message.Trace) (c match, ok bool)
 	return t.byMany(*t.any, author, trace)
 }
 
-// named says that a domain, in lower-case A-labels, has an entry under its own name, or
-// that a parent with subdomains has.
+// named reports whether a domain, in lower case and A-labels, has an entry of its own, or a
+// parent has one with subdomains.
 func (t *table) named(domain string) bool {
 	if _, found := t.exact[domain]; found {
 		return true
@@ -128,17 +127,16 @@ func (t *table) named(domain string) bool {
 	return false
 }
 
-// byMany signs by an entry that many domains come under: with the keys that it
-// names, or with those in the domain's own folder, else those in the folder "*",
-// which sign for everybody.
+// byMany uses an entry for many domains. Its keys are those of keys_of, else those of the
+// domain's own folder, else those of the folder "*".
 func (t *table) byMany(e entry, author string, trace *message.Trace) (c match, ok bool) {
-	if e.duty != "" {
-		return t.onDuty(e, author, e.duty, "", trace)
+	if e.signsFor != "" {
+		return t.bySet(e, author, e.signsFor, "", trace)
 	}
 	for _, folder := range []string{author, AnyDomain} {
-		if t.roster.Of(folder) != nil {
+		if t.active.Of(folder) != nil {
 			trace.Add(e.rule, folder, "has a folder of keys")
-			return t.onDuty(e, author, folder, "", trace)
+			return t.bySet(e, author, folder, "", trace)
 		}
 	}
 	trace.Add(e.rule, author, "has no key, and there is none for all domains: not signed")
@@ -146,15 +144,15 @@ func (t *table) byMany(e entry, author string, trace *message.Trace) (c match, o
 		author, e.name, e.names(), author, e.selectors[0].Selector)}, false
 }
 
-// onDuty chooses the keys of a duty that sign at the moment. how is how the entry
-// was found, where that is not by its name alone.
-func (t *table) onDuty(e entry, author, duty, how string, trace *message.Trace) (c match, ok bool) {
+// bySet returns the active keys of a signing set. how says how the entry was found, if not
+// by its own name.
+func (t *table) bySet(e entry, author, name, how string, trace *message.Trace) (c match, ok bool) {
 	rule := e.rule + how
-	d := t.roster.Of(duty)
-	traceDuty(trace, duty, d)
+	d := t.active.Of(name)
+	traceSigningSet(trace, name, d)
 	switch {
 	case d == nil:
-		return match{rule: fmt.Sprintf("%s: no key is loaded for selector %s of %s; signpost keys generate makes one, then publish it and reload", rule, e.names(), duty)}, false
+		return match{rule: fmt.Sprintf("%s: no key is loaded for selector %s of %s; signpost keys generate makes one, then publish it and reload", rule, e.names(), name)}, false
 	case d.Pending():
 		return match{rule: rule, open: d}, false
 	case d.Lost != "":
@@ -169,7 +167,7 @@ func (t *table) onDuty(e entry, author, duty, how string, trace *message.Trace) 
 	return match{sdid: sdid, keys: d.Keys, rule: rule, override: d.Why}, true
 }
 
-// ruleOf names an entry for the log.
+// ruleOf is the entry's name in the log.
 func ruleOf(name string) string {
 	if strings.Contains(name, "*") {
 		return domainsRule + ` "` + name + `"`
@@ -186,13 +184,13 @@ func (e entry) names() string {
 }
 
 // newTable builds the table of a validated configuration.
-func newTable(domains []Domain, roster *lifecycle.ActiveKeys) *table {
-	t := &table{exact: make(map[string]entry, len(domains)), addresses: map[string]entry{}, roster: roster}
+func newTable(domains []Domain, active *lifecycle.ActiveKeys) *table {
+	t := &table{exact: make(map[string]entry, len(domains)), addresses: map[string]entry{}, active: active}
 	for _, d := range domains {
 		name, k := d.name()
-		e := entry{name: name, rule: ruleOf(name), duty: d.duty(), subdomains: d.Subdomains, selectors: d.Selectors}
+		e := entry{name: name, rule: ruleOf(name), signsFor: d.signsFor(), subdomains: d.Subdomains, selectors: d.Selectors}
 		if d.SDID != "" {
-			e.sdid = e.duty
+			e.sdid = e.signsFor
 		}
 		switch k {
 		case exactDomain:

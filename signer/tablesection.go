@@ -1,28 +1,27 @@
 package signer
 
-// Table is one source of entries. In the YAML file it is the path of a file alone,
-// or a database with its query.
+// Table is one source of entries. In the YAML file it is the path of a file, or a database
+// with a query.
 type Table struct {
-	// File has lines of a domain and its selectors, with the other keys of an entry
-	// behind:
+	// File has one entry on each line: a domain, its selectors, then other options:
 	//
-	//	example.com        s2026b,e2026b   subdomains
-	//	customer.example   s2026b          keys_of=provider.example
-	//	shop.example       sdid=example.com
+	// 	example.com        s2026b,e2026b   subdomains
+	// 	customer.example   s2026b          keys_of=provider.example
+	// 	shop.example       sdid=example.com
 	File string `yaml:"file"`
-	// Database is sqlite:/PATH or postgres://USER@HOST/DATABASE, and Query gives
-	// columns that are called as the keys of an entry.
+	// Database is sqlite:/PATH or postgres://USER@HOST/DATABASE. The columns of Query have the
+	// names of an entry's keys.
 	Database string `yaml:"database"`
 	Query    string `yaml:"query"`
 }
 
-// UnmarshalText takes the path alone.
+// UnmarshalText reads the short form, only the path.
 func (t *Table) UnmarshalText(text []byte) error {
 	*t = Table{File: string(text)}
 	return nil
 }
 
-// problem says what is wrong with the form of a source; its address is not looked at.
+// problem returns what is missing or too much, or "". It does not look at the address.
 func (t Table) problem() string {
 	switch {
 	case t.File == "" && t.Database == "":

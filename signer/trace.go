@@ -9,10 +9,10 @@ import (
 	"signpost/keys/lifecycle"
 )
 
-// domainsRule is the rule that finds the entry for an author domain.
+// domainsRule is the trace's name for the search for an entry.
 const domainsRule = "signer.domains"
 
-// traceAuthor tells what was read out of the From field.
+// traceAuthor records the authors that were read from From.
 func traceAuthor(trace *message.Trace, a message.Author, result string) {
 	if trace == nil {
 		return
@@ -45,8 +45,8 @@ func ofPattern(fits bool) string {
 	return "the pattern does not fit"
 }
 
-// traceDuty tells which keys of a domain sign at the moment.
-func traceDuty(trace *message.Trace, domain string, d *lifecycle.SigningSet) {
+// traceSigningSet records the active keys of a signing set.
+func traceSigningSet(trace *message.Trace, domain string, d *lifecycle.SigningSet) {
 	if trace == nil {
 		return
 	}
@@ -70,7 +70,7 @@ func traceDuty(trace *message.Trace, domain string, d *lifecycle.SigningSet) {
 	trace.Add("keys on duty", compared, result)
 }
 
-// traceSignatures tells what the signatures will say.
+// traceSignatures records the parameters of the signatures.
 func traceSignatures(trace *message.Trace, params []dkim.SignParams, c match, changes Fields) {
 	if trace == nil || len(params) == 0 {
 		return

@@ -13,14 +13,13 @@ import (
 // maxLine is the longest line of a message without its CRLF (RFC 5322 §2.1.1).
 const maxLine = 998
 
-// examined is how much of a body is looked at octet by octet: what makes a message
-// fragile nearly always shows in its first part, and the rest may be long. The
-// length of lines is watched to the end.
+// examined is how much of a body is checked octet by octet. Hazards nearly always show in
+// the first part. The length of lines is checked to the end.
 const examined = 256 << 10
 
-// textHazards looks for what hosts on the way mend, which breaks the signature: octets
-// of 8 bits, lines that are too long, CR and LF that do not stand together (RFC 6376
-// §5.3). It takes a text piece by piece and needs no memory.
+// textHazards finds text that hosts on the way change, which invalidates the signature:
+// 8-bit octets, lines that are too long, CR and LF that do not stand together (RFC 6376
+// §5.3). It takes the text piece by piece and allocates nothing.
 type textHazards struct {
 	eightBit, bareCR, bareLF, tooLong bool
 
@@ -29,12 +28,12 @@ type textHazards struct {
 	seen   int  // up to examined
 }
 
-// write looks at the next piece.
+// write checks the next piece.
 func (o *textHazards) write(p []byte) {
 	o.lines(p)
 	p = p[:min(len(p), examined-o.seen)]
 	o.seen += len(p)
-	const few = 64 // octets, before it is worth while to try the fast way again
+	const few = 64 // octets, before the fast way is tried again
 	for len(p) > 0 {
 		p = p[o.plain(p):]
 		n := min(len(p), few)
@@ -43,7 +42,7 @@ func (o *textHazards) write(p []byte) {
 	}
 }
 
-// The constants of the arithmetic on eight octets at once.
+// Constants for eight octets at once.
 const (
 	high  = 0x8080808080808080
 	low7  = 0x7f7f7f7f7f7f7f7f
@@ -51,17 +50,17 @@ const (
 	allLF = 0x0a0a0a0a0a0a0a0a
 )
 
-// plain passes over text of 7 bits in which each CR has its LF and each LF its CR,
-// eight octets at a time, and returns how far that went.
+// plain skips 7-bit text in which each CR has its LF and each LF its CR, eight octets at a
+// time. It returns the number of octets.
 func (o *textHazards) plain(p []byte) int {
-	var before uint64 = 0x80 // as the high bits below, for the octet before p
+	var before uint64 = 0x80 // the high bit of the octet before p, as below
 	if o.cr {
 		before = 0
 	}
 	i := 0
 	for ; i+8 <= len(p); i += 8 {
 		w := binary.LittleEndian.Uint64(p[i:])
-		// Where w has 7 bits, the high bit of each octet says: this is no CR, no LF.
+		// If w is 7-bit, the high bit of each octet means: not CR, not LF.
 		noCR, noLF := (w^allCR)+low7, (w^allLF)+low7
 		if (w|((noCR<<8|before)^noLF))&high != 0 {
 			break
@@ -72,7 +71,7 @@ func (o *textHazards) plain(p []byte) int {
 	return i
 }
 
-// oneByOne looks at any text.
+// oneByOne checks any text.
 func (o *textHazards) oneByOne(p []byte) {
 	for _, c := range p {
 		switch {
@@ -88,8 +87,8 @@ func (o *textHazards) oneByOne(p []byte) {
 	}
 }
 
-// lines measures. A line is too long only where so many octets have no LF, so that
-// most octets need not be looked at.
+// lines measures the length of lines. It looks only for an LF within the longest length, so
+// it reads few octets of ordinary text.
 func (o *textHazards) lines(p []byte) {
 	const longest = maxLine + len("\r")
 	for len(p) > 0 {
@@ -114,17 +113,17 @@ func (o *textHazards) lines(p []byte) {
 	}
 }
 
-// end is the end of the text.
+// end is called after the last piece.
 func (o *textHazards) end() { o.bareCR = o.bareCR || (o.cr && o.seen < examined) }
 
-// transitHazards collects what will break a message's signatures on the way.
+// transitHazards collects what can invalidate a message's signatures on the way.
 type transitHazards struct {
 	body     textHazards
 	header   textHazards
 	declared bool // the header says that the body is 8-bit
 }
 
-// fields looks at a header.
+// fields checks a header.
 func (f *transitHazards) fields(h message.Header) {
 	f.declared = declared8Bit(h)
 	var usual [1024]byte
@@ -137,19 +136,19 @@ func (f *transitHazards) fields(h message.Header) {
 	}
 }
 
-// noHazard is the result in a trace for a risk that is not there.
+// noHazard is the result in a trace if a hazard is absent.
 const noHazard = "nothing to fear"
 
-// risk is one thing that may break a signature.
-type risk struct {
+// hazard is one possible cause of an invalid signature.
+type hazard struct {
 	rule     string
-	there    bool
-	absent   string        // the result in a trace where it is not there; "" for the usual one
-	problem  string        // what it is, what happens, what to do
+	present  bool
+	absent   string        // the result in a trace if it is absent; "": noHazard
+	problem  string        // the cause, its effect and the remedy
 	compared func() string // for a trace
 }
 
-// note says all that was found, with the remedies; "" for nothing.
+// note describes all hazards that were found, with remedies; "" for none.
 func (f *transitHazards) note(env *message.Envelope, canon dkim.Canonicalization, trace *message.Trace) string {
 	f.body.end()
 	const encode = "have the sending program encode it (quoted-printable or base64)"
@@ -159,7 +158,7 @@ func (f *transitHazards) note(env *message.Envelope, canon dkim.Canonicalization
 		well8Bit = noHazard + " where every host on the way has 8BITMIME; before one without, Postfix converts the body, whatever BODY= says: " +
 			"set disable_mime_output_conversion = yes in main.cf, or " + encode
 	}
-	risks := [...]risk{{
+	hazards := [...]hazard{{
 		"8-bit body", body.eightBit && !f.declared && !env.EightBit, well8Bit,
 		"the body is 8-bit and its header does not say so (RFC 2045 §6), a host on the way may convert it: " + encode +
 			", or write MIME-Version: 1.0, a charset and Content-Transfer-Encoding: 8bit",
@@ -186,9 +185,9 @@ func (f *transitHazards) note(env *message.Envelope, canon dkim.Canonicalization
 		func() string { return fmt.Sprintf("%s; blanks seen: %t", canon, !env.BlanksGuessed) },
 	}}
 	found := ""
-	for _, r := range risks {
+	for _, r := range hazards {
 		result := cmp.Or(r.absent, noHazard)
-		if r.there {
+		if r.present {
 			result = r.problem
 			if found != "" {
 				found += "; "

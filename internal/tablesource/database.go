@@ -15,15 +15,14 @@ import (
 	_ "modernc.org/sqlite"             // the driver "sqlite"
 )
 
-// databaseTime bounds the answer to one query, so that a start does not hang on a
-// database.
+// databaseTime limits one query, so that a start does not hang.
 const databaseTime = 10 * time.Second
 
-// database is a Table that a query gives. Its content is taken over as text, in the
-// form of a table file, so that what was last known can be kept in one.
+// database is a table that a query gives. Its rows are converted to the text of a table file,
+// so that the last known content can be kept in a file.
 type database struct{ address, query string }
 
-// driver returns what database/sql has to be told.
+// driver returns the driver and the data source for database/sql.
 func (d database) driver() (name, dsn string, err error) {
 	scheme, rest, _ := strings.Cut(d.address, ":")
 	switch scheme {
@@ -36,7 +35,7 @@ func (d database) driver() (name, dsn string, err error) {
 		}
 		return "pgx", d.address, nil
 	}
-	// What has no scheme is not quoted: it may hold a password.
+	// An address without a scheme is not quoted: it may hold a password.
 	what := "the address"
 	if strings.HasPrefix(rest, "//") && !strings.ContainsAny(scheme, " =/@") {
 		what = strconv.Quote(scheme)
@@ -44,7 +43,7 @@ func (d database) driver() (name, dsn string, err error) {
 	return "", "", errors.New(what + " is no database: write sqlite:/PATH or postgres://USER@HOST/DATABASE")
 }
 
-// read asks for the whole table.
+// read queries the whole table.
 func (d database) read(ctx context.Context) (text []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, databaseTime)
 	defer cancel()
@@ -104,9 +103,8 @@ func knownColumns(columns []string) error {
 	return nil
 }
 
-// writeRow writes a row as the line of a table file. What would be more than one
-// word becomes a word that no entry has, so that the row is found wrong and not
-// taken for another.
+// writeRow writes a row as the line of a table file. A value that would be more than one word
+// becomes a word that is invalid in an entry, so that the row is reported.
 func writeRow(b *bytes.Buffer, columns []string, values []sql.NullString) {
 	field := func(name string) string {
 		for i, c := range columns {

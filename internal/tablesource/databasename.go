@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// String names the database for people: scheme, user, host and database alone, since
-// a password may stand in any other part of the address.
+// String is the name for messages: only scheme, user, host and database, since a password may
+// stand in any other part of the address.
 func (d database) String() string {
 	scheme, _, _ := strings.Cut(d.address, ":")
 	switch scheme {
@@ -22,8 +22,8 @@ func (d database) String() string {
 	return "the database"
 }
 
-// place is user, host and database as pgx reads them, or, where pgx cannot read the
-// address, what is certain of it.
+// place is user, host and database as pgx reads them. If pgx cannot read the address, only the
+// certain parts are named.
 func (d database) place() string {
 	if c, err := pgconn.ParseConfig(d.address); err == nil {
 		host := c.Host
@@ -39,7 +39,7 @@ func (d database) place() string {
 	return place(u.User.Username(), u.Host, strings.TrimPrefix(u.Path, "/"))
 }
 
-// place joins the parts. One with an "@" in it holds a part of a password.
+// place joins the parts. A part with an "@" may hold a part of a password.
 func place(user, host, name string) string {
 	if strings.Contains(user+host+name, "@") {
 		return "…"
@@ -47,7 +47,7 @@ func place(user, host, name string) string {
 	return user + "@" + host + "/" + name
 }
 
-// problem says what is wrong with a PostgreSQL address, without quoting it, or "".
+// problem returns the problem with a PostgreSQL address, without quoting it, or "".
 func (d database) problem() string {
 	const form = "write postgres://USER@HOST/DATABASE"
 	scheme, _, _ := strings.Cut(d.address, ":")
@@ -60,8 +60,8 @@ func (d database) problem() string {
 	return ""
 }
 
-// withoutAddress takes the address out of an error of pgx. Where pgx cannot read an
-// address, it cannot tell which part is the password.
+// withoutAddress removes the address from an error of pgx, which quotes it. If pgx cannot read
+// an address, it cannot remove the password itself.
 func withoutAddress(err error) error {
 	if _, ok := errors.AsType[*pgconn.ParseConfigError](err); ok {
 		return errors.New("the address cannot be read: look at its port and its parameters (such as sslmode), and at the files these name")

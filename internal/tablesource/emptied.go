@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// fileSize is how many entries a table file gave.
+// fileSize is the number of entries of a table file.
 type fileSize struct {
 	path    string
 	entries int
 }
 
-// Emptied returns an error for each table file, and the file of senders, that gave
-// entries to the generation before and is blank now: it was cut off, or is still being
-// written. A comment in it says that it has no entries on purpose.
+// Emptied returns an error for each file that had entries before and is blank now: it was
+// truncated, or is still being written. A comment line in it shows that it is empty on
+// purpose.
 func (t Tables) Emptied(before Tables) error {
 	had := map[string]int{}
 	for _, f := range before.files {
@@ -31,8 +31,7 @@ func (t Tables) Emptied(before Tables) error {
 	return errors.Join(errs...)
 }
 
-// blankFile reports whether a file has nothing but blanks in it. One that cannot be
-// read counts as blank.
+// blankFile reports whether a file has only blanks. A file that cannot be read counts as blank.
 func blankFile(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {

@@ -13,23 +13,22 @@ import (
 	"time"
 )
 
-// lastKnown is the file in which a table is kept for the time when its database is
-// down.
+// lastKnown is the file that keeps a table for the time when its database is down.
 func (d database) lastKnown(dir string) string {
 	sum := sha256.Sum256([]byte(d.address + "\n" + d.query))
 	return filepath.Join(dir, hex.EncodeToString(sum[:8])+".table")
 }
 
-// fetched is what is known of a database's table.
+// fetched is the last known content of a database's table.
 type fetched struct {
 	database database
 	text     []byte
 	digest   [sha256.Size]byte
-	live     bool // from the database, and not what was last known
+	live     bool // from the database itself, not from before or a file
 }
 
-// fetch returns the table, or what was last known of it, here or in a file; trouble
-// says why and what follows.
+// fetch queries the table. If that fails, it returns the content of before, else of the file in
+// dir; trouble has the reason and the effect.
 func (d database) fetch(ctx context.Context, before []fetched, dir string) (f fetched, trouble string) {
 	text, err := d.read(ctx)
 	if err == nil {
@@ -59,8 +58,8 @@ func (d database) fetch(ctx context.Context, before []fetched, dir string) (f fe
 	return fetched{d, kept, sha256.Sum256(kept), false}, fmt.Sprintf("signer.tables %s: %s", d, trouble)
 }
 
-// Keep writes what the databases gave into files in dir, for a start at which
-// they are down. Only the daemon does, to whom dir belongs.
+// Keep writes the content of the databases into files in dir, for a start while they are down.
+// Only the daemon may call it: dir belongs to the daemon.
 func (t Tables) Keep(dir string) error {
 	var errs []error
 	for _, f := range t.fetched {
@@ -86,7 +85,7 @@ func keepFile(path string, text []byte) error {
 	if err != nil {
 		return wrong(err)
 	}
-	defer os.Remove(f.Name()) // nothing is there any more where all went well
+	defer os.Remove(f.Name()) // after a successful rename there is no such file
 	_, err = f.Write(text)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return wrong(err)
@@ -97,11 +96,11 @@ func keepFile(path string, text []byte) error {
 	return nil
 }
 
-// HasDatabases reports whether a table comes from one.
+// HasDatabases reports whether a table comes from a database.
 func (t Tables) HasDatabases() bool { return len(t.fetched) > 0 }
 
-// Changed asks the databases and reports whether one gives anything else than
-// is in force. One that does not answer has not changed.
+// Changed queries the databases and reports whether one has other rows than the Tables. A
+// database that does not answer has not changed.
 func (t Tables) Changed(ctx context.Context) bool {
 	for _, f := range t.fetched {
 		if text, err := f.database.read(ctx); err == nil && (sha256.Sum256(text) != f.digest || !f.live) {

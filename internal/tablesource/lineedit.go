@@ -7,11 +7,11 @@ import (
 	"signpost/signer"
 )
 
-// ReplaceSelector returns a line of a table file with one selector changed, and
-// everything else as it was: blanks, commas, comment. The line is without its end.
+// ReplaceSelector returns a line of a table file with one selector replaced. Blanks, commas and
+// comment stay. The line is without its line end.
 func ReplaceSelector(line, from, to string) (string, error) {
 	text := uncommented(line)
-	domain := len(text) - len(strings.TrimLeft(text, " \t\r")) // where the first word begins
+	domain := len(text) - len(strings.TrimLeft(text, " \t\r")) // start of the first word
 	for i := domain; i < len(text); {
 		start := i
 		for i < len(text) && !blank(rune(text[i])) && text[i] != ',' {
@@ -31,7 +31,7 @@ func ReplaceSelector(line, from, to string) (string, error) {
 	return "", fmt.Errorf("the line does not list the selector %s in a way that can be edited", from)
 }
 
-// editedAlone reports whether two lines are the same entry but for one selector.
+// editedAlone reports whether two lines differ only in one selector.
 func editedAlone(before, after, from, to string) bool {
 	a, err := signer.ParseEntry(strings.FieldsFunc(before, blank))
 	b, err2 := signer.ParseEntry(strings.FieldsFunc(after, blank))

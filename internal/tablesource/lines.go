@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// The bounds of a table in a file of its own.
+// Limits of a table file.
 const (
 	maxTableBytes = 256 << 20
 	maxTableLine  = 64 << 10
 	maxReported   = 20
 )
 
-// readLines hands the lines of a table to take, without comments (from a "#" at the
-// front or behind a blank) and blank lines. The error has every mistake that take
-// returns, up to a number, with file and line.
+// readLines calls take for each line with its words. Comments (from a "#" at the start of the
+// line or after a blank) and blank lines are left out. The error has the mistakes that take
+// returns, up to maxReported, with file and line.
 func readLines(path string, take func(line int, words []string) error) error {
 	f, err := os.Open(path)
 	if err != nil {

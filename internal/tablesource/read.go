@@ -11,19 +11,19 @@ import (
 	"signpost/signer"
 )
 
-// Tables is what the tables of one configuration gave: what a reload compares with and
-// hands on. It never changes.
+// Tables is the state of the tables of one configuration: a reload compares with it and takes
+// over from it. It is immutable.
 type Tables struct {
 	fetched  []fetched // from databases
 	files    []fileSize
 	warnings []string
 }
 
-// Read returns the section with the entries of its tables added, as if the YAML file
-// had all of them. The error has every mistake in files, one a line. A database that is
-// down and wrong rows of a database are only warnings, since an edit elsewhere must not
-// keep the daemon from starting. Where a database is down, its entries come from before,
-// the tables of the configuration in force, else from the folder keep; see Tables.Keep.
+// Read returns the section with the entries of its tables added, as if the YAML file had all
+// of them. The error has every mistake in files, one on each line. A database that is down
+// and wrong rows of a database are only warnings, since an edit elsewhere must not keep the
+// daemon from starting. If a database is down, its entries come from before, the tables of
+// the configuration in force, else from the folder keep; see Tables.Keep.
 func Read(ctx context.Context, c signer.Config, before Tables, keep string) (signer.Config, Tables, error) {
 	var tables Tables
 	var errs []error
@@ -138,7 +138,7 @@ func (r *reader) resolve() ([]signer.Domain, error) {
 	return domains, errors.Join(errs...)
 }
 
-// readSenders reads lines of a login or a network and what may stand in From:
+// readSenders reads lines of a login or network and the authors that it may use:
 //
 //	alice          alice@example.com, *@example.org
 //	192.0.2.0/24   example.net
