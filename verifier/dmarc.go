@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"signpost/internal/authres"
@@ -31,17 +32,18 @@ func (t *Verification) discover(i int) {
 }
 
 func concludeDMARC(t *Verification, v Verdict) Verdict {
-	v.DMARC = t.evaluate(v.SPF, v.DKIM)
+	v.DMARC, v.Each = t.evaluate(v.SPF, v.DKIM)
 	if v.Cut {
-		v.WithoutUnread = t.evaluate(v.SPF, decided(v.DKIM))
+		v.WithoutUnread, v.Each = t.evaluate(v.SPF, decided(v.DKIM))
 	}
 	return v
 }
 
-// evaluate is DMARC for each author domain; the strictest outcome counts.
-func (t *Verification) evaluate(s spf.Outcome, signatures []dkim.Outcome) dmarc.Evaluation {
+// evaluate is DMARC for each author domain; the strictest outcome counts. Where there are
+// several, it returns all of them too.
+func (t *Verification) evaluate(s spf.Outcome, signatures []dkim.Outcome) (counts dmarc.Evaluation, each []dmarc.Evaluation) {
 	if len(t.discoveries) == 0 {
-		return dmarc.Evaluation{Result: dmarc.None, Reason: authorProblem(t.author)}
+		return dmarc.Evaluation{Result: dmarc.None, Reason: authorProblem(t.author)}, nil
 	}
 	ids := identifiers(s, signatures)
 	var usual [1]dmarc.Evaluation // nearly every message has one author domain
@@ -54,7 +56,10 @@ func (t *Verification) evaluate(s spf.Outcome, signatures []dkim.Outcome) dmarc.
 		// All domains that a reader could be shown pass, but which one is shown is not certain.
 		e.Result, e.Reason = dmarc.PermError, authorProblem(t.author)
 	}
-	return e
+	if len(all) > 1 {
+		each = slices.Clone(all)
+	}
+	return e, each
 }
 
 // authenticated are the domains that DMARC looks at.

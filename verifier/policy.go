@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"fmt"
+	"slices"
 
 	"signpost/internal/dkim"
 	"signpost/internal/dmarc"
@@ -19,6 +20,11 @@ type Decision struct {
 	Rule string
 	// Reply is what the client is told where the action refuses the message.
 	Reply message.Reply
+}
+
+// weight orders actions by what they do to a message.
+func (a Action) weight() int {
+	return slices.Index([]Action{ActAccept, ActTag, ActQuarantine, ActTempfail, ActReject}, a)
 }
 
 // Disposition is what happens to the message.
@@ -51,9 +57,19 @@ var policy = []struct {
 	{"verifier.spf.on_fail", bySPF, spfCompared},
 }
 
-// decide is the whole policy. What was asked goes into the trace.
+// decide is the whole policy. What was asked goes into the trace. Of several author domains
+// the one decides whose outcome means most in this configuration: which that is depends on
+// the configured actions, and not on the published policies alone.
 func (c Config) decide(v Verdict, trace *message.Trace) Decision {
 	d := c.withAuthor(c.firstRule(v, trace), v, trace)
+	for _, e := range v.Each {
+		one := v
+		one.DMARC, one.WithoutUnread = e, e
+		if other := c.firstRule(one, nil); other.Action.weight() > d.Action.weight() {
+			d = other
+			trace.Add("the other author domains", e.AuthorDomain, "applies: "+string(d.Action)+" ("+d.Rule+")")
+		}
+	}
 	d.Enforced = c.Mode == Enforce
 	return d
 }

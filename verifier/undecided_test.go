@@ -122,6 +122,42 @@ func TestAnAuthorDomainThatFailsInDNSIsJudgedByTheDomainAboveIt(t *testing.T) {
 	}
 }
 
+// Two author domains: what one of them asks for is done, even if the other fares worse by its
+// published policy and is accepted by the configuration.
+func TestNoAuthorDomainLiftsWhatAnotherAsksFor(t *testing.T) {
+	const from = " a@victim.example, b@held.example"
+	for _, tt := range []struct {
+		name, config, failing string
+		err                   error
+		want                  message.Disposition
+	}{
+		{"one undecided and spared, one held", "on_undecided: accept\ndmarc: {on_quarantine: quarantine}\n", "victim.example", noSlot{false}, message.Quarantine},
+		{"one that this host could not look up, one tagged", "dmarc: {on_quarantine: tag}\n", "_dmarc.victim.example", noSlot{true}, message.Tempfail},
+		{"one tagged, one refused", "dmarc: {on_reject: tag, on_quarantine: reject}\n", "", nil, message.Reject},
+		{"all accepted", "dmarc: {on_reject: accept, on_quarantine: accept}\n", "", nil, message.Accept},
+	} {
+		for _, ambiguous := range []string{"tag", "accept"} {
+			t.Run(tt.name+", "+ambiguous, func(t *testing.T) {
+				z := dns.NewZone()
+				z.AddTXT("_dmarc.victim.example", "v=DMARC1; p=reject")
+				z.AddTXT("_dmarc.held.example", "v=DMARC1; p=quarantine")
+				z.AddTXT("victim.example", "v=spf1 -all")
+				cfg := Defaults()
+				if err := config.Decode("test", []byte("mode: enforce\nauthor: {on_ambiguous: "+ambiguous+"}\n"+tt.config), &cfg).Err(); err != nil {
+					t.Fatal(err)
+				}
+				v := New(cfg, fails{z, tt.failing, false, tt.err}, "mx.receiver.example", func() time.Time { return caseTime })
+				env := message.Envelope{ClientAddr: netip.MustParseAddr("203.0.113.66"), Sender: "ceo@victim.example"}
+				tx := v.Verify(context.Background(), env)
+				tx.Header(env, message.Header{{Name: "From", Value: from}})
+				if out := tx.End(); out.Disposition != tt.want {
+					t.Errorf("%s, want %s: %+v", out.Disposition, tt.want, out)
+				}
+			})
+		}
+	}
+}
+
 // A panic in a look-up is a failure of ours, and spares nothing either.
 func TestAPanicIsDecidedByOnUndecided(t *testing.T) {
 	for yaml, want := range map[string]message.Disposition{

@@ -89,6 +89,9 @@ type Verdict struct {
 	DMARC dmarc.Evaluation
 	// Others are the findings of the checks that no rule of the policy reads.
 	Others []Finding
+	// Each has the evaluations of all author domains, where there are several, without
+	// the unread signatures of a message that was cut. The policy asks each of them.
+	Each []dmarc.Evaluation
 }
 
 // decisive is the evaluation that the policy goes by. A signature that was not read is no
