@@ -21,7 +21,7 @@ func (s *Signer) Select(h message.Header) Selection {
 	if (author.Problem != "" && !author.Lax) || len(author.Domains) == 0 || author.Fields > 1 {
 		return Selection{Why: unsignable(author)}
 	}
-	c, ok := s.table.find(author, nil)
+	c, ok, _ := s.table.find(author, s.table.now, nil)
 	if !ok {
 		return Selection{Why: c.rule}
 	}

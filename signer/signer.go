@@ -115,24 +115,10 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 // findKeys finds the keys for an author. If DNS has not answered about them yet, it waits;
 // without an answer the message gets 451 and comes again.
 func (t *Signing) findKeys(author message.Author) (c match, ok bool) {
-	c, ok = t.signer.table.find(author, t.trace)
-	if c.open == nil {
-		return c, ok
+	sets := func(name, fallback string) (first, second *lifecycle.SigningSet, err error) {
+		return t.signer.table.active.For(t.ctx, name, fallback)
 	}
-	ctx, cancel := context.WithTimeout(t.ctx, lifecycle.MaxWait)
-	defer cancel()
-	for c.open != nil && t.err == nil {
-		waited := c.open
-		if c.next != nil {
-			c.next.Expedite()
-		}
-		if t.err = waited.Wait(ctx); t.err != nil {
-			break
-		}
-		if c, ok = t.signer.table.find(author, t.trace); c.open == waited {
-			t.err = errors.New("the configuration was replaced while it waited for DNS")
-		}
-	}
+	c, ok, t.err = t.signer.table.find(author, sets, t.trace)
 	t.retry = t.err != nil
 	return c, ok
 }

@@ -29,62 +29,86 @@ type entry struct {
 	selectors  []Selector
 }
 
+// target is the entry that applies to an author, with the signing set that it means.
+type target struct {
+	entry entry  // without a name: no entry applies
+	how   string // how the entry was found, where that is not by its name alone
+	set   string // "": the author domain has no keys
+}
+
 // match is the entry for one message with its keys.
 type match struct {
 	sdid     string
 	keys     []*keys.Key
-	rule     string                // which entry matched and how, for the log
-	override string                // which listed keys do not sign, and why; "" if all do
-	lost     string                // if not "", a key file is missing or unusable: our failure
-	open     *lifecycle.SigningSet // if not nil, wait for DNS about these keys first
-	next     *lifecycle.SigningSet // if not nil, DNS may be needed about these keys afterwards
+	rule     string // which entry matched and how, for the log
+	override string // which listed keys do not sign, and why; "" if all do
+	lost     string // if not "", a key file is missing or unusable: our failure
+}
+
+// signingSets says which keys sign by their set's name, and by that of a fallback where
+// none of them signs: lifecycle.ActiveKeys.For waits for DNS, Now does not.
+type signingSets func(name, fallback string) (first, second *lifecycle.SigningSet, err error)
+
+// now are signing sets without waiting for DNS.
+func (t *table) now(name, fallback string) (first, second *lifecycle.SigningSet, err error) {
+	first, second = t.active.Now(name, fallback)
+	return first, second, nil
 }
 
 // find returns the match for an author, most specific entry first: the whole address, the
 // domain, its nearest parent with subdomains, the first pattern that matches, "*". ok is
-// false if no key signs; rule has the reason.
-func (t *table) find(author message.Author, trace *message.Trace) (c match, ok bool) {
+// false if no key signs; rule has the reason. The error is that of sets.
+func (t *table) find(author message.Author, sets signingSets, trace *message.Trace) (c match, ok bool, err error) {
 	domain := author.Domains[0]
-	c, ok = t.byAddress(author, trace)
-	if c.open != nil { // if its keys may not sign, the keys of the domain sign
-		domains, _ := t.byDomain(domain, nil)
-		c.next = domains.open
+	address, found := t.byAddress(author, trace)
+	if !found {
+		at := t.byDomain(domain, trace)
+		set, _, err := sets(at.set, "")
+		if err != nil {
+			return match{}, false, err
+		}
+		c, ok = at.match(set, domain, trace)
+		return c, ok, nil
 	}
-	if ok || c.open != nil {
-		return c, true
+	own, set, err := sets(address.set, t.byDomain(domain, nil).set)
+	if err != nil {
+		return match{}, false, err
 	}
-	idle := c.rule // the entry for the address cannot sign, so the entry for the domain signs
-	lost := c.lost
-	c, ok = t.byDomain(domain, trace)
-	if ok && idle != "" {
+	c, ok = address.match(own, domain, trace)
+	if ok {
+		return c, true, nil
+	}
+	idle, lost := c.rule, c.lost // the entry for the address cannot sign, so the entry for the domain signs
+	c, ok = t.byDomain(domain, trace).match(set, domain, trace)
+	if ok {
 		c.override = strings.TrimPrefix(c.override+"; "+idle, "; ")
 	}
 	if !ok && c.lost == "" {
 		c.lost = lost
 	}
-	return c, ok
+	return c, ok, nil
 }
 
 // byAddress finds the entry for a whole address. There is none if From has several addresses
 // or an address that is not certain.
-func (t *table) byAddress(author message.Author, trace *message.Trace) (c match, ok bool) {
+func (t *table) byAddress(author message.Author, trace *message.Trace) (at target, found bool) {
 	if len(t.addresses) == 0 || len(author.Addresses) != 1 {
-		return match{}, false
+		return target{}, false
 	}
 	address := lower(author.Addresses[0].Local) + "@" + author.Addresses[0].Domain
 	e, found := t.addresses[address]
 	if !found {
 		trace.Add(domainsRule, address, "no entry for the address")
-		return match{}, false
+		return target{}, false
 	}
 	trace.Add(domainsRule, address, "an entry for the address")
-	return t.bySet(e, author.Domains[0], e.signsFor, "", trace)
+	return target{entry: e, set: e.signsFor}, true
 }
 
-func (t *table) byDomain(author string, trace *message.Trace) (c match, ok bool) {
+func (t *table) byDomain(author string, trace *message.Trace) target {
 	if e, found := t.exact[author]; found {
 		trace.Add(domainsRule, author, "its own entry")
-		return t.bySet(e, author, e.signsFor, "", trace)
+		return target{entry: e, set: e.signsFor}
 	}
 	trace.Add(domainsRule, author, "no entry of its own")
 	for name := author; ; {
@@ -95,7 +119,7 @@ func (t *table) byDomain(author string, trace *message.Trace) (c match, ok bool)
 		e, found := t.exact[parent]
 		trace.Add(domainsRule, parent, ofParent(found, e))
 		if found && e.subdomains {
-			return t.bySet(e, author, e.signsFor, " with subdomains", trace)
+			return target{entry: e, how: " with subdomains", set: e.signsFor}
 		}
 		name = parent
 	}
@@ -108,7 +132,7 @@ func (t *table) byDomain(author string, trace *message.Trace) (c match, ok bool)
 	}
 	if t.any == nil {
 		trace.Add(domainsRule+` "*"`, author, "no such entry: not signed")
-		return match{rule: fmt.Sprintf("author domain %s has no entry in signer.domains; to sign it: signpost keys generate %s SELECTOR, publish the record, add the entry, reload", author, author)}, false
+		return target{}
 	}
 	return t.byMany(*t.any, author, trace)
 }
@@ -129,32 +153,36 @@ func (t *table) named(domain string) bool {
 
 // byMany uses an entry for many domains. Its keys are those of keys_of, else those of the
 // domain's own folder, else those of the folder "*".
-func (t *table) byMany(e entry, author string, trace *message.Trace) (c match, ok bool) {
+func (t *table) byMany(e entry, author string, trace *message.Trace) target {
 	if e.signsFor != "" {
-		return t.bySet(e, author, e.signsFor, "", trace)
+		return target{entry: e, set: e.signsFor}
 	}
 	for _, folder := range []string{author, AnyDomain} {
-		if t.active.Of(folder) != nil {
+		if t.active.Has(folder) {
 			trace.Add(e.rule, folder, "has a folder of keys")
-			return t.bySet(e, author, folder, "", trace)
+			return target{entry: e, set: folder}
 		}
 	}
 	trace.Add(e.rule, author, "has no key, and there is none for all domains: not signed")
-	return match{rule: fmt.Sprintf("author domain %s comes under %q in signer.domains, but has no key for selector %s; signpost keys generate %s %s makes one, then publish it and reload",
-		author, e.name, e.names(), author, e.selectors[0].Selector)}, false
+	return target{entry: e}
 }
 
-// bySet returns the active keys of a signing set. how says how the entry was found, if not
-// by its own name.
-func (t *table) bySet(e entry, author, name, how string, trace *message.Trace) (c match, ok bool) {
-	rule := e.rule + how
-	d := t.active.Of(name)
-	traceSigningSet(trace, name, d)
+// match returns what the keys of the target's signing set make of a message. ok is false
+// where none signs.
+func (at target) match(d *lifecycle.SigningSet, author string, trace *message.Trace) (c match, ok bool) {
+	e := at.entry
+	switch {
+	case e.name == "":
+		return match{rule: fmt.Sprintf("author domain %s has no entry in signer.domains; to sign it: signpost keys generate %s SELECTOR, publish the record, add the entry, reload", author, author)}, false
+	case at.set == "":
+		return match{rule: fmt.Sprintf("author domain %s comes under %q in signer.domains, but has no key for selector %s; signpost keys generate %s %s makes one, then publish it and reload",
+			author, e.name, e.names(), author, e.selectors[0].Selector)}, false
+	}
+	rule := e.rule + at.how
+	traceSigningSet(trace, at.set, d)
 	switch {
 	case d == nil:
-		return match{rule: fmt.Sprintf("%s: no key is loaded for selector %s of %s; signpost keys generate makes one, then publish it and reload", rule, e.names(), name)}, false
-	case d.Pending():
-		return match{rule: rule, open: d}, false
+		return match{rule: fmt.Sprintf("%s: no key is loaded for selector %s of %s; signpost keys generate makes one, then publish it and reload", rule, e.names(), at.set)}, false
 	case d.Lost != "":
 		return match{rule: rule, lost: d.Lost}, false
 	case len(d.Keys) == 0:

@@ -104,7 +104,7 @@ func (h *house) live() {
 		if d.SDID != "" {
 			continue // it has no keys of its own
 		}
-		if err := g.Spec.Active.Of(d.Domain).Wait(h.t.Context()); err != nil {
+		if _, _, err := g.Spec.Active.For(h.t.Context(), d.Domain, ""); err != nil {
 			h.t.Fatal(err)
 		}
 	}

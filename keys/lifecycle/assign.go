@@ -4,77 +4,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"signpost/keys"
 )
-
-// Listed is one selector as the configuration lists it. Its Domain is canonical:
-// A-labels in lower case, as ActiveKeys.Of takes it. A domain "*" stands for the keys of
-// the folder "*" only, which nobody looks up in DNS.
-type Listed struct {
-	keys.Ref
-	// ActiveFrom is when the key begins to sign; zero: as soon as it may.
-	ActiveFrom time.Time
-	// SigningSet is what the key signs for, where that is not its domain: no domain's name
-	// then. A key may be listed for several signing sets.
-	SignsFor string
-}
-
-// SigningSet is who signs for one domain at the moment. It never changes.
-type SigningSet struct {
-	// Keys sign, in the order of the configuration; none: the domain goes unsigned.
-	Keys []*keys.Key
-	// Why says, where not just the listed keys sign, which do not, why, and what
-	// to do about it. Else it is "".
-	Why string
-	// StandIn says that a key signs which the configuration does not list.
-	StandIn bool
-	// Lost is not "" where nobody signs and the file of a listed key is missing or cannot
-	// be used: it says which, and what to do. That is our failure, and no reason to let
-	// mail go unsigned.
-	Lost string
-
-	pending []*lookup // whose answers may change who signs
-}
-
-// A ActiveKeys has the signing set of every domain of one generation of the configuration.
-// It may be read by any number of goroutines while a Tracker writes it.
-type ActiveKeys struct {
-	sets atomic.Pointer[map[string]*SigningSet]
-}
-
-// SigningSet returns who signs for a domain, by its A-labels in lower case, or for a
-// Listed.SignsFor; nil where no key is listed for it. It takes one map access.
-func (r *ActiveKeys) Of(domain string) *SigningSet {
-	sets := r.sets.Load()
-	if sets == nil {
-		return nil
-	}
-	return (*sets)[domain]
-}
-
-// Irregular has the domains whose mail is not signed with just the listed keys, and
-// why, in order.
-func (r *ActiveKeys) Irregular() []string {
-	var lines []string
-	if sets := r.sets.Load(); sets != nil {
-		for domain, d := range *sets {
-			switch {
-			case d.Why == "":
-			case d.Lost != "":
-				lines = append(lines, domain+" cannot be signed: "+d.Why)
-			case len(d.Keys) == 0:
-				lines = append(lines, domain+" goes unsigned: "+d.Why)
-			default:
-				lines = append(lines, domain+": "+d.Why)
-			}
-		}
-	}
-	slices.Sort(lines)
-	return lines
-}
 
 // candidate is one key that may sign for a domain.
 type candidate struct {

@@ -27,7 +27,7 @@ func TestAKeyOfSeveralDuties(t *testing.T) {
 	known := p.assignAll(facts{}, now, nil)
 	for set, want := range map[string]string{"example.com": "s1", "x": "s1 s2", "late": ""} {
 		var got []string
-		for _, k := range p.Active.Of(set).Keys {
+		for _, k := range p.Active.of(set).Keys {
 			got = append(got, k.Selector)
 		}
 		if strings.Join(got, " ") != want {

@@ -54,25 +54,21 @@ func (q *lookup) query() {
 	q.tracker.wakeUp() // else it is asked for in the background
 }
 
-// Pending reports that a first lookup about one of the keys is unanswered: Wait, and
-// read the active keys again, before anything is signed.
-func (d *SigningSet) Pending() bool { return len(d.pending) > 0 }
-
-// Expedite has the pending lookups put at once, whatever else is to be asked for.
-func (d *SigningSet) Expedite() {
+// expedite puts the pending lookups at once, out of turn.
+func (d *SigningSet) expedite() {
 	for _, q := range d.pending {
 		q.expedite()
 	}
 }
 
-// Wait is Expedite, and waits until the lookups are answered, or until ctx ends: there
-// may be more to ask for than DNS answers within anybody's patience.
-func (d *SigningSet) Wait(ctx context.Context) error {
+// wait expedites the pending lookups and waits until they are answered, or until ctx
+// ends: under load there may be more to ask than DNS answers in time.
+func (d *SigningSet) wait(ctx context.Context) error {
 	for _, q := range d.pending {
 		q.waiting.Add(1)
 		defer q.waiting.Add(-1)
 	}
-	d.Expedite()
+	d.expedite()
 	for _, q := range d.pending {
 		select {
 		case <-q.done:

@@ -33,19 +33,19 @@ func TestAStartWaitsForNothing(t *testing.T) {
 		if took := time.Since(begun); took != 0 {
 			t.Errorf("it took %v", took)
 		}
-		d := s.spec.Active.Of("example.com")
-		if !d.Pending() || len(d.Keys) != 0 {
-			t.Errorf("before DNS was heard, %d keys sign, open: %v", len(d.Keys), d.Pending())
+		d := s.spec.Active.of("example.com")
+		if len(d.pending) == 0 || len(d.Keys) != 0 {
+			t.Errorf("before DNS was heard, %d keys sign, open: %v", len(d.Keys), len(d.pending) > 0)
 		}
 		if text := s.logged(); text != "" {
 			t.Errorf("what is not known yet is told: %s", text)
 		}
 		begun = time.Now()
-		check(t, d.Wait(s.t.Context()))
+		check(t, d.wait(s.t.Context()))
 		if took := time.Since(begun); took != firstAnswer {
 			t.Errorf("a message waited %v for DNS that is silent", took)
 		}
-		if s.spec.Active.Of("example.com").Pending() {
+		if len(s.spec.Active.of("example.com").pending) > 0 {
 			t.Error("the next message waits again")
 		}
 	})
@@ -57,10 +57,10 @@ func TestAMessageWaitsNoLongerThanItsContext(t *testing.T) {
 		s.start("s1")
 		ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
 		defer cancel()
-		if err := s.spec.Active.Of("example.com").Wait(ctx); err == nil {
+		if err := s.spec.Active.of("example.com").wait(ctx); err == nil {
 			t.Error("it is told that DNS was heard")
 		}
-		if d := s.spec.Active.Of("example.com"); !d.Pending() || len(d.Keys) != 0 {
+		if d := s.spec.Active.of("example.com"); len(d.pending) == 0 || len(d.Keys) != 0 {
 			t.Errorf("%d keys sign", len(d.Keys))
 		}
 		s.after(firstAnswer) // the lookup goes on without it
@@ -86,12 +86,12 @@ func TestAKeyThatWasNotAskedForDoesNotSign(t *testing.T) {
 		s.start("s1")
 		for range 3 {
 			ctx, cancel := context.WithTimeout(s.t.Context(), MaxWait)
-			if err := s.spec.Active.Of("example.com").Wait(ctx); err == nil {
+			if err := s.spec.Active.of("example.com").wait(ctx); err == nil {
 				t.Error("it is told that DNS was heard")
 			}
 			cancel()
-			if d := s.spec.Active.Of("example.com"); !d.Pending() || len(d.Keys) != 0 {
-				t.Errorf("%d keys sign, open: %v", len(d.Keys), d.Pending())
+			if d := s.spec.Active.of("example.com"); len(d.pending) == 0 || len(d.Keys) != 0 {
+				t.Errorf("%d keys sign, open: %v", len(d.Keys), len(d.pending) > 0)
 			}
 		}
 		if n := s.dns[0].queries(); n != 0 {
@@ -108,11 +108,11 @@ func TestAMessageHasItsQuestionPutAgain(t *testing.T) {
 		free := s.full()
 		s.tracker = NewTracker(s.cfg.State, time.Now) // nobody asks in the background
 		s.reload("s1")
-		d := s.spec.Active.Of("example.com")
-		d.Expedite()
+		d := s.spec.Active.of("example.com")
+		d.expedite()
 		s.after(firstAnswer - time.Second)
 		waited := make(chan error, 1)
-		go func() { waited <- d.Wait(s.t.Context()) }()
+		go func() { waited <- d.wait(s.t.Context()) }()
 		s.after(2 * time.Second)
 		free()
 		check(t, <-waited)
@@ -127,12 +127,12 @@ func TestTheTimeOfAKeyBeginsWithItsTurn(t *testing.T) {
 		}
 		free := s.full()
 		s.start("s1")
-		s.spec.Active.Of("example.com").Expedite()
+		s.spec.Active.of("example.com").expedite()
 		s.after(firstAnswer - time.Second)
 		free()
 		s.after(2 * time.Second)
-		if d := s.spec.Active.Of("example.com"); !d.Pending() || len(d.Keys) != 0 {
-			t.Errorf("before DNS had its time, %d keys sign, open: %v", len(d.Keys), d.Pending())
+		if d := s.spec.Active.of("example.com"); len(d.pending) == 0 || len(d.Keys) != 0 {
+			t.Errorf("before DNS had its time, %d keys sign, open: %v", len(d.Keys), len(d.pending) > 0)
 		}
 		s.after(firstAnswer)
 		s.want("when DNS has answered", "", "s1 pending")
@@ -156,7 +156,7 @@ func crowd(t *testing.T, domains int, servers ...Server) *Spec {
 func (p *Spec) signing() (signing, open int) {
 	for _, d := range *p.Active.sets.Load() {
 		switch {
-		case d.Pending():
+		case len(d.pending) > 0:
 			open++
 		case len(d.Keys) > 0:
 			signing++
@@ -179,7 +179,7 @@ func TestSlowDNSIsNotSilent(t *testing.T) {
 				run.Go(func() { w.Run(ctx) })
 				if hurried {
 					for _, l := range p.Listed {
-						p.Active.Of(l.Domain).Expedite()
+						p.Active.of(l.Domain).expedite()
 					}
 				}
 				open := domains
@@ -227,8 +227,8 @@ func TestTheEndDecidesNothing(t *testing.T) {
 		s.start("s1")
 		s.after(time.Second)
 		s.end()
-		if d := s.spec.Active.Of("example.com"); !d.Pending() || len(d.Keys) != 0 {
-			t.Errorf("%d keys sign, open: %v", len(d.Keys), d.Pending())
+		if d := s.spec.Active.of("example.com"); len(d.pending) == 0 || len(d.Keys) != 0 {
+			t.Errorf("%d keys sign, open: %v", len(d.Keys), len(d.pending) > 0)
 		}
 	})
 }
@@ -238,7 +238,7 @@ func TestTheSilenceOfFormerServersDecidesNothing(t *testing.T) {
 		before := crowd(t, 1, &nameserver{name: "former", silent: true})
 		w := NewTracker(before.Config.State, time.Now)
 		w.Begin(t.Context(), before, slog.New(slog.DiscardHandler))
-		before.Active.Of("d0.example").Expedite()
+		before.Active.of("d0.example").expedite()
 		pass(time.Second)
 		p := crowd(t, 1, &nameserver{name: "later", slots: make(chan struct{})}) // whose turn never comes
 		p.ServersChanged = true
@@ -318,9 +318,9 @@ func TestAKeyThatWasProvenSignsAtOnceAfterARestart(t *testing.T) {
 		outage(errors.New("SERVFAIL"))
 		s.after(10 * time.Minute)
 		s.start("s1")
-		d := s.spec.Active.Of("example.com")
-		if d.Pending() || len(d.Keys) != 1 {
-			t.Errorf("%d keys sign, open: %v", len(d.Keys), d.Pending())
+		d := s.spec.Active.of("example.com")
+		if len(d.pending) > 0 || len(d.Keys) != 1 {
+			t.Errorf("%d keys sign, open: %v", len(d.Keys), len(d.pending) > 0)
 		}
 		outage(nil)
 		s.after(time.Minute)
@@ -338,7 +338,7 @@ func TestASuccessorIsAskedForBeforeAKeyStandsIn(t *testing.T) {
 		s.publish("s2")
 		s.tracker = NewTracker(s.cfg.State, time.Now)
 		s.reload("s2")
-		if !s.spec.Active.Of("example.com").Pending() {
+		if len(s.spec.Active.of("example.com").pending) == 0 {
 			t.Error("the successor was not asked for")
 		}
 		s.want("a start with another selector", "s2", "s1 retiring, s2 active")
@@ -350,9 +350,9 @@ func TestAReloadEndsQuestionsThatNobodyAsksAnyMore(t *testing.T) {
 		s.silence(true)
 		s.tracker = NewTracker(s.cfg.State, time.Now)
 		s.reload("s1")
-		d := s.spec.Active.Of("example.com")
+		d := s.spec.Active.of("example.com")
 		waited := make(chan error, 1)
-		go func() { waited <- d.Wait(s.t.Context()) }()
+		go func() { waited <- d.wait(s.t.Context()) }()
 		synctest.Wait()
 		s.silence(false)
 		s.publish("s2")
@@ -541,7 +541,7 @@ func TestAnswersOfFormerServersDecideNothing(t *testing.T) {
 			}
 			s.start("s1")
 			if hurried {
-				s.spec.Active.Of("example.com").Expedite()
+				s.spec.Active.of("example.com").expedite()
 			}
 			s.after(time.Second)
 			s.serversChanged = true
@@ -561,16 +561,16 @@ func TestReloadsDoNotKeepAQuestionOpen(t *testing.T) {
 		s.silence(true)
 		s.start("s1")
 		for range 5 {
-			d := s.spec.Active.Of("example.com")
+			d := s.spec.Active.of("example.com")
 			go func() {
 				ctx, cancel := context.WithTimeout(s.t.Context(), MaxWait)
 				defer cancel()
-				_ = d.Wait(ctx)
+				_ = d.wait(ctx)
 			}()
 			s.after(3 * time.Second)
 			s.reload("s1")
 		}
-		if d := s.spec.Active.Of("example.com"); d.Pending() {
+		if d := s.spec.Active.of("example.com"); len(d.pending) > 0 {
 			t.Error("after five reloads in a quarter of a minute the question is open")
 		}
 		s.after(MaxWait)
@@ -587,7 +587,7 @@ func TestSilenceThatAReloadOvertakesDecidesNothing(t *testing.T) {
 			w := NewTracker(before.Config.State, time.Now)
 			w.Begin(t.Context(), before, slog.New(slog.DiscardHandler))
 			for _, l := range before.Listed {
-				before.Active.Of(l.Domain).Expedite()
+				before.Active.of(l.Domain).expedite()
 			}
 			p := crowd(t, domains, &nameserver{name: "later", slots: make(chan struct{})}) // whose turn never comes
 			p.ServersChanged = true
@@ -610,8 +610,8 @@ func TestTheSilenceOfFormerServersIsForgotten(t *testing.T) {
 		s.serversChanged = true
 		s.dns = []*nameserver{{name: "later", slots: make(chan struct{})}} // whose turn never comes
 		s.reload("s1")
-		if d := s.spec.Active.Of("example.com"); !d.Pending() || len(d.Keys) > 0 {
-			t.Errorf("%d keys sign, open: %v; the servers in force were asked %d times", len(d.Keys), d.Pending(), s.dns[0].queries())
+		if d := s.spec.Active.of("example.com"); len(d.pending) == 0 || len(d.Keys) > 0 {
+			t.Errorf("%d keys sign, open: %v; the servers in force were asked %d times", len(d.Keys), len(d.pending) > 0, s.dns[0].queries())
 		}
 	})
 }
@@ -656,7 +656,7 @@ func (s *scene) rotated() (listed []string) {
 func (s *scene) neverSigns(selector string, during time.Duration) {
 	s.t.Helper()
 	for begun := time.Now(); time.Since(begun) < during; s.after(500 * time.Millisecond) {
-		if d := s.spec.Active.Of("example.com"); !d.Pending() && len(d.Keys) > 0 && d.Keys[0].Selector == selector {
+		if d := s.spec.Active.of("example.com"); len(d.pending) == 0 && len(d.Keys) > 0 && d.Keys[0].Selector == selector {
 			s.t.Fatalf("%s signs after %v", selector, time.Since(begun))
 		}
 	}
@@ -698,7 +698,7 @@ func TestAStateFileOfTheFutureIsNotRecent(t *testing.T) {
 		s.provenOnce("s1")
 		s.tracker = NewTracker(s.cfg.State, func() time.Time { return time.Now().Add(-1000 * time.Hour) }) // a clock that was ahead then
 		s.reload("s1")
-		if d := s.spec.Active.Of("example.com"); !d.Pending() {
+		if d := s.spec.Active.of("example.com"); len(d.pending) == 0 {
 			t.Errorf("not asked for, and %d keys sign", len(d.Keys))
 		}
 	})

@@ -82,7 +82,7 @@ func (w *Tracker) report(before, after facts, now time.Time) {
 func (w *Tracker) troubled(sets map[string]*SigningSet) []string {
 	var domains []string
 	for domain, d := range sets {
-		if _, known := w.reported[domain]; !d.Pending() && (known || d.Why != "") {
+		if _, known := w.reported[domain]; len(d.pending) == 0 && (known || d.Why != "") {
 			domains = append(domains, domain)
 		}
 	}

@@ -45,7 +45,7 @@ func TestAKeyThatOtherEntriesListStandsIn(t *testing.T) {
 		}
 		known = p.assignAll(known, now, nil)
 		var names []string
-		for _, k := range p.Active.Of("example.com").Keys {
+		for _, k := range p.Active.of("example.com").Keys {
 			names = append(names, k.Selector)
 		}
 		return strings.Join(names, " ")

@@ -196,10 +196,10 @@ func (s *scene) provenOnce(selector string) {
 func (s *scene) want(when, signing, states string) {
 	s.t.Helper()
 	var got []string
-	if d := s.spec.Active.Of("example.com"); d.Pending() {
-		check(s.t, d.Wait(s.t.Context()))
+	if d := s.spec.Active.of("example.com"); len(d.pending) > 0 {
+		check(s.t, d.wait(s.t.Context()))
 	}
-	for _, k := range s.spec.Active.Of("example.com").Keys {
+	for _, k := range s.spec.Active.of("example.com").Keys {
 		got = append(got, k.Selector)
 		k.Used(time.Now())
 	}
@@ -546,7 +546,7 @@ func BenchmarkDuty(b *testing.B) {
 	r.sets.Store(&sets)
 	b.ReportAllocs()
 	for b.Loop() {
-		if r.Of("example.com") == nil {
+		if r.of("example.com") == nil {
 			b.Fatal("nobody is on duty")
 		}
 	}

@@ -1,0 +1,137 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"signpost/keys"
+)
+
+// Listed is one selector as the configuration lists it. Its Domain is canonical:
+// A-labels in lower case, as ActiveKeys.For takes it. The domain "*" stands for the keys
+// of the folder "*" only, which are never looked up in DNS.
+type Listed struct {
+	keys.Ref
+	// ActiveFrom is when the key begins to sign; zero: as soon as it may.
+	ActiveFrom time.Time
+	// SignsFor is the name of the signing set, where that is not the key's domain. It
+	// must not be the name of a domain. A key may be listed for several signing sets.
+	SignsFor string
+}
+
+// SigningSet is the keys that sign for one domain at the moment. It never changes.
+type SigningSet struct {
+	// Keys sign, in the order of the configuration; none: the domain goes unsigned.
+	Keys []*keys.Key
+	// Why says which listed keys do not sign, why, and what to do about it. It is ""
+	// where exactly the listed keys sign.
+	Why string
+	// StandIn says that a key signs which the configuration does not list.
+	StandIn bool
+	// Lost is not "" where no key signs and the file of a listed key is missing or
+	// cannot be used: it says which, and what to do. That is our failure, and no reason
+	// to let mail go unsigned.
+	Lost string
+
+	pending []*lookup // their answers may change which keys sign
+}
+
+// ActiveKeys has the signing set of every domain of one generation of the
+// configuration. Its methods may be called by any number of goroutines while a Tracker
+// writes it.
+type ActiveKeys struct {
+	sets atomic.Pointer[map[string]*SigningSet]
+}
+
+// For returns the signing set of a domain, by its A-labels in lower case, or of a
+// Listed.SignsFor; nil where no key is listed for it. Where none of its keys sign, second
+// is the signing set of fallback; "": there is no fallback.
+//
+// Where DNS has not yet answered about keys that could sign, For asks it at once, about
+// both sets together, and waits for at most MaxWait or until ctx ends. The error says why
+// it is still not known which keys sign: then the message must not go unsigned.
+func (r *ActiveKeys) For(ctx context.Context, name, fallback string) (first, second *SigningSet, err error) {
+	first, second = r.Now(name, fallback)
+	awaited := pendingOf(first, second)
+	if awaited == nil {
+		return first, second, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, MaxWait)
+	defer cancel()
+	for awaited != nil {
+		if fallback != "" {
+			r.expedite(fallback)
+		}
+		if err := awaited.wait(ctx); err != nil {
+			return nil, nil, err
+		}
+		before := awaited
+		first, second = r.Now(name, fallback)
+		if awaited = pendingOf(first, second); awaited == before {
+			return nil, nil, errReplaced
+		}
+	}
+	return first, second, nil
+}
+
+var errReplaced = errors.New("the configuration was replaced while it waited for DNS")
+
+// Now is For without waiting: a key about which DNS has not yet answered does not sign.
+func (r *ActiveKeys) Now(name, fallback string) (first, second *SigningSet) {
+	first = r.of(name)
+	if fallback != "" && (first == nil || len(first.pending) == 0 && len(first.Keys) == 0) {
+		second = r.of(fallback)
+	}
+	return first, second
+}
+
+// Has reports whether a signing set has this name. It takes one map access.
+func (r *ActiveKeys) Has(name string) bool { return r.of(name) != nil }
+
+func (r *ActiveKeys) of(name string) *SigningSet {
+	sets := r.sets.Load()
+	if sets == nil {
+		return nil
+	}
+	return (*sets)[name]
+}
+
+func (r *ActiveKeys) expedite(name string) {
+	if d := r.of(name); d != nil {
+		d.expedite()
+	}
+}
+
+// pendingOf returns the one of two sets that is waited for next; nil: none.
+func pendingOf(first, second *SigningSet) *SigningSet {
+	for _, d := range []*SigningSet{first, second} {
+		if d != nil && len(d.pending) > 0 {
+			return d
+		}
+	}
+	return nil
+}
+
+// Irregular names the domains whose mail is not signed with exactly the listed keys, in
+// order, and says why.
+func (r *ActiveKeys) Irregular() []string {
+	var lines []string
+	if sets := r.sets.Load(); sets != nil {
+		for domain, d := range *sets {
+			switch {
+			case d.Why == "":
+			case d.Lost != "":
+				lines = append(lines, domain+" cannot be signed: "+d.Why)
+			case len(d.Keys) == 0:
+				lines = append(lines, domain+" goes unsigned: "+d.Why)
+			default:
+				lines = append(lines, domain+": "+d.Why)
+			}
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
