@@ -105,6 +105,9 @@ func (s *Signer) notOurs(env message.Envelope) string {
 	} else {
 		why = append(why, "no login"...)
 	}
-	why = strconv.AppendQuote(append(why, ", daemon name "...), env.DaemonName)
-	return string(append(why, " not in signer.ours.daemon_names"...))
+	if len(s.cfg.Outbound.DaemonNames) > 0 {
+		why = strconv.AppendQuote(append(why, ", daemon name "...), env.DaemonName)
+		why = append(why, " not in signer.ours.daemon_names"...)
+	}
+	return string(why)
 }

@@ -262,7 +262,7 @@ func TestOurs(t *testing.T) {
 		{"an IPv6 network of ours", message.Envelope{ClientAddr: netip.MustParseAddr("2001:db8::7")}, true, "client 2001:db8::7 in 2001:db8::/32"},
 		{"a login", message.Envelope{ClientAddr: netip.MustParseAddr("203.0.113.1"), AuthAuthen: "alice"}, true, "logged in as alice"},
 		{"a daemon name", message.Envelope{ClientAddr: netip.MustParseAddr("203.0.113.1"), DaemonName: "ORIGINATING"}, true, "daemon name ORIGINATING"},
-		{"a stranger", message.Envelope{ClientAddr: netip.MustParseAddr("203.0.113.1"), DaemonName: "smtpd"}, false, "client 203.0.113.1 in none"},
+		{"a stranger", message.Envelope{ClientAddr: netip.MustParseAddr("203.0.113.1"), DaemonName: "smtpd"}, false, `client 203.0.113.1 in none of signer.ours.networks, no login, daemon name "smtpd" not in signer.ours.daemon_names`},
 		{"a client without an address", message.Envelope{}, false, "client without an address"},
 		{"a listener that signs", message.Envelope{Role: message.RoleSign}, true, "the listener's role is sign"},
 		{"a listener that verifies", message.Envelope{Role: message.RoleVerify, AuthAuthen: "alice"}, false, "the listener's role is verify"},
@@ -275,6 +275,12 @@ func TestOurs(t *testing.T) {
 			}
 		})
 	}
+	t.Run("no daemon names are configured", func(t *testing.T) {
+		s, _ := newSigner(t, "on_error: tempfail\n")
+		if _, why := s.Outbound(message.Envelope{ClientAddr: netip.MustParseAddr("203.0.113.1"), DaemonName: "mx"}); why != "client 203.0.113.1 in none of signer.ours.networks, no login" {
+			t.Errorf("the reason is %q", why)
+		}
+	})
 	t.Run("a login that does not count", func(t *testing.T) {
 		s, _ := newSigner(t, "ours:\n  networks: []\n  authenticated: false\n")
 		if ours, _ := s.Outbound(message.Envelope{AuthAuthen: "alice", ClientAddr: netip.MustParseAddr("127.0.0.1")}); ours {

@@ -51,7 +51,16 @@ type serverError struct {
 	err  error
 }
 
-func (e *serverError) Error() string { return fmt.Sprintf("%s: %v", e.addr, e.err) }
+// Error leaves out the addresses that package net puts before a system's error: they are
+// ours, and the server's once more.
+func (e *serverError) Error() string {
+	err := e.err
+	if system := syscall.Errno(0); errors.As(err, &system) {
+		err = system
+	}
+	return fmt.Sprintf("%s: %v", e.addr, err)
+}
+
 func (e *serverError) Unwrap() error { return e.err }
 
 var (

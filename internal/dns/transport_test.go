@@ -166,8 +166,9 @@ func TestAPortOnWhichNobodyListensFailsAtOnce(t *testing.T) {
 	_ = conn.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), patience/2)
 	defer cancel()
-	if _, err := resolver(t, patience, 3, addr).LookupTXT(ctx, "example.com"); err == nil || ctx.Err() != nil {
-		t.Errorf("err = %v", err)
+	_, err = resolver(t, patience, 3, addr).LookupTXT(ctx, "example.com")
+	if want := `look up TXT "example.com": ` + addr + ": connection refused"; err == nil || err.Error() != want || ctx.Err() != nil {
+		t.Errorf("err = %v, want %s", err, want)
 	}
 }
 
