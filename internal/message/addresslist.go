@@ -7,33 +7,33 @@ import (
 	"unicode/utf8"
 )
 
-// mailbox is one address as the grammar has it, its domain not yet judged.
+// mailbox is one address as the grammar reads it. Its domain is not yet checked.
 type mailbox struct {
 	local   string // content, without quotes
-	domain  string // dots and atoms, or what is between the brackets
+	domain  string // dots and atoms, or the text between the brackets
 	literal bool
 }
 
-// addressList parses the address-list of RFC 5322 §3.4 and §4.4 with the groups
-// of RFC 6854 and the UTF-8 of RFC 6532, in one pass from left to right without
-// going back: each octet is looked at a bounded number of times. Encoded words
-// are atoms here and never decoded (RFC 2047 §5).
+// addressList parses the address-list of RFC 5322 §3.4 and §4.4 with the groups of RFC
+// 6854 and the UTF-8 of RFC 6532, in one pass from left to right without backtracking:
+// each octet is examined a bounded number of times. Encoded words are atoms here and
+// never decoded (RFC 2047 §5).
 type addressList struct {
 	scanner
-	to   *collector // where the addresses go
+	to   *collector // receives the addresses
 	room [64]byte   // for the local part of most addresses
-	// doubt names the first thing that the grammar allows and that programs read
+	// doubt names the first construct that the grammar allows and that programs read
 	// differently.
 	doubt string
-	// reordered says that an address is not shown in the order of its characters.
+	// reordered: an address is not displayed in the order of its characters.
 	reordered bool
-	// gaps says that there is white space or a comment inside an address, which
-	// is a doubt only if what can be seen of it is another domain.
+	// gaps: there is white space or a comment inside an address. This is a doubt only
+	// if the visible text shows another domain.
 	gaps bool
 }
 
-// parse reports whether the whole text is an address-list; if not, problem says
-// why. Addresses before the fault have been emitted.
+// parse reports whether the whole text is an address-list; if not, problem says why.
+// Addresses before the error have been emitted.
 func (p *addressList) parse() bool {
 	inGroup := false
 	for {
@@ -86,7 +86,7 @@ func (p *addressList) parse() bool {
 	}
 }
 
-// afterGroup allows the end or a comma behind a group.
+// afterGroup accepts the end or a comma after a group.
 func (p *addressList) afterGroup() bool {
 	if !p.cfws() {
 		return false
@@ -100,19 +100,19 @@ func (p *addressList) afterGroup() bool {
 	return true
 }
 
-// A wordRun is a run of words and dots: the display name before "<" or ":", or
-// the local part before "@". Which one, only the octet behind it says.
+// A wordRun is a run of words and dots: the display name before "<" or ":", or the
+// local part before "@". Only the octet after it decides which.
 type wordRun struct {
 	words int
 	last  byte   // 'w' word, '.' dot, 0 none yet
-	local []byte // content, as long as it can be a local part
-	// isLocal: words and dots in turn, as a local part has them.
+	local []byte // content, while it can be a local part
+	// isLocal: words and dots alternate, as in a local part.
 	isLocal bool
-	// gap: white space or a comment between the parts, or behind the last.
+	// gap: white space or a comment between the parts, or after the last.
 	gap bool
 }
 
-// run reads words, dots and CFWS up to anything else.
+// run reads words, dots and CFWS up to any other octet.
 func (p *addressList) run() (wordRun, bool) {
 	r := wordRun{isLocal: true, local: p.room[:0]}
 	for {
@@ -126,7 +126,7 @@ func (p *addressList) run() (wordRun, bool) {
 		case p.atEnd():
 			return r, true
 		case c == '.':
-			// §4.1 allows dots in a phrase, though not in front.
+			// §4.1 allows dots in a phrase, but not at its beginning.
 			if r.last != 'w' {
 				r.isLocal = false
 			}
@@ -158,7 +158,7 @@ func (p *addressList) run() (wordRun, bool) {
 	}
 }
 
-// bareAddr reads "@" and the domain behind the run that is the local part.
+// bareAddr reads "@" and the domain after the run; the run is the local part.
 func (p *addressList) bareAddr(r wordRun) bool {
 	if r.words == 0 || !r.isLocal || r.last != 'w' {
 		return p.unexpected("behind what is no local part")
@@ -174,7 +174,7 @@ func (p *addressList) bareAddr(r wordRun) bool {
 	return true
 }
 
-// angleAddr reads "<", perhaps a source route, an address and ">".
+// angleAddr reads "<", an optional source route, an address and ">".
 func (p *addressList) angleAddr() bool {
 	p.pos++ // "<"
 	if !p.cfws() {
@@ -202,8 +202,8 @@ func (p *addressList) angleAddr() bool {
 	return p.cfws()
 }
 
-// route skips the obs-route of §4.4. None of its domains is the author's, though
-// some programs take the first for it.
+// route skips the obs-route of §4.4. None of its domains is the author's, but some
+// programs read the first one as the author's.
 func (p *addressList) route() bool {
 	p.doubts("a source route")
 	for {
@@ -290,11 +290,10 @@ func (p *addressList) literal(m *mailbox) bool {
 	return p.fail("an address literal without its final bracket")
 }
 
-// check looks for what is grammatical in an address and yet shown as something
-// else.
+// check reports addresses that are grammatical and displayed as something else.
 func (p *addressList) check(m mailbox) {
-	// RFC 2047 §5 (3): an encoded word must not appear in an addr-spec. Readers
-	// that decode before they parse show what it hides.
+	// RFC 2047 §5 (3): an encoded word must not appear in an addr-spec. Readers that
+	// decode before they parse show its content.
 	if i := strings.Index(m.local, "=?"); i >= 0 && strings.Contains(m.local[i+2:], "?=") {
 		p.doubts("an encoded word inside the address")
 	}
@@ -310,9 +309,9 @@ func (p *addressList) check(m mailbox) {
 	}
 }
 
-// gap notes the CFWS that was skipped from start on, inside a domain or before it.
-// §3.4.1 says that it SHOULD NOT be there: "a@good.example (x) .bad.example" is
-// shown as the one and is the other.
+// gap records the CFWS skipped since start, inside a domain or before it. §3.4.1 says
+// that it SHOULD NOT be there: "a@good.example (x) .bad.example" is displayed as the
+// first domain and is the second.
 func (p *addressList) gap(start int) {
 	p.gaps = p.gaps || p.pos > start
 	if strings.IndexByte(p.s[start:p.pos], '(') >= 0 {

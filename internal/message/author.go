@@ -7,62 +7,62 @@ import (
 )
 
 const (
-	// MaxAuthorDomains is how many author domains are listed (RFC 9989 §11.5: a
-	// receiver bounds what one message makes it look up).
+	// MaxAuthorDomains limits the listed author domains (RFC 9989 §11.5: a receiver
+	// bounds the look-ups for one message).
 	MaxAuthorDomains = 5
-	// MaxAuthors is how many author addresses are listed.
+	// MaxAuthors limits the listed author addresses.
 	MaxAuthors = 100
-	// maxFrom is how many octets of a From field are read. A hundred addresses with
-	// long names have less.
+	// maxFrom limits how many octets of a From field are read. A hundred addresses
+	// with long names have less.
 	maxFrom = 16 << 10
-	// maxCommentNesting is how deep comments may stand in comments in From.
+	// maxCommentNesting limits the depth of nested comments in From.
 	maxCommentNesting = 10
 )
 
-// An Address is a mailbox's address. Local is its content, without quotes and
-// quoting backslashes, its case kept. Domain is as DomainToASCII gives it, "" for
-// an address literal or for what is no usable name.
+// An Address is a mailbox's address. Local is its content, without quotes and quoting
+// backslashes, its case kept. Domain is the result of DomainToASCII, "" for an address
+// literal or an unusable name.
 type Address struct{ Local, Domain string }
 
-// Author is what the From fields of a header say, read by the one parser that
-// the whole daemon uses.
+// Author is the content of the From fields of a header. The whole daemon uses this one
+// parser.
 type Author struct {
-	// Addresses are the author addresses, in order, at most MaxAuthors. Where Lax is
-	// set, every reader finds these and no others, or there are none. With any other
-	// Problem they are those that the grammar finds before the fault.
+	// Addresses are the author addresses, in order, at most MaxAuthors. If Lax is set,
+	// every reader finds these and no others, or there are none. With any other
+	// Problem they are those that the grammar finds before the error.
 	Addresses []Address
 	// Domains are the distinct author domains of two labels or more, in order, at most
-	// MaxAuthorDomains. With a Problem they are all that some reader of mail could
-	// take for one, to be evaluated each, the strictest outcome counting.
+	// MaxAuthorDomains. With a Problem they are all domains that some mail reader
+	// could find. Evaluate each; the strictest outcome counts.
 	Domains []string
-	// Problem is "" when there is exactly one well-formed From field with an
-	// address. Else it says what is wrong, for a person. It quotes at most a few
-	// octets of the message.
+	// Problem is "" if there is exactly one well-formed From field with an address.
+	// Otherwise it names the mistake, for a person. It quotes at most a few octets of
+	// the message.
 	Problem string
-	// Lax says that the Problem is one of spelling alone: the From fields were read to
-	// their end, and every domain in them, in every reading, is Domains[0]. Real mail
-	// has such fields ("Foo, Inc. <a@x.example>"). They are judged and signed by this
-	// domain like well-formed ones.
+	// Lax says that the Problem is only a matter of spelling: the From fields were
+	// read to their end, and every domain in them, in every reading, is Domains[0].
+	// Real mail has such fields ("Foo, Inc. <a@x.example>"). They are judged and
+	// signed by this domain like well-formed ones.
 	Lax bool
-	// Empty says that there is a Problem, and that all From fields were read and have
-	// no domain of two labels in any reading, as in a bounce from MAILER-DAEMON.
+	// Empty says that there is a Problem, and that all From fields were read and
+	// contain no domain of two labels in any reading, as in a bounce from
+	// MAILER-DAEMON.
 	Empty bool
-	// Incomplete says that there may be author domains that are not in Domains: a limit
-	// was reached, or a name cannot be looked up as it is written.
+	// Incomplete says that Domains may lack author domains: a limit was reached, or a
+	// name cannot be looked up as written.
 	Incomplete bool
-	// Fields counts the From fields, with those that have white space before the
-	// colon, which Postfix hands on as From.
+	// Fields counts the From fields, including those with white space before the
+	// colon, which Postfix passes on as From.
 	Fields int
 }
 
-// Certain reports whether every reader of the message is shown the same author
-// domain, or none: no limit was reached, and every address, in every reading that a
-// program could make, has the same one domain. No other author may get a pass.
+// Certain reports whether every reader of the message finds the same single author
+// domain, or none: no limit was reached, and every address, in every possible reading,
+// has the same domain. No other author may get a pass.
 func (a Author) Certain() bool { return len(a.Domains) <= 1 && (a.Problem == "" || a.Lax) }
 
-// Author reads the author domains out of the From field (RFC 9989 §5.3.1). No
-// other field stands in for it (not Sender, not Resent-From). The time it takes
-// is linear in the header's size.
+// Author reads the author domains from the From field (RFC 9989 §5.3.1). No other field
+// replaces it (not Sender, not Resent-From). Its time is linear in the header's size.
 func (h Header) Author() Author {
 	c := collector{}
 	c.author.Addresses, c.author.Domains = c.addresses[:0], c.domains[:0]
@@ -79,16 +79,16 @@ func (h Header) Author() Author {
 	return c.finish()
 }
 
-// collector gathers an Author. The first problem met is the one that is told.
+// collector builds an Author. The first problem found is reported.
 type collector struct {
 	author Author
-	// doubtful: some reading may meet an author that is not listed, or is cut short.
+	// doubtful: some reading may find an author that is not listed or is cut off.
 	doubtful bool
 	literal  bool // there is an address literal
 	inexact  bool // a malformed field has addresses that readers may take differently
 	reread   bool // an address of the present field has no usable domain
-	mappings int  // domain names met by rereading that were not plain ASCII
-	// Room for the one that nearly every message has.
+	mappings int  // non-ASCII domain names found by rereading
+	// Memory for the one that nearly every message has.
 	addresses [1]Address
 	domains   [1]string
 }
@@ -114,19 +114,19 @@ func (c *collector) problem(text string) {
 	}
 }
 
-// doubt is a problem that no rereading can settle.
+// doubt records a problem that rereading cannot resolve.
 func (c *collector) doubt(text string) {
 	c.problem(text)
 	c.doubtful = true
 }
 
-// missing is a doubt about domains that are not listed.
+// missing records a doubt about domains that are not listed.
 func (c *collector) missing(text string) {
 	c.doubt(text)
 	c.author.Incomplete = true
 }
 
-// front puts a problem before what was found within the fields.
+// front puts a problem before those found within the fields.
 func (c *collector) front(text string) {
 	if c.author.Problem != "" {
 		text += "; " + c.author.Problem
@@ -139,8 +139,8 @@ func (c *collector) field(f Field) {
 	case otherName:
 		return
 	case oddName:
-		// RFC 5322 §2.2: names are of printing ASCII. Some readers take such a line for
-		// the rest of the field above it.
+		// RFC 5322 §2.2: names are of printing ASCII. Some readers treat such a line
+		// as a continuation of the field above it.
 		c.problem(fmt.Sprintf("the header field name %s is malformed", excerpt(f.Name)))
 		if strings.IndexByte(f.Name, '@') >= 0 {
 			c.doubtful = true
@@ -158,8 +158,8 @@ func (c *collector) field(f Field) {
 	c.from(f.Value)
 }
 
-// from reads one From field's value: by the grammar, and where that leaves any
-// question open, as every other reader could.
+// from reads one From field's value: by the grammar, and if that leaves a doubt, as
+// every other reader could.
 func (c *collector) from(value string) {
 	if len(value) > maxFrom {
 		c.missing("the From field is longer than 16 KiB")
@@ -182,7 +182,7 @@ func (c *collector) from(value string) {
 	case p.doubt != "":
 		c.problem("the From field has " + p.doubt)
 		c.doubtful = c.doubtful || p.reordered
-	case c.reread: // its problem is noted
+	case c.reread: // its problem is recorded
 	case len(c.author.Addresses) == known:
 		c.problem("the From field has no address")
 	case p.gaps:
@@ -194,8 +194,8 @@ func (c *collector) from(value string) {
 	c.reparse(value, known)
 }
 
-// reparse puts what every reader finds in the place of the addresses that the
-// grammar found, from the one numbered known on.
+// reparse replaces the addresses found by the grammar, from index known on, with those
+// that every reader finds.
 func (c *collector) reparse(value string, known int) {
 	found, exact := c.everyName(value)
 	switch {
@@ -208,8 +208,8 @@ func (c *collector) reparse(value string, known int) {
 	}
 }
 
-// gaps looks again at a well-formed field with white space or comments inside an
-// address: "a@good.example .bad.example" is shown as the one and is the other.
+// gaps rereads a well-formed field with white space or comments inside an address:
+// "a@good.example .bad.example" is displayed as the first domain and is the second.
 func (c *collector) gaps(value string) {
 	domains, doubtful := len(c.author.Domains), c.doubtful
 	c.everyName(value)
@@ -218,9 +218,9 @@ func (c *collector) gaps(value string) {
 	}
 }
 
-// mailbox takes one address of a From field.
+// mailbox adds one address of a From field.
 func (c *collector) mailbox(m mailbox) {
-	if len(c.author.Addresses) >= MaxAuthors { // before the domain, whose conversion has its cost
+	if len(c.author.Addresses) >= MaxAuthors { // before the domain is converted, which is expensive
 		c.doubt(fmt.Sprintf("the From field has more than %d addresses", MaxAuthors))
 		c.reread = true
 		return
@@ -260,14 +260,14 @@ func (c *collector) domain(domain string) {
 	c.author.Domains = append(c.author.Domains, domain)
 }
 
-// textFault is what a From field must not contain anywhere.
+// textFault is a fault that a From field must not contain.
 type textFault struct {
-	what   string // "" where there is none
-	splits bool   // readers may take the text for ended there
+	what   string // "" for none
+	splits bool   // readers may end the text there
 }
 
-// badText finds the first fault of a text: RFC 5322 §2.2, RFC 6532 §3.1. One that
-// splits it comes before the others.
+// badText finds the first fault of a text: RFC 5322 §2.2, RFC 6532 §3.1. A fault that
+// splits the text has priority.
 func badText(value string) textFault {
 	var control textFault
 	for i := 0; i < len(value); i++ {
@@ -288,7 +288,7 @@ func badText(value string) textFault {
 	return control
 }
 
-// excerpt quotes foreign text for a message to people, in ASCII and short.
+// excerpt quotes foreign text for a person, in ASCII and shortened.
 func excerpt(s string) string {
 	const longest = 64
 	if len(s) > longest {

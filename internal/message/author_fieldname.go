@@ -9,11 +9,11 @@ const (
 	fromName
 	spacedFromName // "From " and the like
 	lookAlikeName  // "-From", "From" with a no-break space or 8-bit octets
-	oddName        // malformed, though nothing like From
+	oddName        // malformed, but not similar to From
 )
 
-// nameKind says what a field name is for the purpose of finding the author. A
-// name that a lax reader could take for From is a look-alike, never From.
+// nameKind classifies a field name for the search for the author. A name that a lenient
+// reader could take for From is a look-alike, never From.
 func nameKind(name string) kindOfName {
 	if EqualFold(name, "From") {
 		return fromName
@@ -43,8 +43,8 @@ func nameKind(name string) kindOfName {
 
 func isAlnum(c byte) bool { return isLDH(c) && c != '-' }
 
-// letters drops from a name what is no printing ASCII, then the marks around what
-// remains. It gives up, with "", on names much longer than any look-alike.
+// letters drops the octets of a name that are not printing ASCII, then the punctuation
+// around the rest. It returns "" for names much longer than any look-alike.
 func letters(name string) string {
 	const longest = 32
 	if len(name) > longest {

@@ -61,8 +61,8 @@ func TestATK_076_AProblemQuotesTheMessageInASCIIAndShort(t *testing.T) {
 	}
 }
 
-// FuzzAuthor holds the author against the slow reader, which has no limits, and against
-// another hand's parser: what is certain has no other domain anywhere.
+// FuzzAuthor compares the author with the slow reader, which has no limits, and with an
+// independent parser: a certain author has no other domain in either.
 func FuzzAuthor(f *testing.F) {
 	for _, s := range []string{
 		`"a@b" <c@d.example>`, "(x@y.z) c@d.example, E: f@g.example;", "<@a.b,@c.d:u@evil.example>", "a@b.example (c) .evil.example",
@@ -92,7 +92,7 @@ func FuzzAuthor(f *testing.F) {
 	})
 }
 
-// checkAuthor compares what one From field says with two other readings of it.
+// checkAuthor compares one From field with two other readings of it.
 func checkAuthor(t *testing.T, value string, a Author) {
 	t.Helper()
 	all := slices.DeleteFunc(slowDomains(value), func(d string) bool {

@@ -6,8 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// judgeAll judges what the characters of atoms that no domain name has leave of a name:
-// "bob@x.example'" can be of x.example alone, "bob@x.example!y.example" of either.
+// judgeAll judges the parts of a name between characters that occur in atoms but not in
+// domain names: "bob@x.example'" can only be of x.example, "bob@x.example!y.example" of
+// either.
 func (r *rereading) judgeAll(name string) {
 	for name != "" {
 		end := strings.IndexFunc(name, func(c rune) bool { return c < utf8.RuneSelf && !isNameOctet(byte(c)) })
@@ -20,12 +21,12 @@ func (r *rereading) judgeAll(name string) {
 	}
 }
 
-// judge takes a name for an author domain if it has two labels or more. A single
-// label ("Jane @ Home") has no policy, and so stands for no domain.
+// judge adds a name as an author domain if it has two labels or more. A single label
+// ("Jane @ Home") has no policy and does not count.
 func (r *rereading) judge(name string) {
 	name = strings.Trim(name, ".")
-	// RFC 2047 §4.2: in "=?utf-8?Q?bob@x.example_Bob?=" it is a blank. No top-level domain
-	// has an underscore.
+	// RFC 2047 §4.2: in "=?utf-8?Q?bob@x.example_Bob?=" an underscore is a space. No
+	// top-level domain has an underscore.
 	if last := strings.LastIndexByte(name, '.') + 1; r.words {
 		if n := strings.IndexByte(name[last:], '_'); n >= 0 {
 			name = strings.TrimRight(name[:last+n], ".")
@@ -70,8 +71,8 @@ func isAddress(name string) bool {
 	return err == nil
 }
 
-// mended takes what a tolerant reader could make of a name that cannot be looked up:
-// without empty labels, or as far as it is ASCII.
+// mended adds the domains that a tolerant reader could find in a name that cannot be
+// looked up: without empty labels, or its ASCII part.
 func (r *rereading) mended(name string) {
 	ascii := 0
 	for ascii < len(name) && isNameOctet(name[ascii]) {
@@ -103,9 +104,9 @@ func labels(name string) int {
 	return n
 }
 
-// exactly takes the address around an "@" if no reader can take it for another: atoms
-// between angle brackets, or between the begin of the field and a blank, bracket, comma,
-// semicolon or the end.
+// exactly returns the address around an "@" if no reader can read it differently: atoms
+// between angle brackets, or between the start of the field and a space, bracket,
+// comma, semicolon or the end.
 func (r *rereading) exactly(local, behind int) {
 	at := behind - 1
 	end := behind
@@ -122,8 +123,8 @@ func (r *rereading) exactly(local, behind int) {
 	}
 }
 
-// isNamePart: what a domain name of any character set is made of.
+// isNamePart accepts the characters of domain names in any character set.
 func isNamePart(c byte) bool { return isNameOctet(c) || c >= utf8.RuneSelf }
 
-// isNameOctet: what an ASCII domain name is made of.
+// isNameOctet accepts the octets of ASCII domain names.
 func isNameOctet(c byte) bool { return isLDH(c) || c == '.' || c == '_' }

@@ -7,15 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// maxMappings is how many names of a malformed From field are put through IDNA.
+// maxMappings limits how many names of a malformed From field are converted by IDNA.
 const maxMappings = 100
 
-// everyName adds to the author domains every domain name that stands behind an "@",
-// wherever that is, in every reading that a program could make of the text: it may
-// decode encoded words first, drop quotes and control characters, or take white space
-// around a dot for part of the name. The addresses are those that every reader finds;
-// exact is false where readers could find different ones. The time is linear in the
-// length of the text.
+// everyName adds to the author domains every domain name after an "@" at any position,
+// in every reading that a program could make of the text: it may decode encoded words
+// first, drop quotes and control characters, or ignore white space around a dot. It
+// returns the addresses that every reader finds; exact is false if readers could find
+// different ones. The time is linear in the length of the text.
 func (c *collector) everyName(text string) (found []Address, exact bool) {
 	others, known := readings(text)
 	if !known {
@@ -35,8 +34,8 @@ func (c *collector) everyName(text string) (found []Address, exact bool) {
 	return found, exact
 }
 
-// overrides reports whether a text has a character that makes programs show what follows
-// backwards. The other marks of direction stand in names of their scripts.
+// overrides reports whether a text has a character that makes programs display the
+// following text backwards. The other direction marks occur in names of their scripts.
 func overrides(text string) bool {
 	return strings.Contains(text, "\u202d") || strings.Contains(text, "\u202e")
 }
@@ -45,15 +44,15 @@ func overrides(text string) bool {
 type rereading struct {
 	to    *collector
 	text  string
-	utf8  bool // the field is UTF-8, so that names beyond ASCII can be told
+	utf8  bool // the field is UTF-8, so names beyond ASCII are readable
 	words bool // the text may have encoded words, not decoded
 	names int  // domain names met
 	found []Address
 	exact bool
-	// What follows the comments of the text, to be known before any is met.
+	// The octets after the comments of the text, computed before the search.
 	dotBehindComment, nameBehindComment, joinedToComment bool
 
-	name []byte // the name being read, without what some readers drop
+	name []byte // the current name, without the octets that some readers drop
 	last string // the last name judged, since most repeat
 	room [64]byte
 }
@@ -78,8 +77,8 @@ func (r *rereading) read(text string) {
 	}
 }
 
-// atSign is the length of the "@" that a text begins with, 0 if there is none. Some
-// programs take the full-width and the small one for it.
+// atSign returns the length of the "@" at the beginning of text, 0 if there is none.
+// Some programs accept its full-width and its small form.
 func atSign(text string) int {
 	switch {
 	case text[0] == '@':
@@ -90,8 +89,8 @@ func atSign(text string) int {
 	return 0
 }
 
-// localPart returns where the atoms before an "@" begin, at the earliest at a floor. A
-// character in them that changes the direction of what is shown leaves the author in doubt.
+// localPart returns the start of the atoms before an "@", but not before floor. A
+// character in them that changes the display direction leaves the author in doubt.
 func (r *rereading) localPart(floor, at int) (start int) {
 	start, ascii := at, true
 	for start > floor && (isAtext(r.text[start-1]) || r.text[start-1] == '.') {
@@ -106,12 +105,12 @@ func (r *rereading) localPart(floor, at int) (start int) {
 	return start
 }
 
-// behindAt reads the name behind an "@" up to what no reader takes for part of it, and
-// returns where that is. local is where the local part begins.
+// behindAt reads the name after an "@" until an octet that no reader takes as part of
+// it, and returns that position. local is the start of the local part.
 func (r *rereading) behindAt(pos, local int) int {
 	at := pos
 	r.name = r.name[:0]
-	short := 0 // the length of the name for a reader that drops nothing inside it
+	short := 0 // length of the name for a reader that drops nothing inside it
 loop:
 	for pos < len(r.text) && atSign(r.text[pos:]) == 0 {
 		b := r.text[pos]
@@ -158,7 +157,8 @@ loop:
 	return pos
 }
 
-// space is the length of the white space character at a position, 0 if there is none.
+// space returns the length of the white space character at a position, 0 if there is
+// none.
 func (r *rereading) space(pos int) int {
 	switch b := r.text[pos]; {
 	case b == ' ' || b == '\t' || b == '\r' || b == '\n':
@@ -171,7 +171,7 @@ func (r *rereading) space(pos int) int {
 	return 0
 }
 
-// skip returns where white space and what some readers drop has its end.
+// skip returns the end of the white space and of the octets that some readers drop.
 func (r *rereading) skip(pos int) int {
 	for pos < len(r.text) {
 		n := r.space(pos)
@@ -186,12 +186,12 @@ func (r *rereading) skip(pos int) int {
 	return pos
 }
 
-// comment notes that a name is followed by a comment, or has one in it. Behind which
-// parenthesis it ends is not looked for: each has to be followed by what cannot be more of
-// the name.
+// comment records that a comment follows a name or is inside it. It does not search for
+// the closing parenthesis: after each one, an octet that cannot continue the name has
+// to follow.
 func (r *rereading) comment(pos int) {
 	inside := len(r.name) == 0 || r.name[len(r.name)-1] == '.'
-	touches := isAtext(r.text[pos-1]) // so that a name remains where comments are cut out
+	touches := isAtext(r.text[pos-1]) // so a name remains for readers that remove comments
 	if r.dotBehindComment || inside && r.nameBehindComment || touches && r.joinedToComment {
 		r.to.doubtful, r.to.author.Incomplete = true, true
 	}
@@ -218,9 +218,9 @@ func (r *rereading) lookBehindComments() {
 	}
 }
 
-// addressLiteral is the length of the address literal that a text begins with (§3.4.1 of
-// RFC 5322, §4.1.3 of RFC 5321), 0 if there is none. What is in brackets and is no address
-// may be taken for a name.
+// addressLiteral returns the length of the address literal at the beginning of text
+// (RFC 5322 §3.4.1, RFC 5321 §4.1.3), 0 if there is none. Other bracketed text may be
+// read as a name.
 func addressLiteral(text string) int {
 	const longest = 64
 	content, _, closed := strings.Cut(text[1:min(len(text), longest)], "]")

@@ -122,7 +122,7 @@ func TestAuthor(t *testing.T) {
 	}
 }
 
-// A malformed field is lax only if no reader can be shown another domain.
+// A malformed field is lax only if no reader can find another domain.
 func TestLaxAuthor(t *testing.T) {
 	for value, want := range map[string]bool{
 		"Foo, Inc. <a@x.example>":                         true,

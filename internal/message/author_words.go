@@ -7,10 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// readings are the texts in which programs may look for addresses instead of a given one,
-// without the text itself: with encoded words decoded, leniently or to the letter, perhaps
-// twice, or each taken for ended by its end; without escape sequences. known is false where
-// what a word says depends on the program.
+// readings returns the other texts in which programs may look for addresses: with
+// encoded words decoded, leniently or strictly, perhaps twice, or with words ended
+// early; without escape sequences. known is false if the content of a word depends on
+// the program.
 func readings(text string) (others []string, known bool) {
 	known = true
 	add := func(other string) {
@@ -35,12 +35,11 @@ func readings(text string) (others []string, known bool) {
 	return others, known
 }
 
-// openWords undoes the encoded words of RFC 2047 in a text, without regard to where
-// they may stand, as some programs do before they look for addresses. strict keeps to §2:
-// neither white space nor "?" stands in a word. decoded has their octets, with 0xff for
-// those beyond ASCII that are not UTF-8. known is false where a word is of a character set
-// in which the octets of ASCII could stand for something else, or is base64 that decoders
-// read differently.
+// openWords decodes the encoded words of RFC 2047 at any position, as some programs do
+// before they look for addresses. strict applies §2: no white space and no "?" in a
+// word. decoded has their octets, with 0xff for octets beyond ASCII that are not UTF-8.
+// known is false if a word is in a character set in which the octets of ASCII could
+// mean other characters, or is base64 that decoders read differently.
 func openWords(text string, strict bool) (decoded string, known bool) {
 	if !strings.Contains(text, "=?") {
 		return text, true
@@ -54,7 +53,7 @@ func openWords(text string, strict bool) (decoded string, known bool) {
 		if start >= 0 && len(text)-start > ends {
 			w, ok = cutWord(text[start:], strict)
 		}
-		if !ok { // no word here, or no more at all
+		if !ok { // no further word
 			n := len(text)
 			if start >= 0 && n-start > ends {
 				n = start + 2
@@ -64,7 +63,7 @@ func openWords(text string, strict bool) (decoded string, known bool) {
 			continue
 		}
 		between := text[:start]
-		// §6.2: white space between two encoded words is no part of the text.
+		// §6.2: white space between two encoded words is not part of the text.
 		if !afterWord || strings.Trim(between, " \t\r\n") != "" {
 			d.WriteString(between)
 		}
@@ -83,7 +82,7 @@ type encodedWord struct {
 	size             int
 }
 
-// cutWord reads the encoded word that a text begins with.
+// cutWord reads the encoded word at the beginning of a text.
 func cutWord(text string, strict bool) (w encodedWord, ok bool) {
 	const longest = 64 // octets of a charset
 	rest := text[len("=?"):]
@@ -102,7 +101,7 @@ func cutWord(text string, strict bool) (w encodedWord, ok bool) {
 	rest = rest[n+3:]
 	end := strings.Index(rest, "?=")
 	if strict {
-		// Not further: each octet is looked at a bounded number of times.
+		// Stop here: each octet is examined a bounded number of times.
 		if end = strings.IndexAny(rest, "? \t\r\n"); end >= 0 && !strings.HasPrefix(rest[end:], "?=") {
 			end = -1
 		}
@@ -115,7 +114,7 @@ func cutWord(text string, strict bool) (w encodedWord, ok bool) {
 	return w, true
 }
 
-// decoded is what the word stands for. exact is false where decoders differ.
+// decoded returns the content of the word. exact is false if decoders differ.
 func (w encodedWord) decoded() (octets string, exact bool) {
 	octets, exact = w.octets()
 	if charset := LowerASCII(w.charset); strings.HasPrefix(charset, "utf-8") || strings.HasPrefix(charset, "utf8") {
@@ -130,10 +129,10 @@ func (w encodedWord) decoded() (octets string, exact bool) {
 	return string(beyond), exact
 }
 
-// base64Octets passes over what does not belong. exact is false where there is text behind
-// the padding, at which some decoders stop, or a last character that makes no octet for all
-// of them. Foreign characters, at which some decoders stop too, count only in a word that is
-// one to the letter: other text need not be base64.
+// base64Octets skips foreign characters. exact is false if there is text after the
+// padding, at which some decoders stop, or a last character that gives no octet in
+// every decoder. Foreign characters, at which some decoders stop too, count only in a
+// strictly valid word: other text need not be base64.
 func base64Octets(content string, strict bool) (octets string, exact bool) {
 	exact = true
 	padded, foreign := false, false
@@ -181,10 +180,10 @@ func (w encodedWord) octets() (decoded string, exact bool) {
 
 func hexDigit(c byte) int { return strings.IndexByte("0123456789abcdef", c|0x20) }
 
-// extendsASCII reports whether the octets of ASCII are themselves in a character set,
-// by what its name begins with. UTF-7, UTF-16 and EBCDIC are among those where not.
+// extendsASCII reports whether a character set, by the beginning of its name, contains
+// ASCII unchanged. UTF-7, UTF-16 and EBCDIC do not.
 func extendsASCII(charset string) bool {
-	charset, _, _ = strings.Cut(LowerASCII(charset), "*") // RFC 2231 §5: a language
+	charset, _, _ = strings.Cut(LowerASCII(charset), "*") // RFC 2231 §5: a language suffix
 	for _, prefix := range []string{
 		"us-ascii", "ascii", "ansi_x3", "utf-8", "utf8", "iso-8859", "iso8859", "iso_8859", "latin", "windows-", "cp125", "cp-125",
 		"cp437", "cp85", "cp86", "ibm437", "ibm85", "ibm86", "iso646-us", "armscii-8", "hp-roman8", "tcvn", "cp932", "cp936", "cp949", "cp950", "gb", "x-gbk", "big5", "euc", "x-euc", "shift", "sjis", "x-sjis",
@@ -199,8 +198,8 @@ func extendsASCII(charset string) bool {
 
 const escape = 0x1b
 
-// withoutEscapes drops the escape sequences by which the character sets of ISO 2022
-// change (ECMA-35 §13.2): a reader that knows them does not show them.
+// withoutEscapes drops the escape sequences that switch between character sets of ISO
+// 2022 (ECMA-35 §13.2): a reader that knows them does not display them.
 func withoutEscapes(text string) string {
 	if strings.IndexByte(text, escape) < 0 {
 		return text

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// A Builder collects the fields of a header as they arrive and makes one Header
-// of them. A header of the usual size takes two allocations, however many fields there
-// are. A large one is copied piece by piece as it arrives: builder and header together
-// never hold much more than the text itself. The zero value is ready; Reset makes it ready for the next
-// message and keeps its memory.
+// A Builder collects the fields of a header and makes one Header of them. A header of
+// the usual size takes two allocations for any number of fields. A large one is copied
+// in pieces as it arrives: builder and header together hold little more than the text
+// itself. The zero value is ready; Reset prepares it for the next message and keeps its
+// memory.
 type Builder struct {
 	buf   []byte // the text of spans
 	spans []span
@@ -17,12 +17,12 @@ type Builder struct {
 	text  int    // octets of done
 }
 
-// span is where one field lies in the buffer: name, then value.
+// span is the position of one field in the buffer: name, then value.
 type span struct{ start, colon, end int }
 
 const (
-	// block is how much text gathers before it is copied: much more than an ordinary
-	// header has.
+	// block is how much text is collected before it is copied: much more than an
+	// ordinary header has.
 	block = 48 << 10
 	// usualBuffer and usualSpans are the memory that a builder keeps for the next message.
 	usualBuffer = 16 << 10
@@ -31,9 +31,9 @@ const (
 
 var cr = []byte("\r")
 
-// Add appends a field below those already there. Line ends inside the value may
-// be LF, as the milter protocol has them, or CRLF; they are stored as CRLF. A CR
-// that is not before an LF stays what it is.
+// Add appends a field below the others. Line ends inside the value may be LF, as in the
+// milter protocol, or CRLF; they are stored as CRLF. A CR that is not followed by an LF
+// is kept.
 func (b *Builder) Add(name, value []byte) {
 	if len(name)+len(value) > block {
 		b.addLarge(name, value)
@@ -59,7 +59,7 @@ func (b *Builder) Add(name, value []byte) {
 	}
 }
 
-// addLarge is Add for a field that is copied once, into memory of its own.
+// addLarge is Add for a field that is copied once, into its own memory.
 func (b *Builder) addLarge(name, value []byte) {
 	b.seal()
 	var text strings.Builder
@@ -81,7 +81,7 @@ func (b *Builder) addLarge(name, value []byte) {
 
 var lf, crlf = []byte("\n"), []byte("\r\n")
 
-// seal makes fields of what is in the buffer.
+// seal turns the buffer into fields.
 func (b *Builder) seal() {
 	if len(b.spans) == 0 {
 		return
@@ -91,7 +91,7 @@ func (b *Builder) seal() {
 	b.buf, b.spans = b.buf[:0], b.spans[:0]
 }
 
-// appendTo appends the fields in the buffer, which share one string of their own.
+// appendTo appends the fields in the buffer, which share one string.
 func (b *Builder) appendTo(h Header) Header {
 	text := string(b.buf)
 	for _, s := range b.spans {
@@ -115,8 +115,7 @@ const (
 	spanMemory  = 24
 )
 
-// Header returns what was collected. It does not share memory with what the builder
-// keeps after Reset.
+// Header returns the collected fields. It shares no memory with the builder.
 func (b *Builder) Header() Header {
 	h := b.done[:len(b.done):len(b.done)]
 	if len(h) == 0 {
@@ -125,7 +124,7 @@ func (b *Builder) Header() Header {
 	return b.appendTo(h)
 }
 
-// Reset forgets the fields. The memory of an unusually large header is let go.
+// Reset removes the fields. It releases the memory of an unusually large header.
 func (b *Builder) Reset() {
 	*b = Builder{buf: b.buf[:0], spans: b.spans[:0]}
 	if cap(b.buf) > usualBuffer {

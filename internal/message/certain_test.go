@@ -6,10 +6,11 @@ import (
 	"testing"
 )
 
-// certainTests are From fields with the one domain that every reader meets, or ""
-// where readers differ.
+// certainTests are From fields with the one domain that every reader finds, or "" if
+// readers differ.
 var certainTests = []struct{ name, value, domain string }{
-	// Forged: a second domain far behind, or in what only some readers take for the address.
+	// Forged: a second domain far behind, or in text that only some readers take for
+	// the address.
 	{"the last of 101 addresses", strings.Repeat("x@attack.example, ", 100) + "ceo@legit.example", ""},
 	{"the last of 100 addresses", strings.Repeat("x@attack.example, ", 99) + "ceo@legit.example", ""},
 	{"the first of 150 addresses", "ceo@legit.example" + strings.Repeat(", x@attack.example", 149), ""},
@@ -71,7 +72,7 @@ var certainTests = []struct{ name, value, domain string }{
 	{"an address without brackets beside a domain", "a@192.0.2.1, b@x.example", ""},
 	{"a literal that is a name", "ceo@[legit.example], Foo <x@attack.example>", ""},
 
-	// Odd, and of one domain for everybody.
+	// Malformed, with the same domain for every reader.
 	{"Latin-1 in the display name", "J\xfcrgen M\xfcller <a@x.example>", "x.example"},
 	{"Latin-1 in quotes", "\"J\xfcrgen\" <a@x.example>", "x.example"},
 	{"GBK in the display name", "\xbf\xcd\xbb\xa7\xb7\xfe\xce\xf1 <a@x.example>", "x.example"},
@@ -134,8 +135,8 @@ func TestTheAuthorIsCertainWhereEveryReadingMeetsOneDomain(t *testing.T) {
 	}
 }
 
-// One domain in several fields is one author domain; a name that only looks like
-// From is none of them.
+// One domain in several fields is one author domain; a name that only looks like From
+// does not count.
 func TestCertaintyOverSeveralFields(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -161,7 +162,7 @@ func TestCertaintyOverSeveralFields(t *testing.T) {
 	}
 }
 
-// A header has no author where no reading of it meets a domain.
+// A header has no author if no reading of it finds a domain.
 func TestNoAuthorInAnyReading(t *testing.T) {
 	for value, want := range map[string]bool{
 		"MAILER-DAEMON (Mail Delivery System)":  true,
@@ -202,7 +203,7 @@ func TestNoAuthorInAnyReading(t *testing.T) {
 	}
 }
 
-// Only where all domains are listed can somebody else decide by them.
+// Another program can use the list only if all domains are on it.
 func TestAnIncompleteListOfDomainsIsSaidToBe(t *testing.T) {
 	var many []string
 	for _, c := range "abcdef" {
@@ -226,7 +227,7 @@ func TestAnIncompleteListOfDomainsIsSaidToBe(t *testing.T) {
 	}
 }
 
-// The addresses of a malformed field are given only where every reader finds these.
+// The addresses of a malformed field are returned only if every reader finds them.
 func TestAddressesOfAMalformedField(t *testing.T) {
 	for value, want := range map[string][]Address{
 		"J\xfcrgen <a.b+c@x.example>":                  {{"a.b+c", "x.example"}},

@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	// maxDomainInput bounds what is handed to IDNA processing, in octets. A
-	// domain name of 253 octets in A-labels has fewer than 1,000 in UTF-8.
+	// maxDomainInput limits the input of IDNA processing, in octets. A domain name of
+	// 253 octets in A-labels has fewer than 1,000 in UTF-8.
 	maxDomainInput = 1024
 	maxLabel       = 63  // RFC 1035 §2.3.4
 	maxDomain      = 253 // RFC 1035 §2.3.4: 255 octets on the wire
 )
 
-// lookup is the mapping of RFC 8616 §3 (RFC 5891 §5, UTS 46 non-transitional).
-// Hyphens are left alone: names like r3---sn.example are in use. Underscore
-// passes here and every other octet outside LDH is refused after the mapping.
+// lookup is the mapping of RFC 8616 §3 (RFC 5891 §5, UTS 46 non-transitional). Hyphens
+// are allowed at any position: names like r3---sn.example are in use. Underscores pass
+// here; every other octet outside LDH is refused after the mapping.
 var lookup = idna.New(
 	idna.MapForLookup(),
 	idna.Transitional(false),
@@ -27,14 +27,13 @@ var lookup = idna.New(
 	idna.BidiRule(),
 )
 
-// DomainToASCII returns the form of a domain name in which names are compared
-// and looked up: A-labels, lower case, no final dot. ok is false when it is no
-// usable name: an empty or too long label, a name over 253 octets, an octet
-// other than letters, digits, hyphen and underscore, an address literal, invalid
-// UTF-8, or a label that IDNA refuses (an "xn--" label that is not the encoding
-// of anything is refused too, since a reader could show it as something else).
-// Full stops of other scripts separate labels only through the IDNA mapping. A
-// name of one label is usable; whether it may stand somewhere is for the caller.
+// DomainToASCII returns the form of a domain name for comparison and look-up: A-labels,
+// lower case, no final dot. ok is false for unusable names: an empty or too long label,
+// a name over 253 octets, an octet other than letters, digits, hyphen and underscore,
+// an address literal, invalid UTF-8, or a label that IDNA refuses (also an "xn--" label
+// that is not a valid encoding, since a reader could display it as another name). Full
+// stops of other scripts separate labels only by the IDNA mapping. A name of one label
+// is usable; the caller decides whether it is acceptable.
 func DomainToASCII(domain string) (ascii string, ok bool) {
 	if len(domain) > maxDomainInput {
 		return "", false
@@ -44,8 +43,8 @@ func DomainToASCII(domain string) (ascii string, ok bool) {
 			return "", false
 		}
 		mapped, err := lookup.ToASCII(domain)
-		// UTS 46 §4: these four separate labels. A sign that merely looks like a
-		// full stop, or contains one, must not make labels by being mapped.
+		// UTS 46 §4: these four separate labels. A character that resembles or
+		// contains a full stop must not create labels by its mapping.
 		if err != nil || strings.Count(mapped, ".") != countStops(domain) {
 			return "", false
 		}
@@ -70,8 +69,8 @@ func countStops(s string) int {
 	return n
 }
 
-// plainASCII reports whether IDNA has nothing to do: no octet above 127, and no
-// label that begins with "xn--".
+// plainASCII reports whether IDNA changes nothing: no octet above 127, and no label
+// that begins with "xn--".
 func plainASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
@@ -109,9 +108,8 @@ func isLDH(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-'
 }
 
-// isFQDN reports whether a name, as DomainToASCII returns it, can be a public
-// domain: two labels or more, the last one not a number (else it is an IPv4
-// address without its brackets).
+// isFQDN reports whether a name from DomainToASCII can be a public domain: two labels
+// or more, the last one not a number (that would be an IPv4 address without brackets).
 func isFQDN(ascii string) bool {
 	dot := strings.LastIndexByte(ascii, '.')
 	if dot < 0 {

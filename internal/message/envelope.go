@@ -2,14 +2,14 @@ package message
 
 import "net/netip"
 
-// Envelope is what SMTP and the MTA say of a message, apart from the message.
-// Nothing in it comes from a header field.
+// Envelope is the data that SMTP and the MTA give for a message. No part of it comes
+// from a header field.
 type Envelope struct {
-	// ClientAddr is the connecting client's address; IPv4-mapped IPv6 is given
-	// as IPv4. Invalid when the MTA knows none (a local socket, family unknown).
+	// ClientAddr is the connecting client's address; IPv4-mapped IPv6 is converted to
+	// IPv4. Invalid if the MTA gives none (a local socket, family unknown).
 	ClientAddr netip.Addr
-	// ClientName is what the MTA calls the client's host; "[192.0.2.1]" or
-	// "unknown" where it could not be found.
+	// ClientName is the MTA's name for the client's host; "[192.0.2.1]" or "unknown"
+	// if it has none.
 	ClientName string
 	// Helo is the argument of HELO or EHLO, empty for local submission.
 	Helo string
@@ -24,15 +24,14 @@ type Envelope struct {
 	DaemonName string
 	// MTAName is the MTA's own host name (macro j).
 	MTAName string
-	// QueueID is the MTA's name for the message; may be empty before DATA.
+	// QueueID is the MTA's id of the message; it may be empty before DATA.
 	QueueID string
-	// SMTPUTF8 says that the sender asked for internationalized mail (RFC 6531).
+	// SMTPUTF8: the sender requested internationalized mail (RFC 6531).
 	SMTPUTF8 bool
-	// EightBit says that the sender announced a body of 8-bit octets (RFC 6152,
-	// RFC 3030).
+	// EightBit: the sender announced an 8-bit body (RFC 6152, RFC 3030).
 	EightBit bool
-	// BlanksGuessed says that the MTA does not show whether a blank stands after the
-	// colons of the header; one was put there.
+	// BlanksGuessed: the MTA does not say whether a space follows the colons of the
+	// header; one was inserted.
 	BlanksGuessed bool
 	// Role is the purpose of the milter listener the message came in on.
 	Role Role
@@ -42,7 +41,7 @@ type Envelope struct {
 type Role string
 
 const (
-	RoleAuto   Role = "auto"   // sign what is ours, verify all else
-	RoleSign   Role = "sign"   // all that arrives here is ours
-	RoleVerify Role = "verify" // nothing that arrives here is ours
+	RoleAuto   Role = "auto"   // sign our own mail, verify the rest
+	RoleSign   Role = "sign"   // all mail here is our own
+	RoleVerify Role = "verify" // no mail here is our own
 )

@@ -1,24 +1,23 @@
-// Package message holds what every other part of Signpost says about one mail
-// message: its header with the exact bytes, its envelope, its author, and what
-// is to be done with it. It is the leaf of the import graph: pure, without I/O,
-// clock or log (RFC 5322, 6532, 6854; RFC 5890 and UTS 46 for domain names).
+// Package message has the types that all parts of Signpost share for one mail
+// message: its header with the exact bytes, its envelope, its author, and the outcome.
+// It imports no other package of ours and is pure: no I/O, clock or log (RFC 5322, 6532, 6854; RFC 5890 and UTS 46 for domain names).
 //
-// Known deviations, all in [Header.Author]: what RFC 5322 §4 wants accepted of
-// obsolete addresses (a source route, a comment inside a domain, white space that
-// makes an address look like another), encoded words and invisible characters in
-// a local part, and an "@" in a quoted one, are parsed and yet reported as a
-// problem, because mail readers differ on which domain they show.
+// Known deviations, all in [Header.Author]: obsolete addresses that RFC 5322 §4
+// accepts (a source route, a comment inside a domain, white space that makes an
+// address look like another), encoded words and invisible characters in a local part,
+// and an "@" in a quoted one, are parsed but reported as a problem, because mail
+// readers display different domains.
 package message
 
 import "strings"
 
-// A Field is one header field exactly as it stands in the message. The field on
-// the wire is Name + ":" + Value + CRLF.
+// A Field is one header field exactly as in the message. On the wire it is Name + ":" +
+// Value + CRLF.
 type Field struct {
-	// Name as it was spelled, without the colon.
+	// Name as spelled, without the colon.
 	Name string
-	// Value is everything after the colon: leading white space and folding
-	// (CRLF followed by a blank or tab) are kept, the final CRLF is not.
+	// Value is everything after the colon, with leading white space and folds (CRLF
+	// followed by a space or tab), without the final CRLF.
 	Value string
 }
 
@@ -26,8 +25,8 @@ type Field struct {
 // regard to ASCII case (RFC 5322 §1.2.2).
 func (f Field) Is(name string) bool { return EqualFold(f.Name, name) }
 
-// Header is a message's header: its fields in the order of the message, the top
-// one first. It is immutable once built and may be shared between goroutines.
+// Header is a message's header: its fields in message order, the top one first. It is
+// immutable and may be shared between goroutines.
 type Header []Field
 
 // Count returns how many fields have this name.
@@ -51,7 +50,7 @@ func (h Header) First(name string) (Field, bool) {
 	return Field{}, false
 }
 
-// Memory returns how many octets of memory the header holds, if a Builder made it.
+// Memory returns the octets of memory that the header holds, if a Builder made it.
 func (h Header) Memory() int {
 	n := cap(h) * fieldMemory
 	for _, f := range h {
@@ -60,8 +59,8 @@ func (h Header) Memory() int {
 	return n
 }
 
-// EqualFold compares two names without regard to the case of ASCII letters only,
-// unlike strings.EqualFold, for which U+212A is a k.
+// EqualFold compares two names without regard to the case of ASCII letters. Unlike
+// strings.EqualFold it does not equate U+212A and k.
 func EqualFold(a, b string) bool {
 	if len(a) != len(b) {
 		return false
@@ -74,8 +73,8 @@ func EqualFold(a, b string) bool {
 	return true
 }
 
-// LowerASCII lowers ASCII letters only, as DNS does (RFC 4343 §3), and allocates
-// only if there are any to be lowered.
+// LowerASCII converts ASCII letters to lower case, as DNS does (RFC 4343 §3). It
+// allocates only if there are capitals.
 func LowerASCII(s string) string {
 	for i := range len(s) {
 		if 'A' <= s[i] && s[i] <= 'Z' {
@@ -96,7 +95,7 @@ func lower(c byte) byte {
 	return c
 }
 
-// String returns the header as it stands on the wire, without the empty line.
+// String returns the header as on the wire, without the empty line.
 func (h Header) String() string {
 	var b strings.Builder
 	for _, f := range h {

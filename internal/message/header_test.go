@@ -53,8 +53,8 @@ func TestBuilderKeepsNothingOfTheLastMessage(t *testing.T) {
 	}
 }
 
-// However large a header is, and whatever the sizes of its fields, it comes out as it went
-// in, and costs at most 1.3 times its text on the way and afterwards.
+// A header of any size, with fields of any sizes, is returned unchanged, and its memory
+// is at most 1.3 times its text, during and afterwards.
 func TestBuilderOfLargeHeaders(t *testing.T) {
 	for _, sizes := range [][]int{
 		{1 << 20}, {100, 1 << 20, 100}, slices.Repeat([]int{500}, 2000), slices.Repeat([]int{102_000}, 10), slices.Repeat([]int{33_000}, 31),

@@ -2,27 +2,27 @@ package message
 
 import "strconv"
 
-// Disposition is what is to be done with a message. (RFC 9989 uses the word for
-// what a receiver does in the end, as opposed to what a domain owner asks for.)
+// Disposition is what the MTA does with a message. (RFC 9989 uses the word for the
+// receiver's final action, and not for the domain owner's request.)
 type Disposition string
 
 const (
-	Accept     Disposition = "accept"     // go on, with the header changes
+	Accept     Disposition = "accept"     // deliver, with the header changes
 	Quarantine Disposition = "quarantine" // the MTA holds it in its queue
-	Reject     Disposition = "reject"     // refuse for good, 5xx
-	Tempfail   Disposition = "tempfail"   // ask the client to come again, 4xx
+	Reject     Disposition = "reject"     // refuse permanently, 5xx
+	Tempfail   Disposition = "tempfail"   // refuse for now, 4xx
 )
 
-// Reply is one SMTP reply. Text may come from strangers' data: whoever puts it on
-// the wire escapes it and bounds its length.
+// Reply is one SMTP reply. Text may contain foreign data: the milter escapes it and
+// bounds its length.
 type Reply struct {
 	Code     int    // 451, 550
 	Enhanced string // "5.7.1" (RFC 3463, 7372)
 	Text     string // one line, no CR or LF
 }
 
-// Outcome is all that the MTA has to be told about one message, and what the log
-// line says of it.
+// Outcome is the complete result for one message: instructions for the MTA, facts for
+// the log line, and data.
 type Outcome struct {
 	Disposition Disposition
 	// Reply is set for Reject and Tempfail.
@@ -34,23 +34,23 @@ type Outcome struct {
 	Insert []Field
 	// Remove are the indexes, in the Header that was judged, of fields to delete.
 	Remove []int
-	// Log are the facts for the message's log line, in order. They are text for people:
-	// a program reads the fields below.
+	// Log are the facts for the message's log line, in order. They are text for
+	// people: programs read the fields below.
 	Log []Note
 
-	// Results are what the checks of a message that was judged found: each signature has
-	// one.
+	// Results are the results of the checks of an incoming message, one for each
+	// signature.
 	Results []Result
-	// Signatures are those that a message of ours got.
+	// Signatures are those added to a message of ours.
 	Signatures []Signature
 
-	// These are reasons in words, empty where they do not apply.
+	// These are reasons in words, empty if they do not apply.
 	Unsigned string // why a message of ours has no signature
 	Fragile  string // what will probably break the signatures
 	Unjudged string // why a message was passed without checks
-	Failure  string // what of ours broke
+	Failure  string // our own failure
 	Refused  string // why a client may not send a message of ours
-	// Would is what enforce mode would have done, where monitor mode did nothing.
+	// Would is the action of enforce mode; set only in monitor mode.
 	Would string
 }
 
@@ -58,7 +58,7 @@ type Outcome struct {
 type Result struct {
 	Method   string // "spf", "dkim", "dmarc"
 	Value    string // "pass", "temperror"
-	Domain   string // that the result is about; may be empty
+	Domain   string // the checked domain; may be empty
 	Selector string // of a signature
 }
 
@@ -72,5 +72,5 @@ type Signature struct {
 // Note is one fact for the log: a key in the RFCs' words and its value.
 type Note struct{ Key, Value string }
 
-// Removed is the note of n fields that are removed since they claim to be ours.
+// Removed is the note of n fields that were removed because they claim to be ours.
 func Removed(n int) Note { return Note{"removed", strconv.Itoa(n) + " fields that claim to be ours"} }

@@ -2,16 +2,14 @@ package message
 
 import "strings"
 
-// SplitPath splits a reverse-path, or forward-path, at the last "@" that is
-// outside quotes. Angle brackets and a source route are dropped first. Both parts
-// are as they were written: quotes kept, case kept, the domain perhaps a U-label
-// or an address literal.
+// SplitPath splits a reverse-path, or forward-path, at the last "@" outside quotes. It
+// first drops angle brackets and a source route. Both parts are as written: quotes and
+// case kept, the domain perhaps a U-label or an address literal.
 //
 // A path without "@" has domain "". So has a malformed one (an unclosed quote; an
-// unquoted parenthesis, angle bracket, comma, semicolon or control character),
-// whose local is the whole path: such a path is not the null sender, whose path
-// is empty, and no domain may be read from it, lest another program reads
-// another one.
+// unquoted parenthesis, angle bracket, comma, semicolon or control character); its
+// local is the whole path. Such a path is not the null sender, whose path is empty, and
+// it has no domain because other programs might read a different one.
 func SplitPath(reversePath string) (local, domain string) {
 	path := reversePath
 	if len(path) >= 2 && path[0] == '<' && path[len(path)-1] == '>' {
@@ -30,8 +28,8 @@ func SplitPath(reversePath string) (local, domain string) {
 	return path[:at], path[at+1:]
 }
 
-// routeEnd finds the colon that ends a source route; those inside an IPv6
-// literal do not.
+// routeEnd finds the colon that ends a source route. It ignores colons inside an IPv6
+// literal.
 func routeEnd(path string) int {
 	inLiteral := false
 	for i := range len(path) {
@@ -74,9 +72,9 @@ func lastAt(path string) (at int, ok bool) {
 	return at, !quoted
 }
 
-// plainDomain reports that nothing follows the "@" that could begin another
-// local part or hide part of the name; colons stand in address literals only, and
-// nothing behind those.
+// plainDomain reports that the text after the "@" cannot begin another local part or
+// hide a part of the name. Colons are allowed in address literals only, and nothing may
+// follow a literal.
 func plainDomain(s string) bool {
 	if strings.HasPrefix(s, "[") {
 		return strings.IndexByte(s, ']') == len(s)-1 && !strings.ContainsAny(s, "\"\\ ")
@@ -84,6 +82,6 @@ func plainDomain(s string) bool {
 	return !strings.ContainsAny(s, "\"\\ :")
 }
 
-// isControl says of an octet that no text of a mail header has it (RFC 5322
-// §2.2): C0 controls, among them NUL, CR, LF and tab, and DEL.
+// isControl reports an octet that the text of a mail header must not contain (RFC 5322
+// §2.2): C0 controls, including NUL, CR, LF and tab, and DEL.
 func isControl(c byte) bool { return c < ' ' || c == 0x7f }

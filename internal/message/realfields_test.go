@@ -15,11 +15,11 @@ type generator struct{ *rand.Rand }
 
 func (g generator) pick(from ...string) string { return from[g.IntN(len(from))] }
 
-// once in n times.
+// true once in n calls.
 func (g generator) once(n int) bool { return g.IntN(n) == 0 }
 
-// wordsOf are letters of languages in the octets of their character sets: for each
-// letter the ranges of its octets.
+// wordsOf are letters of languages in their character sets: for each letter the ranges
+// of its octets.
 var wordsOf = map[string][]string{
 	"us-ascii":     {"az"},
 	"iso-8859-1":   {"az", "az", "\xe0\xff"},
@@ -55,7 +55,7 @@ func (g generator) word(charset string) string {
 		}
 	}
 	if strings.ContainsFunc(string(b), func(c rune) bool { return unicode.Is(unicode.Bidi_Control, c) }) {
-		return "x" // a chance of one in millions, and not honest in UTF-8
+		return "x" // extremely rare, and not valid UTF-8
 	}
 	if charset == "iso-2022-jp" {
 		return "\x1b$B" + string(b) + "\x1b(B"
@@ -71,8 +71,8 @@ func (g generator) words(charset string) string {
 	return strings.Join(w, " ")
 }
 
-// encoded is a text in encoded words, as programs write them that read RFC 2047, and
-// some that did not.
+// encoded returns a text in encoded words, as written by programs that follow RFC 2047
+// and by some that do not.
 func (g generator) encoded(charset, text string) string {
 	if g.once(2) {
 		return fmt.Sprintf("=?%s?B?%s?=", charset, base64.StdEncoding.EncodeToString([]byte(text)))
@@ -146,13 +146,13 @@ func (g generator) local() string {
 	return g.pick("bob", "b.o.b", "bob+x", "no-reply", "MAILER-DAEMON", "o'neil", `"bob smith"`, "bounces+12=x=y", "a_b", "bob.", ".bob", "b..b", "", "/G=Bob/S=Smith/", "Bob/ACME@NOTES", "bob smith", "<bob", "SRS0=abc=de=ACME=bob")
 }
 
-// honestField is a From field as real programs write them, right or wrong. Its only
-// domain is the one returned.
+// honestField returns a From field as real programs write it, correct or not, and its
+// only domain.
 func (g generator) honestField() (value, domain string) {
 	written, domain := g.domain()
 	for ok := false; !ok; {
 		value = g.honestValue(written, domain)
-		// A domain beyond ASCII is written in UTF-8, and then all of the field is.
+		// A domain beyond ASCII is in UTF-8, and so is the rest of the field.
 		ok = written == domain || plainASCII(written) || utf8.ValidString(value)
 	}
 	return value, domain
@@ -183,8 +183,8 @@ func (g generator) honestValue(written, domain string) (value string) {
 	return value
 }
 
-// bounceField is the From field of a message with a null sender. host is the only domain
-// that it may have.
+// bounceField returns the From field of a message with a null sender. host is the only
+// domain that it may have.
 func (g generator) bounceField(host string) string {
 	return g.pick(
 		"MAILER-DAEMON (Mail Delivery System)", "MAILER-DAEMON@"+host+" (Mail Delivery System)", "Mail Delivery System <Mailer-Daemon@"+host+">",
@@ -196,8 +196,8 @@ func (g generator) bounceField(host string) string {
 	) + g.pick("", "", "", " ", ";", "\r\n ")
 }
 
-// Real mail, well spelled or not, is judged by its one domain, and bounces without
-// one have none.
+// Real mail, well spelled or not, is judged by its one domain; bounces without a domain
+// have none.
 func TestHonestFieldsAreCertain(t *testing.T) {
 	const fields = 320_000
 	g := generator{rand.New(rand.NewPCG(9989, 531))}
@@ -224,7 +224,7 @@ func TestHonestFieldsAreCertain(t *testing.T) {
 	}
 }
 
-// forgedField puts parts together that mislead one reader or another.
+// forgedField combines parts that mislead one reader or another.
 func (g generator) forgedField() string {
 	var b strings.Builder
 	for range 1 + g.IntN(9) {
@@ -240,7 +240,7 @@ func (g generator) forgedField() string {
 	return b.String()
 }
 
-// spoiledField is an honest field with a second domain put in, or octets changed.
+// spoiledField is an honest field with a second domain inserted, or octets changed.
 func (g generator) spoiledField() string {
 	value, _ := g.honestField()
 	for range 1 + g.IntN(3) {
@@ -251,7 +251,7 @@ func (g generator) spoiledField() string {
 	return value
 }
 
-// What is certain has one domain for the slow reader too.
+// A certain author has one domain for the slow reader too.
 func TestForgedFieldsAreNotCertain(t *testing.T) {
 	const fields = 150_000
 	g := generator{rand.New(rand.NewPCG(11, 5))}
@@ -272,7 +272,7 @@ func TestForgedFieldsAreNotCertain(t *testing.T) {
 	}
 }
 
-// FuzzHonestAuthor draws the fields by the octets that the fuzzer gives as seed.
+// FuzzHonestAuthor uses the fuzzer's octets as the seed of the fields.
 func FuzzHonestAuthor(f *testing.F) {
 	f.Add(uint64(1), uint64(2))
 	f.Fuzz(func(t *testing.T, a, b uint64) {

@@ -6,13 +6,13 @@ import (
 	"unicode/utf8"
 )
 
-// scanner reads the lexical tokens of RFC 5322 §3.2 from text that badText has
-// found nothing wrong with.
+// scanner reads the lexical tokens of RFC 5322 §3.2 from text without faults by
+// badText.
 type scanner struct {
 	s       string
 	pos     int
 	problem string
-	limit   bool // the problem is a limit of ours
+	limit   bool // our own limit was exceeded
 }
 
 // peek returns the next octet, 0 at the end.
@@ -30,7 +30,7 @@ func (p *scanner) fail(why string) bool {
 	return false
 }
 
-// unexpected fails with the octet that does not belong where it stands.
+// unexpected sets an error that names the octet.
 func (p *scanner) unexpected(where string) bool {
 	what := "unexpected end"
 	if !p.atEnd() {
@@ -57,8 +57,8 @@ func (p *scanner) cfws() bool {
 	return true
 }
 
-// comment skips one comment. A counter stands in for the recursion of the
-// grammar, so that depth costs nothing.
+// comment skips one comment. A counter replaces the recursion of the grammar, so
+// nesting has no cost.
 func (p *scanner) comment() bool {
 	depth := 0
 	for ; p.pos < len(p.s); p.pos++ {
@@ -84,8 +84,8 @@ func (p *scanner) comment() bool {
 	return p.fail("a comment without its final parenthesis")
 }
 
-// quotedPair steps onto the octet behind a backslash, §3.2.1: a printing
-// character or white space, not a line end.
+// quotedPair advances to the octet after a backslash, §3.2.1: a printing character or
+// white space, not a line end.
 func (p *scanner) quotedPair() bool {
 	p.pos++
 	if p.atEnd() || p.s[p.pos] == '\r' || p.s[p.pos] == '\n' {
@@ -111,12 +111,11 @@ func (p *scanner) atom() string {
 	return p.s[start:p.pos]
 }
 
-// quotedString returns the content, folds undone and quoted pairs resolved,
-// §3.2.4.
+// quotedString returns the content, unfolded and with quoted pairs resolved, §3.2.4.
 func (p *scanner) quotedString() (string, bool) {
 	p.pos++
 	start := p.pos
-	var built []byte // only when the content differs from the text
+	var built []byte // only if the content differs from the text
 	for ; p.pos < len(p.s); p.pos++ {
 		switch p.s[p.pos] {
 		case '"':
@@ -142,7 +141,7 @@ func (p *scanner) quotedString() (string, bool) {
 	return "", p.fail("a quoted string without its final quote")
 }
 
-// isAtext: §3.2.3, with the octets of UTF-8 (RFC 6532 §3.2).
+// isAtext checks §3.2.3, with the octets of UTF-8 (RFC 6532 §3.2).
 func isAtext(c byte) bool {
 	return isLDH(c) || c >= utf8.RuneSelf || c > ' ' && strings.IndexByte("!#$%&'*+/=?^_`{|}~", c) >= 0
 }

@@ -7,10 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// The slow reader is a second reading of a From field, written for the tests alone
-// and without limits. It cuts the text into tokens, compares the row of their kinds
-// with the grammar of RFC 5322 §3.4 and §4.4 as one regular expression, and then
-// looks at what follows each "@".
+// The slow reader is a second reading of a From field for the tests alone, without
+// limits. It cuts the text into tokens, compares the sequence of their kinds with the
+// grammar of RFC 5322 §3.4 and §4.4 as one regular expression, and then examines the
+// text after each "@".
 
 const (
 	slowLocal   = `[wq](?:\.[wq])*`
@@ -37,7 +37,7 @@ type slowToken struct {
 	start, end int
 }
 
-// slowTokens reports false where the text has no tokens of RFC 5322 §3.2.
+// slowTokens reports false if the text has no tokens of RFC 5322 §3.2.
 func slowTokens(s string) ([]slowToken, bool) {
 	var tokens []slowToken
 	for i := 0; i < len(s); {
@@ -161,7 +161,7 @@ func slowWellFormed(value string) ([]slowToken, bool) {
 	return tokens, slowGrammar.MatchString(kinds)
 }
 
-// slowKinds leaves the comments out.
+// slowKinds omits the comments.
 func slowKinds(tokens []slowToken) (string, []slowToken) {
 	var kinds []byte
 	var at []slowToken

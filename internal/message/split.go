@@ -8,10 +8,10 @@ import (
 	"io"
 )
 
-// ErrHeaderTooLarge is what Split's error is when a limit was exceeded.
+// ErrHeaderTooLarge is Split's error if a limit was exceeded.
 var ErrHeaderTooLarge = errors.New("message header too large")
 
-// Limits bounds what Split reads before it gives up. Zero means the default.
+// Limits bounds how much Split reads. Zero means the default.
 type Limits struct {
 	HeaderBytes int // default 1 MiB
 	Fields      int // default 2,000
@@ -22,20 +22,18 @@ const (
 	defaultFields      = 2000
 )
 
-// Split reads the header of a message file and returns it with a reader of the
-// body, whose bare LF line ends are made CRLF as they are read; a lone CR stays
-// what it is. Lines of the header may end in LF or CRLF. An mbox "From " line (or
-// ">From ") on top is skipped. A file may end within the header: the body is
-// empty then.
+// Split reads the header of a message file and returns it with a reader of the body.
+// The body reader converts bare LF line ends to CRLF; a lone CR is kept. Lines of the
+// header may end in LF or CRLF. An mbox "From " line (or ">From ") at the top is
+// skipped. A file may end within the header: the body is then empty.
 //
-// The header ends at the empty line or, as Postfix's cleanup has it, before the
-// first line that is neither a field nor the continuation of one: a line without
-// a colon, or with a blank, control or 8-bit octet inside the name, or a first
-// line that begins with white space. That line begins the body. White space
-// between name and colon stays in the name ("From "), so that it can be told from
-// the real field.
+// The header ends at the empty line or, as in Postfix's cleanup, before the first line
+// that is neither a field nor a continuation: a line without a colon, or with a space,
+// control or 8-bit octet inside the name, or a first line that begins with white space.
+// That line begins the body. White space between name and colon stays in the name
+// ("From "), so that callers can distinguish it from the real field.
 //
-// The body reader reads from r as it goes, and is good until r is.
+// The body reader reads from r on demand and is valid as long as r is.
 func Split(r io.Reader, limits Limits) (Header, io.Reader, error) {
 	s := splitter{br: bufio.NewReaderSize(r, 32<<10), limits: limits}
 	if s.limits.HeaderBytes <= 0 {
@@ -66,8 +64,8 @@ type splitter struct {
 	buf         []byte // the line read last
 }
 
-// header collects the fields. rest is what was read beyond them: the line that
-// ended the header without being empty.
+// header collects the fields. rest is the text that was read after them: the non-empty
+// line that ended the header.
 func (s *splitter) header() (rest []byte, err error) {
 	for first := true; ; first = false {
 		line, err := s.line()
@@ -100,7 +98,7 @@ func (s *splitter) header() (rest []byte, err error) {
 	}
 }
 
-// close puts the field that was open among the others.
+// close adds the open field to the others.
 func (s *splitter) close() error {
 	if !s.open {
 		return nil
@@ -113,8 +111,8 @@ func (s *splitter) close() error {
 	return nil
 }
 
-// line reads up to and including the next LF, never more than the limit allows.
-// It is good until the next call.
+// line reads up to and including the next LF, within the limit. The result is valid
+// until the next call.
 func (s *splitter) line() ([]byte, error) {
 	s.buf = s.buf[:0]
 	for {
@@ -143,9 +141,9 @@ func isMboxFrom(text []byte) bool {
 	return bytes.HasPrefix(bytes.TrimPrefix(text, []byte(">")), []byte("From ")) && fieldColon(text) < 0
 }
 
-// fieldColon returns where the colon of a header field line is, -1 if the line
-// is none: name of printing ASCII, white space allowed before the colon (RFC 5322
-// §4.5.8).
+// fieldColon returns the position of the colon of a header field line, or -1 if the
+// line is not a field: a name of printing ASCII, with optional white space before the
+// colon (RFC 5322 §4.5.8).
 func fieldColon(text []byte) int {
 	blank := false
 	for i, c := range text {
@@ -170,13 +168,13 @@ func fieldColon(text []byte) int {
 // crlfReader turns bare LF into CRLF.
 type crlfReader struct {
 	r    io.Reader
-	in   []byte // read, not yet given out
+	in   []byte // read and not yet returned
 	buf  [8 << 10]byte
-	last byte // the octet given out last
+	last byte // the last octet returned
 	err  error
 }
 
-// Read may return fewer bytes than there are; it returns none only at the end.
+// Read may return fewer bytes than available; it returns none only at the end.
 func (c *crlfReader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil

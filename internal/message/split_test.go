@@ -104,8 +104,8 @@ func TestSplitTellsReadErrors(t *testing.T) {
 	}
 }
 
-// FuzzSplit: nothing is lost and nothing is added but CRs before LFs, however the
-// file is cut.
+// FuzzSplit: for every chunking of the file, nothing is lost, and only CRs before LFs
+// are added.
 func FuzzSplit(f *testing.F) {
 	f.Add([]byte("A: b\r\n c\r\n\r\nbody\nx"), 3)
 	f.Add([]byte("From x\nA : b\n\n\r\r\n"), 1)
@@ -137,7 +137,7 @@ func FuzzSplit(f *testing.F) {
 		if !bytes.Equal(got, slow) {
 			t.Fatalf("cut otherwise the body is %q, not %q", slow, got)
 		}
-		// A header that was split splits into the same again.
+		// Splitting a header again gives the same header.
 		if len(h) == 0 {
 			return
 		}

@@ -10,11 +10,10 @@ import (
 	"signpost/internal/message"
 )
 
-// A case of author.txt has a From value, or whole "field" lines in their stead, and
-// what is read: want-domains (all, in order), want-problem (part of it; without the
-// line there must be none), want-address as LOCAL at DOMAIN, want-lax, want-empty
-// and want-fields. "fault" says why we do not yet do what the case wants; it has to go
-// when we do.
+// A case of author.txt has a From value, or whole "field" lines, and the expected
+// result: want-domains (all, in order), want-problem (a part of it; without this line
+// there must be none), want-address as LOCAL at DOMAIN, want-lax, want-empty and
+// want-fields. "fault" says why the case does not hold yet; remove it when it does.
 func TestTextCasesOfAuthors(t *testing.T) {
 	keys := []string{"from", "field", "want-domains", "want-problem", "want-address", "want-lax", "want-empty", "want-fields", "fault"}
 	casefile.Run(t, "testdata/cases/author.txt", keys, func(t *testing.T, c casefile.Case) {
@@ -44,7 +43,7 @@ func headerOf(c casefile.Case) message.Header {
 	return h
 }
 
-// authorMistakes says how an author differs from what a case wants.
+// authorMistakes lists the differences between an author and a case.
 func authorMistakes(c casefile.Case, a message.Author) []string {
 	var wrong []string
 	if want := strings.Fields(c.First("want-domains", "")); !slices.Equal(a.Domains, want) {

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// BenchmarkWorst reads a message and its author, as does every message's check:
-// with a From field of 64 KiB that is made to be costly, and an ordinary message
-// of the same size, which is a header of two dozen fields and text.
+// BenchmarkWorst reads a message and its author, as every check does: with a From field
+// of 64 KiB that is expensive by design, and an ordinary message of the same size,
+// which is a header of two dozen fields and text.
 func BenchmarkWorst(b *testing.B) {
 	const size = 64 << 10
 	repeat := func(s string) string { return strings.Repeat(s, size/len(s)) }
@@ -54,7 +54,8 @@ func benchmarkReading(b *testing.B, text string) {
 	}
 }
 
-// BenchmarkWorstNames reads fields that are costly because each "@" is looked behind.
+// BenchmarkWorstNames reads fields that are expensive because the text after each "@"
+// is examined.
 func BenchmarkWorstNames(b *testing.B) {
 	const size = 1 << 20
 	repeat := func(s string) string { return strings.Repeat(s, size/len(s)) }
