@@ -31,12 +31,3 @@ func (t *Signing) withoutForged(h message.Header) message.Header {
 	}
 	return kept
 }
-
-// removeForged adds the removal to the outcome of a message that goes on.
-func (t *Signing) removeForged(out message.Outcome) message.Outcome {
-	if len(t.forged) > 0 && out.Disposition == message.Accept {
-		out.Remove = t.forged
-		out.Log = append(out.Log, message.Removed(len(t.forged)))
-	}
-	return out
-}

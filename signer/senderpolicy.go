@@ -152,7 +152,6 @@ func (r *refusal) outcome(mode SendersMode) message.Outcome {
 		Disposition: message.Reject,
 		Reply: message.Reply{Code: 550, Enhanced: "5.7.1", Text: fmt.Sprintf(
 			"%s may not send mail as %s: put an address of your own into From, or ask the postmaster to allow this one", r.who, r.as)},
-		Log:     []message.Note{{Key: "decided", Value: r.why}},
 		Refused: r.why,
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"signpost/internal/dkim"
@@ -144,9 +143,17 @@ func (t *Signing) Body(chunk []byte) (more bool) {
 // a body would be invalid, so this is a failure.
 func (t *Signing) Cut() { t.err = errors.New("the body was cut off") }
 
-// End signs. The outcome has the fields to insert.
-func (t *Signing) End() message.Outcome { return t.removeForged(t.sign()) }
+// End signs, and returns the fields to insert and to remove.
+func (t *Signing) End() message.Outcome {
+	out := t.sign()
+	if out.Disposition == message.Accept {
+		out.Remove = t.forged
+	}
+	out.Log = t.notes(&out)
+	return out
+}
 
+// sign is the outcome without the forged fields and the notes.
 func (t *Signing) sign() message.Outcome {
 	if t.refused != nil {
 		return t.refused.outcome(t.signer.senders.mode)
@@ -171,23 +178,21 @@ func (t *Signing) sign() message.Outcome {
 
 // unsigned is the outcome of a message that leaves without a signature.
 func unsigned(why string) message.Outcome {
-	return message.Outcome{Disposition: message.Accept, Log: []message.Note{{Key: "unsigned", Value: why}}, Unsigned: why}
+	return message.Outcome{Disposition: message.Accept, Unsigned: why}
 }
 
 // failed is the outcome of our own failure to sign, which on_error decides. A message that
 // waited for DNS without an answer always gets 451.
 func (t *Signing) failed() message.Outcome {
 	failure := fmt.Sprintf("signing as %s: %v", t.match.sdid, t.err)
-	notes := []message.Note{{Key: "error", Value: failure}}
 	if t.signer.cfg.OnError == OnErrorUnsigned && !t.retry {
 		out := unsigned("signing broke and signer.on_error is unsigned")
-		out.Log, out.Failure = append(notes, out.Log...), failure
+		out.Failure = failure
 		return out
 	}
 	return message.Outcome{
 		Disposition: message.Tempfail,
 		Reply:       message.Reply{Code: 451, Enhanced: "4.3.0", Text: "the message could not be signed just now, try again later"},
-		Log:         notes,
 		Failure:     failure,
 	}
 }
@@ -199,30 +204,7 @@ func (t *Signing) signed(fields []message.Field) message.Outcome {
 		out.Signatures = append(out.Signatures, message.Signature{Domain: t.match.sdid, Selector: k.Selector, Algorithm: string(k.Algorithm)})
 	}
 	out.Fragile = t.hazards.note(&t.env, t.signer.cfg.Canonicalization.Header, t.trace)
-	out.Log = t.signedNotes(out.Fragile)
 	return out
-}
-
-func (t *Signing) signedNotes(hazards string) []message.Note {
-	var b strings.Builder
-	for i, k := range t.match.keys {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(k.Selector)
-	}
-	notes := []message.Note{
-		{Key: "signed", Value: t.match.sdid},
-		{Key: "selectors", Value: b.String()},
-		{Key: "entry", Value: t.match.rule},
-	}
-	if t.match.override != "" {
-		notes = append(notes, message.Note{Key: "not_as_listed", Value: t.match.override})
-	}
-	if hazards != "" {
-		notes = append(notes, message.Note{Key: "fragile", Value: hazards})
-	}
-	return notes
 }
 
 // params returns the parameters of the signatures, one for each key, all over the same
