@@ -65,12 +65,13 @@ func (e *serverError) Unwrap() error { return e.err }
 
 var (
 	errNoSlot = errors.New("no look-up more could begin in time: too many are under way")
+	errPanic  = errors.New("panic")
 	errClosed = errors.New("the resolver has been closed")
 )
 
 // localErrors are failures of this machine or program.
 var localErrors = []error{
-	errNoSlot, errClosed, context.Canceled, context.DeadlineExceeded,
+	errNoSlot, errClosed, errPanic, context.Canceled, context.DeadlineExceeded,
 	syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS,
 	// No port is free: UDP has the one, TCP the other.
 	syscall.EAGAIN, syscall.EADDRNOTAVAIL,

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 )
@@ -97,7 +98,7 @@ func (r *Resolver) fly(f *flight) {
 		cancel()
 	}
 	s.mu.Unlock()
-	a := r.follow(ctx, f.key)
+	a := r.answer(ctx, f.key)
 	// Before the answer is given: who has it may ask the next question at once.
 	r.slots.release(f)
 	s.mu.Lock()
@@ -110,6 +111,17 @@ func (r *Resolver) fly(f *flight) {
 	}
 	f.answer = a
 	close(f.done)
+}
+
+// answer is follow. A panic, as a reply might cause one, is a failure of ours: it must not
+// end the process, nor keep the slot.
+func (r *Resolver) answer(ctx context.Context, k key) (a *answer) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			a = k.failed(fmt.Errorf("%w: %v\n%s", errPanic, cause, debug.Stack()))
+		}
+	}()
+	return r.follow(ctx, k)
 }
 
 // leave is for an asker who waits no longer. The last one ends the flight.
