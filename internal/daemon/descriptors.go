@@ -35,7 +35,7 @@ func divideDescriptors(c milter.Config, source dns.Source) descriptors {
 		open = len(entries)
 	}
 	// A listener may hold one more connection, which waits for a slot.
-	d.rest = open + 2*len(c.Listen) + min(max(d.limit/16, 4), 64)
+	d.rest = open + 2*len(c.Listen) + metricsConnections + min(max(d.limit/16, 4), 64)
 	return d
 }
 

@@ -9,9 +9,14 @@ import (
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
+	"golang.org/x/net/netutil"
 
 	"signpost/keys"
 )
+
+// metricsConnections bounds the connections to the metrics, which would else take
+// descriptors from DNS and the milter. Further ones wait.
+const metricsConnections = 4
 
 // serve answers /metrics in Prometheus' text format and /healthz at the address, until
 // the process ends.
@@ -21,13 +26,17 @@ func (c *counters) serve(address string, log *slog.Logger) error {
 		return fmt.Errorf("listening for metrics at %s: %w", address, err)
 	}
 	go func() {
-		server := &http.Server{Handler: c.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := c.serveAt(l); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("the metrics are not served any more", "address", address, "error", err.Error())
 		}
 	}()
 	log.Info("metrics", "address", l.Addr().String())
 	return nil
+}
+
+func (c *counters) serveAt(l net.Listener) error {
+	server := &http.Server{Handler: c.handler(), ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, IdleTimeout: time.Minute}
+	return server.Serve(netutil.LimitListener(l, metricsConnections))
 }
 
 func (c *counters) handler() http.Handler {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"signpost/internal/message"
@@ -178,4 +181,31 @@ func TestWhatTheMilterDecidesIsCounted(t *testing.T) {
 	if n := grew(`signpost_messages_total{direction="inbound",disposition="tempfail"}`); n != len(milter.Reasons()) {
 		t.Errorf("tempfail grew by %d", n)
 	}
+}
+
+// strangers is a listener that many clients connect to, who say nothing.
+type strangers struct{ accepted atomic.Int32 }
+
+func (s *strangers) Accept() (net.Conn, error) {
+	if s.accepted.Add(1) > 100 {
+		return nil, net.ErrClosed
+	}
+	_, server := net.Pipe()
+	return server, nil
+}
+
+func (*strangers) Close() error   { return nil }
+func (*strangers) Addr() net.Addr { return &net.TCPAddr{} }
+
+func TestTheMetricsTakeFewDescriptors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clients := &strangers{}
+		ended := make(chan error, 1)
+		go func() { ended <- newCounters().serveAt(clients) }()
+		synctest.Wait()
+		if n := clients.accepted.Load(); n != metricsConnections {
+			t.Errorf("%d connections are open, want %d", n, metricsConnections)
+		}
+		<-ended // they are closed when they have said nothing for long
+	})
 }
