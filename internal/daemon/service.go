@@ -1,6 +1,7 @@
 // Package daemon is the service that `signpost serve` runs: the configuration as a
-// whole, one generation of it with its keys, the reload, metrics, and what systemd is
-// told. Each section of the configuration belongs to the package that it is named after.
+// whole, its generations, the reload, metrics, and the notices to systemd. Each section of
+// the configuration belongs to the package that it is named after. No message passes through
+// this package.
 package daemon
 
 import (
@@ -21,11 +22,11 @@ import (
 	"signpost/milter"
 )
 
-// Serve runs the daemon until a signal ends it. path is the configuration, "" for the
-// default file; version is what log and metrics say; running messages may take grace to
-// finish at the end. The log goes to stderr.
+// Serve runs the daemon until SIGTERM or SIGINT. path is the configuration, "" for the
+// default file. Log and metrics name the version. At the end, messages in progress have the
+// time grace to finish. The log goes to stderr.
 func Serve(path, version string, grace time.Duration, stderr io.Writer) error {
-	signal.Ignore(syscall.SIGPIPE) // the reader of the log may be gone, and mail goes on
+	signal.Ignore(syscall.SIGPIPE) // mail goes on without a reader of the log
 	defer paceCollector()()
 	g, err := LoadForStart(path, time.Now)
 	if err != nil {
@@ -44,16 +45,16 @@ type Service struct {
 	version string
 	log     *slog.Logger
 	server  *milter.Server
-	started Config // what listeners and log were made of
+	started Config // that of the start: listeners, log and metrics are made of it
 	current *Generation
-	lock    *lifecycle.StateLock // nil: it could not be had
+	lock    *lifecycle.StateLock // nil: the file could not be locked
 	counts  *counters            // nil: nothing is counted
 
 	endWatch func() // see watchKeys
 }
 
-// New locks the state of the keys and opens the listeners, so that a fault with
-// them is known before anything is called ready.
+// New locks the state of the keys, opens the listeners and puts the generation's keys in
+// force. It accepts no connection yet.
 func New(g *Generation, path, version string, log *slog.Logger) (*Service, error) {
 	slog.SetDefault(log) // for alarms of the signing library
 	s := &Service{path: path, version: version, log: log, started: g.Config, current: g, server: milter.NewServer(fitConnections(g.Config.Milter, g.Resolver, log), g.Handlers(), log)}
@@ -75,7 +76,7 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 	return s, nil
 }
 
-// begin puts the generation's keys in force, and its checks of its own work.
+// begin puts the generation's keys and its self-check in force.
 func (s *Service) begin(g *Generation) {
 	ctx, cancel := context.WithTimeout(context.Background(), lifecycle.MaxWait)
 	defer cancel()
@@ -89,9 +90,8 @@ func (s *Service) begin(g *Generation) {
 	}
 }
 
-// lockState takes the lock of the state file, unless this process has it. A file that
-// another process has is an error; one that cannot be locked cannot be written either,
-// and is a warning.
+// lockState locks the state file, unless this process has the lock. A lock of another process
+// is an error. A file that cannot be locked is only a warning: it cannot be written either.
 func (s *Service) lockState(path string) error {
 	if path == s.lock.State() {
 		return nil
@@ -108,8 +108,8 @@ func (s *Service) lockState(path string) error {
 	return nil
 }
 
-// watchKeys follows the life of the keys in the background. The function it returns
-// ends that, and waits until what is known is saved.
+// watchKeys queries DNS for the keys in the background. end stops that, and returns when the
+// state is saved.
 func (s *Service) watchKeys() (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done, watch := make(chan struct{}), s.current.Tracker
@@ -123,8 +123,8 @@ func (s *Service) watchKeys() (end func()) {
 	}
 }
 
-// Start serves and follows the keys in the background. The channel gets what ended the
-// serving.
+// Start accepts connections and queries DNS for the keys, both in the background. served
+// receives the error that ended the serving.
 func (s *Service) Start() (served <-chan error) {
 	done := make(chan error, 1)
 	go func() { done <- s.server.Serve(context.Background()) }()
@@ -132,21 +132,21 @@ func (s *Service) Start() (served <-chan error) {
 	return done
 }
 
-// Close saves the state of the keys and gives its lock up.
+// Close saves the state of the keys and releases its lock.
 func (s *Service) Close() {
 	s.endWatch()
 	s.lock.Close()
 }
 
-// Addrs are the addresses that the milter listens at.
+// Addrs returns the addresses of the milter.
 func (s *Service) Addrs() []net.Addr { return s.server.Addrs() }
 
-// Shutdown lets running messages finish until ctx ends.
+// Shutdown ends the serving, and lets messages in progress finish until ctx ends.
 func (s *Service) Shutdown(ctx context.Context) error { return s.server.Shutdown(ctx) }
 
-// run serves until a signal ends it.
+// run serves until SIGTERM or SIGINT.
 func (s *Service) run(grace time.Duration) error {
-	// A channel for each, so that no flood of one displaces the other.
+	// Two channels, so that many signals of one kind do not displace the other.
 	reload, stop := make(chan os.Signal, 1), make(chan os.Signal, 2)
 	signal.Notify(reload, syscall.SIGHUP)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
@@ -155,13 +155,13 @@ func (s *Service) run(grace time.Duration) error {
 	return s.serve(reload, stop, grace)
 }
 
-// serve runs the milter until a stop is received.
+// serve runs the milter until it receives a stop.
 func (s *Service) serve(reload, stop <-chan os.Signal, grace time.Duration) error {
 	served := s.Start()
 	defer s.Close()
 	s.logStart()
 	notify(systemd.SdNotifyReady)
-	go debug.FreeOSMemory() // what it took to load: as much as what was loaded
+	go debug.FreeOSMemory() // loading takes as much memory as it leaves in use
 	for {
 		tables := watchTables(s.current.Config.tables, s.current.Config.Signer.TablesEvery)
 		goOn, err := s.await(served, reload, stop, tables.changed, grace)
@@ -173,7 +173,7 @@ func (s *Service) serve(reload, stop <-chan os.Signal, grace time.Duration) erro
 	}
 }
 
-// await waits for a reason to reload and to go on, or to end.
+// await waits for an event. goOn means to reload and to go on.
 func (s *Service) await(served <-chan error, reload, stop <-chan os.Signal, changed <-chan struct{}, grace time.Duration) (goOn bool, err error) {
 	select {
 	case err := <-served:
@@ -188,8 +188,8 @@ func (s *Service) await(served <-chan error, reload, stop <-chan os.Signal, chan
 	}
 }
 
-// drain ends the service: no new connections, running messages may finish. A
-// second signal ends it at once.
+// drain ends the service: it accepts no more connections, and waits for messages in progress.
+// A second signal ends it at once.
 func (s *Service) drain(sig os.Signal, again <-chan os.Signal, grace time.Duration) error {
 	notify(systemd.SdNotifyStopping)
 	s.log.Info("stopping: running messages may finish", "signal", sig.String(), "grace", grace.String())
@@ -198,7 +198,7 @@ func (s *Service) drain(sig os.Signal, again <-chan os.Signal, grace time.Durati
 	begun := time.Now()
 	go func() {
 		for range again {
-			// One request to stop may come twice at once, to the process and to its group.
+			// A request to stop may arrive twice at once: for the process and for its group.
 			if time.Since(begun) > time.Second {
 				cancel()
 			}
