@@ -8,16 +8,15 @@ import (
 	"strings"
 )
 
-// Address is where to listen, as the package net has it: a network of "tcp",
-// "tcp4", "tcp6" or "unix", and an address of that network.
+// Address is a listening address for package net: the network "tcp", "tcp4", "tcp6" or "unix",
+// and an address of that network.
 type Address struct{ Network, Addr string }
 
 const addressForms = "write inet:host:port, inet:port@host, inet6:port@host or unix:/path"
 
-// ParseAddress reads Postfix's form (inet:host:port, unix:/path), libmilter's
-// (inet:port@host, inet6:port@host, local:/path), a bare path and a bare
-// host:port. A host that is left out, or *, is every address of the machine, IPv4 and
-// IPv6; a port is a number.
+// ParseAddress reads Postfix's form (inet:host:port, unix:/path), libmilter's (inet:port@host,
+// inet6:port@host, local:/path), a bare path and a bare host:port. Without a host, or with *,
+// it is every IPv4 and IPv6 address of the machine. A port is a number.
 func ParseAddress(text string) (Address, error) {
 	if strings.HasPrefix(text, "/") {
 		return unixAddress(text, text)
@@ -40,7 +39,7 @@ func ParseAddress(text string) (Address, error) {
 }
 
 func unixAddress(text, path string) (Address, error) {
-	// A longer path does not fit into the system call's structure.
+	// The system call takes no longer path.
 	const longest = 107
 	switch {
 	case !strings.HasPrefix(path, "/"):
@@ -85,8 +84,8 @@ func inetAddress(network, text, rest string) (Address, error) {
 	return Address{network, net.JoinHostPort(host, port)}, nil
 }
 
-// isLoopback reports whether other hosts cannot reach the address. A host name other
-// than localhost counts as reachable: it is not looked up.
+// isLoopback reports whether only this host can reach the address. Host names other than
+// localhost are not looked up and count as reachable.
 func (a Address) isLoopback() bool {
 	host, _, err := net.SplitHostPort(a.Addr)
 	if err != nil {
@@ -105,7 +104,7 @@ func (a *Address) UnmarshalText(text []byte) error {
 	return err
 }
 
-// String is Postfix's form, as one would write it into main.cf.
+// String returns Postfix's form, as in main.cf.
 func (a Address) String() string {
 	switch a.Network {
 	case "":

@@ -33,7 +33,7 @@ type counted struct {
 func (c *counted) Read(p []byte) (int, error)  { c.reads++; return c.Conn.Read(p) }
 func (c *counted) Write(p []byte) (int, error) { c.writes++; return c.Conn.Write(p) }
 
-// socketPair is a connection as an MTA on the same machine has it.
+// socketPair is a connection of an MTA on the same machine.
 func socketPair(tb testing.TB) (net.Conn, net.Conn) {
 	tb.Helper()
 	var conns [2]net.Conn

@@ -11,9 +11,8 @@ import (
 	"signpost/internal/message"
 )
 
-// appendOutcome appends everything that the MTA has to be told about a message:
-// the changes to its header, then the answer. An error means that it cannot be told
-// so; what was appended by then is to be thrown away.
+// appendOutcome appends the packets for an outcome: the changes to the header, then the final
+// answer. After an error, discard the appended octets: the MTA cannot do this.
 func appendOutcome(out []byte, a agreement, h message.Header, o *message.Outcome) ([]byte, error) {
 	switch o.Disposition {
 	case message.Accept, message.Quarantine:
@@ -23,12 +22,12 @@ func appendOutcome(out []byte, a agreement, h message.Header, o *message.Outcome
 		return out, fmt.Errorf("disposition %q is none", string(o.Disposition))
 	}
 
-	// Deletions come first: an insertion would shift what they count.
+	// Deletions come first, since an insertion would change their numbers.
 	out, err := appendDeletions(out, a, h, o.Remove)
 	if err != nil {
 		return out, err
 	}
-	// Each insertion at 0 goes above the one before.
+	// Each insertion at 0 goes above the previous one.
 	for _, f := range slices.Backward(o.Insert) {
 		if out, err = appendInsertion(out, a, f); err != nil {
 			return out, err
@@ -44,10 +43,10 @@ func appendOutcome(out []byte, a agreement, h message.Header, o *message.Outcome
 
 // appendDeletions deletes fields by their index in the header that was judged.
 //
-// Both MTAs count the fields of one name from 1, without regard to case, over the
-// header as we got it, their own Received not among them. Postfix counts again after
-// each deletion (cleanup_del_header), Sendmail does not (milter_changeheader): only
-// from the bottom up both delete the same.
+// Both MTAs count the fields of one name from 1, without regard to case, over the header that
+// they sent, which has not their own Received. Postfix counts again after each deletion
+// (cleanup_del_header), Sendmail does not (milter_changeheader). Deleting from the bottom up
+// works with both.
 func appendDeletions(out []byte, a agreement, h message.Header, remove []int) ([]byte, error) {
 	if len(remove) == 0 {
 		return out, nil
@@ -83,14 +82,13 @@ func appendDeletions(out []byte, a agreement, h message.Header, remove []int) ([
 	return out, nil
 }
 
-// fieldName is the name that an MTA knows a field by. Neither Postfix (is_header)
-// nor Sendmail (chompheader) takes blanks before the colon as part of it.
+// fieldName is the MTA's name for a field. Neither Postfix (is_header) nor Sendmail (chompheader)
+// counts blanks before the colon as part of the name.
 func fieldName(f message.Field) string { return strings.TrimRight(f.Name, " \t") }
 
-// appendInsertion puts a field on top. Index 0 is above the MTA's own Received:
-// Postfix counts it among the fields here, other than in deletions
-// (cleanup_ins_header); Sendmail puts the field below the head of its list, a
-// Return-Path that it does not write out (insheader).
+// appendInsertion puts a field on top. Index 0 is above the MTA's own Received: in insertions,
+// unlike in deletions, Postfix counts that field (cleanup_ins_header). Sendmail inserts below
+// the head of its list, which is a Return-Path that it does not write (insheader).
 func appendInsertion(out []byte, a agreement, f message.Field) ([]byte, error) {
 	if !validName(f.Name) {
 		return out, fmt.Errorf("%q is not the name of a header field", f.Name)
@@ -121,9 +119,8 @@ func validName(name string) bool {
 	return name != ""
 }
 
-// appendValue appends a field's value as the protocol has it, folded with LF alone.
-// Nothing in it ends the field: CR and NUL are left out, and a line end that no
-// blank follows becomes a blank.
+// appendValue appends a field's value in the form of the protocol, folded with LF. The value cannot
+// end the field: CR and NUL are removed, and a line end without a following blank becomes a blank.
 func appendValue(out []byte, value string) []byte {
 	for i := range len(value) {
 		switch c := value[i]; c {

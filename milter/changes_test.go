@@ -13,7 +13,7 @@ import (
 	"signpost/internal/message"
 )
 
-// mta is the header of a message in an MTA's hands, which does what a filter says.
+// mta is the header of a message in an MTA, which executes the filter's changes.
 type mta struct {
 	fields []mtaField
 	// renumbers says that a deleted field is no longer counted, as in Postfix
@@ -44,7 +44,7 @@ func newMTA(kind string, h message.Header) *mta {
 	return m
 }
 
-// apply does what the packets say; it is written from the MTAs' side.
+// apply executes the packets as the MTAs do.
 func (m *mta) apply(t testing.TB, out []byte) {
 	t.Helper()
 	for len(out) > 0 {

@@ -9,9 +9,9 @@ import (
 	gomilter "github.com/emersion/go-milter"
 )
 
-// client is what CONNECT and HELO say; it outlives a message.
+// client has the data of CONNECT and HELO. It outlives a message.
 type client struct {
-	addr netip.Addr // invalid when the MTA knows none
+	addr netip.Addr // invalid if the MTA knows none
 	text string     // addr, for the log
 	name string
 	helo string
@@ -39,7 +39,7 @@ func parseConnect(data []byte) (client, error) {
 	return c, nil
 }
 
-// parseAddr reads a client's address; invalid if it is none.
+// parseAddr reads a client's address; the result is invalid if there is none.
 func parseAddr(text string) netip.Addr {
 	// Sendmail writes the prefix (anynet_ntop), Postfix does not.
 	const prefix = "IPv6:"
@@ -50,12 +50,12 @@ func parseAddr(text string) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	// RFC 7208 §5: IPv4-mapped IPv6 is IPv4. The zone says nothing to anyone else.
+	// RFC 7208 §5: IPv4-mapped IPv6 is IPv4. A zone has no meaning on other hosts.
 	return addr.WithZone("").Unmap()
 }
 
-// parsePath takes a MAIL or RCPT packet apart: the path without angle brackets, and
-// the ESMTP parameters, each with a NUL after it.
+// parsePath splits a MAIL or RCPT packet into the path without angle brackets and the ESMTP
+// parameters, each with a NUL after it.
 func parsePath(data []byte) (path string, parameters []byte) {
 	argument, parameters, _ := bytes.Cut(data, nul)
 	argument = bytes.TrimSpace(argument)
@@ -65,7 +65,7 @@ func parsePath(data []byte) (path string, parameters []byte) {
 	return string(argument), parameters
 }
 
-// hasParameter reports whether a keyword stands among the ESMTP parameters.
+// hasParameter reports whether the ESMTP parameters include a keyword.
 func hasParameter(parameters []byte, keyword string) bool {
 	for len(parameters) > 0 {
 		var p []byte
@@ -77,8 +77,8 @@ func hasParameter(parameters []byte, keyword string) bool {
 	return false
 }
 
-// parseField reads name NUL value NUL. Without the last NUL the value goes to the
-// end; octets after it are dropped.
+// parseField reads name NUL value NUL. Without the last NUL the value extends to the end; octets
+// after it are dropped.
 func parseField(data []byte) (name, value []byte) {
 	name, rest, _ := bytes.Cut(data, nul)
 	value, _, _ = bytes.Cut(rest, nul)

@@ -11,46 +11,46 @@ import (
 	"signpost/internal/message"
 )
 
-// Config is the section "milter" of the configuration. The zero value is of no
-// use: start from Defaults.
+// Config is the section "milter" of the configuration. The zero value is invalid: start from
+// Defaults.
 type Config struct {
-	// Listen may be empty only where systemd passes the sockets.
+	// Listen may be empty only if systemd passes the sockets.
 	Listen []Listen `yaml:"listen"`
-	// SocketMode and SocketGroup are given to every unix socket we make; with no
-	// group, the socket keeps the daemon's.
+	// SocketMode and SocketGroup apply to every unix socket that we make. Without a group, the socket
+	// has the group of the daemon.
 	SocketMode  config.FileMode `yaml:"socket_mode"`
 	SocketGroup string          `yaml:"socket_group"`
-	// Peers may connect over TCP; connections from other addresses are closed. It is no
-	// matter of unix sockets.
+	// Peers lists the networks that may connect over TCP. Other connections are closed. It does not
+	// apply to unix sockets.
 	Peers []netip.Prefix `yaml:"peers"`
-	// MaxConnections bounds the connections of all listeners together. Further
-	// ones wait in the kernel's queue, for as long as the MTA has patience.
+	// MaxConnections limits the connections of all listeners together. Further ones wait in the
+	// kernel's queue until the MTA gives up.
 	MaxConnections int `yaml:"max_connections"`
-	// MaxConnectionsPerPeer bounds those from one address over TCP, so that one host
-	// does not take all places. 0 is half of MaxConnections for each remote address, and
-	// no bound for loopback, which is the MTA of this host. Further ones are closed.
+	// MaxConnectionsPerPeer limits the connections from one address over TCP, so that one host cannot
+	// take all slots. 0 is half of MaxConnections for each remote address and no limit for loopback,
+	// the MTA of this host. Further connections are closed.
 	MaxConnectionsPerPeer int `yaml:"max_connections_per_peer"`
-	// MaxPacketBytes is one packet of the protocol. Postfix cuts a field at 100 KiB, and
-	// both MTAs the body at 64 KiB.
+	// MaxPacketBytes limits one packet of the protocol. Postfix cuts a field at 100 KiB, and both MTAs
+	// cut the body at 64 KiB.
 	MaxPacketBytes config.Size `yaml:"max_packet_bytes"`
-	// MaxMessageBytes is header and body together, as the MTA hands them over. It is
-	// for mail that is not ours; ours is signed whatever its size.
+	// MaxMessageBytes limits header and body together, as the MTA sends them. It applies only to mail
+	// that is not ours. Mail of ours is signed at any size.
 	MaxMessageBytes config.Size `yaml:"max_message_bytes"`
 	OnTooBig        TooBig      `yaml:"on_too_big"`
-	// A header beyond MaxHeaderBytes or MaxHeaderFields is refused: passing it on
-	// unjudged would let any sender choose not to be judged.
+	// A header beyond MaxHeaderBytes or MaxHeaderFields is refused: passing it on without a check would
+	// let any sender avoid the check.
 	MaxHeaderBytes  config.Size `yaml:"max_header_bytes"`
 	MaxHeaderFields int         `yaml:"max_header_fields"`
-	// MaxHeaderMemory bounds the memory of all headers on their way. A message that would
-	// need more gets 451.
+	// MaxHeaderMemory limits the memory of the headers of all current messages. A message that needs
+	// more gets 451.
 	MaxHeaderMemory config.Size `yaml:"max_header_memory"`
-	// MaxRecipients bounds what is remembered of the envelope, not what is accepted.
+	// MaxRecipients limits how many recipients are stored, not how many are accepted.
 	MaxRecipients int `yaml:"max_recipients"`
-	// IdleTimeout ends a connection on which nothing happens. It has to be longer
-	// than an SMTP client may pause, since the MTA is silent as long.
+	// IdleTimeout ends an idle connection. It must be longer than the pauses of SMTP clients, since the
+	// MTA is silent meanwhile.
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
-	// MessageTimeout is the time for a decision, from the end of the message. What
-	// DNS has not answered by then is a temporary error.
+	// MessageTimeout is the time for a decision after the end of the message. A DNS answer that is
+	// missing by then is a temporary error.
 	MessageTimeout time.Duration `yaml:"message_timeout"`
 }
 
@@ -72,13 +72,13 @@ func (c Config) TCP() (Address, bool) {
 	return c.Listen[i].Address, true
 }
 
-// UnmarshalText reads the string form: the address of a listener for all purposes.
+// UnmarshalText reads the string form: an address with the role auto.
 func (l *Listen) UnmarshalText(text []byte) error {
 	l.Role = message.RoleAuto
 	return l.Address.UnmarshalText(text)
 }
 
-// TooBig says what becomes of a message beyond MaxMessageBytes.
+// TooBig says what happens to a message beyond MaxMessageBytes.
 type TooBig string
 
 const (
@@ -86,7 +86,7 @@ const (
 	TooBigReject TooBig = "reject" // refused with 552 5.3.4
 )
 
-// Defaults is the section as it is without a file.
+// Defaults returns the section for an empty file.
 func Defaults() Config {
 	return Config{
 		Listen:         []Listen{{Address: Address{"tcp", "127.0.0.1:8891"}, Role: message.RoleAuto}},
@@ -106,8 +106,7 @@ func Defaults() Config {
 	}
 }
 
-// Validate reports every mistake by its path within the section and says what to
-// write instead.
+// Validate reports every mistake by its path within the section, with the remedy.
 func (c Config) Validate(bad func(path, problem string)) {
 	seen := map[Address]int{}
 	for i, l := range c.Listen {
@@ -158,7 +157,7 @@ func (c Config) validateLimits(bad func(path, problem string)) {
 		{"max_packet_bytes", c.MaxPacketBytes, 128 << 10, 64 << 20},
 		{"max_message_bytes", c.MaxMessageBytes, 64 << 10, 1 << 40},
 		{"max_header_bytes", c.MaxHeaderBytes, 16 << 10, 64 << 20},
-		// At least a few of the largest headers have to fit.
+		// At least a few of the largest headers must fit.
 		{"max_header_memory", c.MaxHeaderMemory, max(1<<20, 4*min(c.MaxHeaderBytes, 64<<20)), 1 << 40},
 	} {
 		if l.value < l.low || l.value > l.high {

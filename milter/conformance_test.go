@@ -161,7 +161,7 @@ func (c *conversation) final() error {
 	}
 }
 
-// wireChecks is what a case asks beyond the order of packets.
+// wireChecks are the checks of a case beyond the order of packets.
 var wireChecks = map[string]func(c *conversation, h *handler) error{
 	"negotiate_v1":       closes,
 	"negotiate_short":    closes,
@@ -228,7 +228,7 @@ func macrosEachStage(c *conversation, h *handler) error {
 
 func clientIs(addr string) func(*conversation, *handler) error {
 	return func(c *conversation, h *handler) error {
-		// A case without a message gets one, to see what the connection left.
+		// A case without a message gets one, to see whether the connection still works.
 		for _, s := range []wireStep{{"M", "<a@x.example>\x00", 1}, {"E", "", 1}} {
 			if err := c.step(s); err != nil && !errors.Is(err, errEnded) {
 				return err

@@ -2,34 +2,32 @@ package milter
 
 import "sync/atomic"
 
-// contentWatch notices a listener whose MTA never shows it a message: Postfix hands the
-// content to smtpd_proxy_filter and not to milters (MILTER_README, "Limitations"). A milter then
-// gets the commands up to DATA, and ABORT; and there is no queue id, since the message
-// is in no queue yet. A client that goes away during DATA looks the same but for the
-// queue id.
+// contentWatch detects a listener whose MTA never sends message content: Postfix gives the content
+// to smtpd_proxy_filter and not to milters (MILTER_README, "Limitations"). The milter then gets the
+// commands up to DATA, and ABORT, without a queue id, since the message is in no queue yet. A client
+// that disconnects during DATA looks the same, but has a queue id.
 type contentWatch struct {
 	missing atomic.Int32 // messages in a row without content
 	warned  atomic.Bool
 }
 
-// missingContentLimit is how many messages in a row have no content before that is told.
+// missingContentLimit is the number of messages in a row without content before the warning.
 const missingContentLimit = 20
 
-// seen takes note of a message with content.
+// seen counts a message with content.
 func (w *contentWatch) seen() {
 	if w.missing.Load() != 0 {
 		w.missing.Store(0)
 	}
 }
 
-// missed takes note of a message without. It reports whether it is time to tell, which
-// is once.
+// missed counts a message without content. It reports true once, at the limit.
 func (w *contentWatch) missed() bool {
 	return w.missing.Add(1) == missingContentLimit && !w.warned.Swap(true)
 }
 
-// handleData takes note of DATA. Postfix sends the macros of that command although the command
-// itself is not wanted (milter8_event), and then the queue id is among them.
+// handleData notes DATA. Postfix sends the macros of DATA even if it does not send the command
+// (milter8_event), and the queue id is among them.
 func (s *session) handleData() {
 	t := &s.transaction
 	if t.open {
@@ -38,7 +36,7 @@ func (s *session) handleData() {
 	}
 }
 
-// checkContent is for the end of a message, decided or not.
+// checkContent is called at the end of every message, decided or not.
 func (s *session) checkContent() {
 	t := &s.transaction
 	switch {

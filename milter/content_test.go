@@ -7,7 +7,7 @@ import (
 	gomilter "github.com/emersion/go-milter"
 )
 
-// A transaction as Postfix has it with smtpd_proxy_filter: commands, the macros of DATA,
+// A transaction of Postfix with smtpd_proxy_filter: commands, the macros of DATA,
 // ABORT. queue is the queue id at DATA, if there is one.
 func (p *peer) withoutContent(queue string) {
 	p.envelope("a@example.com", "b@example.net")

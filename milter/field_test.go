@@ -7,7 +7,7 @@ import (
 	gomilter "github.com/emersion/go-milter"
 )
 
-// What the handler sees is what the client sent.
+// The handler gets the field exactly as the client sent it.
 func TestHeaderValues(t *testing.T) {
 	for _, c := range []struct{ sent, raw, stripped string }{
 		// sent by the client; handed over with the leading blank; handed over without

@@ -9,7 +9,7 @@ import (
 	"signpost/internal/message"
 )
 
-// handler is a signer and a verifier that remember what they were told.
+// handler is a signer and a verifier that record their calls.
 type handler struct {
 	mu      sync.Mutex
 	ours    func(env message.Envelope) (bool, string)
@@ -20,7 +20,7 @@ type handler struct {
 	letters []*letter // one for each message that was begun
 }
 
-// letter is what the handler was told of one message.
+// letter is the record of one message.
 type letter struct {
 	handler *handler
 	ctx     context.Context

@@ -7,15 +7,15 @@ import (
 	"signpost/internal/message"
 )
 
-// headerMemory is how much memory the headers of all messages on their way hold, in
-// octets: max_header_memory bounds it.
+// headerMemory counts the memory of the headers of all current messages, in octets. The limit is
+// max_header_memory.
 type headerMemory struct {
 	used atomic.Int64
 	most int64
 }
 
-// change adds to what is used, or takes from it. It reports false, and changes nothing,
-// where more would be used than there may be.
+// change adds a positive or negative number of octets. It reports false, and changes nothing, if the
+// limit would be exceeded.
 func (m *headerMemory) change(by int) bool {
 	for {
 		used := m.used.Load()
@@ -29,16 +29,15 @@ func (m *headerMemory) change(by int) bool {
 	}
 }
 
-// errHeaderMemory says that no more memory may be taken for a packet. What has arrived of
-// the packet is still to be skipped.
+// errHeaderMemory means that a packet needs more memory than the limit allows. The rest of the packet
+// must still be skipped.
 var errHeaderMemory = errors.New("max_header_memory is in use")
 
-// account brings what the server counts for this connection in line with what it holds:
-// the fields, the header made of them, and a read buffer of unusual size. It reports
-// false, and leaves the count as it is, where the limit does not allow it.
+// account updates the server's count for this connection: the fields, the header made of them, and an
+// oversize read buffer. It reports false, and changes nothing, if the limit does not allow it.
 func (s *session) account() bool { return s.accountWith(s.reader.oversize()) }
 
-// accountWith is account for a read buffer of this size.
+// accountWith is account with a read buffer of this size.
 func (s *session) accountWith(buffer int) bool {
 	held := buffer + s.transaction.memory
 	if s.transaction.fields != nil {
@@ -54,7 +53,7 @@ func (s *session) accountWith(buffer int) bool {
 	return true
 }
 
-// outOfMemory has the client come again with its message, of which nothing is kept.
+// outOfMemory refuses the message with 451 and frees its header.
 func (s *session) outOfMemory() {
 	limit := s.server.config.MaxHeaderMemory.String()
 	s.transaction.decide("the headers on their way hold "+limit+": max_header_memory", OutOfMemory, message.Outcome{
@@ -64,7 +63,7 @@ func (s *session) outOfMemory() {
 	s.dropHeader()
 }
 
-// dropHeader lets go of the fields, and of the header made of them.
+// dropHeader frees the fields and the header made of them.
 func (s *session) dropHeader() {
 	t := &s.transaction
 	if t.fields != nil {
@@ -74,8 +73,7 @@ func (s *session) dropHeader() {
 	s.account()
 }
 
-// handleField takes a field of the header. One that is of no use any more is skipped
-// without being stored.
+// handleField reads a field of the header. A field that is no longer needed is skipped and not stored.
 func (s *session) handleField() error {
 	t := &s.transaction
 	t.content = t.open

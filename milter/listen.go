@@ -17,11 +17,10 @@ import (
 	"signpost/internal/message"
 )
 
-// Listen opens every socket of the configuration, and takes those that systemd
-// passes in beside them. It opens all or none.
+// Listen opens every socket of the configuration and those that systemd passes. It opens all or none.
 //
-// A socket of systemd at a configured address takes that listener's place, and its
-// role. At another address its name decides (FileDescriptorName=sign or verify).
+// A systemd socket at a configured address replaces that listener and has its role. At any other
+// address its name is the role (FileDescriptorName=sign or verify).
 func (s *Server) Listen() error {
 	passed, err := activation.ListenersWithNames()
 	if err != nil {
@@ -55,7 +54,7 @@ func (s *Server) Listen() error {
 	return nil
 }
 
-// logListening logs each listener, and for TCP who may connect.
+// logListening logs each listener, for TCP with the permitted peers.
 func (s *Server) logListening(open []listener) {
 	for i, l := range open {
 		tcp, ok := l.Addr().(*net.TCPAddr)
@@ -64,7 +63,7 @@ func (s *Server) logListening(open []listener) {
 			continue
 		}
 		s.log.Info("listening", "address", l.Addr().String(), "role", string(l.role), "peers", s.config.peersText())
-		// The others are in Config.Warnings.
+		// Config.Warnings has the others.
 		if i >= len(s.config.Listen) && !tcp.IP.IsLoopback() {
 			s.log.Warn(s.config.exposure("the socket from systemd at " + l.Addr().String()))
 		}
@@ -79,7 +78,7 @@ func roleOfName(name string) message.Role {
 	return message.RoleAuto
 }
 
-// openOne finds a configured address among the passed sockets, or opens it.
+// openOne uses the systemd socket at a configured address, or opens it.
 func (s *Server) openOne(l Listen, passed map[string][]net.Listener) (listener, error) {
 	role := l.Role
 	if role == "" {
@@ -104,10 +103,9 @@ func (s *Server) openOne(l Listen, passed map[string][]net.Listener) (listener, 
 	return listener{Listener: socket, role: role}, nil
 }
 
-// openTCP listens at what the address says: 0.0.0.0 is all of IPv4 and nothing of
-// IPv6, [::] all of IPv6 and nothing of IPv4 (IPV6_V6ONLY). No host is both. A host
-// name is looked up once, and its first IPv4 address is used, else its first IPv6
-// address.
+// openTCP listens at an address: 0.0.0.0 is all of IPv4 and no IPv6, [::] all of IPv6 and no IPv4
+// (IPV6_V6ONLY). Without a host it is both. A host name is looked up once; its first IPv4 address is
+// used, else its first IPv6 address.
 func openTCP(a Address) (net.Listener, error) {
 	at, err := net.ResolveTCPAddr(a.Network, a.Addr)
 	if err != nil {
@@ -124,8 +122,8 @@ func openTCP(a Address) (net.Listener, error) {
 	return net.Listen(network, at.String())
 }
 
-// sameAddress reports whether a socket stands at a configured address. systemd binds
-// [::] for a port without host, which takes IPv4 as well.
+// sameAddress reports whether a socket has a configured address. For a port without a host, systemd
+// binds [::], which takes IPv4 as well.
 func sameAddress(have net.Addr, want Address) bool {
 	switch a := have.(type) {
 	case *net.UnixAddr:
@@ -159,13 +157,13 @@ func inetHint(err error) string {
 	return ""
 }
 
-// openUnix makes a socket file with the configured mode and group. A file that no
-// process listens at any more is removed first.
+// openUnix makes a socket file with the configured mode and group. It first removes a file at which no
+// process listens.
 func (s *Server) openUnix(path string) (net.Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
-	// The file must not be open to more people, not even for a moment.
+	// The file must never be open to more people than its final mode allows.
 	before := syscall.Umask(0o077)
 	socket, err := net.Listen("unix", path)
 	syscall.Umask(before)
@@ -179,8 +177,7 @@ func (s *Server) openUnix(path string) (net.Listener, error) {
 	return socket, nil
 }
 
-// removeStale removes a socket file of a process that is gone. One that answers is
-// left alone.
+// removeStale removes the socket file of a process that has ended. A socket that answers stays.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -197,7 +194,7 @@ func removeStale(path string) error {
 		conn.Close()
 		return fmt.Errorf("listening at unix:%s: another process listens there; is the daemon running already?", path)
 	}
-	// Only this says for certain that nobody listens.
+	// Only this error shows for certain that no process listens.
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("listening at unix:%s: there is a socket, and trying it says: %w: remove it if no process uses it", path, err)
 	}
@@ -207,7 +204,7 @@ func removeStale(path string) error {
 	return nil
 }
 
-// setMode gives the socket file its group and mode.
+// setMode sets the group and mode of the socket file.
 func (s *Server) setMode(path string) error {
 	if name := s.config.SocketGroup; name != "" {
 		gid, err := groupID(name)

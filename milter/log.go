@@ -11,12 +11,12 @@ import (
 	"signpost/internal/message"
 )
 
-// maxLogValue bounds each value of a log line that comes from outside.
+// maxLogValue limits each foreign value in a log line, in octets.
 const maxLogValue = 512
 
-// clean makes foreign text fit for a log line: controls, octets that are not UTF-8
-// and what turns the direction of writing become "?"; a text longer than limit
-// octets is cut and ends in "...".
+// clean makes foreign text safe for a log line: control characters, octets that are not UTF-8 and
+// characters that change the writing direction become "?". A text longer than limit octets is cut and
+// ends in "...".
 func clean(text string, limit int) string {
 	if len(text) <= limit && plain(text) {
 		return text
@@ -44,8 +44,8 @@ func plain(text string) bool {
 	return true
 }
 
-// logTransaction writes the line of a decided message; waited is how long the MTA did, at
-// its end.
+// logTransaction writes the line of a decided message. waited is the time that the MTA waited at the
+// end of the message.
 func (s *session) logTransaction(o *message.Outcome, waited time.Duration) {
 	t := &s.transaction
 	level := slog.LevelInfo
@@ -74,7 +74,7 @@ func (s *session) logTransaction(o *message.Outcome, waited time.Duration) {
 	log.LogAttrs(s.server.running, level, "message", attrs...)
 }
 
-// appendTransactionAttrs appends the facts that name a message.
+// appendTransactionAttrs appends the attributes that identify a message.
 func (s *session) appendTransactionAttrs(attrs []slog.Attr) []slog.Attr {
 	t := &s.transaction
 	where := t.env.ClientName
@@ -90,7 +90,7 @@ func (s *session) appendTransactionAttrs(attrs []slog.Attr) []slog.Attr {
 	)
 }
 
-// dropTransaction gives an undecided message up.
+// dropTransaction ends a message without a decision.
 func (s *session) dropTransaction(why string) {
 	if !s.transaction.open {
 		return

@@ -6,7 +6,7 @@ import (
 	gomilter "github.com/emersion/go-milter"
 )
 
-// stage is a step of the dialogue that macros belong to, in the order of time.
+// stage is the step of the dialogue that macros belong to, in order of time.
 type stage int
 
 const (
@@ -20,11 +20,11 @@ const (
 	stages
 )
 
-// requestedMacros are the macros that we ask for at each stage, from an MTA that lets us.
+// requestedMacros are the macros that we request for each stage, if the MTA allows it.
 //
-// Every stage has to be named. Postfix drops all of its own lists as soon as one is
-// given (milter8_connect). Sendmail looks for the end-of-message list only if an
-// end-of-header list was given (milter_data).
+// Every stage must be named. Postfix drops all of its own lists as soon as one is given
+// (milter8_connect). Sendmail looks for the end-of-message list only if an end-of-header list was
+// given (milter_data).
 var requestedMacros = [...]struct {
 	at   gomilter.Stage
 	list string
@@ -38,14 +38,14 @@ var requestedMacros = [...]struct {
 	{gomilter.StageEOM, "i"},
 }
 
-// macros holds what the MTA said at each stage, as it came: name NUL value NUL.
+// macros holds the macros of each stage in the form of the packet: name NUL value NUL.
 type macros [stages][]byte
 
-// maxMacroBytes is what we keep of one stage; an honest one has some hundred.
+// maxMacroBytes limits the macros of one stage. Ordinary ones have a few hundred octets.
 const maxMacroBytes = 16 << 10
 
-// set takes a macro packet, whose first octet is the command it belongs to. It
-// replaces what that stage had.
+// set stores a macro packet, replacing the macros of its stage. The first octet is the command that it
+// belongs to.
 func (m *macros) set(packet []byte) {
 	if len(packet) == 0 {
 		return
@@ -54,7 +54,7 @@ func (m *macros) set(packet []byte) {
 	if !ok {
 		return
 	}
-	// What is too large empties the stage: what stood there is of another message.
+	// A packet that is too large empties the stage, since the old macros are of another message.
 	m[at] = m[at][:0]
 	if len(packet) <= maxMacroBytes {
 		m[at] = append(m[at], packet[1:]...)
@@ -83,7 +83,7 @@ func stageOf(command gomilter.Code) (stage, bool) {
 	return 0, false
 }
 
-// clearFrom forgets a stage and all later ones.
+// clearFrom removes the macros of a stage and all later ones.
 func (m *macros) clearFrom(first stage) {
 	const keep = 512
 	for i := first; i < stages; i++ {
@@ -94,12 +94,11 @@ func (m *macros) clearFrom(first stage) {
 	}
 }
 
-// value looks a macro up, the latest stage first. The name has no braces; the
-// MTA's may have (smfi_getsymval).
+// value looks a macro up, latest stage first. The name has no braces; the MTA's name may have them
+// (smfi_getsymval).
 func (m *macros) value(name string) string { return m.valueOr(name, "") }
 
-// valueOr is value for a macro that was known before: what it is now, unless the
-// MTA says nothing.
+// valueOr is value, or before if the MTA sends no value. It does not allocate for an equal value.
 func (m *macros) valueOr(name, before string) string {
 	for i := stages - 1; i >= 0; i-- {
 		if v, ok := find(m[i], name); ok {

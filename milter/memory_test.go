@@ -111,14 +111,14 @@ func (p *peer) settle() {
 	}
 }
 
-// forget lets go of the messages that the handler was told of.
+// forget removes the messages that the handler recorded.
 func (h *handler) forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.letters = nil
 }
 
-// used is what the server counts for all headers.
+// used is the server's count for all headers.
 func (p *peer) used() int64 { return p.server.headers.used.Load() }
 
 // What is counted is what is held: at most 1.3 times the text, all of it, and nothing when
@@ -298,7 +298,7 @@ func TestTheLengthOfAPacketTakesNoHeaderMemory(t *testing.T) {
 	p.closed()
 }
 
-// Macros beyond what is kept are skipped, and the connection goes on.
+// Macros beyond the limit are skipped, and the connection continues.
 func TestLargeMacrosAreSkipped(t *testing.T) {
 	h := &handler{}
 	p := dial(t, h)

@@ -10,43 +10,41 @@ import (
 	"signpost/internal/message"
 )
 
-// The versions of the protocol that we speak. The version says nothing of what an
-// MTA can do, the offered flags do.
+// Supported protocol versions. The abilities of an MTA follow from the offered flags, not from the
+// version.
 const (
 	oldestVersion = 2
 	newestVersion = 6
 )
 
-// wantedActions are the actions that we ask for where they are offered.
+// wantedActions are requested if they are offered.
 const wantedActions = gomilter.OptAddHeader | gomilter.OptChangeHeader | gomilter.OptQuarantine | gomilter.OptSetSymList
 
-// unansweredSteps are the steps that need no answer from us, or no packet at all: what
-// decides is the end of the message. MAIL is missing on purpose. Postfix holds back
-// what it need not wait for, so an answer at MAIL is what makes it deliver the
-// envelope while the client is still talking, and SPF can start (milter8_event). A
-// listener that only signs has no use for that.
+// unansweredSteps are the steps that we do not answer, or that we do not receive at all, since the
+// message is decided at its end. MAIL is not among them on purpose: Postfix holds back all commands
+// that need no answer, so the answer at MAIL makes it deliver the envelope while the client is still
+// talking, and SPF can start (milter8_event). A listener that only signs does not need that.
 //
-// Macros of a step come even if the step itself is not wanted.
+// Macros of a step arrive even if the step itself is not sent.
 const unansweredSteps = gomilter.OptNoUnknown | gomilter.OptNoData |
 	gomilter.OptNoConnReply | gomilter.OptNoHeloReply | gomilter.OptNoRcptReply |
 	gomilter.OptNoDataReply | gomilter.OptNoUnknownReply |
 	gomilter.OptNoHeaderReply | gomilter.OptNoEOHReply | gomilter.OptNoBodyReply
 
-// agreement is what both sides hold to on one connection.
+// agreement has the negotiated options of one connection.
 type agreement struct {
 	version uint32
 	actions gomilter.OptAction
 	steps   gomilter.OptProtocol
 }
 
-// can reports that the MTA does this for us.
+// can reports whether the MTA permits the action.
 func (a agreement) can(action gomilter.OptAction) bool { return a.actions&action != 0 }
 
-// has reports that the MTA agreed to this step flag.
+// has reports whether the step flag is agreed.
 func (a agreement) has(step gomilter.OptProtocol) bool { return a.steps&step != 0 }
 
-// negotiate takes the MTA's offer and returns the part of it that a listener of this
-// role uses.
+// negotiate returns the part of the MTA's offer that a listener of this role uses.
 func negotiate(offer []byte, role message.Role) (agreement, error) {
 	if len(offer) < 12 {
 		return agreement{}, fmt.Errorf("option packet of %d octets, 12 are needed: this is no milter client", len(offer))
@@ -66,7 +64,7 @@ func negotiate(offer []byte, role message.Role) (agreement, error) {
 		wanted |= gomilter.OptNoMailReply
 	}
 	if steps&gomilter.OptNoBodyReply == 0 {
-		// SKIP is an answer to a piece of the body; without answers it has no place.
+		// SKIP is an answer to a piece of the body, so it needs answers to pieces of the body.
 		wanted |= gomilter.OptSkip
 	}
 	return agreement{
@@ -76,7 +74,7 @@ func negotiate(offer []byte, role message.Role) (agreement, error) {
 	}, nil
 }
 
-// missing names in words what the MTA does not offer though a message may need it.
+// missing describes actions that the MTA does not offer and that a message may need.
 func (a agreement) missing() string {
 	var words []string
 	if !a.can(gomilter.OptChangeHeader) {

@@ -48,7 +48,7 @@ func TestNegotiation(t *testing.T) {
 	}
 }
 
-// What we must not ask for: steps that we need, rejected recipients.
+// We must not ask to omit steps that we need, nor for rejected recipients.
 func TestNoNeededStepIsTurnedOff(t *testing.T) {
 	a, err := negotiate([]byte(offer(6, allActions, 0xffffffff)), message.RoleAuto)
 	if err != nil {

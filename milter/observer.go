@@ -2,26 +2,25 @@ package milter
 
 import "signpost/internal/message"
 
-// An Observer is told of every outcome once, the milter's own decisions among them. Its
-// methods are called by many goroutines at once, on the way of each message: they must
-// not wait.
+// An Observer receives every outcome once, also those that the milter decides itself. Its methods are
+// called by many goroutines at once, while a message waits: they must not block.
 type Observer interface {
-	// Decided is called for each message that gets a final answer. A message that the
-	// MTA or its client gives up gets none.
+	// Decided is called for each message that gets a final answer. There is no call for a message that
+	// the MTA or its client gives up.
 	Decided(Decided)
 	// Refused is called for each connection that is closed before its first packet.
 	Refused(Refusal)
 }
 
-// Decided is what became of one message.
+// Decided is the result of one message.
 type Decided struct {
 	Outbound bool // ours, to be signed; false: judged
 	Outcome  message.Outcome
-	// Reason is set where the milter decided, or limited what could be decided.
+	// Reason is set if the milter decided, or limited the check.
 	Reason Reason
 }
 
-// Reason names a decision of the milter's own. The words are labels of metrics.
+// Reason names a decision of the milter itself. The values are labels of metrics.
 type Reason string
 
 const (
@@ -39,7 +38,7 @@ func Reasons() []Reason {
 	return []Reason{TooManyFields, HeaderTooBig, MessageTooBig, OutOfMemory, NoDecisionInTime, Panicked, MTACannot}
 }
 
-// Refusal names why a connection was closed. The words are labels of metrics.
+// Refusal names the reason for closing a connection. The values are labels of metrics.
 type Refusal string
 
 const (
@@ -50,7 +49,7 @@ const (
 // Refusals returns all of them.
 func Refusals() []Refusal { return []Refusal{NotAPeer, TooManyOfPeer} }
 
-// Observe has o told of all that is decided from now on. Call it before Serve.
+// Observe sets the observer. Call it before Serve.
 func (s *Server) Observe(o Observer) { s.observer = o }
 
 // noObserver is the observer of a server that has none.
@@ -59,7 +58,7 @@ type noObserver struct{}
 func (noObserver) Decided(Decided) {}
 func (noObserver) Refused(Refusal) {}
 
-// report tells the observer what became of the message, once.
+// report calls the observer, once for each message.
 func (s *session) report(o message.Outcome, reason Reason) {
 	if s.transaction.reported {
 		return

@@ -12,7 +12,7 @@ import (
 	"signpost/internal/message"
 )
 
-// observed remembers what an observer was told.
+// observed is an observer that records its calls.
 type observed struct {
 	mu       sync.Mutex
 	decided  []Decided
@@ -31,7 +31,7 @@ func (o *observed) Refused(r Refusal) {
 	o.refusals = append(o.refusals, r)
 }
 
-// take returns what was decided since the last call.
+// take returns the decisions since the last call.
 func (o *observed) take() []Decided {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -22,7 +22,7 @@ type packet struct {
 	data string
 }
 
-// peer is an MTA that sends what it is told, packet by packet.
+// peer is an MTA that a test controls packet by packet.
 type peer struct {
 	t       testing.TB
 	conn    net.Conn

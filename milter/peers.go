@@ -45,8 +45,8 @@ func (c *Config) peersText() string {
 	return strings.Join(texts, ", ")
 }
 
-// peerAddr is the address of the other end; invalid for a unix socket, where the mode
-// of the file says who may connect.
+// peerAddr is the address of the other end. It is invalid for a unix socket, where the mode of the file
+// says who may connect.
 func peerAddr(conn net.Conn) netip.Addr {
 	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
 		return tcp.AddrPort().Addr().Unmap().WithZone("")
@@ -79,7 +79,7 @@ func (s *Server) admit(peer netip.Addr, l listener) bool {
 	return true
 }
 
-// leave ends the counting of a connection that was admitted.
+// leave removes an admitted connection from the count.
 func (s *Server) leave(peer netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,16 +88,15 @@ func (s *Server) leave(peer netip.Addr) {
 	}
 }
 
-// logLimiter lets one log line a minute pass, and counts those between. The zero value is
-// ready. It may be used by several goroutines.
+// logLimiter allows one log line each minute and counts the others. The zero value is ready for
+// concurrent use.
 type logLimiter struct {
 	mu      sync.Mutex
 	last    time.Time
 	between int
 }
 
-// next reports whether a line may be written now, and how many were not since the
-// one before.
+// next reports whether a line may be written now, and how many were left out since the last one.
 func (s *logLimiter) next() (unlogged int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,7 +110,7 @@ func (s *logLimiter) next() (unlogged int, ok bool) {
 	return unlogged, true
 }
 
-// Warnings says of each listener that other hosts may reach who may connect there.
+// Warnings describes, for each listener that other hosts can reach, who may connect.
 func (c Config) Warnings() []string {
 	var all []string
 	for i, l := range c.Listen {
@@ -122,7 +121,7 @@ func (c Config) Warnings() []string {
 	return all
 }
 
-// exposure says who may connect to an address that other hosts may reach.
+// exposure describes who may connect to an address that other hosts can reach.
 func (c *Config) exposure(address string) string {
 	for _, p := range c.Peers {
 		if !p.Addr().IsLoopback() {

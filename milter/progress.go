@@ -8,9 +8,8 @@ import (
 	"signpost/internal/message"
 )
 
-// await waits for a decision, and tells the MTA meanwhile that we are at work. late
-// means that the MTA has got the outcome already, and the connection is closed: the
-// handler's decision came after all patience was over.
+// await waits for a decision and sends PROGRESS meanwhile. late means that the MTA has got 451 already and
+// the connection is closed, since the handler did not return in time.
 func (s *session) await(handler message.Transaction) (outcome message.Outcome, late bool) {
 	s.startProgress()
 	defer s.stopProgress()
@@ -31,12 +30,12 @@ func lateOutcome() message.Outcome {
 	}
 }
 
-// progress is the waiting for one decision. The writer's lock guards it.
+// progress is the state of one wait. The lock of the writer guards it.
 type progress struct {
 	timer   *time.Timer
 	waiting bool
-	late    bool      // the MTA has got its answer from tick
-	ends    time.Time // of the message's time
+	late    bool      // tick has answered the MTA
+	ends    time.Time // when message_timeout is over
 	cancel  context.CancelCauseFunc
 }
 
@@ -55,7 +54,7 @@ func (s *session) startProgress() {
 	}
 }
 
-// stopProgress ends the waiting. It reports whether tick has answered the MTA.
+// stopProgress ends the wait. It reports whether tick has answered the MTA.
 func (s *session) stopProgress() (late bool) {
 	s.writer.mu.Lock()
 	defer s.writer.mu.Unlock()
@@ -73,8 +72,8 @@ func (s *session) stopTimer() {
 	}
 }
 
-// tick sends PROGRESS. When the message's time is over it ends the message's
-// context, and if even that does not bring a decision, answers 451 itself.
+// tick sends PROGRESS. After message_timeout it cancels the message's context. If the handler does not
+// return even then, it answers 451 itself.
 func (s *session) tick() {
 	s.writer.mu.Lock()
 	defer s.writer.mu.Unlock()

@@ -39,7 +39,7 @@ func TestProgressWhileADecisionWaits(t *testing.T) {
 	})
 }
 
-// The budget ends the context, and the handler answers with what it has.
+// The budget ends the context, and the handler answers with its results so far.
 func TestTheBudgetEndsTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var cause error

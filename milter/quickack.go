@@ -7,11 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// quickAck has the kernel acknowledge what arrives on a TCP connection at once.
-// Postfix sends a message's commands in small pieces and waits for no answer to most
-// of them, as agreed; with Nagle's algorithm on its side each piece waits for the
-// acknowledgement of the one before, which ours would delay by some 40 ms. The
-// kernel forgets the wish, so it is said after every read.
+// quickAck makes the kernel acknowledge data on a TCP connection at once. Postfix sends a message's commands
+// in small pieces and waits for no answer to most of them. With Nagle's algorithm each piece waits for the
+// acknowledgement of the previous one, which the kernel would delay by some 40 ms. The option does not last,
+// so it is set after every read.
 type quickAck struct{ raw syscall.RawConn }
 
 func newQuickAck(conn net.Conn) quickAck {
@@ -26,10 +25,10 @@ func newQuickAck(conn net.Conn) quickAck {
 	return quickAck{raw}
 }
 
-// ask is of no effect on other connections.
+// ask does nothing on other connections.
 func (q quickAck) ask() {
 	if q.raw != nil {
-		_ = q.raw.Control(setQuickAck) // it is about speed alone
+		_ = q.raw.Control(setQuickAck) // it only affects speed
 	}
 }
 

@@ -12,12 +12,12 @@ import (
 const (
 	// RFC 5321 §4.5.3.1.5: 512 octets a line, CRLF included.
 	maxReplyLine = 510
-	// What Sendmail holds at once of a reply (MAXLINE) leaves room for these.
+	// Sendmail's buffer for a reply (MAXLINE) has room for these.
 	maxReplyLines = 4
 )
 
-// appendReply appends the packet that refuses a message with the outcome's reply.
-// The disposition decides between 4xx and 5xx; a code of the other kind is mended.
+// appendReply appends the packet that refuses a message with the outcome's reply. The disposition decides
+// between 4xx and 5xx; a code of the other class is replaced.
 func appendReply(out []byte, disposition message.Disposition, r message.Reply) []byte {
 	r = fitReply(disposition, r)
 	code, enhanced, text := strconv.Itoa(r.Code), r.Enhanced, replyText(r.Text)
@@ -84,10 +84,9 @@ func shortNumber(s string) bool {
 	return true
 }
 
-// replyText makes text fit for a reply: printable ASCII on one line, and each
-// percent sign twice, since Sendmail takes the reply for a format and replaces it
-// whole if it finds a single one (MILTER_CHECK_REPLYCODE). Postfix undoes the
-// doubling (milter8_event).
+// replyText makes text safe for a reply: printable ASCII on one line, with each percent sign doubled. Sendmail
+// takes the reply for a format and replaces it whole if it has a single percent sign
+// (MILTER_CHECK_REPLYCODE). Postfix undoes the doubling (milter8_event).
 func replyText(text string) string {
 	var b strings.Builder
 	for _, c := range text {
@@ -108,8 +107,8 @@ func replyText(text string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// cutLine takes at most room octets off the text, at a blank where there is one,
-// and never through a doubled percent sign.
+// cutLine cuts at most room octets off the text, at a blank if there is one, and never between doubled percent
+// signs.
 func cutLine(text string, room int) (line, rest string) {
 	if len(text) <= room {
 		return text, ""

@@ -13,8 +13,7 @@ import (
 	"signpost/internal/message"
 )
 
-// Server accepts the connections of MTAs. Its methods may be called from any
-// goroutine.
+// Server accepts the connections of MTAs. It is safe for concurrent use.
 type Server struct {
 	config     Config
 	log        *slog.Logger
@@ -22,10 +21,10 @@ type Server struct {
 	timeouts   timeouts
 	generation atomic.Pointer[Generation]
 
-	running context.Context // of every message; ends when the last must go
+	running context.Context // parent of every message's context; Shutdown ends it
 	halt    context.CancelCauseFunc
-	stopped chan struct{} // closed when no more connections are taken
-	slots   chan struct{} // one taken for each connection
+	stopped chan struct{} // closed when the server stops to accept
+	slots   chan struct{} // one for each connection
 	logged  sync.Map      // keys of once
 
 	headers headerMemory
@@ -42,7 +41,7 @@ type Server struct {
 	serving   sync.WaitGroup
 }
 
-// listener is an open socket and the purpose of what arrives at it.
+// listener is an open socket and the role of its connections.
 type listener struct {
 	net.Listener
 	role    message.Role
@@ -51,13 +50,13 @@ type listener struct {
 
 // timeouts are not configurable.
 type timeouts struct {
-	packet   time.Duration // from the first octet of a packet to its last, and for the options
+	packet   time.Duration // for a packet after its first octet, and for the first packet
 	progress time.Duration // between two PROGRESS
-	grace    time.Duration // beyond the message's time, for a handler to notice
+	grace    time.Duration // after message_timeout, for a handler to return
 	backoff  time.Duration // the longest pause after an accept error
 }
 
-// Sendmail waits no longer than 10 s for an answer, PROGRESS or another.
+// Sendmail waits at most 10 s for an answer or PROGRESS.
 var defaultTimeouts = timeouts{
 	packet:   time.Minute,
 	progress: 4 * time.Second,
@@ -65,8 +64,8 @@ var defaultTimeouts = timeouts{
 	backoff:  time.Second,
 }
 
-// NewServer makes a server that is not yet listening. The configuration has to be
-// valid; gen and its parts must not be nil.
+// NewServer makes a server that does not listen yet. The configuration must be valid; gen and its parts must
+// not be nil.
 func NewServer(cfg Config, gen *Generation, log *slog.Logger) *Server {
 	s := &Server{
 		config:   cfg,
@@ -84,12 +83,11 @@ func NewServer(cfg Config, gen *Generation, log *slog.Logger) *Server {
 	return s
 }
 
-// Swap puts another generation in force for every message that begins from now on.
+// Swap makes gen the generation of every message that starts from now on.
 func (s *Server) Swap(gen *Generation) { s.generation.Store(gen) }
 
-// Addrs are the addresses that are listened at, in the order of the configuration,
-// those of systemd last; with the port that the system chose where port 0 was asked
-// for.
+// Addrs returns the listening addresses: those of the configuration in order, then those of systemd. For port 0
+// it is the port that the system chose.
 func (s *Server) Addrs() []net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,8 +100,8 @@ func (s *Server) Addrs() []net.Addr {
 
 var errNotListening = errors.New("serve before listen")
 
-// Serve accepts connections at what Listen opened, until ctx ends or Shutdown is
-// called. Messages on their way go on then; Shutdown waits for them.
+// Serve accepts connections on the sockets of Listen until ctx ends or Shutdown is called. Current messages
+// continue after that; Shutdown waits for them.
 func (s *Server) Serve(ctx context.Context) error {
 	s.mu.Lock()
 	if len(s.listeners) == 0 {
@@ -124,7 +122,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
-// accept takes connections from one listener until it is closed.
+// accept accepts connections from one listener until it is closed.
 func (s *Server) accept(l listener) {
 	defer s.accepting.Done()
 	pause := time.Duration(0)
@@ -134,7 +132,7 @@ func (s *Server) accept(l listener) {
 			return
 		}
 		if err != nil {
-			// Out of descriptors, most likely: it passes.
+			// Most likely the process is out of descriptors, which passes.
 			pause = min(max(2*pause, 5*time.Millisecond), s.timeouts.backoff)
 			if pause >= s.timeouts.backoff || s.once("accept: "+err.Error()) {
 				s.log.Error("accepting a milter connection", "listener", l.Addr().String(), "error", err.Error(),
@@ -160,7 +158,7 @@ func (s *Server) accept(l listener) {
 	}
 }
 
-// sleep reports false when the server stops meanwhile.
+// sleep reports false if the server stops meanwhile.
 func (s *Server) sleep(d time.Duration) bool {
 	select {
 	case <-time.After(d):
@@ -189,7 +187,7 @@ func (s *Server) acquireSlot(l listener) bool {
 	}
 }
 
-// start serves a connection that has its place.
+// start serves a connection that has a slot.
 func (s *Server) start(conn net.Conn, peer netip.Addr, l listener) {
 	where := l.Addr().String()
 	if from := conn.RemoteAddr().String(); from != "" && from != "@" {
@@ -216,8 +214,8 @@ func (s *Server) start(conn net.Conn, peer netip.Addr, l listener) {
 	}()
 }
 
-// stopListening closes the listeners, and with them the socket files that we made,
-// and the connections that have no message.
+// stopListening closes the listeners with the socket files that we made, and the connections without a
+// message.
 func (s *Server) stopListening() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -234,9 +232,8 @@ func (s *Server) stopListening() {
 	}
 }
 
-// Shutdown stops listening, closes the connections that have no message, and waits
-// for the others to end theirs. When ctx ends first it cuts those off, and returns
-// the context's error; their MTAs answer by milter_default_action.
+// Shutdown stops listening, closes the connections without a message, and waits for the others to finish theirs.
+// If ctx ends first, it closes those and returns the context's error; their MTAs then use milter_default_action.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopListening()
 	done := make(chan struct{})
@@ -251,7 +248,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	// The connections go first: a message whose work is cut off gets no answer from it.
+	// Connections are closed first, so that a cancelled message gets no answer that follows from cancelling.
 	s.mu.Lock()
 	for session := range s.sessions {
 		session.conn.Close()
@@ -261,7 +258,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// once reports true the first time that it is asked of a key.
+// once reports true for the first call with a key.
 func (s *Server) once(key string) bool {
 	_, before := s.logged.LoadOrStore(key, true)
 	return !before

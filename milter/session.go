@@ -17,8 +17,8 @@ import (
 	"signpost/internal/message"
 )
 
-// session is one connection of an MTA. All of it is one goroutine's, but for drain,
-// which the server calls, and tick, which a timer calls.
+// session is one connection of an MTA. One goroutine uses it, but for drain, which the server calls, and tick,
+// which a timer calls.
 type session struct {
 	server *Server
 	role   message.Role
@@ -33,13 +33,13 @@ type session struct {
 	negotiated  bool
 	client      client
 	macros      macros
-	mailMacros  bool // the macros of the coming MAIL have arrived
+	mailMacros  bool // the macros of the next MAIL have arrived
 	transaction transaction
 	progress    progress
-	accounted   int // octets of the server's headerMemory that are ours
+	accounted   int // octets that headerMemory counts for this session
 
 	mu       sync.Mutex
-	open     bool // there is a message; as mail.open, for other goroutines
+	open     bool // there is a message; for other goroutines
 	draining bool
 }
 
@@ -63,7 +63,7 @@ var (
 func (s *session) run() {
 	defer s.conn.Close()
 	defer func() {
-		// Only a panic while a panic was handled gets here.
+		// This is reached only if handling a panic panics.
 		if cause := recover(); cause != nil {
 			s.server.log.Error("panic in a milter connection; please report it", "connection", s.where,
 				"panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
@@ -96,7 +96,7 @@ func (s *session) serve() error {
 	}
 }
 
-// unexpected leaves of a reason to stop what is worth a line in the log.
+// unexpected returns the error if it is worth a line in the log, else nil.
 func (s *session) unexpected(err error) error {
 	switch {
 	case errors.Is(err, errNotTaken):
@@ -112,7 +112,7 @@ func (s *session) unexpected(err error) error {
 	return err
 }
 
-// step answers one command. A panic costs the message, not the connection.
+// step handles one command. A panic costs the message, not the connection.
 func (s *session) step(command gomilter.Code) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -151,7 +151,7 @@ func (s *session) step(command gomilter.Code) (err error) {
 	return s.handle(command, data)
 }
 
-// handle answers a command whose data is there as a whole.
+// handle handles a command whose data has arrived completely.
 func (s *session) handle(command gomilter.Code, data []byte) error {
 	switch command {
 	case gomilter.CodeOptNeg:
@@ -187,7 +187,7 @@ func (s *session) handle(command gomilter.Code, data []byte) error {
 	return fmt.Errorf("command %q is none of the protocol: this is no milter client", byte(command))
 }
 
-// replyContinue answers "continue", unless the MTA does not wait at this step.
+// replyContinue answers "continue", unless the MTA expects no answer at this step.
 func (s *session) replyContinue(unless gomilter.OptProtocol) error {
 	if s.agreed.has(unless) {
 		return nil
@@ -240,7 +240,7 @@ func (s *session) handleConnect(data []byte) error {
 	return s.replyContinue(gomilter.OptNoConnReply)
 }
 
-// handleHelo: HELO may come again, also in the middle of a message, which it ends.
+// handleHelo handles HELO, which may come again and ends a current message.
 func (s *session) handleHelo(data []byte) error {
 	s.dropTransaction("the client says HELO again")
 	s.macros.clearFrom(stageMail)
@@ -250,8 +250,7 @@ func (s *session) handleHelo(data []byte) error {
 }
 
 func (s *session) handleMail(data []byte) error {
-	// The login of one message is not that of the next: without macros of its own,
-	// this one has none.
+	// The login of one message must not count for the next: without new macros there is none.
 	if !s.mailMacros {
 		s.macros.clearFrom(stageMail)
 	}
@@ -259,7 +258,7 @@ func (s *session) handleMail(data []byte) error {
 	s.macros.clearFrom(stageRcpt)
 	s.dropTransaction("the next message begins")
 	s.beginTransaction(parsePath(data))
-	// Most messages come in one go from here on, and fit.
+	// Most messages arrive at once from here on, and fit.
 	s.reader.use(messageBuffer)
 	return s.replyContinue(gomilter.OptNoMailReply)
 }
@@ -272,8 +271,7 @@ func (s *session) handleRcpt(data []byte) error {
 	return s.replyContinue(gomilter.OptNoRcptReply)
 }
 
-// handleBody hands a piece of the body over as it arrives, without waiting for all
-// of it.
+// handleBody passes a piece of the body on as it arrives, without waiting for all of it.
 func (s *session) handleBody() error {
 	if err := s.passBody(); err != nil {
 		return err
@@ -298,7 +296,7 @@ func (s *session) passBody() error {
 	return nil
 }
 
-// handleEndOfMessage ends a message. The packet may carry the last piece of the body.
+// handleEndOfMessage finishes a message. The packet may have the last piece of the body.
 func (s *session) handleEndOfMessage() error {
 	if err := s.passBody(); err != nil {
 		return err
@@ -312,7 +310,7 @@ func (s *session) handleEndOfMessage() error {
 	return err
 }
 
-// crashed logs a panic and makes the message fail with 451.
+// crashed logs a panic and refuses the message with 451.
 func (s *session) crashed(command gomilter.Code, cause any) error {
 	s.server.log.Error("panic while a message was handled; please report it",
 		"connection", s.where, "command", string(rune(command)), "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
@@ -363,7 +361,7 @@ func (s *session) isDraining() bool {
 	return s.draining
 }
 
-// drain ends the session as soon as it has no message. It is for other goroutines.
+// drain ends the session as soon as it has no message. Other goroutines call it.
 func (s *session) drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -199,7 +199,7 @@ func TestQueueIDIsReadAtTheEnd(t *testing.T) {
 	p.log.line(t, "msg=message", "queue=LATE1")
 }
 
-// oddConversations are what no MTA should do, and some do.
+// oddConversations violate the protocol as some MTAs do.
 var oddConversations = []struct {
 	name    string
 	talk    func(p *peer)

@@ -13,17 +13,17 @@ import (
 	"syscall"
 )
 
-// daemonUser is the user of the unit, and the name of folders that are ours.
+// daemonUser is the user of the systemd unit, and the name of our own folders.
 const daemonUser = "signpost"
 
-// folderFault is a directory that keeps a socket from being made.
+// folderFault is a directory that prevents making a socket.
 type folderFault struct {
 	at      string // the directory at fault
 	dir     string // the socket's
 	missing bool
 }
 
-// pathHint names the directory at fault and the remedy, or is "".
+// pathHint names the directory at fault and the remedy, or returns "".
 func pathHint(path string) string {
 	dir := filepath.Dir(path)
 	daemon := 0
@@ -49,10 +49,9 @@ func pathHint(path string) string {
 	}
 }
 
-// remedy is what lets the daemon make the socket called name. Only folders of ours
-// are changed: those of the system and of the MTA stay as they are, and an ordinary
-// user is told no change at all. daemon is the uid of the user signpost; 0: there is
-// none.
+// remedy says how the daemon can make the socket with this name. It changes only our own folders, none of the
+// system and the MTA. An ordinary user gets no advice to change anything. daemon is the uid of the user signpost;
+// 0: no such user.
 func (f folderFault) remedy(name string, uid, daemon int) string {
 	const queue = "/var/spool/postfix"
 	inQueue := f.dir == queue || strings.HasPrefix(f.dir, queue+"/")
@@ -71,7 +70,7 @@ func (f folderFault) remedy(name string, uid, daemon int) string {
 	return fmt.Sprintf("as root: chown %d %s, or RuntimeDirectory=%s in the unit", uid, f.at, daemonUser)
 }
 
-// isOurs reports whether a folder bears our name, or lies in one that does.
+// isOurs reports whether a folder has our name, or is below one that has it.
 func isOurs(path string) bool {
 	return slices.Contains(strings.Split(path, "/"), daemonUser)
 }

@@ -17,36 +17,34 @@ import (
 type transaction struct {
 	open     bool
 	env      message.Envelope
-	rcpts    int // those beyond the limit included
+	rcpts    int // including those beyond the limit
 	outbound bool
 	rule     string // why it is outbound, or not
 	handler  message.Transaction
 	cancel   context.CancelCauseFunc
 
-	fields     *message.Builder // nil when the header is done
+	fields     *message.Builder // nil after the end of the header
 	header     message.Header
-	memory     int // octets that header holds
+	memory     int // octets of header
 	headerDone bool
-	data       bool // DATA has come
-	content    bool // something of header or body has come
+	data       bool // DATA was received
+	content    bool // a part of the header or body was received
 	wantBody   bool
-	cut        bool // beyond the limit, the body is not handed over any more
+	cut        bool // the message is too big, the rest of its body is not passed on
 	bytes      int64
-	rcptBytes  int // of the paths that are remembered
+	rcptBytes  int // of the stored paths
 
 	// override is the outcome where the milter decides and not the handler.
 	override *message.Outcome
-	problem  string // what is wrong with the message, or with us, for the log
-	reason   Reason // the same, for the observer
+	problem  string // of the message or our own, for the log
+	reason   Reason // for the observer
 	reported bool   // to the observer
 }
 
-// builders are for the headers of messages on their way; a connection that waits
-// has none.
+// builders hold the fields of current messages. An idle connection has none.
 var builders = sync.Pool{New: func() any { return new(message.Builder) }}
 
-// beginTransaction starts a message at MAIL: chooses signer or verifier by the generation
-// of this moment.
+// beginTransaction starts a message at MAIL with the signer or the verifier of the current generation.
 func (s *session) beginTransaction(path string, parameters []byte) {
 	s.endTransaction()
 	s.setOpen(true)
@@ -79,12 +77,11 @@ func (s *session) beginTransaction(path string, parameters []byte) {
 	}
 }
 
-// usualPath is how long a path may be, by RFC 5321 §4.5.3.1.3. An MTA may let longer
-// ones pass.
+// usualPath is the longest path of RFC 5321 §4.5.3.1.3. An MTA may accept longer ones.
 const usualPath = 256
 
-// addRecipient takes an accepted forward-path. What is remembered of them is bounded
-// in number, and in size to as many paths of the usual length.
+// addRecipient stores an accepted forward-path, up to max_recipients in number and as many paths of the usual
+// length in octets.
 func (s *session) addRecipient(path string) {
 	t := &s.transaction
 	t.rcpts++
@@ -95,8 +92,8 @@ func (s *session) addRecipient(path string) {
 	}
 }
 
-// fieldFits reports whether a field whose name and value have this many octets is within
-// the limits; else the message is refused, and nothing of its header is kept.
+// fieldFits reports whether a field with this many octets in name and value is within the limits. If not, the
+// message is refused and its header freed.
 func (s *session) fieldFits(size int) bool {
 	t, config := &s.transaction, &s.server.config
 	size += len(":\r\n")
@@ -120,13 +117,13 @@ func (s *session) addField(name, value []byte) {
 		t.fields.Add(name, value)
 		return
 	}
-	var usual [512]byte // most values fit, and need no memory of the heap
+	var usual [512]byte // most values fit, and need no heap memory
 	t.fields.Add(name, append(append(usual[:0], ' '), value...))
 }
 
-// strippedBlank reports that the MTA most likely took a blank from the front of this
-// value. Both take one blank, not a tab, if there is one; nearly every field has
-// one. A value that begins with a fold or a tab had none, as far as one can tell.
+// strippedBlank reports whether the MTA has probably removed a blank from the front of the value. Both MTAs
+// remove one blank, but no tab, and nearly every field has a blank. A value that starts with a fold or a tab
+// probably had none.
 func strippedBlank(value []byte) bool {
 	if len(value) == 0 {
 		return false
@@ -134,9 +131,8 @@ func strippedBlank(value []byte) bool {
 	return value[0] != '\n' && value[0] != '\r' && value[0] != '\t'
 }
 
-// count adds a piece of the body to the message's size, and reports whether it is
-// still to be read. The limit is on the work that strangers can cause: what is ours
-// is signed whatever its size, since it must not leave unsigned.
+// count adds a piece of the body to the message's size, and reports whether it is still needed. The limit is on
+// the work that strangers can cause. Mail of ours has none, since it must not leave unsigned.
 func (s *session) count(n int) bool {
 	t := &s.transaction
 	t.bytes += int64(n)
@@ -158,14 +154,14 @@ func (s *session) count(n int) bool {
 	return false
 }
 
-// decide takes the message from the handler.
+// decide ends the handler's work and sets the outcome.
 func (t *transaction) decide(problem string, reason Reason, outcome message.Outcome) {
 	t.problem, t.reason, t.override = problem, reason, &outcome
 	t.cancel(context.Canceled)
 	t.handler, t.wantBody = nil, false
 }
 
-// refuse is for a message beyond a limit of the configuration.
+// refuse is for a message beyond a configured limit.
 func (t *transaction) refuse(what, key string, reason Reason) {
 	t.decide(what+": "+key, reason, message.Outcome{
 		Disposition: message.Reject,
@@ -173,7 +169,7 @@ func (t *transaction) refuse(what, key string, reason Reason) {
 	})
 }
 
-// fail is for what is our fault; the client may come again.
+// fail is for our own failure; the client may try again.
 func (t *transaction) fail(problem string, reason Reason) {
 	t.decide(problem, reason, message.Outcome{
 		Disposition: message.Tempfail,
@@ -181,8 +177,8 @@ func (t *transaction) fail(problem string, reason Reason) {
 	})
 }
 
-// endHeader hands the header over. An MTA that sends no end of header gets here at
-// the first piece of the body, or at the end of message.
+// endHeader passes the header to the handler. If the MTA sends no end of header, this happens at the first piece of
+// the body, or at the end of message.
 func (s *session) endHeader() {
 	t := &s.transaction
 	if t.headerDone {
@@ -205,7 +201,7 @@ func (s *session) endHeader() {
 	t.wantBody = t.handler.Header(t.env, t.header)
 }
 
-// addBody hands a piece of the body over.
+// addBody passes a piece of the body to the handler.
 func (s *session) addBody(chunk []byte) {
 	s.endHeader()
 	if s.count(len(chunk)) && s.transaction.wantBody && len(chunk) > 0 {
@@ -213,7 +209,7 @@ func (s *session) addBody(chunk []byte) {
 	}
 }
 
-// finishTransaction waits for the outcome and writes it, with the message's log line.
+// finishTransaction waits for the outcome, sends it and logs the message.
 func (s *session) finishTransaction() error {
 	t := &s.transaction
 	began := time.Now()
@@ -248,7 +244,7 @@ func (s *session) finishTransaction() error {
 	return nil
 }
 
-// endTransaction forgets the message, decided or not. What it began ends with its context.
+// endTransaction removes the message, decided or not. The end of its context ends all work on it.
 func (s *session) endTransaction() {
 	t := &s.transaction
 	if !t.open {
@@ -262,7 +258,7 @@ func (s *session) endTransaction() {
 	s.setOpen(false)
 }
 
-// returnFields gives the builder back.
+// returnFields returns the builder to the pool.
 func (s *session) returnFields() {
 	if t := &s.transaction; t.fields != nil {
 		t.fields.Reset()

@@ -65,7 +65,7 @@ func TestOutcomesOnTheWire(t *testing.T) {
 	}
 }
 
-// What the MTA cannot do is never left undone in silence.
+// An action that the MTA cannot do is never skipped silently.
 func TestAnActionThatWasNotOfferedBecomes451(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -113,8 +113,8 @@ func TestWhatIsMissingIsToldOnce(t *testing.T) {
 	log.line(t, "milter connection closed", "MTA does not let us add header fields")
 }
 
-// A message beyond the limit is still decided, without the rest of its body: else
-// whoever sends much would not be judged at all.
+// A message beyond the limit is still decided, without the rest of its body: otherwise a
+// sender could avoid the check with a large message.
 func TestABigMessageIsCutAndDecided(t *testing.T) {
 	body := strings.Repeat("0123456789abcdef", 1024)
 	send := func(p *peer) []packet {

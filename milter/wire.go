@@ -11,27 +11,25 @@ import (
 	gomilter "github.com/emersion/go-milter"
 )
 
-// Codes of the protocol that go-milter has no name for.
+// Protocol codes that go-milter does not define.
 const (
 	codeUnknown gomilter.Code = 'U' // SMFIC_UNKNOWN
 	actProgress byte          = 'p' // SMFIR_PROGRESS
 )
 
 const (
-	// defaultPacketBytes bounds what an MTA may send at once, unless configured otherwise. Pieces of the body have at
-	// most 65535 octets, and Postfix cuts a field at 102400 (header_size_limit).
+	// defaultPacketBytes is the default of max_packet_bytes. Pieces of the body have at most 65535 octets, and Postfix
+	// cuts a field at 102400 (header_size_limit).
 	defaultPacketBytes = 1 << 20
-	// maxCommand bounds a packet that carries what an SMTP client said in one line.
-	// Postfix cuts such a line at 2048 octets (line_length_limit), Sendmail at 2048,
-	// and at 12288 after AUTH.
+	// maxCommand limits a packet with one line of an SMTP client. Postfix cuts such a line at 2048 octets
+	// (line_length_limit), Sendmail at 2048, and at 12288 after AUTH.
 	maxCommand = 16 << 10
-	// maxAnswer is the largest packet that an MTA takes from us
-	// (MilterMaxDataSize in Sendmail; Postfix takes twice as much).
+	// maxAnswer is the largest packet that an MTA accepts (MilterMaxDataSize in Sendmail; Postfix accepts twice as
+	// much).
 	maxAnswer = 65535
 )
 
-// The sizes of the read buffer: of a connection that waits, of one with a message
-// on its way, and of one that sends a large body.
+// Sizes of the read buffer: for an idle connection, for one with a message, and for one that sends a large body.
 const (
 	waitingBuffer = 512
 	messageBuffer = 16 << 10
@@ -47,29 +45,27 @@ func bufferPool(size int) *sync.Pool {
 	return &sync.Pool{New: func() any { b := make([]byte, size); return &b }}
 }
 
-// reader cuts what the MTA sends into packets. It owns as little memory as the
-// data that has really arrived calls for, whatever length a packet claims.
+// reader splits the MTA's data into packets. Its memory grows with the data that has arrived, not with the length
+// that a packet claims.
 type reader struct {
 	conn net.Conn
 	ack  quickAck
 	max  uint32 // octets of a packet
-	// arm sets the read deadline before a read that may block; idle says that
-	// nothing of a packet has come yet.
+	// arm sets the read deadline before a read that may block; idle means that no octet of a packet has arrived yet.
 	arm func(idle bool) error
-	// allow is asked before a buffer of unusual size is made.
+	// allow reports whether an oversize buffer may be made.
 	allow func(size int) bool
 
 	own      [waitingBuffer]byte
 	borrowed *[]byte    // the buffer in use, if it is borrowed
-	pool     *sync.Pool // from here
+	pool     *sync.Pool // the pool of borrowed
 	buf      []byte     // own, *borrowed, or one made for a packet of unusual size
 	r, w     int        // buf[r:w] is read and not yet taken
-	left     int        // octets of the current packet still to take
+	left     int        // unread octets of the current packet
 	armed    bool       // the current packet has its deadline
 }
 
-// next reads up to and including a packet's command octet. What remains of the
-// packet before is skipped.
+// next reads a packet up to and including its command octet. It skips the rest of the previous packet.
 func (r *reader) next() (gomilter.Code, error) {
 	for r.left > 0 {
 		if _, err := r.chunk(); err != nil {
@@ -93,7 +89,7 @@ func (r *reader) next() (gomilter.Code, error) {
 	return command, nil
 }
 
-// data returns the whole payload of the current packet, valid until the next call.
+// data returns the whole payload of the current packet. It is valid until the next call.
 func (r *reader) data() ([]byte, error) {
 	if err := r.need(r.left); err != nil {
 		return nil, err
@@ -104,8 +100,7 @@ func (r *reader) data() ([]byte, error) {
 	return data, nil
 }
 
-// chunk returns the next piece of the current packet's payload, as much as is
-// there, valid until the next call.
+// chunk returns the available part of the current packet's payload. It is valid until the next call.
 func (r *reader) chunk() ([]byte, error) {
 	if r.r == r.w {
 		if r.left > len(r.buf) {
@@ -122,7 +117,7 @@ func (r *reader) chunk() ([]byte, error) {
 	return data, nil
 }
 
-// need reads until n octets are there to take.
+// need reads until n octets are available.
 func (r *reader) need(n int) error {
 	for r.w-r.r < n {
 		if r.r+n > len(r.buf) {
@@ -137,8 +132,7 @@ func (r *reader) need(n int) error {
 	return nil
 }
 
-// head returns the whole payload of the current packet, or as many octets of its front.
-// The rest is skipped by next.
+// head returns the first octets of the current packet's payload, at most this many. next skips the rest.
 func (r *reader) head(most int) ([]byte, error) {
 	n := min(most, r.left)
 	if err := r.need(n); err != nil {
@@ -150,7 +144,7 @@ func (r *reader) head(most int) ([]byte, error) {
 	return data, nil
 }
 
-// makeRoom moves what is there to the front, and grows a buffer that is full.
+// makeRoom moves unread data to the front, and replaces a full buffer with a larger one.
 func (r *reader) makeRoom(n int) error {
 	if r.r > 0 {
 		r.w = copy(r.buf, r.buf[r.r:r.w])
@@ -182,7 +176,7 @@ func (r *reader) oversize() int {
 	return len(r.buf)
 }
 
-// shrink gives up a buffer of unusual size.
+// shrink replaces an oversize buffer.
 func (r *reader) shrink() {
 	if r.oversize() > 0 {
 		r.use(bodyBuffer)
@@ -217,8 +211,7 @@ func (r *reader) fill() error {
 	return errNoProgress
 }
 
-// use changes to a buffer of one of the three sizes, unless more has been read
-// than fits.
+// use switches to a buffer of one of the three sizes, unless the unread data does not fit.
 func (r *reader) use(size int) {
 	if size == len(r.buf) || r.w-r.r > size {
 		return
@@ -235,13 +228,13 @@ func (r *reader) use(size int) {
 	r.moveTo(*borrowed, borrowed, pool)
 }
 
-// release forgets what has been read and not taken, and gives a borrowed buffer back.
+// release drops unread data and returns a borrowed buffer.
 func (r *reader) release() {
 	r.r, r.w = 0, 0
 	r.use(waitingBuffer)
 }
 
-// moveTo changes to another buffer and gives a borrowed one back.
+// moveTo switches to another buffer and returns a borrowed one.
 func (r *reader) moveTo(buf []byte, borrowed *[]byte, pool *sync.Pool) {
 	r.w = copy(buf, r.buf[r.r:r.w])
 	r.r = 0
@@ -251,8 +244,8 @@ func (r *reader) moveTo(buf []byte, borrowed *[]byte, pool *sync.Pool) {
 	r.buf, r.borrowed, r.pool = buf, borrowed, pool
 }
 
-// writer gathers packets and sends them with one system call. The lock is for the
-// timer that sends PROGRESS beside the session.
+// writer collects packets and sends them with one system call. The lock is for the timer that sends PROGRESS beside
+// the session.
 type writer struct {
 	conn net.Conn
 	mu   sync.Mutex
@@ -267,7 +260,7 @@ const writeTimeout = 30 * time.Second
 // add appends an answer without data.
 func (w *writer) add(code byte) { w.out = append(w.out, 0, 0, 0, 1, code) }
 
-// flush sends what was added. Memory of an unusual size is let go.
+// flush sends the collected packets and frees a large buffer.
 func (w *writer) flush() error {
 	if len(w.out) == 0 {
 		return nil
@@ -286,7 +279,7 @@ func (w *writer) flush() error {
 	return err
 }
 
-// send writes at once; the lock is the caller's.
+// send writes at once. The caller holds the lock.
 func (w *writer) send(data []byte) error {
 	if err := w.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return err
@@ -295,7 +288,7 @@ func (w *writer) send(data []byte) error {
 	return err
 }
 
-// closePacket writes the length of the packet that begins at start and ends with out.
+// closePacket writes the length of the packet that starts at start and extends to the end of out.
 func closePacket(out []byte, start int) []byte {
 	binary.BigEndian.PutUint32(out[start:], uint32(len(out)-start-4))
 	return out

@@ -16,8 +16,8 @@ var (
 	inside   = netip.MustParseAddr("192.0.2.7")
 )
 
-// Somebody who may submit mail makes a From field that is shown otherwise
-// than it is checked. Nothing is signed whose author is not certain.
+// A user who may submit mail writes a From field that mail programs show differently from
+// our reading. A message whose author is not certain is not signed.
 func TestAFromFieldThatIsShownAsAnotherAuthorIsNotSigned(t *testing.T) {
 	s, _ := newSigner(t, twoDomains)
 	env := message.Envelope{ClientAddr: stranger, AuthType: "PLAIN", AuthAuthen: "eve", Sender: "eve@example.com"}
@@ -42,8 +42,8 @@ func TestAFromFieldThatIsShownAsAnotherAuthorIsNotSigned(t *testing.T) {
 	}
 }
 
-// The login, MAIL FROM and From say three different things. Only From
-// chooses the key, so a signature never speaks for a domain that is not shown.
+// Login, MAIL FROM and From differ. Only From chooses the key, so a signature never has a
+// domain that the reader does not see.
 func TestNeitherLoginNorMailFromChoosesTheKey(t *testing.T) {
 	s, store := newSigner(t, twoDomains)
 	for _, tt := range []struct{ sender, login, from, want string }{
@@ -67,9 +67,8 @@ func TestNeitherLoginNorMailFromChoosesTheKey(t *testing.T) {
 	}
 }
 
-// Mail that comes from elsewhere and only passes through is not
-// ours, whatever it says of itself: not by From, not by what others found out, and
-// not by names that a client chooses.
+// Mail from outside that only passes through is not ours. Neither From, nor results of
+// others, nor names that the client chooses make it ours.
 func TestMailFromElsewhereIsNotOurs(t *testing.T) {
 	s, _ := newSigner(t, twoDomains)
 	for name, env := range map[string]message.Envelope{

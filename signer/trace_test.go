@@ -8,7 +8,7 @@ import (
 	"signpost/internal/message"
 )
 
-// What is explained is what is done: the trace changes no decision, and without one
+// The trace changes no decision, and without one
 // nothing is put into words.
 func TestATraceChangesNothing(t *testing.T) {
 	s, _ := newSigner(t, "domains:\n  - domain: example.com\n    selectors: [ed1]\n    subdomains: true\n")

@@ -80,7 +80,7 @@ func FuzzTextHazards(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string, size uint16) {
 		got, want := inPieces(text, int(size)+1), seen(text)
 		if longest(text) == maxLine+1 {
-			got.tooLong = want.tooLong // it is told one octet later, if that is no CR
+			got.tooLong = want.tooLong // it is reported one octet later, if that is no CR
 		}
 		if got != want {
 			t.Errorf("%+v, want %+v", got, want)

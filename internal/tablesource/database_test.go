@@ -71,8 +71,8 @@ func read(t *testing.T, c signer.Config, before Tables, keep string) (signer.Con
 	return c, tables, strings.Join(lines, "|")
 }
 
-// play is what every kind of database has to stand.
-func play(t *testing.T, address string, exec func(string), stop, start func()) {
+// testDatabase is the test for each kind of database.
+func testDatabase(t *testing.T, address string, exec func(string), stop, start func()) {
 	keep := t.TempDir()
 	exec("INSERT INTO signpost VALUES ('a.example', 's1, s2', true, NULL, NULL), ('b.example', 's1', false, 'example.com', ''), ('alias.example.com', NULL, NULL, NULL, 'example.com')")
 	const first = "a.example s1 s2 subdomains|alias.example.com  example.com|b.example s1 example.com"
@@ -123,7 +123,7 @@ func play(t *testing.T, address string, exec func(string), stop, start func()) {
 
 func TestATableInSQLite(t *testing.T) {
 	path, exec := sqliteFile(t)
-	play(t, "sqlite:"+path, exec,
+	testDatabase(t, "sqlite:"+path, exec,
 		func() { move(t, path, path+".away") },
 		func() { move(t, path+".away", path) })
 }
@@ -137,7 +137,7 @@ func move(t *testing.T, from, to string) {
 
 func TestATableInPostgreSQL(t *testing.T) {
 	address, exec, control := postgres(t)
-	play(t, address, exec, func() { control("stop", "-m", "immediate") }, func() { control("start") })
+	testDatabase(t, address, exec, func() { control("stop", "-m", "immediate") }, func() { control("start") })
 }
 
 // postgres starts a server of its own, where PostgreSQL is installed and we may run
@@ -229,7 +229,7 @@ func TestRowsThatAreMistakesAreLeftOut(t *testing.T) {
 	}
 }
 
-func TestAQueryThatIsAMistakeIsTold(t *testing.T) {
+func TestAWrongQueryIsAWarning(t *testing.T) {
 	path, _ := sqliteFile(t)
 	for query, want := range map[string]string{
 		"SELECT nowhere FROM signpost":             "no such column: nowhere",
@@ -258,9 +258,8 @@ func TestTablesAreHeldToTheirRules(t *testing.T) {
 	}
 }
 
-// A row that names a key that is not there costs its own domain its signatures, and
-// nobody else's.
-func TestAMissingKeyOfARowKeepsNobodyFromSigning(t *testing.T) {
+// A row with a missing key stops the signatures of its own domain and of no other.
+func TestAMissingKeyOfARowStopsNoOtherDomain(t *testing.T) {
 	path, exec := sqliteFile(t)
 	exec("INSERT INTO signpost VALUES ('new.example', 's1', 0, '', ''), ('lent.example', 's9', 0, 'example.com', '')")
 	c, _, _ := read(t, withDatabase("sqlite:"+path), Tables{}, t.TempDir())
