@@ -23,8 +23,9 @@ type Signer struct {
 	covered []coveredField
 	table   *table
 	senders *senderPolicy
-	check   *selfCheck                                   // nil: none
-	forged  func(message.Envelope, message.Header) []int // nil: nothing is removed; see WithForged
+	check   *selfCheck                                             // nil: none
+	forged  func(message.Envelope, message.Header) []int           // nil: nothing is removed; see WithForged
+	results func(message.Envelope, *message.Trace) message.Outcome // nil: none are added; see WithResults
 	now     func() time.Time
 }
 
@@ -150,7 +151,7 @@ func (t *Signing) End() message.Outcome {
 		out.Remove = t.forged
 	}
 	out.Log = t.notes(&out)
-	return out
+	return t.addResults(out)
 }
 
 // sign is the outcome without the forged fields and the notes.

@@ -37,6 +37,10 @@ type check struct {
 	// none.
 	ask func(ctx context.Context, resolver Resolver, c Config, env message.Envelope) Finding
 
+	// tell is the whole check, where it needs no look-up either. It is called at the end, for
+	// mail that is judged and for mail that is signed.
+	tell func(Config, message.Envelope) Finding
+
 	// atMail and atHeader start its look-ups, at MAIL FROM and at the end of the header.
 	// They must not wait.
 	atMail, atHeader func(*Verification)
@@ -76,7 +80,7 @@ type Finding struct {
 	// Policy is the policy that a failed evaluation calls for.
 	Policy string
 	// Compared and Report are what the trace says was compared, and the check's value in the
-	// JSON of `verify --json`. Only a check with ask sets them.
+	// JSON of `verify --json`. Only a check with ask or tell sets them.
 	Compared string
 	Report   any
 }
@@ -112,12 +116,7 @@ func find(v Verdict, d Decision) []Finding {
 			f = checks[i].find(v, d, f)
 		}
 	}
-	for i := range v.Others {
-		if v.Others[i].Value != "" {
-			f.list = append(f.list, v.Others[i])
-		}
-	}
-	return f.list
+	return appendOthers(f.list, v.Others)
 }
 
 // of returns the findings of a method, which stand together.
@@ -162,9 +161,7 @@ func explain(trace *message.Trace, env message.Envelope, v Verdict) {
 			c.explain(trace, env, v)
 		}
 	}
-	for _, f := range v.Others {
-		trace.Add(f.Method, f.Compared, words(f.Value, f.Reason))
-	}
+	explainOthers(trace, v.Others)
 }
 
 // words joins a result with what is said of it.

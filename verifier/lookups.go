@@ -2,7 +2,6 @@ package verifier
 
 import (
 	"net/netip"
-	"slices"
 
 	"signpost/internal/dkim"
 )
@@ -43,11 +42,6 @@ func (t *Verification) startAsking(row int) {
 		t.asked = make([]Finding, len(checks))
 	}
 	t.start((*Verification).askRow, row)
-}
-
-// others are the findings of those checks, in the order of the table.
-func (t *Verification) others() []Finding {
-	return slices.DeleteFunc(t.asked, func(f Finding) bool { return f.Method == "" })
 }
 
 func (t *Verification) askRow(row int) {

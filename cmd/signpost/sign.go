@@ -108,7 +108,7 @@ func (o signOptions) sign(env message.Envelope, now func() time.Time, stdin io.R
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
 	out := t.End()
-	if len(out.Insert) == 0 {
+	if len(out.Signatures) == 0 {
 		why := cmp.Or(out.Refused, out.Unsigned, out.Failure)
 		if o.login == "" && o.ip == "" && g.Config.Signer.Senders.Mode != signer.SendersOff {
 			why += " (signer.senders is on: say who sends the message, with --login NAME or --ip ADDRESS)"

@@ -90,7 +90,7 @@ func Build(c Config, path string, now func() time.Time, before *Generation) (*Ge
 			l := dns.ForMessage(g.Resolver, client)
 			return verifier.Lookups{Policy: l.Policy, AlignedKeys: l.AlignedKeys, OtherKeys: l.OtherKeys}
 		}).WithOwnDomains(g.Signer.Names)
-	g.Signer = g.Signer.WithForged(g.Verifier.Forged)
+	g.Signer = g.Signer.WithForged(g.Verifier.Forged).WithResults(g.Verifier.OwnResults)
 	return g, nil
 }
 
