@@ -34,7 +34,7 @@ Example:
 type explainOptions struct {
 	verifyOptions
 	outbound              bool
-	login, method, daemon string
+	daemon                string
 	body                  string
 	role                  string
 }
@@ -57,8 +57,6 @@ func explainCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) in
 	var o explainOptions
 	f := flags("explain", explainText, stderr)
 	f.BoolVar(&o.outbound, "outbound", false, "the message should have been signed")
-	f.StringVar(&o.login, "login", "", "the `NAME` the client logged in with (SMTP AUTH)")
-	f.StringVar(&o.method, "auth-type", "", "the SASL `MECHANISM` of the login (default PLAIN with --login)")
 	f.StringVar(&o.daemon, "daemon", "", "the MTA's `NAME` for the service (macro {daemon_name})")
 	f.StringVar(&o.body, "body", "", "the `TYPE` in MAIL FROM's BODY=, as 8BITMIME")
 	f.StringVar(&o.role, "role", "auto", "the `ROLE` of our listener: auto, sign or verify")
@@ -96,10 +94,7 @@ func (o explainOptions) envelope() (message.Envelope, error) {
 	if err != nil {
 		return env, err
 	}
-	env.AuthAuthen, env.AuthType, env.DaemonName = o.login, o.method, o.daemon
-	if env.AuthAuthen != "" && env.AuthType == "" {
-		env.AuthType = "PLAIN"
-	}
+	env.DaemonName = o.daemon
 	env.EightBit = strings.EqualFold(o.body, "8BITMIME") || strings.EqualFold(o.body, "BINARYMIME")
 	env.Role = message.Role(o.role)
 	switch env.Role {

@@ -41,6 +41,7 @@ Example:
 type verifyOptions struct {
 	file, config, zone, at string
 	ip, helo, from, mta    string
+	login, method          string
 	json, second           bool
 }
 
@@ -55,6 +56,8 @@ func (o *verifyOptions) declare(f *flag.FlagSet) {
 	f.StringVar(&o.ip, "ip", "", "the client's `ADDRESS`; without one SPF has nothing to compare")
 	f.StringVar(&o.helo, "helo", "", "the `NAME` in HELO or EHLO")
 	f.StringVar(&o.from, "from", "", "the `ADDRESS` in MAIL FROM; empty or <> is the null sender")
+	f.StringVar(&o.login, "login", "", "the `NAME` the client logged in with (SMTP AUTH)")
+	f.StringVar(&o.method, "auth-type", "", "the SASL `MECHANISM` of the login (default PLAIN with --login)")
 	f.StringVar(&o.config, "config", "", "configuration `FILE` (default "+defaultConfig+" where it exists)")
 	f.StringVar(&o.zone, "zone", "", "answer DNS from this zone `FILE` instead of the network")
 	f.StringVar(&o.at, "at", "", "decide as of this `TIME`: RFC 3339, or seconds since 1970 (default: now)")
@@ -99,7 +102,10 @@ func verifyCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int
 
 // envelope is what the options say of the message's way to us.
 func (o verifyOptions) envelope() (message.Envelope, error) {
-	env := message.Envelope{Helo: o.helo, Sender: trimPath(o.from), MTAName: o.mta, Role: message.RoleVerify}
+	env := message.Envelope{Helo: o.helo, Sender: trimPath(o.from), MTAName: o.mta, Role: message.RoleVerify, AuthAuthen: o.login, AuthType: o.method}
+	if env.AuthAuthen != "" && env.AuthType == "" {
+		env.AuthType = "PLAIN"
+	}
 	if o.ip != "" {
 		addr, err := netip.ParseAddr(strings.TrimPrefix(o.ip, "IPv6:"))
 		if err != nil {

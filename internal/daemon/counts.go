@@ -42,7 +42,7 @@ func newCounters() *counters {
 	c.unjudged = single("signpost_unjudged_total", "Inbound messages of verifier.trusted.networks, passed without checks.")
 	c.failure = single("signpost_error_total", "Messages that could not be signed or checked for a failure of this daemon.")
 	c.would = single("signpost_would_refuse_total", "Inbound messages that enforce mode would have refused, held or tagged.")
-	c.results = c.add("signpost_results_total", "counter", "Results of the checks of inbound messages; each signature counts as one dkim result.")
+	c.results = c.add("signpost_results_total", "counter", "Results of the checks of messages; each signature counts as one dkim result.")
 	for method, values := range verifier.Values() {
 		for _, v := range values {
 			c.results.counter(resultLabels(method, v))
