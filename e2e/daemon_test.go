@@ -29,6 +29,7 @@ type config struct {
 	OnTemperror  string
 	CheckEvery   string
 	Signer       string // further lines of section signer
+	Verifier     string // further lines of section verifier
 	AuthservID   string // default: what the MTA calls itself
 	Timeout      string // of one question to one of Servers
 	LogLevel     string
@@ -72,6 +73,7 @@ verifier:
   dmarc:
     on_quarantine: {{or .OnQuarantine "tag"}}
   on_temperror: {{or .OnTemperror "accept"}}
+{{.Verifier}}
 log: {format: text, level: {{or .LogLevel "debug"}}}
 `))
 

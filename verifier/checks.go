@@ -18,6 +18,7 @@ var checks = []check{
 	{method: authres.MethodDMARC, values: dmarcValues,
 		atHeader: (*Verification).startDMARC, conclude: concludeDMARC, find: findDMARC, explain: explainDMARC, report: reportDMARC},
 	{method: authres.MethodIPRev, values: iprevValues, on: func(c Config) bool { return c.IPRev }, ask: askIPRev},
+	{method: authres.MethodAuth, values: authValues, on: func(c Config) bool { return c.Auth != AuthOff }, tell: tellAuth},
 }
 
 // check is one row. A function that a check does not need is nil.

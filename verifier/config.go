@@ -21,6 +21,9 @@ type Config struct {
 	DKIM   DKIM   `yaml:"dkim"`
 	// IPRev looks up whether a name of the client's address leads back to it.
 	IPRev bool `yaml:"iprev"`
+	// Auth says what is written of a client's login, into mail that is judged and into mail
+	// that is signed.
+	Auth AuthMode `yaml:"auth"`
 	// OnUndecided is what enforce mode does where the author domain's policy is known and
 	// would refuse or hold a failing message, but a look-up for SPF or for a DKIM key
 	// failed that could have made it pass: tempfail or accept. The sender chooses what is
@@ -89,6 +92,7 @@ func Defaults() Config {
 		DMARC:       DMARC{OnReject: ActReject, OnQuarantine: ActTag, Discovery: dmarc.TreeWalk},
 		SPF:         SPF{OnFail: ActAccept},
 		DKIM:        DKIM{MaxSignatures: 8, MinRSABits: 1024},
+		Auth:        AuthOff,
 		OnUndecided: ActTempfail,
 		OnTempError: ActAccept,
 	}
@@ -103,6 +107,7 @@ func (c Config) Validate(bad func(path, problem string)) {
 	config.OneOf(bad, "dmarc.on_quarantine", c.DMARC.OnQuarantine, ActReject, ActQuarantine, ActTag, ActAccept)
 	config.OneOf(bad, "dmarc.discovery", c.DMARC.Discovery, dmarc.TreeWalk, dmarc.PSL)
 	config.OneOf(bad, "spf.on_fail", c.SPF.OnFail, ActAccept, ActReject)
+	config.OneOf(bad, "auth", c.Auth, AuthOff, AuthMethod, AuthUser)
 	config.OneOf(bad, "on_undecided", c.OnUndecided, ActTempfail, ActAccept)
 	config.OneOf(bad, "on_temperror", c.OnTempError, ActAccept, ActTempfail)
 	if n := c.DKIM.MaxSignatures; n < 1 || n > 100 {

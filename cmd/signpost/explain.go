@@ -33,10 +33,10 @@ Example:
 
 type explainOptions struct {
 	verifyOptions
-	outbound              bool
-	daemon                string
-	body                  string
-	role                  string
+	outbound bool
+	daemon   string
+	body     string
+	role     string
 }
 
 // explanation is a decision with how it came about; also the output of --json.
