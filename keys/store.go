@@ -75,7 +75,7 @@ func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
 	for _, ref := range spares {
 		k, err := cfg.load(ref)
 		if err != nil {
-			s.troubles = append(s.troubles, fmt.Sprintf("a key that is retiring cannot stand in for its successor any more: %v", err))
+			s.troubles = append(s.troubles, fmt.Sprintf("a key that is retiring cannot stand in for its successor any more: %s", standbyFault(err)))
 			continue
 		}
 		s.standby[ref] = k
@@ -83,7 +83,16 @@ func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
 	return s, nil
 }
 
-// spare returns a loaded key that the configuration does not list, or nil. One of
+// standbyFault says why a former key could not be loaded. A file that is missing is not to be
+// made: another key would not have the record that is in DNS.
+func standbyFault(err error) string {
+	if m := (*missing)(nil); errors.As(err, &m) {
+		return fmt.Sprintf("the key %s: there is no file %s (that of another domain's folder, with keys_of, is used while an entry says so)", m.ref, m.path)
+	}
+	return err.Error()
+}
+
+// Standby returns a loaded key that the configuration does not list, or nil. One of
 // a former list may have been loaded for "*" as well.
 func (s *Store) Standby(ref Ref) *Key {
 	if k := s.standby[ref]; k != nil {

@@ -25,7 +25,7 @@ func (t Tables) Emptied(before Tables) error {
 	var errs []error
 	for _, f := range t.files {
 		if f.entries == 0 && had[f.path] > 0 && blankFile(f.path) {
-			errs = append(errs, fmt.Errorf("%s is empty, and had %d entries before: put it back, or write a comment line into it if it is to have none", f.path, had[f.path]))
+			errs = append(errs, fmt.Errorf("%s is empty, and had entries before (%d): put it back, or write a comment line into it if it is to have none", f.path, had[f.path]))
 		}
 	}
 	return errors.Join(errs...)
