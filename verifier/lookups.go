@@ -40,6 +40,7 @@ func (t *Verification) start(what func(*Verification, int), i int) {
 func (t *Verification) startAsking(row int) {
 	if t.asked == nil {
 		t.asked = make([]Finding, len(checks))
+		t.askedOf = t.env // Header writes the other one meanwhile
 	}
 	t.start((*Verification).askRow, row)
 }
@@ -47,7 +48,7 @@ func (t *Verification) startAsking(row int) {
 func (t *Verification) askRow(row int) {
 	defer t.done()
 	c := &checks[row]
-	found := c.ask(t.ctx, t.dns.Policy, t.verifier.cfg, t.env)
+	found := c.ask(t.ctx, t.dns.Policy, t.verifier.cfg, t.askedOf)
 	found.Method = c.method
 	t.asked[row] = found
 }

@@ -122,7 +122,8 @@ type Verification struct {
 	discoveries []dmarc.Discovery  // one for each author domain
 	discovery   [1]dmarc.Discovery // room for them: nearly every message has one
 
-	asked []Finding // of the checks with ask, by their row; nil where none is on
+	asked   []Finding        // of the checks with ask, by their row; nil where none is on
+	askedOf message.Envelope // what these checks read: the envelope at MAIL FROM
 
 	results [4]message.Result // room for those of the outcome
 
