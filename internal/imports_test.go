@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 
 	// The cores know the message and nothing else.
 	"internal/authres": {"internal/message"},
+	"internal/arc":     {"internal/dkim", "internal/message"},
 	"internal/dkim":    {"internal/message"},
 	"internal/dmarc":   {"internal/message"},
 	"internal/spf":     {"internal/message"},
@@ -61,7 +62,7 @@ var mayImport = map[string][]string{
 }
 
 // cores are pure: what they decide depends on their arguments alone.
-var cores = []string{"internal/message", "internal/authres", "internal/dkim", "internal/dmarc", "internal/spf"}
+var cores = []string{"internal/message", "internal/arc", "internal/authres", "internal/dkim", "internal/dmarc", "internal/spf"}
 
 // impure are the packages through which a core could reach the world.
 var impure = []string{"net", "net/http", "os", "log", "log/slog", "syscall", "os/exec", "math/rand", "math/rand/v2"}

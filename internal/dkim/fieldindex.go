@@ -15,6 +15,9 @@ var single = [...]string{
 	"subject", "mime-version", "content-type", "content-transfer-encoding",
 }
 
+// onlyOnce is how many of them are in RFC 5322 §3.6.
+const onlyOnce = 11
+
 // seeds are random, so that a sender cannot choose field names that share a bucket.
 var seeds = func() [2]uint64 {
 	seed := maphash.MakeSeed()

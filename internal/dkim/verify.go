@@ -38,6 +38,10 @@ type Verification struct {
 	keys   []keyQuery
 	bodies []body
 	cut    bool // the body is not whole
+
+	related     []check // signatures of other fields
+	relatedKeys []relatedKey
+
 	// Memory for what nearly every message needs.
 	keyRoom   [2]keyQuery
 	bodyRoom  [2]body
@@ -229,11 +233,11 @@ func (v *Verification) Cut() { v.cut = true }
 // calls of LookupKey must have returned. A key that was never looked up counts as a
 // temporary error.
 func (v *Verification) Finish() []Outcome {
-	if len(v.checks) == 0 {
-		return nil
-	}
 	for i := range v.bodies {
 		v.bodies[i].pass.Close()
+	}
+	if len(v.checks) == 0 {
+		return nil
 	}
 	outcomes := v.outcome[:]
 	if n := max(len(v.checks), len(v.claims)); n > 1 {
@@ -255,6 +259,11 @@ func (v *Verification) Finish() []Outcome {
 // finish returns the outcome of a parsed signature.
 func (v *Verification) finish(c *check) Outcome {
 	decided := v.judge(c)
+	return c.outcome(decided)
+}
+
+// outcome is what is told of a check with this verdict.
+func (c *check) outcome(decided verdict) Outcome {
 	o := Outcome{Result: decided.result, Reason: decided.reason, Field: c.field, Domain: c.sig.Domain,
 		Selector: c.sig.Selector, AUID: c.sig.AUID, Algorithm: c.sig.Algorithm, B: c.sig.B, KeyBits: c.keyBits,
 		Testing: c.testing, Length: c.sig.Length, Err: c.err}
@@ -270,6 +279,8 @@ func (v *Verification) judge(c *check) verdict {
 	switch {
 	case decided.result == "":
 		return verdict{TempError, reasonNoLookup}
+	case c.body == noBody:
+		return decided
 	case v.cut && decided.result == Pass:
 		return verdict{TempError, reasonCut}
 	case v.cut:
