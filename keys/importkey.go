@@ -1,25 +1,9 @@
 package keys
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 )
-
-// Inline makes the text of a key file of a key that opendkim has within a table:
-// the base64 of its DER.
-func Inline(base64 string) []byte {
-	const line = 64
-	var b bytes.Buffer
-	b.WriteString("-----BEGIN RSA PRIVATE KEY-----\n")
-	for base64 != "" {
-		n := min(line, len(base64))
-		b.WriteString(base64[:n] + "\n")
-		base64 = base64[n:]
-	}
-	b.WriteString("-----END RSA PRIVATE KEY-----\n")
-	return b.Bytes()
-}
 
 // Import puts the text of a key file under a name of ours, as Generate would a new
 // key. A key that is there already under this name is not an error, if it is the

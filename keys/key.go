@@ -102,6 +102,8 @@ func (r Ref) Canonical() (Ref, error) {
 	return c, nil
 }
 
+// RecordName is the name of the key's TXT record, without a final dot (RFC 6376
+// §3.6.2.1). The ref is canonical.
 func (r Ref) RecordName() string { return r.Selector + "._domainkey." + r.Domain }
 
 // Compare orders keys by domain and selector.

@@ -11,13 +11,6 @@ import (
 // §3.6.2.1).
 func (k *Key) RecordName() string { return k.Ref().RecordName() }
 
-// RecordName is the name of the TXT record of a key that need not be there; the
-// names may be in any spelling.
-func RecordName(domain, selector string) (string, error) {
-	name, err := Ref{domain, selector}.Canonical()
-	return name.RecordName(), err
-}
-
 // Record is the text of the key's TXT record, in one piece: what the web forms of
 // DNS providers want.
 func (k *Key) Record() string {

@@ -157,7 +157,7 @@ func asciiName(name string) string {
 func keyPrint(key string) string {
 	text, err := readBounded(key)
 	if err != nil && !strings.ContainsAny(key[:1], "/.") {
-		text, err = string(keys.Inline(key)), nil
+		text, err = string(opendkim.KeyFile(key)), nil
 	}
 	if err != nil {
 		return ""

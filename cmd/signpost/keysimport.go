@@ -207,7 +207,7 @@ func importKeys(section keys.Config, all []opendkim.Key, dry bool, stderr io.Wri
 	for _, m := range all {
 		for _, one := range eachDomain(m) {
 			ref := keys.Ref{Domain: one.Domain, Selector: one.Selector}
-			text := keys.Inline(one.Inline)
+			text := opendkim.KeyFile(one.Inline)
 			var err error
 			if one.File != "" {
 				var s string

@@ -105,7 +105,8 @@ func (p placeFlags) stillSigns(domain, selector string) []string {
 // is not needed.
 func readRecord(at placeFlags, domain, selector string, o keys.RecordOptions, revoke bool) (keyInfo, error) {
 	if revoke {
-		record, err := keys.RecordName(domain, selector)
+		ref, err := keys.Ref{Domain: domain, Selector: selector}.Canonical()
+		record := ref.RecordName()
 		return keyInfo{
 			Warnings: at.stillSigns(domain, selector),
 			Domain:   domain, Selector: selector, Name: record, Type: "TXT", Value: keys.RevokedRecord,
