@@ -30,14 +30,15 @@ var mayImport = map[string][]string{
 	"internal/spf":     {"internal/message"},
 
 	"internal/config":               nil,
-	"internal/dns":                  {"internal/config", "internal/message"},
+	"internal/dns":                  {"internal/clock", "internal/config", "internal/message"},
 	"internal/dns/dnstest":          {"internal/dns"},
 	"internal/conformance":          {"internal/dns"},
 	"internal/conformance/casefile": nil,
 	"internal/conformance/table":    nil,
 	"internal/opendkim":             {"internal/message"},
 
-	"internal/openssl": nil,
+	"internal/clock":   nil,
+	"internal/openssl": {"internal/clock"},
 	"internal/why":     nil, // tests of libraries, none of ours
 
 	"internal/tablesource": {"signer"},

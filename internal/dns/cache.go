@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"sync"
 	"time"
+
+	"signpost/internal/clock"
 )
 
 // The cache's bounds, all shards together.
@@ -12,7 +14,7 @@ const (
 	cacheEntries = 64 << 10
 	cacheBytes   = 64 << 20
 
-	entryOverhead = 256 // bytes, about: the entry, its key and its places
+	entryOverhead = 256 // bytes, about: the entry, its key and its places in map and ring
 )
 
 // key is a question. The class is always IN.
@@ -21,10 +23,9 @@ type key struct {
 	rrtype uint16
 }
 
-// cache remembers answers, errors too, for as long as each says. It is bounded in
-// number and bytes; what was not asked for again since the hand last passed goes
-// first (the CLOCK algorithm), so that names asked for once, as spammers' are, do
-// not drive out those that are in use.
+// cache remembers answers and errors, each for its own time. It is bounded in number and
+// bytes. The CLOCK algorithm chooses what leaves, so that names that are asked for once, as
+// those of spammers, do not displace the names in use.
 type cache struct {
 	seed   maphash.Seed
 	shards [cacheShards]shard
@@ -33,18 +34,17 @@ type cache struct {
 type shard struct {
 	mu      sync.Mutex
 	entries map[key]*entry
-	ring    []*entry
-	hand    int
+	ring    clock.Ring[*entry]
 	bytes   int
 	flights map[key]*flight
 }
 
 type entry struct {
+	clock.Mark
 	key     key
 	answer  *answer
 	expires time.Time
 	size    int
-	used    bool // since the hand last passed
 }
 
 func (c *cache) init() {
@@ -65,7 +65,7 @@ func (s *shard) get(k key, now time.Time) *answer {
 	if e == nil || !now.Before(e.expires) {
 		return nil
 	}
-	e.used = true
+	e.Use()
 	return e.answer
 }
 
@@ -75,34 +75,20 @@ func (s *shard) put(k key, a *answer, now time.Time) {
 	if e == nil {
 		e = &entry{key: k}
 		s.entries[k] = e
-		s.ring = append(s.ring, e)
+		s.ring.Add(e)
 	}
 	s.bytes -= e.size
 	e.answer, e.expires, e.size = a, now.Add(a.ttl), entryOverhead+len(k.name)+a.size()
 	s.bytes += e.size
-	for len(s.ring) > cacheEntries/cacheShards || s.bytes > cacheBytes/cacheShards && len(s.ring) > 1 {
+	for s.ring.Len() > cacheEntries/cacheShards || s.bytes > cacheBytes/cacheShards && s.ring.Len() > 1 {
 		s.evict(e, now)
 	}
 }
 
-// evict takes out one entry, other than the one that has just been put in.
+// evict removes one entry, other than the one that has just been put in. An expired entry
+// leaves even if it was used.
 func (s *shard) evict(keep *entry, now time.Time) {
-	for {
-		if s.hand >= len(s.ring) {
-			s.hand = 0
-		}
-		e := s.ring[s.hand]
-		if e == keep || e.used && now.Before(e.expires) {
-			e.used = false
-			s.hand++
-			continue
-		}
-		last := len(s.ring) - 1
-		s.ring[s.hand] = s.ring[last]
-		s.ring[last] = nil
-		s.ring = s.ring[:last]
-		s.bytes -= e.size
-		delete(s.entries, e.key)
-		return
-	}
+	e := s.ring.Evict(func(e *entry, used bool) bool { return e != keep && (!used || !now.Before(e.expires)) })
+	s.bytes -= e.size
+	delete(s.entries, e.key)
 }

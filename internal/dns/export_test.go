@@ -40,7 +40,7 @@ func (r *Resolver) Cached() (entries, bytes, flights int) {
 	for i := range r.cache.shards {
 		s := &r.cache.shards[i]
 		s.mu.Lock()
-		entries += len(s.ring)
+		entries += s.ring.Len()
 		bytes += s.bytes
 		flights += len(s.flights)
 		s.mu.Unlock()

@@ -26,14 +26,14 @@ func TestAShardIsBoundedInEntriesAndBytes(t *testing.T) {
 					t.Fatalf("%d was not kept", i)
 				}
 			}
-			if len(s.ring) > cacheEntries/cacheShards || s.bytes > cacheBytes/cacheShards || len(s.entries) != len(s.ring) {
-				t.Errorf("%d entries (%d in the ring), %d bytes", len(s.entries), len(s.ring), s.bytes)
+			if s.ring.Len() > cacheEntries/cacheShards || s.bytes > cacheBytes/cacheShards || len(s.entries) != s.ring.Len() {
+				t.Errorf("%d entries (%d in the ring), %d bytes", len(s.entries), s.ring.Len(), s.bytes)
 			}
-			if len(s.ring) < 100 {
-				t.Errorf("only %d entries", len(s.ring))
+			if s.ring.Len() < 100 {
+				t.Errorf("only %d entries", s.ring.Len())
 			}
 			total := 0
-			for _, e := range s.ring {
+			for _, e := range s.entries {
 				total += e.size
 			}
 			if total != s.bytes {
@@ -71,7 +71,7 @@ func TestReplacingAnAnswerKeepsOneEntry(t *testing.T) {
 	s := newShard()
 	put(s, 0, "a longer text")
 	put(s, 0, "x")
-	if len(s.ring) != 1 || s.bytes != entryOverhead+len("n0")+16+1 {
-		t.Errorf("%d entries, %d bytes", len(s.ring), s.bytes)
+	if s.ring.Len() != 1 || s.bytes != entryOverhead+len("n0")+16+1 {
+		t.Errorf("%d entries, %d bytes", s.ring.Len(), s.bytes)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"signpost/internal/clock"
 )
 
 // maxCached bounds how many private keys are in the library's memory at once, beside
@@ -17,17 +19,15 @@ const maxCached = 1024
 type keyCache struct {
 	most int
 	mu   sync.Mutex
-	ring []*cachedKey
-	hand int
+	ring clock.Ring[*cachedKey]
 }
 
 // cachedKey is one key there. The ring holds it, and so does every signature while it is
 // made; the last holder frees it.
 type cachedKey struct {
 	privateKey
+	clock.Mark
 	holders atomic.Int32
-	signed  atomic.Bool // since the last pass of the hand
-	slot    int         // in the ring; -1 after its removal
 	owner   runtime.Cleanup
 }
 
@@ -40,9 +40,7 @@ func (k *cachedKey) acquire() bool {
 			return false
 		}
 		if k.holders.CompareAndSwap(n, n+1) {
-			if !k.signed.Load() {
-				k.signed.Store(true)
-			}
+			k.Use()
 			return true
 		}
 	}
@@ -58,15 +56,13 @@ func (k *cachedKey) release() {
 func (c *keyCache) add(key privateKey, owner *Signer) *cachedKey {
 	k := &cachedKey{privateKey: key}
 	k.holders.Store(2)
-	k.signed.Store(true)
+	k.Use()
 	c.mu.Lock()
 	var victim *cachedKey
-	if len(c.ring) >= c.most {
-		victim = c.idle()
-		c.remove(victim)
+	if c.ring.Len() >= c.most {
+		victim = c.ring.Evict(nil)
 	}
-	k.slot = len(c.ring)
-	c.ring = append(c.ring, k)
+	c.ring.Add(k)
 	k.owner = runtime.AddCleanup(owner, c.drop, k)
 	c.mu.Unlock()
 	if victim != nil {
@@ -76,34 +72,10 @@ func (c *keyCache) add(key privateKey, owner *Signer) *cachedKey {
 	return k
 }
 
-// idle moves the hand to a key that has not signed since its last pass. Two rounds are
-// enough, however many sign meanwhile. The caller holds the lock.
-func (c *keyCache) idle() *cachedKey {
-	for range 2 * len(c.ring) {
-		c.hand = (c.hand + 1) % len(c.ring)
-		if !c.ring[c.hand].signed.Swap(false) {
-			break
-		}
-	}
-	return c.ring[c.hand]
-}
-
-// remove puts the last key of the ring into the slot of k. The caller holds the lock.
-func (c *keyCache) remove(k *cachedKey) {
-	last := c.ring[len(c.ring)-1]
-	c.ring[k.slot], last.slot = last, k.slot
-	c.ring[len(c.ring)-1] = nil
-	c.ring = c.ring[:len(c.ring)-1]
-	k.slot = -1
-}
-
 // drop removes a key whose owner is gone.
 func (c *keyCache) drop(k *cachedKey) {
 	c.mu.Lock()
-	there := k.slot >= 0
-	if there {
-		c.remove(k)
-	}
+	there := c.ring.Remove(k)
 	c.mu.Unlock()
 	if there {
 		k.release()

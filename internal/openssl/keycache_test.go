@@ -118,8 +118,8 @@ func TestALibraryHasNoMoreKeysThanThereIsRoomFor(t *testing.T) {
 			if most := lib.most.Load(); most > room+signers {
 				t.Errorf("there were %d keys at once: the bound is %d and those that sign", most, room)
 			}
-			if here := lib.here.Load(); here != room || len(lib.bound.ring) != room {
-				t.Errorf("%d keys stay, %d of them known; want %d", here, len(lib.bound.ring), room)
+			if here := lib.here.Load(); here != room || lib.bound.ring.Len() != room {
+				t.Errorf("%d keys stay, %d of them known; want %d", here, lib.bound.ring.Len(), room)
 			}
 			if log.Len() > 0 {
 				t.Errorf("fell back: %s", log)
