@@ -43,6 +43,19 @@ func TestEveryRenderingOfARichMessage(t *testing.T) {
 	}
 }
 
+// The same with the checks that are off by default.
+func TestEveryRenderingOfAllChecks(t *testing.T) {
+	cfg := Defaults()
+	cfg.IPRev, cfg.Auth = true, AuthUser
+	env := message.Envelope{
+		ClientAddr: netip.MustParseAddr("203.0.113.66"), Helo: "mail.list.example", Sender: "bounce@list.example", MTAName: "mx.receiver.example",
+		AuthType: "PLAIN", AuthAuthen: "alice",
+	}
+	golden(t, "testdata/rich/all-checks.golden", rendered(t, "fail.eml", env, cfg))
+	env.ClientAddr, env.AuthAuthen = netip.MustParseAddr("203.0.113.7"), ""
+	golden(t, "testdata/rich/all-checks-fail.golden", rendered(t, "fail.eml", env, cfg))
+}
+
 // rendered is all that is told of one of the messages in testdata/rich.
 func rendered(t *testing.T, file string, env message.Envelope, cfg Config) string {
 	t.Helper()
