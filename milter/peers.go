@@ -21,9 +21,8 @@ func (c *Config) permits(peer netip.Addr) bool {
 	return false
 }
 
-// connectionsOf is how many connections one address may have, those that wait for a place
-// included. A unix socket and loopback have no bound of their own: they are one MTA, whose
-// connections beyond max_connections wait.
+// connectionsOf is the limit for connections from one address, including those that wait for a slot. Unix sockets and
+// loopback have no limit of their own: they are one MTA, whose connections beyond max_connections wait.
 func (c *Config) connectionsOf(peer netip.Addr) int {
 	switch {
 	case !peer.IsValid():

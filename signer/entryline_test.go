@@ -50,7 +50,7 @@ func FuzzTableLine(f *testing.F) {
 		newTable(c.Domains, &lifecycle.ActiveKeys{})
 		c.Refs()
 		c.Listed([]keys.Ref{{Domain: "a.example", Selector: "s1"}, {Domain: AnyDomain, Selector: "s1"}})
-		c.Lent()
+		c.SharedKeys()
 		c.Warnings()
 	})
 }

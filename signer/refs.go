@@ -78,17 +78,17 @@ func (c Config) Optional() map[keys.Ref]bool {
 	return optional
 }
 
-// Lent returns, for keys.Config, the domains that sign with keys from the folder of
+// SharedKeys returns, for keys.Config.Shared, the domains that sign with keys from the folder of
 // another one.
-func (c Config) Lent() map[string]string {
-	lent := map[string]string{}
+func (c Config) SharedKeys() map[string]string {
+	shared := map[string]string{}
 	for _, d := range c.Domains {
 		name, k := d.name()
 		if owner, ok := entryName(d.KeysOf); d.KeysOf != "" && ok != noKind && k == exactDomain {
-			lent[name] = owner
+			shared[name] = owner
 		}
 	}
-	return lent
+	return shared
 }
 
 // Listed returns the keys that may sign, for lifecycle.Spec. Patterns and "*" contribute

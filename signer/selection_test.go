@@ -166,7 +166,7 @@ func manyEntries(b *testing.B, n int) (Config, keys.Config) {
 }
 
 func loadTable(b *testing.B, c Config, kc keys.Config) *Signer {
-	kc.Shared = c.Lent()
+	kc.Shared = c.SharedKeys()
 	store, err := keys.Open(kc, c.Refs())
 	if err != nil {
 		b.Fatal(err)

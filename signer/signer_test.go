@@ -46,7 +46,7 @@ func newSigner(t testing.TB, yaml string, extra ...keys.Ref) (*Signer, *keys.Sto
 	}
 	kc := keys.Defaults()
 	kc.Dir = dir
-	kc.Shared = cfg.Lent()
+	kc.Shared = cfg.SharedKeys()
 	store, err := keys.Open(kc, cfg.Refs())
 	if err != nil {
 		t.Fatal(err)
@@ -250,7 +250,7 @@ func TestOurOwnFailureToSignFollowsOnError(t *testing.T) {
 	}
 }
 
-func TestOurs(t *testing.T) {
+func TestOutbound(t *testing.T) {
 	s, _ := newSigner(t, "ours:\n  networks: [192.0.2.0/24, 2001:db8::/32]\n  daemon_names: [ORIGINATING]\n")
 	for _, c := range []struct {
 		name string

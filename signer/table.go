@@ -29,10 +29,10 @@ type entry struct {
 	selectors  []Selector
 }
 
-// target is the entry that applies to an author, with the signing set that it means.
+// target is the entry that applies to an author, and the name of its signing set.
 type target struct {
-	entry entry  // without a name: no entry applies
-	how   string // how the entry was found, where that is not by its name alone
+	entry entry  // if its name is empty, no entry applies
+	how   string // how the entry was found, if not by its own name
 	set   string // "": the author domain has no keys
 }
 
@@ -45,11 +45,11 @@ type match struct {
 	lost     string // if not "", a key file is missing or unusable: our failure
 }
 
-// signingSets says which keys sign by their set's name, and by that of a fallback where
-// none of them signs: lifecycle.ActiveKeys.For waits for DNS, Now does not.
+// signingSets returns the signing set with a name, and the set of a fallback that signs if the
+// first cannot. lifecycle.ActiveKeys.For waits for DNS, Now does not.
 type signingSets func(name, fallback string) (first, second *lifecycle.SigningSet, err error)
 
-// now are signing sets without waiting for DNS.
+// now returns signing sets without waiting for DNS.
 func (t *table) now(name, fallback string) (first, second *lifecycle.SigningSet, err error) {
 	first, second = t.active.Now(name, fallback)
 	return first, second, nil
@@ -167,8 +167,7 @@ func (t *table) byMany(e entry, author string, trace *message.Trace) target {
 	return target{entry: e}
 }
 
-// match returns what the keys of the target's signing set make of a message. ok is false
-// where none signs.
+// match returns the match of a target with its signing set. ok is false if no key signs.
 func (at target) match(d *lifecycle.SigningSet, author string, trace *message.Trace) (c match, ok bool) {
 	e := at.entry
 	switch {

@@ -268,7 +268,7 @@ func TestAMissingKeyOfARowStopsNoOtherDomain(t *testing.T) {
 	if _, err := keys.Generate(kc.Dir, "example.com", "s1", keys.Ed25519, 0); err != nil {
 		t.Fatal(err)
 	}
-	kc.Shared, kc.Optional = c.Lent(), c.Optional()
+	kc.Shared, kc.Optional = c.SharedKeys(), c.Optional()
 	store, err := keys.Open(kc, c.Refs())
 	if err != nil {
 		t.Fatal(err)

@@ -16,10 +16,10 @@ const (
 	maxReported   = 20
 )
 
-// readLines calls take for each line with its words. Comments (from a "#" at the start of the
-// line or after a blank) and blank lines are left out. The error has the mistakes that take
+// readLines calls handle for each line with its words. Comments (from a "#" at the start of the
+// line or after a blank) and blank lines are left out. The error has the mistakes that handle
 // returns, up to maxReported, with file and line.
-func readLines(path string, take func(line int, words []string) error) error {
+func readLines(path string, handle func(line int, words []string) error) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("reading a table: %w", err)
@@ -40,7 +40,7 @@ func readLines(path string, take func(line int, words []string) error) error {
 		if len(words) == 0 {
 			continue
 		}
-		switch err := take(number, words); {
+		switch err := handle(number, words); {
 		case err == nil:
 		case len(mistakes) < maxReported:
 			mistakes = append(mistakes, fmt.Errorf("%s:%d: %w", path, number, err))

@@ -137,7 +137,7 @@ func BenchmarkLoad100000Domains(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		kc.Shared = whole.Lent()
+		kc.Shared = whole.SharedKeys()
 		store, err := keys.Open(kc, whole.Refs())
 		if err != nil {
 			b.Fatal(err)
