@@ -103,7 +103,7 @@ func TestRecordsThatCannotBeReadAreErrors(t *testing.T) {
 	}
 }
 
-// recorder stands for the test that a case runs in, and remembers its errors.
+// recorder replaces the test that a case runs in, and records its errors.
 type recorder struct {
 	testing.TB
 	errors []string
@@ -190,7 +190,7 @@ func TestRunPassesOverAnException(t *testing.T) {
 	}
 }
 
-// leaver stands for the test that a suite is loaded in; a skip ends it.
+// leaver replaces the test that a suite is loaded in; a skip ends it.
 type leaver struct {
 	testing.TB
 	skipped string
@@ -217,8 +217,8 @@ func TestWhereTheSuitesAreAbsentTheTestsSkipAndNameTheFolder(t *testing.T) {
 	}
 }
 
-// Every suite that is there can be read: its cases, zones and messages. A folder
-// without cases.json is none.
+// Every suite present can be read: its cases, zones and messages. A folder without
+// cases.json is not a suite.
 func TestThePublicSuitesLoad(t *testing.T) {
 	entries, err := os.ReadDir(casesDir(t))
 	if err != nil {

@@ -10,17 +10,17 @@ import (
 	"testing"
 )
 
-// What begins the lines that the summary (folder table) collects.
+// The beginnings of the lines that the summary (folder table) collects.
 const (
 	markSuite     = "CONFORMANCE"
 	markException = "CONFORMANCE-EXCEPTION"
 	markSkipped   = "CONFORMANCE-SKIPPED"
 )
 
-// Run runs check on each of the cases as a subtest. nil means that the case
-// passed. An error fails the test, unless the case is listed in the exceptions;
-// then it is passing that fails the test. A panic is an error. At the end one line
-// goes to the test's log: CONFORMANCE, suite, cases, passed, exceptions.
+// Run runs check on each case as a subtest; nil means that the case passed. An error
+// fails the test, unless the case is a listed exception; then a pass fails the test. A
+// panic is an error. At the end one line is logged: CONFORMANCE, suite, cases, passed,
+// exceptions.
 func Run(t *testing.T, s *Suite, cases []Case, check func(t testing.TB, c Case) error) {
 	t.Helper()
 	if !summarized(t.Name()) {
@@ -54,15 +54,15 @@ func run(t *testing.T, s *Suite, cases []Case, check func(t testing.TB, c Case) 
 	t.Logf("%s\t%s\t%d\t%d\t%d", markSuite, s.title(), len(cases), passed, len(excepted))
 }
 
-// summarized reports whether the summary runs a test: it goes by the name of the
-// outermost one.
+// summarized reports whether the summary runs a test; the name of the outermost test
+// decides.
 func summarized(test string) bool {
 	top, _, _ := strings.Cut(strings.ToLower(test), "/")
 	return strings.Contains(top, "conformance") || strings.Contains(top, "suite")
 }
 
-// verdict reports whether the case counts as passed; if it neither passed nor is
-// an exception, it fails the test.
+// verdict reports whether the case counts as passed. A case that neither passed nor is
+// an exception fails the test.
 func verdict(t testing.TB, c Case, err error, listed bool) bool {
 	t.Helper()
 	switch {

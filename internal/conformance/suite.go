@@ -2,13 +2,12 @@
 // the project, and runs them. It serves tests only. The suites are not copied
 // into the project: where they are absent the tests that need them skip, visibly.
 //
-// They are looked for in ../shared/cases, seen from the folder of go.mod, or
-// where the environment variable SIGNPOST_CASES says. Each suite is a folder with
-// a cases.json and, where it has messages, a folder of raw files.
+// They are in ../shared/cases beside the folder of go.mod, or in the folder that the
+// environment variable SIGNPOST_CASES names. Each suite is a folder with a cases.json
+// and, if it has messages, a folder of raw files.
 //
-// A case that we fail on purpose stands in testdata/exceptions-SUITE.txt of the
-// package under test, with the reason. So a suite never fails quietly and never
-// passes quietly either: an exception that is no longer one is an error.
+// A case that we fail on purpose is listed in testdata/exceptions-SUITE.txt of the
+// package under test, with the reason. An exception that passes is an error.
 package conformance
 
 import (
@@ -24,7 +23,7 @@ import (
 type Suite struct {
 	Name string // of its folder
 	Dir  string
-	// Label tells runs of one suite apart ("legacy"); empty for the only or main
+	// Label distinguishes runs of one suite ("legacy"); empty for the only or main
 	// run. See As.
 	Label string
 	Cases []Case
@@ -32,7 +31,7 @@ type Suite struct {
 	zones map[string]zoneData
 }
 
-// Case is one case of a suite. What only some kinds have is in Raw; see Decode.
+// Case is one case of a suite. Fields that only some kinds have are in Raw; see Decode.
 type Case struct {
 	ID            string          `json:"id"`
 	Kind          string          `json:"kind"`
@@ -60,7 +59,7 @@ type LegacyOptions struct {
 	AllowMissingV bool `json:"allow_missing_v"`
 }
 
-// Decode reads the whole case into v, for the fields that only its kind has.
+// Decode reads the whole case into v, for fields of its kind.
 func (c Case) Decode(t testing.TB, v any) {
 	t.Helper()
 	if err := json.Unmarshal(c.Raw, v); err != nil {
@@ -68,8 +67,8 @@ func (c Case) Decode(t testing.TB, v any) {
 	}
 }
 
-// Load reads a suite by the name of its folder. It skips the test when the suites
-// are not there.
+// Load reads a suite by the name of its folder. It skips the test if the suites are
+// absent.
 func Load(t testing.TB, suite string) *Suite {
 	t.Helper()
 	dir := filepath.Join(casesDir(t), suite)
@@ -99,8 +98,8 @@ func Load(t testing.TB, suite string) *Suite {
 	return s
 }
 
-// As returns the same suite for another run of it, as with "legacy" for the
-// answers under LegacyOptions. It has its own exceptions, in
+// As returns the same suite for another run, such as "legacy" for the answers under
+// LegacyOptions. That run has its own exceptions, in
 // testdata/exceptions-SUITE-LABEL.txt, and its own line in the summary.
 func (s *Suite) As(label string) *Suite {
 	other := *s
@@ -172,9 +171,9 @@ func moduleRoot(t testing.TB) string {
 	}
 }
 
-// LoadFolders reads a suite that has a folder with a file expected.json for each case:
-// the case's ID is the folder's name, its Raw what the file has. It skips the test
-// when the suite is not there.
+// LoadFolders reads a suite with one folder for each case and a file expected.json in
+// it: the folder's name is the case's ID, the file its Raw. It skips the test if the
+// suite is absent.
 func LoadFolders(t testing.TB, suite string) *Suite {
 	t.Helper()
 	dir := filepath.Join(casesDir(t), suite)
@@ -189,7 +188,7 @@ func LoadFolders(t testing.TB, suite string) *Suite {
 	for _, e := range entries {
 		raw, err := os.ReadFile(filepath.Join(dir, e.Name(), "expected.json"))
 		if err != nil {
-			continue // no case
+			continue // not a case
 		}
 		c := Case{Raw: raw, ID: e.Name()}
 		if !json.Valid(raw) {

@@ -11,11 +11,11 @@ import (
 	"signpost/internal/dns"
 )
 
-// zoneData is a zone as the suites write it: name → records.
+// zoneData is a zone in the form of the suites: name → records.
 type zoneData map[string][]json.RawMessage
 
-// Zone is the DNS that the case is judged with: its shared zone, and the case's
-// own records in place of those that the zone has at the same names.
+// Zone is the DNS of the case: its shared zone, with the case's own records replacing
+// those at the same names.
 func (s *Suite) Zone(t testing.TB, c Case) *dns.Zone {
 	t.Helper()
 	all := zoneData{}
@@ -68,7 +68,7 @@ func addData(z *dns.Zone, name, rrtype string, data json.RawMessage) error {
 		return nil
 	}
 	switch rrtype {
-	case "SPF": // type 99: obsolete, asked for by nobody (RFC 7208 §3.1)
+	case "SPF": // type 99: obsolete, not queried (RFC 7208 §3.1)
 		return nil
 	case "TXT":
 		var strs []text
@@ -120,8 +120,7 @@ func isFailure(s string) bool {
 	return false
 }
 
-// text is a string of octets: a JSON string, or {"b64": ".."} where they are not
-// UTF-8.
+// text is a string of octets: a JSON string, or {"b64": ".."} if they are not UTF-8.
 type text string
 
 func (s *text) UnmarshalJSON(b []byte) error {

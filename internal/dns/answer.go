@@ -11,27 +11,27 @@ import (
 	wire "github.com/miekg/dns"
 )
 
-// The longest that an answer is kept, whatever its TTL says. One with a TTL of 0 is not
-// kept at all: it is for those who asked while the query was under way (RFC 1035 §3.2.1).
+// The longest time that an answer is kept, for any TTL. An answer with a TTL of 0 is
+// not kept; it is only for the callers that wait for it (RFC 1035 §3.2.1).
 const (
-	// maxTTL bounds how long a key that was revoked goes on being used.
+	// maxTTL limits how long a revoked key stays in use.
 	maxTTL = time.Hour
-	// maxNegativeTTL is lower than RFC 2308 §5 would let it be (three hours): a
-	// key or policy is published because somebody is waiting for it.
+	// maxNegativeTTL is lower than RFC 2308 §5 allows (three hours): the administrator
+	// who publishes a key or policy waits for it.
 	maxNegativeTTL = 5 * time.Minute
-	// errorTTL keeps a name whose servers are dead from holding up each message by
-	// all tries. RFC 2308 §7.1 allows five minutes.
+	// errorTTL prevents that a name with dead servers delays each message by all
+	// tries. RFC 2308 §7.1 allows five minutes.
 	errorTTL = 5 * time.Second
 )
 
-// What one look-up may yield. Beyond, it is an error: part of an answer could turn
-// a verdict round.
+// Limits of one look-up. Beyond them it is an error: a part of an answer could reverse
+// a verdict.
 const (
 	maxRecords     = 512
 	maxRecordBytes = 16 << 10 // of one TXT record; a 4096-bit RSA key takes 750
 )
 
-// answer is what is remembered of one question. It does not change once made.
+// answer is the cached answer to one question. It is immutable.
 type answer struct {
 	texts  []string // for TXT the records; for MX and PTR the hosts
 	addrs  []netip.Addr
@@ -40,7 +40,7 @@ type answer struct {
 	ttl    time.Duration
 }
 
-// size is about what the answer takes of memory.
+// size returns approximately the memory of the answer.
 func (a *answer) size() int {
 	n := 24 * len(a.addrs)
 	for _, s := range a.texts {
@@ -49,19 +49,19 @@ func (a *answer) size() int {
 	return n
 }
 
-// step is what one reply says on a question: the answer, or the name at which to
-// go on asking, since the reply stops in the middle of a chain of aliases.
+// step is the content of one reply: the answer, or the name at which to continue, since
+// the reply ends in the middle of a chain of aliases.
 type step struct {
 	answer  *answer
 	alias   string
-	aliases int // CNAMEs passed in this reply
+	aliases int // CNAMEs followed in this reply
 	ttl     time.Duration
 }
 
 var errReferral = errors.New("the server answered with a referral, as one does that is not recursive: write a resolver's address into dns.servers")
 
-// readReply finds the answer to a question in a reply whose rcode is NOERROR or
-// NXDOMAIN. An error is one of this reply: another server may do better.
+// readReply finds the answer to a question in a reply with rcode NOERROR or NXDOMAIN.
+// An error concerns this reply only: another server may be better.
 func readReply(m *wire.Msg, name string, rrtype uint16) (step, error) {
 	s := step{ttl: maxTTL}
 	at := name
@@ -87,21 +87,21 @@ func readReply(m *wire.Msg, name string, rrtype uint16) (step, error) {
 	switch {
 	case m.Rcode == wire.RcodeNameError || soa >= 0:
 		s.ttl = min(s.ttl, max(soa, 0))
-		// The name that was asked for exists if it is an alias (RFC 8020 §2).
+		// The name exists if it is an alias (RFC 8020 §2).
 		s.answer = &answer{absent: m.Rcode == wire.RcodeNameError && s.aliases == 0}
 	case at != name:
 		s.alias = at
 	case referral(m):
 		return s, errReferral
 	default:
-		s.ttl = 0 // §5 of RFC 2308: without an SOA it should not be cached
+		s.ttl = 0 // RFC 2308 §5: without an SOA it should not be cached
 		s.answer = &answer{}
 	}
 	return s, nil
 }
 
-// owned is what a reply says of one name: its records of the type, or if it has
-// none, where its CNAME points to. The TTL is the lowest of what is given.
+// owned returns a reply's data for one name: its records of the type, or otherwise the
+// target of its CNAME. The TTL is the lowest of all.
 type owned struct {
 	records []wire.RR
 	alias   string
@@ -135,7 +135,7 @@ func ownedBy(section []wire.RR, name string, rrtype uint16) (owned, error) {
 	return alias, bad
 }
 
-// seconds is a TTL; one with the highest bit set is 0 (RFC 2181 §8).
+// seconds returns a TTL; a value with the highest bit set is 0 (RFC 2181 §8).
 func seconds(ttl uint32) time.Duration {
 	if ttl > 1<<31-1 {
 		return 0
@@ -143,8 +143,8 @@ func seconds(ttl uint32) time.Duration {
 	return time.Duration(ttl) * time.Second
 }
 
-// negativeTTL is how long a reply without records may be kept (RFC 2308 §5);
-// negative when the reply does not say.
+// negativeTTL is how long a reply without records may be kept (RFC 2308 §5); it is
+// negative if the reply does not say.
 func negativeTTL(m *wire.Msg) time.Duration {
 	for _, rr := range m.Ns {
 		if soa, ok := rr.(*wire.SOA); ok {
@@ -154,15 +154,15 @@ func negativeTTL(m *wire.Msg) time.Duration {
 	return -1
 }
 
-// referral tells a reply that sends us elsewhere from one that says that there are
-// no records. §2.2 of RFC 2308.
+// referral distinguishes a reply that refers to other servers from one that says that
+// there are no records (RFC 2308 §2.2).
 func referral(m *wire.Msg) bool {
 	return !m.Authoritative && len(m.Answer) == 0 && slices.ContainsFunc(m.Ns, func(rr wire.RR) bool {
 		return rr.Header().Rrtype == wire.TypeNS
 	})
 }
 
-// collect turns records of one type into an answer.
+// collect converts records of one type to an answer.
 func collect(records []wire.RR) (*answer, error) {
 	if len(records) > maxRecords {
 		return nil, fmt.Errorf("there are %d records: more than %d are not read", len(records), maxRecords)
@@ -183,7 +183,7 @@ func collect(records []wire.RR) (*answer, error) {
 
 func (a *answer) add(rr wire.RR) error {
 	host := func(s string) {
-		if name, ok := rawName(s); ok { // else it is nobody's host
+		if name, ok := rawName(s); ok { // else it is not a host name
 			a.texts = append(a.texts, name)
 		}
 	}

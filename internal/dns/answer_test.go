@@ -81,9 +81,9 @@ func TestAHostThatCannotBeOneIsLeftOut(t *testing.T) {
 	}
 }
 
-// BenchmarkWorst reads the most that one reply over TCP can make us do: all of it
-// aliases, none of them the right ones until the end of each pass. The ordinary
-// replies beside it are of addresses, and as many as have as many records.
+// BenchmarkWorst reads the most expensive reply over TCP: it has only aliases, and each
+// pass finds the right one last. The ordinary replies for comparison have addresses,
+// with the same total number of records.
 func BenchmarkWorst(b *testing.B) {
 	var chain, ordinary []string
 	for i := range 4000 {
@@ -120,7 +120,7 @@ func benchmarkReply(b *testing.B, records []string, times, aliases int) {
 	}
 }
 
-// A zone file of many records is read in a time that grows with its length.
+// The time to read a zone file is linear in its length.
 func BenchmarkParseZone(b *testing.B) {
 	text := strings.Repeat("a.example.com 60 IN A 192.0.2.1\nb.example.com TXT ( \"x\" \"y\" )\n", 1000)
 	b.SetBytes(int64(len(text)))
@@ -132,7 +132,7 @@ func BenchmarkParseZone(b *testing.B) {
 	}
 }
 
-// Whatever a server sends, reading it ends without a panic and within the limits.
+// For every reply, reading ends without a panic and within the limits.
 func FuzzReadReply(f *testing.F) {
 	for _, records := range [][]string{
 		{"a.example. 30 TXT x y \\255"},

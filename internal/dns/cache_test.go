@@ -13,7 +13,7 @@ import (
 	"signpost/internal/dns/dnstest"
 )
 
-// KEY-018, DMA-055
+// An answer is kept for its TTL, within our limits.
 func TestAnswersAreKeptForTheirTTLWithinBounds(t *testing.T) {
 	const sec = time.Second
 	for _, c := range []struct {
@@ -38,7 +38,7 @@ func TestAnswersAreKeptForTheirTTLWithinBounds(t *testing.T) {
 	}
 }
 
-// lasts holds that an answer is kept for so long and no longer.
+// lasts checks that an answer is kept for exactly this time.
 func lasts(t *testing.T, r *dns.Resolver, srv *dnstest.Server, name string, want time.Duration) {
 	t.Helper()
 	var c clock
@@ -56,6 +56,7 @@ func lasts(t *testing.T, r *dns.Resolver, srv *dnstest.Server, name string, want
 }
 
 // RFC 1035 §3.2.1: a TTL of 0 is for the transaction in progress; RFC 2308 §5: so is a
+// negative answer without an SOA record.
 // negative answer that has no SOA record.
 func TestAnswersWithoutATimeToLiveAreNotKept(t *testing.T) {
 	noSOA := func(_ string, _, m *wire.Msg) *wire.Msg {
@@ -100,7 +101,7 @@ func TestFailuresAreRememberedShortly(t *testing.T) {
 	lasts(t, resolver(t, patience, 1, srv.Addr), srv, "sick.example.com", dns.ErrorTTL)
 }
 
-func TestARevokedKeyIsSeenAfterItsTTL(t *testing.T) { // KEY-018
+func TestARevokedKeyIsSeenAfterItsTTL(t *testing.T) {
 	const name = "s._domainkey.example.com"
 	before, after := dns.NewZone(), dns.NewZone()
 	before.AddTXT(name, "v=DKIM1; p=abc")
@@ -140,7 +141,7 @@ func TestTypesAreKeptApart(t *testing.T) {
 	}
 }
 
-// LIM-006
+// Concurrent look-ups of one question send one query.
 func TestAnAnswerBeyondTheLimitsIsAnError(t *testing.T) {
 	z := dns.NewZone()
 	for i := range dns.MaxRecords + 1 {
@@ -174,7 +175,7 @@ func BenchmarkCacheHit(b *testing.B) {
 	}
 }
 
-// What a hit is to be compared with: the query that it saves, on loopback.
+// For comparison with a cache hit: the query that it saves, on loopback.
 func BenchmarkQuery(b *testing.B) {
 	srv := dnstest.Serve(b, zone(b, everything))
 	srv.Behave(dnstest.TTL(0))

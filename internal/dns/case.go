@@ -8,26 +8,27 @@ import (
 	wire "github.com/miekg/dns"
 )
 
-// Questions are asked with letters of random case, which nearly all servers give back as
-// they came (draft-vixie-dnsext-dns0x20): who forges a reply has to guess them as well.
+// Questions have letters of random case, which nearly all servers return unchanged
+// (draft-vixie-dnsext-dns0x20): to forge a reply, the case must be guessed too.
 
 const (
-	// plainTime is how long a server that changes the case is asked in lower case.
+	// plainTime is how long a server that changes the case gets lower case.
 	plainTime = time.Hour
-	// provingLetters is how many letters in the right case show that a server keeps them.
+	// provingLetters is how many letters in the right case show that a server keeps
+	// them.
 	provingLetters = 8
 )
 
 var errOtherCase = errors.New("the reply has the question in letters of other case, which may be a forgery")
 
-// mixes reports whether the server is asked with letters of random case.
+// mixes reports whether the server gets letters of random case.
 func (s *server) mixes(now time.Time) bool {
 	return s.distant && s.plainUntil.Load() <= now.UnixNano()
 }
 
 func (s *server) askPlainly(now time.Time) { s.plainUntil.Store(now.Add(plainTime).UnixNano()) }
 
-// mixCase gives each letter of a name one of its cases at random.
+// mixCase gives each letter of a name a random case.
 func mixCase(name string) string {
 	var random [(maxName*4 + 7) / 8]byte // an octet takes four characters at most
 	bits := random[:(len(name)+7)/8]
@@ -43,7 +44,7 @@ func mixCase(name string) string {
 
 func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
-// proves reports whether a reply in the query's case is unlikely to be so by chance.
+// proves reports whether the case of a reply is unlikely to match by chance.
 func proves(q *wire.Msg) bool {
 	letters := 0
 	for i := range len(q.Question[0].Name) {
@@ -54,7 +55,7 @@ func proves(q *wire.Msg) bool {
 	return letters >= provingLetters
 }
 
-// sameCase reports whether the reply, which answers the query, has its case.
+// sameCase reports whether a reply to the query has its case.
 func sameCase(m, q *wire.Msg) bool {
 	return unescape(m.Question[0].Name) == unescape(q.Question[0].Name)
 }

@@ -16,13 +16,13 @@ import (
 	"signpost/internal/dns/dnstest"
 )
 
-// questions notes the questions of a server as they were written.
+// questions records a server's questions as written.
 type questions struct {
 	mu    sync.Mutex
 	names map[string][]string // by transport
 }
 
-// noting has the server behave as b, or well, and notes what it is asked.
+// noting makes the server behave as b, or normally, and records its questions.
 func (n *questions) noting(b dnstest.Behaviour) dnstest.Behaviour {
 	return func(network string, q, m *wire.Msg) *wire.Msg {
 		n.mu.Lock()
@@ -50,10 +50,10 @@ func (n *questions) mixed() (udp, mixed, tcp int) {
 	return len(n.names["udp"]), mixed, len(n.names["tcp"])
 }
 
-// longName has so many letters that they are not of one case by chance.
+// longName has so many letters that a random case is practically never uniform.
 func longName(i int) string { return fmt.Sprintf("a-name-of-thirty-letters-or-more-%d.example.com", i) }
 
-// texts looks up names that a zone has, each with its number, and fails if one is not had.
+// texts looks up names of a zone, each with its number, and fails if one has no answer.
 func texts(t *testing.T, r *dns.Resolver, from, to int) {
 	t.Helper()
 	for i := from; i < to; i++ {
@@ -96,7 +96,8 @@ func TestAServerOfThisMachineIsAskedInLowerCase(t *testing.T) {
 	}
 }
 
-// A server that changes the case costs one question over TCP, and then none for an hour.
+// A server that changes the case costs one question over TCP, and then none for an
+// hour.
 func TestAServerThatChangesTheCaseIsLearned(t *testing.T) {
 	for name, behave := range map[string]dnstest.Behaviour{"always lower": dnstest.LowerCase, "random": dnstest.RandomCase} {
 		t.Run(name, func(t *testing.T) {
@@ -119,7 +120,7 @@ func TestAServerThatChangesTheCaseIsLearned(t *testing.T) {
 	}
 }
 
-// A server that kept the case and then does not is no failure either.
+// A server that kept the case and then changes it is not a failure either.
 func TestAServerThatBeginsToChangeTheCaseIsNoFailure(t *testing.T) {
 	srv := dnstest.Serve(t, longZone())
 	r := distant(t, 500*time.Millisecond, 1, srv.Addr)
@@ -130,9 +131,9 @@ func TestAServerThatBeginsToChangeTheCaseIsNoFailure(t *testing.T) {
 	}
 }
 
-// Without TCP it is asked again in lower case over UDP.
+// Without TCP, it is asked again in lower case over UDP.
 func TestAServerThatChangesTheCaseAndHasNoTCPIsNoFailure(t *testing.T) {
-	for _, kept := range []int{0, 1} { // so many replies in the right case come first
+	for _, kept := range []int{0, 1} { // number of replies in the right case before
 		t.Run(fmt.Sprint(kept), func(t *testing.T) {
 			var count atomic.Int32
 			addr := rawServer(t, func(q []byte, send func([]byte), _ net.Addr) {
@@ -153,7 +154,7 @@ func TestAServerThatChangesTheCaseAndHasNoTCPIsNoFailure(t *testing.T) {
 	}
 }
 
-// ATK-050: who forges a reply with the right id and port has to guess the case too.
+// To forge a reply, guessing id and port is not enough: the case must match too.
 func TestAForgedReplyInOtherCaseIsNotBelieved(t *testing.T) {
 	t.Run("of a server that is known to keep it", func(t *testing.T) {
 		var count atomic.Int32
@@ -195,7 +196,7 @@ func TestAForgedReplyInOtherCaseIsNotBelieved(t *testing.T) {
 	})
 }
 
-// Servers of domains that fail at capitals, or do not answer, are asked without.
+// Servers that fail or do not answer for capitals are asked in lower case.
 func TestCapitalsThatAreNotAnsweredAreNoFailure(t *testing.T) {
 	for name, fail := range map[string]dnstest.Behaviour{"SERVFAIL": dnstest.Rcode(wire.RcodeServerFailure), "silence": dnstest.Drop} {
 		t.Run(name, func(t *testing.T) {
@@ -211,7 +212,7 @@ func TestCapitalsThatAreNotAnsweredAreNoFailure(t *testing.T) {
 	}
 }
 
-// Names with octets that are written as escapes are compared as they are sent.
+// Names with escaped octets are compared as sent.
 func TestMixedCaseOfAnyName(t *testing.T) {
 	srv, asked := dnstest.Serve(t, zone(t, everything)), &questions{}
 	srv.Behave(asked.noting(nil))

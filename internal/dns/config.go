@@ -12,29 +12,29 @@ import (
 // Config is the section "dns:".
 type Config struct {
 	// Servers are the resolvers to ask, in this order: "127.0.0.1", "[::1]:5353",
-	// "9.9.9.9:53". They must answer recursively. Empty: those of the system.
+	// "9.9.9.9:53". They must be recursive. Empty: those of the system.
 	Servers []string `yaml:"servers"`
-	// Timeout is for one try at one server.
+	// Timeout is the time of one try at one server.
 	Timeout time.Duration `yaml:"timeout"`
-	// Tries is how often a question is put before it is given up, at all servers
-	// together.
+	// Tries limits the tries for one question, at all servers together.
 	Tries int `yaml:"tries"`
-	// ZoneFile, if set, answers instead of the network.
+	// ZoneFile, if set, replaces the network.
 	ZoneFile string `yaml:"zone_file"`
 }
 
-// Defaults is the section when nothing is written.
+// Defaults returns the section's defaults.
 func Defaults() Config { return Config{Timeout: 2 * time.Second, Tries: 3} }
 
-// The bounds of the configuration. More patience would outlast the SMTP client's.
+// The limits of the configuration. Larger values would outlast the SMTP client's
+// timeout.
 const (
 	minTimeout, maxTimeout = 50 * time.Millisecond, 30 * time.Second
 	maxTries               = 10
 	maxServers             = 16
 )
 
-// Validate calls bad for each value that cannot be used, with its path below the
-// section and what to write instead. It reads no file.
+// Validate calls bad for each unusable value, with its path below the section and the
+// correction. It reads no file.
 func (c Config) Validate(bad func(path, problem string)) {
 	for i, s := range c.Servers {
 		if _, err := parseServer(s); err != nil {
@@ -68,8 +68,8 @@ func parseServer(s string) (netip.AddrPort, error) {
 	return netip.AddrPort{}, fmt.Errorf("%s is not the address of a server: write an IP address, with a port if it is not %d, as 127.0.0.1 or [::1]:5353", strconv.Quote(s), port)
 }
 
-// Asker answers questions. Its methods may be used concurrently, by any number of
-// goroutines. An error has an *Error in its chain.
+// Asker answers questions. Its methods may be used concurrently. An error has an *Error
+// in its chain.
 type Asker interface {
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 	LookupA(ctx context.Context, name string) ([]netip.Addr, error)
@@ -82,12 +82,12 @@ type Asker interface {
 // Source is the network (Resolver) or a zone file (Zone).
 type Source interface {
 	Asker
-	// Close ends what is under way; look-ups then fail. A zone goes on answering.
+	// Close ends running look-ups; later ones fail. A zone continues to answer.
 	Close() error
 }
 
-// Open returns the Source that the section asks for. The error of a zone file has a
-// line for each mistake in it.
+// Open returns the Source that the section configures. The error of a zone file names
+// the first mistake.
 func Open(c Config) (Source, error) {
 	if c.ZoneFile != "" {
 		z, err := LoadZone(c.ZoneFile)

@@ -2,32 +2,32 @@ package dns
 
 import "syscall"
 
-// The parts of this process's descriptors that look-ups may hold: those for messages,
-// and those past the cache (Each) to all servers together.
+// The shares of this process's descriptors for look-ups: those for messages, and the
+// uncached ones (Each) to all servers together.
 const (
 	messagePart  = 4
 	uncachedPart = 16
 )
 
-// maxOpenFiles is how many descriptors this process may have. It is what Go has raised
-// the limit to at the start: all that is allowed.
+// maxOpenFiles returns this process's limit of descriptors. Go raises it to the maximum
+// at the start.
 func maxOpenFiles() int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return 1024 // as good a guess as any: the usual limit
+		return 1024 // the usual limit
 	}
 	return int(min(limit.Cur, 1<<30))
 }
 
-// fitting are the look-ups that may be under way: for messages, and past the cache to
-// each of so many servers.
+// fitting returns the limits of concurrent look-ups: for messages, and uncached to each
+// of so many servers.
 func fitting(openFiles, servers int) (messages, uncached int) {
 	messages = min(maxInFlight, openFiles/messagePart)
 	uncached = min(maxUncached, openFiles/uncachedPart/servers)
 	return max(messages, int(purposes)), max(uncached, 1)
 }
 
-// Sockets is how many descriptors the look-ups of a source hold at most.
+// Sockets returns the maximum number of descriptors of a source's look-ups.
 func Sockets(s Source) int {
 	r, ok := s.(*Resolver)
 	if !ok {

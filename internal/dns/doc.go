@@ -1,5 +1,5 @@
-// Package dns answers the questions that the checks ask of the DNS, from a
-// network of resolvers or from memory (RFC 1034, 1035, 2181, 2308, 4343, 5452,
+// Package dns does the DNS look-ups of the checks, by resolvers in the network or
+// from memory (RFC 1034, 1035, 2181, 2308, 4343, 5452,
 // 6891).
 //
 // # One kind of error
@@ -9,20 +9,19 @@
 // time-out, a server that refuses or fails, a CNAME loop, an answer beyond our
 // limits. Only Exists tells "no such name" from "no such record".
 //
-// An error that is a failure of ours (no slot, no descriptor, the asker's own time) says
-// so: Error.Local.
+// Error.Local marks a local failure (no slot, no descriptor, the caller's own time).
 //
 // Names are given as raw octets with dots between the labels, without escapes;
 // case and a final dot do not matter. A string that cannot be a domain name (an
 // empty label, a label over 63 octets, more than 253 in all) is a name that does
 // not exist. Host names in answers are lower case and without the final dot; the
-// host of a null MX (RFC 7505) is ".". What a look-up returns is shared between
+// host of a null MX (RFC 7505) is ".". Results are shared between
 // callers and must not be changed.
 //
 // # Zone files
 //
-// A zone file is a master file (RFC 1035 §5) of names of any domains, with the
-// failures that a test or a replay wants:
+// A zone file is a master file (RFC 1035 §5) of names of any domains, with
+// failures for tests and replays:
 //
 //	$TTL 1h                                ; for the records that follow
 //	example.com      TXT "v=spf1 mx -all"  ; "example.com." is the same name
@@ -30,7 +29,7 @@
 //	mail.example.com 300 IN A 192.0.2.1
 //	mail.example.com AAAA 2001:db8::1
 //	1.2.0.192.in-addr.arpa PTR mail.example.com
-//	*.wild.example.com TXT "any name below, if it is not there itself"
+//	*.wild.example.com TXT "any name below that does not exist itself"
 //	s1._domainkey.example.com TXT ( "v=DKIM1; k=rsa; "
 //	                 "p=MIGfMA0GCSq..." )  ; strings of one record are joined
 //	www.example.com  CNAME example.com
@@ -41,9 +40,9 @@
 //
 // Names without a final dot are absolute until $ORIGIN says otherwise; "@" is the
 // origin, and a line that begins with a blank belongs to the name before it. Text
-// with blanks or semicolons stands in quotation marks, on one line, with \" and
+// with blanks or semicolons must be in quotation marks, on one line, with \" and
 // \DDD as escapes; a string may be longer than 255 octets. A name that is not
-// there does not exist, unless there are names below it. Records of types other
-// than A, AAAA, TXT, MX, PTR and CNAME are checked, and kept only as a sign that
-// the name exists. $INCLUDE and $GENERATE are refused.
+// listed does not exist, unless there are names below it. Records of types other
+// than A, AAAA, TXT, MX, PTR and CNAME are checked; only the
+// existence of the name is kept. $INCLUDE and $GENERATE are refused.
 package dns

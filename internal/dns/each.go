@@ -7,20 +7,19 @@ import (
 	wire "github.com/miekg/dns"
 )
 
-// Server is one of the servers behind a Source, asked for itself: nothing it says
-// is remembered, and no other server answers in its place. Its methods may be used
-// concurrently.
+// Server is one of the servers behind a Source, used alone: its answers are not cached,
+// and no other server replaces it. Its methods may be used concurrently.
 type Server interface {
-	// Acquire waits until one look-up more may be under way, or until ctx ends: then the
-	// server was not asked. It comes before LookupTXT, and done after.
+	// Acquire waits until one more look-up may run, or until ctx ends; then the server
+	// was not asked. Call it before LookupTXT, and done after that.
 	Acquire(ctx context.Context) (done func(), err error)
 	LookupTXT(ctx context.Context, name string) ([]string, error)
-	// String is the server's address, or what stands for it in messages.
+	// String is the server's address, or its name in messages.
 	String() string
 }
 
-// Each returns the servers behind a source, in the configured order: those of the
-// network, or the one zone. They fail when the source is closed.
+// Each returns the servers behind a source in the configured order: those of the
+// network, or the one zone. Their look-ups fail when the source is closed.
 func Each(s Source) []Server {
 	switch s := s.(type) {
 	case *Resolver:
@@ -37,13 +36,13 @@ func (zoneServer) Acquire(context.Context) (done func(), err error) { return fun
 
 func (zoneServer) String() string { return "the zone file" }
 
-// uncached is a resolver of one server whose cache is not used.
+// uncached is a resolver of one server without a cache.
 type uncached struct {
 	*Resolver
 	slots chan struct{}
 }
 
-// maxUncached bounds the sockets that are open at once for one server past the cache.
+// maxUncached limits the open sockets of uncached look-ups to one server.
 const maxUncached = 64
 
 func (r *Resolver) each() []Server {
@@ -67,7 +66,7 @@ func (d uncached) Acquire(ctx context.Context) (done func(), err error) {
 	}
 }
 
-// LookupTXT asks this server, and the server alone. It acquires no slot.
+// LookupTXT asks this server only. It does not acquire a slot.
 func (d uncached) LookupTXT(ctx context.Context, name string) ([]string, error) {
 	name, ok := canonical(name)
 	if !ok {

@@ -11,7 +11,7 @@ import (
 	wire "github.com/miekg/dns"
 )
 
-// Error is the failure of one look-up. Every look-up that fails has one in its chain.
+// Error is the failure of one look-up. Every failed look-up has one in its error chain.
 type Error struct {
 	name   string
 	rrtype uint16
@@ -28,11 +28,12 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.err }
 
-// Name is the name that was asked for, in lower case and without the final dot. It is
-// foreign text.
+// Name is the queried name, in lower case and without the final dot. It is foreign
+// text.
 func (e *Error) Name() string { return e.name }
 
-// Server is the address and port of the server that failed last; "" if none was asked.
+// Server is the address and port of the server that failed last; "" if no server was
+// asked.
 func (e *Error) Server() string {
 	var s *serverError
 	if errors.As(e.err, &s) {
@@ -41,8 +42,8 @@ func (e *Error) Server() string {
 	return ""
 }
 
-// Local reports a failure of this machine or program: no slot or descriptor was free, or
-// the asker's own time ended. It says nothing about the name and is not remembered.
+// Local reports a failure of this machine or program: no slot or descriptor was free,
+// or the caller's own time ended. It says nothing about the name and is not cached.
 func (e *Error) Local() bool { return local(e.err) }
 
 // serverError is the failure of one server.
@@ -51,8 +52,8 @@ type serverError struct {
 	err  error
 }
 
-// Error leaves out the addresses that package net puts before a system's error: they are
-// ours, and the server's once more.
+// Error omits the addresses that package net puts before a system's error: our own, and
+// the server's a second time.
 func (e *serverError) Error() string {
 	err := e.err
 	if system := syscall.Errno(0); errors.As(err, &system) {
@@ -73,7 +74,7 @@ var (
 var localErrors = []error{
 	errNoSlot, errClosed, errPanic, context.Canceled, context.DeadlineExceeded,
 	syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS,
-	// No port is free: UDP has the one, TCP the other.
+	// No port is free: the first is UDP's error, the second TCP's.
 	syscall.EAGAIN, syscall.EADDRNOTAVAIL,
 }
 

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// SetNow makes a resolver read this clock. Call it before the first look-up.
+// SetNow sets a resolver's clock. Call it before the first look-up.
 func (r *Resolver) SetNow(now func() time.Time) { r.now = now }
 
-// SetSlots gives a resolver another number of slots for each purpose. Call it before the
-// first look-up.
+// SetSlots sets a resolver's number of slots for each purpose. Call it before the first
+// look-up.
 func (r *Resolver) SetSlots(n int) {
 	r.slots = newSlots(4*n, r.launch)
 	for p := range r.slots.lanes {
@@ -17,14 +17,14 @@ func (r *Resolver) SetSlots(n int) {
 	}
 }
 
-// Distant has all servers asked as if they were not on this machine.
+// Distant treats all servers as if they were not on this machine.
 func (r *Resolver) Distant() {
 	for _, s := range r.servers {
 		s.distant = true
 	}
 }
 
-// UnderWay says how many look-ups have a slot.
+// UnderWay returns how many look-ups have a slot.
 func (r *Resolver) UnderWay() int {
 	r.slots.mu.Lock()
 	defer r.slots.mu.Unlock()
@@ -35,7 +35,7 @@ func (r *Resolver) UnderWay() int {
 	return n
 }
 
-// Cached says how much the cache holds.
+// Cached returns the size of the cache.
 func (r *Resolver) Cached() (entries, bytes, flights int) {
 	for i := range r.cache.shards {
 		s := &r.cache.shards[i]
@@ -48,7 +48,7 @@ func (r *Resolver) Cached() (entries, bytes, flights int) {
 	return entries, bytes, flights
 }
 
-// Waiting says how many askers wait for answers.
+// Waiting returns how many callers wait for answers.
 func (r *Resolver) Waiting() int {
 	n := 0
 	for i := range r.cache.shards {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// flight is one question, and those who wait for its answer.
+// flight is one question with its waiting callers.
 type flight struct {
 	key   key
 	shard *shard
@@ -19,10 +19,10 @@ type flight struct {
 
 	// Guarded by the shard's lock.
 	waiters int
-	cancel  context.CancelFunc // nil until it is under way
+	cancel  context.CancelFunc // nil until it runs
 
 	// Guarded by slots.mu.
-	launched bool // it has a slot, or had one
+	launched bool // it has or had a slot
 	paid     claim
 }
 
@@ -35,7 +35,7 @@ func (r *Resolver) closed() error {
 	return nil
 }
 
-// lookup answers from the cache or by a query, of its own or one that is under way.
+// lookup answers from the cache, or by a query of its own or by one that already runs.
 func (r *Resolver) lookup(ctx context.Context, name string, rrtype uint16, c claim) (*answer, error) {
 	name, ok := canonical(name)
 	if !ok {
@@ -54,13 +54,13 @@ func (r *Resolver) lookup(ctx context.Context, name string, rrtype uint16, c cla
 	}
 	f := s.flights[k]
 	if f == nil {
-		k.name = strings.Clone(k.name) // the asker's may be a slice of a whole header
+		k.name = strings.Clone(k.name) // the caller's may be a part of a whole header
 		f = &flight{key: k, shard: s, done: make(chan struct{})}
 		s.flights[k] = f
 	}
 	f.waiters++
-	// Each asker requests a slot until the flight has one: it must not wait for the turn of
-	// another one, who came first and may have no slot for a long time.
+	// Each caller requests a slot until the flight has one: it must not wait for an
+	// earlier caller's slot, which may take long.
 	t := r.slots.request(f, c)
 	s.mu.Unlock()
 	select {
@@ -79,14 +79,13 @@ func (r *Resolver) lookup(ctx context.Context, name string, rrtype uint16, c cla
 	}
 }
 
-// launch sends a question on its way, on a context of its own: the asker who pays for it
-// is one of many.
+// launch starts a query with its own context: the paying caller is only one of several.
 func (r *Resolver) launch(f *flight) {
 	r.flights.Add(1)
 	go r.fly(f)
 }
 
-// fly finds the answer to a question. The time for that begins here.
+// fly finds the answer to a question. The time limit starts here.
 func (r *Resolver) fly(f *flight) {
 	defer r.flights.Done()
 	s := f.shard
@@ -94,12 +93,12 @@ func (r *Resolver) fly(f *flight) {
 	defer cancel()
 	s.mu.Lock()
 	f.cancel = cancel
-	if f.waiters == 0 { // all have left meanwhile
+	if f.waiters == 0 { // all callers have left
 		cancel()
 	}
 	s.mu.Unlock()
 	a := r.answer(ctx, f.key)
-	// Before the answer is given: who has it may ask the next question at once.
+	// Before the answer is delivered: its receiver may send the next question at once.
 	r.slots.release(f)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,8 +112,8 @@ func (r *Resolver) fly(f *flight) {
 	close(f.done)
 }
 
-// answer is follow. A panic, as a reply might cause one, is a failure of ours: it must not
-// end the process, nor keep the slot.
+// answer is follow, but a panic, which a reply might cause, becomes a local failure: it
+// must neither end the process nor keep the slot.
 func (r *Resolver) answer(ctx context.Context, k key) (a *answer) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -124,7 +123,7 @@ func (r *Resolver) answer(ctx context.Context, k key) (a *answer) {
 	return r.follow(ctx, k)
 }
 
-// leave is for an asker who waits no longer. The last one ends the flight.
+// leave ends one caller's wait. The last one to leave ends the flight.
 func (s *shard) leave(k key, f *flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,7 +135,7 @@ func (s *shard) leave(k key, f *flight) {
 	}
 }
 
-// failed is the answer for an error. A failure of ours says nothing about the name.
+// failed is the answer for an error. A local failure says nothing about the name.
 func (k key) failed(err error) *answer {
 	a := &answer{err: lookupError(k.name, k.rrtype, err), ttl: errorTTL}
 	if local(err) {
@@ -145,7 +144,8 @@ func (k key) failed(err error) *answer {
 	return a
 }
 
-// follow finds the answer to a question, along CNAMEs that the servers did not follow.
+// follow finds the answer to a question. It follows CNAMEs that the servers did not
+// follow.
 func (r *Resolver) follow(ctx context.Context, k key) *answer {
 	at, ttl, aliases, failures := k, maxTTL, 0, 0
 	for {
@@ -163,7 +163,7 @@ func (r *Resolver) follow(ctx context.Context, k key) *answer {
 		a, name, ok := st.answer, "", true
 		if a == nil {
 			if name, ok = canonical(st.alias); !ok {
-				a = &answer{} // the root has no records that anybody asks for
+				a = &answer{} // the root has no records for us
 			}
 		}
 		if a != nil {

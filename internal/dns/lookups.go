@@ -7,7 +7,7 @@ import (
 	wire "github.com/miekg/dns"
 )
 
-// asker asks a resolver on behalf of somebody.
+// asker sends the look-ups of one claim to a resolver.
 type asker struct {
 	resolver *Resolver
 	claim    claim
@@ -15,8 +15,8 @@ type asker struct {
 
 func (r *Resolver) asker() asker { return asker{resolver: r} }
 
-// The look-ups of a Resolver belong to no message: they share the slots for
-// policies as one client more.
+// Look-ups by a Resolver's own methods belong to no message: they share the policy
+// slots as one additional client.
 
 // LookupTXT returns one string for each record, its character strings joined.
 func (r *Resolver) LookupTXT(ctx context.Context, name string) ([]string, error) {
@@ -43,9 +43,8 @@ func (r *Resolver) LookupPTR(ctx context.Context, addr netip.Addr) ([]string, er
 	return r.asker().texts(ctx, reverseName(addr), wire.TypePTR)
 }
 
-// Exists is false only for a name that does not exist (NXDOMAIN). A name that is
-// an alias exists, wherever the alias leads. It asks for type A, which other checks
-// ask for as well.
+// Exists is false only for a name that does not exist (NXDOMAIN). An alias exists, for
+// any target. It queries type A, which other checks query as well.
 func (r *Resolver) Exists(ctx context.Context, name string) (bool, error) {
 	return r.asker().exists(ctx, name)
 }

@@ -5,15 +5,16 @@ import (
 	"net/netip"
 )
 
-// Message is the DNS for the checks of one message: at most messageShare of its look-ups
-// are under way at once, and they count towards the share of the client that sent it. It may be used by any number of goroutines.
+// Message is the DNS for the checks of one message: at most messageShare of its
+// look-ups run at once, and they count towards the share of the client that sent it. It
+// is safe for concurrent use.
 type Message struct {
 	resolver *Resolver
 	client   netip.Prefix
 
 	// Guarded by slots.mu.
 	admitted [purposes]int32
-	backlog  [purposes]*list.List // of *ticket: look-ups beyond messageShare; nil: none yet
+	backlog  [purposes]*list.List // of *ticket: look-ups beyond messageShare; nil until needed
 
 	views [purposes]view
 }
@@ -25,8 +26,8 @@ type Lookups struct {
 	OtherKeys   Asker // keys of all other signatures
 }
 
-// ForMessage returns the look-ups for a message from this client, which is invalid where
-// it is unknown. A zone needs no sharing and serves all three itself.
+// ForMessage returns the look-ups for a message from this client; an invalid address
+// means unknown. A zone needs no sharing and serves all three purposes itself.
 func ForMessage(s Source, client netip.Addr) Lookups {
 	r, ok := s.(*Resolver)
 	if !ok {
@@ -39,8 +40,8 @@ func ForMessage(s Source, client netip.Addr) Lookups {
 	return Lookups{&m.views[policy], &m.views[alignedKeys], &m.views[otherKeys]}
 }
 
-// clientOf is what counts as one client: an IPv4 address, or a network of 64 bits, which
-// one IPv6 host has for itself (RFC 4291 §2.5.1).
+// clientOf returns the network that counts as one client: an IPv4 address, or the 64
+// bits of IPv6 that one host can use (RFC 4291 §2.5.1).
 func clientOf(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap().WithZone("")
 	bits := 32
@@ -51,8 +52,8 @@ func clientOf(addr netip.Addr) netip.Prefix {
 	return p
 }
 
-// admit counts one more look-up of the message; nil counts nothing. The caller holds
-// slots.mu.
+// admit counts one more look-up of the message; on nil it does nothing. The caller
+// holds slots.mu.
 func (m *Message) admit(p purpose) {
 	if m != nil {
 		m.admitted[p]++

@@ -8,16 +8,15 @@ import (
 	"signpost/internal/message"
 )
 
-// §2.3.4 of RFC 1035: 255 octets on the wire are 253 in text without a final dot.
+// RFC 1035 §2.3.4: 255 octets on the wire are 253 in text without a final dot.
 const (
 	maxLabel = 63
 	maxName  = 253
 )
 
-// canonical returns the name as it stands in tables: lower case, no final dot.
-// ok is false for a string that no domain name can be, and for the root, which
-// nobody who checks mail has a question for. A name that is canonical already
-// costs no allocation.
+// canonical returns the name as the key of tables: lower case, no final dot. ok is
+// false for a string that cannot be a domain name, and for the root, which mail checks
+// never query. A canonical name costs no allocation.
 func canonical(name string) (string, bool) {
 	name = strings.TrimSuffix(name, ".")
 	if name == "" || len(name) > maxName {
@@ -51,8 +50,8 @@ func parent(name string) string {
 	return rest
 }
 
-// present writes a raw name in presentation form with a final dot, which is how
-// the message library takes names (RFC 1035 §5.1, RFC 4343 §2.1).
+// present writes a raw name in presentation form with a final dot, the form that the
+// message library takes (RFC 1035 §5.1, RFC 4343 §2.1).
 func present(name string) string {
 	if plain(name) {
 		return name + "."
@@ -100,8 +99,8 @@ func writeDDD(b *strings.Builder, c byte) {
 	b.WriteByte('0' + c%10)
 }
 
-// unescape undoes the presentation form of a character string: "\X" and "\DDD".
-// A text without a backslash is returned as it is.
+// unescape decodes the presentation form of a character string: "\X" and "\DDD". A text
+// without a backslash is returned as it is.
 func unescape(s string) string {
 	i := strings.IndexByte(s, '\\')
 	if i < 0 {
@@ -116,7 +115,7 @@ func unescape(s string) string {
 	return string(b)
 }
 
-// octet reads one octet in presentation form and says how many bytes it took.
+// octet reads one octet in presentation form and returns the number of bytes read.
 func octet(s string) (byte, int) {
 	if s[0] != '\\' || len(s) == 1 {
 		return s[0], 1
@@ -131,9 +130,9 @@ func octet(s string) (byte, int) {
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }
 
-// rawName turns a name from presentation form into a raw one, lower case and
-// without the final dot; the root is ".". ok is false where a label holds a dot:
-// such a name cannot be written raw, and no host is called so.
+// rawName converts a name from presentation form to a raw one, lower case and without
+// the final dot; the root is ".". ok is false if a label contains a dot: such a name
+// has no raw form, and host names have no such labels.
 func rawName(s string) (string, bool) {
 	if s == "." || s == "" {
 		return ".", true
@@ -152,8 +151,8 @@ func rawName(s string) (string, bool) {
 	return name, ok
 }
 
-// reverseName is the name under which the PTR records of an address stand
-// (RFC 1035 §3.5, RFC 3596 §2.5); "" for an invalid address.
+// reverseName is the name of the PTR records of an address (RFC 1035 §3.5, RFC 3596
+// §2.5); "" for an invalid address.
 func reverseName(addr netip.Addr) string {
 	addr = addr.Unmap().WithZone("")
 	if !addr.IsValid() {

@@ -10,17 +10,16 @@ import (
 	"strings"
 )
 
-// resolvConf is where the system says which resolvers it uses.
+// resolvConf is the system's list of resolvers.
 const resolvConf = "/etc/resolv.conf"
 
 // maxResolvConf is more than any resolver library reads of that file.
 const maxResolvConf = 64 << 10
 
-// systemServers reads the nameserver lines of a resolv.conf. All of them are used,
-// where the C library takes three. The options timeout and attempts are not: ours
-// are in our own configuration. Search lists have no part in checking mail. A file
-// that is not there, or names nobody, means a resolver on this machine
-// (resolv.conf(5)).
+// systemServers reads the nameserver lines of a resolv.conf. It uses all of them; the C
+// library uses three. It ignores the options timeout and attempts, which our own
+// configuration sets, and search lists, since names in mail are absolute. If the file
+// is missing or names no server, the resolver is on this machine (resolv.conf(5)).
 func systemServers(path string) ([]netip.AddrPort, error) {
 	local := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:53")}
 	f, err := os.Open(path)
@@ -41,7 +40,7 @@ func systemServers(path string) ([]netip.AddrPort, error) {
 		if len(words) < 2 || words[0] != "nameserver" || len(servers) == maxServers {
 			continue
 		}
-		// A line that the C library cannot read is no server to it either.
+		// The C library ignores a line that it cannot parse, too.
 		if server, err := parseServer(words[1]); err == nil {
 			servers = append(servers, server)
 		}

@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// maxInFlight bounds the sockets that are open at once for messages.
+// maxInFlight limits the open sockets for messages.
 const maxInFlight = 1024
 
-// Resolver asks recursive resolvers over the network and remembers what they say.
-// One question is on its way once, however many wait for its answer. Its methods
-// may be used concurrently; it holds no socket while nobody asks.
+// Resolver asks recursive resolvers over the network and caches their answers.
+// Concurrent look-ups of one question share one query. Its methods may be used
+// concurrently; it holds no socket between queries.
 //
-// It does not validate DNSSEC: that is the work of the resolver it asks, over a
-// path that nobody else writes to, best of all on the same machine.
+// It does not validate DNSSEC: that is the work of the resolver that it asks. The path
+// to that resolver must be trusted; preferably it is on the same machine.
 type Resolver struct {
 	servers []*server
 	timeout time.Duration
@@ -25,14 +25,14 @@ type Resolver struct {
 
 	cache    cache
 	slots    *slots
-	uncached int // look-ups past the cache that may be under way to each server
+	uncached int // limit of uncached look-ups to each server
 	life     context.Context
 	end      context.CancelFunc
 	flights  sync.WaitGroup
 }
 
-// New returns a resolver for the servers of the section, or those of the system
-// where it names none. It asks nobody yet.
+// New returns a resolver for the servers of the section, or of the system if the
+// section names none. It sends no query.
 func New(c Config) (*Resolver, error) {
 	var problems []error
 	c.Validate(func(path, problem string) {
@@ -69,8 +69,8 @@ func (s *shard) quiesce() {
 	defer s.mu.Unlock()
 }
 
-// Close ends the queries that are under way and waits for them to be gone. Look-ups
-// that are not in the cache then fail.
+// Close ends the running queries and waits for them. Look-ups that are not in the cache
+// then fail.
 func (r *Resolver) Close() error {
 	r.end()
 	for i := range r.cache.shards {

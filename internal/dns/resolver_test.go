@@ -18,7 +18,7 @@ import (
 	"signpost/internal/dns/dnstest"
 )
 
-// patience is for what must not be reached in a test that passes.
+// patience is a time limit that a passing test never reaches.
 const patience = 20 * time.Second
 
 func resolver(t testing.TB, timeout time.Duration, tries int, servers ...string) *dns.Resolver {
@@ -40,7 +40,7 @@ func zone(t testing.TB, text string) *dns.Zone {
 	return z
 }
 
-// clock is a clock that a test moves.
+// clock is a clock that the test sets.
 type clock struct{ offset atomic.Int64 }
 
 func (c *clock) now() time.Time          { return time.Unix(1_700_000_000, c.offset.Load()) }
@@ -112,7 +112,7 @@ func TestResolverAndZoneAnswerAlike(t *testing.T) {
 	}
 }
 
-// KEY-020, LIM-005
+// A reply that does not fit UDP comes over TCP.
 func TestATruncatedReplyIsAskedForOverTCP(t *testing.T) {
 	srv := dnstest.Serve(t, zone(t, everything))
 	srv.Behave(dnstest.Truncate)
@@ -125,8 +125,7 @@ func TestATruncatedReplyIsAskedForOverTCP(t *testing.T) {
 	}
 }
 
-// LIM-005, ATK-050: the reply that does not match is passed over, the right one behind
-// it is taken.
+// A reply that does not match is skipped; the right one after it is used.
 func TestForgedRepliesAreIgnored(t *testing.T) {
 	for name, forge := range map[string]dnstest.Behaviour{
 		"another id":       dnstest.WrongID,
@@ -188,7 +187,8 @@ func TestIdsDiffer(t *testing.T) {
 	}
 }
 
-// A server that follows no aliases, or hides the end of the chain, is asked on.
+// If a server does not follow aliases, or hides the end of the chain, the resolver
+// follows them.
 func TestAliasesAreFollowedByFurtherQueries(t *testing.T) {
 	srv := dnstest.Serve(t, zone(t, everything))
 	srv.Behave(func(_ string, _, m *wire.Msg) *wire.Msg {
@@ -206,7 +206,7 @@ func TestAliasesAreFollowedByFurtherQueries(t *testing.T) {
 	}
 }
 
-// SPF-051
+// A chain of aliases that is too long, or a loop, is an error.
 func TestALoopOfAliasesEnds(t *testing.T) {
 	srv := dnstest.Serve(t, zone(t, everything))
 	loop := func(from, to string) wire.RR {
@@ -233,7 +233,7 @@ func TestALoopOfAliasesEnds(t *testing.T) {
 	}
 }
 
-// MIL-017: whoever has no more time gets an error at once.
+// A caller whose time is over gets an error at once.
 func TestACancelledContextEndsALookup(t *testing.T) {
 	srv := dnstest.Serve(t, zone(t, everything))
 	srv.Behave(dnstest.Drop)
@@ -261,7 +261,7 @@ func TestACancelledContextEndsALookup(t *testing.T) {
 	}
 }
 
-// LIM-006, DMA-055
+// Concurrent look-ups of one question send one query.
 func TestManyAskersCostOneQuery(t *testing.T) {
 	srv := dnstest.Serve(t, zone(t, everything))
 	hold := make(chan struct{})
@@ -325,7 +325,7 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	until(t, func() bool { return runtime.NumGoroutine() <= before })
 }
 
-// until waits for something that another goroutine is about to do.
+// until waits for an action of another goroutine.
 func until(t *testing.T, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !done(); runtime.Gosched() {

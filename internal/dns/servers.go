@@ -12,33 +12,32 @@ import (
 	wire "github.com/miekg/dns"
 )
 
-// restTime is how long a server that did not answer is asked after the others.
+// restTime is how long a server that did not answer is tried after the others.
 const restTime = 30 * time.Second
 
 // server is one resolver and its health.
 type server struct {
 	addr  netip.AddrPort
-	rests atomic.Int64 // Unix nanoseconds until which the others are asked first
+	rests atomic.Int64 // Unix nanoseconds until which the others are tried first
 
-	distant    bool         // not on this machine, where replies cannot be forged from outside
+	distant    bool         // not on this machine, where others cannot forge replies
 	echoes     atomic.Bool  // it has been seen to keep the case of letters
-	plainUntil atomic.Int64 // Unix nanoseconds until which it is asked in lower case
+	plainUntil atomic.Int64 // Unix nanoseconds until which it gets lower case
 }
 
 func newServer(addr netip.AddrPort) *server {
 	return &server{addr: addr, distant: !addr.Addr().IsLoopback()}
 }
 
-// ask puts one question to the servers in turn until one has an answer, as long as
-// there are tries left of those for the whole look-up. A server that has said that
-// it cannot answer is not asked again.
+// ask sends one question to the servers in turn until one answers or the look-up has
+// used up its tries. A server that has reported a failure is not asked again.
 func (r *Resolver) ask(ctx context.Context, k key, failures *int) (step, error) {
 	order := r.order()
 	var last error
 	for i := 0; *failures < r.tries && len(order) > 0; *failures++ {
 		i %= len(order)
 		srv := order[i]
-		// Capital letters may be why nothing comes: the last try is without.
+		// Capital letters may be the reason for the silence: the last try has none.
 		plainly := *failures > 0 && *failures == r.tries-1
 		m, err := exchange(ctx, srv, k, r.timeout, r.now(), plainly)
 		if ctx.Err() != nil {
@@ -64,7 +63,7 @@ func (r *Resolver) ask(ctx context.Context, k key, failures *int) (step, error) 
 	return step{}, cmp.Or(last, errTimeout)
 }
 
-// judge reads a reply, if it is one that answers.
+// judge reads a reply.
 func judge(m *wire.Msg, k key) (step, error) {
 	if m.Rcode != wire.RcodeSuccess && m.Rcode != wire.RcodeNameError {
 		return step{}, fmt.Errorf("the server answered %s", rcodeText(m.Rcode))
@@ -79,7 +78,7 @@ func rcodeText(rcode int) string {
 	return fmt.Sprintf("with rcode %d", rcode)
 }
 
-// order returns the servers: as configured, but those that rest at the end, the one
+// order returns the servers as configured, the resting ones last, and of these the one
 // that has rested longest first.
 func (r *Resolver) order() []*server {
 	now := r.now().UnixNano()

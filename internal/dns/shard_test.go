@@ -15,7 +15,7 @@ func put(s *shard, i int, text string) {
 	s.put(key{fmt.Sprint("n", i), 16}, &answer{texts: []string{text}, ttl: time.Hour}, start)
 }
 
-// LIM-006
+// The cache is bounded in entries and bytes.
 func TestAShardIsBoundedInEntriesAndBytes(t *testing.T) {
 	for name, text := range map[string]string{"many small ones": "x", "fewer large ones": strings.Repeat("x", maxRecordBytes)} {
 		t.Run(name, func(t *testing.T) {
@@ -43,7 +43,7 @@ func TestAShardIsBoundedInEntriesAndBytes(t *testing.T) {
 	}
 }
 
-// Names that are asked for again outlive a flood of names asked for once.
+// Names that are looked up repeatedly survive a flood of names looked up once.
 func TestWhatIsInUseOutlivesAFlood(t *testing.T) {
 	s := newShard()
 	put(s, 0, "in use")

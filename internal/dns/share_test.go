@@ -17,7 +17,7 @@ import (
 	"signpost/internal/dns/dnstest"
 )
 
-// silentBelow answers for everything but the names that end so.
+// silentBelow answers everything except names with this end.
 func silentBelow(suffix string) dnstest.Behaviour {
 	return func(_ string, q, m *wire.Msg) *wire.Msg {
 		if strings.HasSuffix(strings.ToLower(q.Question[0].Name), suffix) {
@@ -27,7 +27,7 @@ func silentBelow(suffix string) dnstest.Behaviour {
 	}
 }
 
-// failure is what others learn of a failed look-up.
+// failure is the result of a failed look-up for other callers.
 type failure interface {
 	error
 	Local() bool
@@ -44,7 +44,8 @@ func asFailure(t *testing.T, err error) failure {
 	return f
 }
 
-// A look-up that has waited for a slot longer than one may take still has its whole time.
+// A look-up that has waited for a slot longer than its time limit still has its whole
+// time.
 func TestTheTimeOfALookupBeginsWithItsSlot(t *testing.T) {
 	srv := dnstest.Serve(t, zone(t, everything))
 	srv.Behave(silentBelow("silent.example."))
@@ -62,7 +63,7 @@ func TestTheTimeOfALookupBeginsWithItsSlot(t *testing.T) {
 	}
 }
 
-// Junk of one client, for names that get no answer, does not delay another client's.
+// Names of one client that get no answer do not delay another client's.
 func TestAFloodOfOneClientLeavesSlotsToOthers(t *testing.T) {
 	srv := dnstest.Serve(t, zone(t, everything))
 	srv.Behave(silentBelow("silent.example."))
@@ -86,7 +87,7 @@ func TestAFloodOfOneClientLeavesSlotsToOthers(t *testing.T) {
 	}
 }
 
-// A flood that is broken off leaves neither look-ups nor slots behind.
+// A flood that is cancelled leaves neither look-ups nor slots behind.
 func TestAFloodThatIsBrokenOffLeavesNothing(t *testing.T) {
 	srv := dnstest.Serve(t, zone(t, everything))
 	srv.Behave(silentBelow("silent.example."))
@@ -108,7 +109,8 @@ func TestAFloodThatIsBrokenOffLeavesNothing(t *testing.T) {
 	}
 }
 
-// Whose time ended before there was a slot is told so, and it is forgotten at once.
+// A caller whose time ends before it gets a slot gets an error at once and leaves
+// nothing behind.
 func TestNoSlotIsALocalFailure(t *testing.T) {
 	srv := dnstest.Serve(t, zone(t, everything))
 	srv.Behave(silentBelow("silent.example."))
@@ -150,13 +152,14 @@ func TestTheAskersDeadlineIsALocalFailure(t *testing.T) {
 	}
 }
 
-// What DNS answers, or does not, is no failure of ours, and the server is named.
+// An answer of DNS, or its absence, is not a local failure, and the error names the
+// server.
 func TestFailuresOfDNSAreNotLocal(t *testing.T) {
 	for name, behave := range map[string]dnstest.Behaviour{"silence": dnstest.Drop, "SERVFAIL": dnstest.Rcode(wire.RcodeServerFailure)} {
 		srv := dnstest.Serve(t, zone(t, everything))
 		srv.Behave(behave)
 		r := resolver(t, 100*time.Millisecond, 1, srv.Addr)
-		for range 2 { // the second time it is remembered
+		for range 2 { // the second time it is cached
 			_, err := r.LookupTXT(t.Context(), "example.com")
 			if f := asFailure(t, err); f.Local() || f.Server() != srv.Addr || f.Name() != "example.com" {
 				t.Errorf("%s: local %v, name %q, server %q: %v", name, f.Local(), f.Name(), f.Server(), err)
@@ -169,8 +172,8 @@ func TestFailuresOfDNSAreNotLocal(t *testing.T) {
 	}
 }
 
-// Without a descriptor for the socket nothing was asked: it is our failure, is not
-// remembered, and no server is blamed.
+// Without a descriptor for the socket no query was sent: it is a local failure, is not
+// cached, and names no server.
 func TestNoDescriptorIsALocalFailure(t *testing.T) {
 	first, second := dnstest.Serve(t, zone(t, everything)), dnstest.Serve(t, zone(t, everything))
 	r := resolver(t, patience, 3, first.Addr, second.Addr)

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// purpose is what a look-up is for. Each has slots of its own, so that look-ups of one
-// never wait for those of another.
+// purpose is the use of a look-up. Each purpose has its own slots, so that look-ups for
+// one never wait for those for another.
 type purpose uint8
 
 const (
@@ -18,18 +18,18 @@ const (
 	purposes
 )
 
-// messageShare is how many look-ups of one message may be under way, or wait for a slot
-// among those of its client. Further ones wait behind them. So a hundred messages, as many
-// as Postfix has at once by default, do not take all slots.
+// messageShare limits how many look-ups of one message may run, or wait for a slot
+// among those of its client. Others wait behind them. So a hundred messages, Postfix's
+// default number at once, do not take all slots.
 var messageShare = [purposes]int32{policy: 4, alignedKeys: 2, otherKeys: 2}
 
-// slots bounds the look-ups that are under way, each of which holds one socket at most.
+// slots limits the concurrent look-ups; each holds one socket at most.
 //
-// What a client may have under way for one purpose shrinks as slots get scarce: where the
-// part f of n slots is free it is n·f³, and at least one. So one client that wants all
-// gets a third, and dozens of them, even if they come one after the other, leave slots
-// free for clients that have none under way. Of those that wait, the one with the fewest
-// under way is next.
+// The limit of one client for one purpose shrinks as slots get scarce: if the part f of
+// n slots is free, it is n·f³, and at least one. So one client that wants all gets a
+// third, and dozens of them, even in succession, leave slots free for clients without
+// running look-ups. Of the waiting clients, the one with the fewest running look-ups is
+// next.
 type slots struct {
 	launch func(*flight) // starts a flight that has a slot; it must not wait
 
@@ -37,7 +37,8 @@ type slots struct {
 	lanes [purposes]lane
 }
 
-// lane are the slots for one purpose. slots.mu guards it and what it refers to.
+// lane are the slots for one purpose. slots.mu guards it and the data that it refers
+// to.
 type lane struct {
 	size, busy int
 	accounts   map[netip.Prefix]*account // with look-ups under way or waiting
@@ -45,16 +46,16 @@ type lane struct {
 	came       uint64                    // counts accounts as they begin to wait
 }
 
-// account is what one client has under way for one purpose.
+// account is the running look-ups of one client for one purpose.
 type account struct {
 	busy  int
 	queue list.List // of *ticket: the look-ups that wait, in their order
-	since uint64    // when it began to wait
+	since uint64    // when its wait began
 	index int       // in lane.waiting, or -1
 }
 
-// claim says for whom a look-up is and what for. The zero claim is for no message: it shares
-// with all others of the kind.
+// claim says for which message and purpose a look-up is. The zero claim is for no
+// message: it shares with all others of the kind.
 type claim struct {
 	purpose purpose
 	message *Message // nil: not for a message
@@ -67,12 +68,12 @@ func (c claim) client() netip.Prefix {
 	return c.message.client
 }
 
-// ticket is one asker's place in the queue for a slot. Several askers may wait for one
-// flight, each with a ticket of its own; the first that gets a slot pays for all.
+// ticket is one caller's position in the queue for a slot. Several callers may wait for
+// one flight, each with its own ticket; the first that gets a slot pays for all.
 type ticket struct {
 	claim    claim
 	flight   *flight
-	queue    *list.List // where it waits: its account's or its message's; nil: no longer
+	queue    *list.List // its queue: the account's or the message's; nil after its end
 	at       *list.Element
 	admitted bool // it counts towards its message's share
 }
@@ -86,7 +87,7 @@ func (t *ticket) quit() {
 
 func front(queue *list.List) *ticket { return queue.Front().Value.(*ticket) }
 
-// newSlots divides so many slots: half for policies, a quarter each for keys.
+// newSlots divides n slots: half for policies, a quarter for each kind of keys.
 func newSlots(size int, launch func(*flight)) *slots {
 	s := &slots{launch: launch}
 	keys := max(size/4, 1)
@@ -96,8 +97,8 @@ func newSlots(size int, launch func(*flight)) *slots {
 	return s
 }
 
-// request launches a flight if a slot is free for the claim, and otherwise returns a
-// ticket, which the asker has to withdraw at the end. nil: the flight is under way.
+// request launches a flight if a slot is free for the claim. Otherwise it returns a
+// ticket, which the caller has to withdraw at the end. nil: the flight is running.
 func (s *slots) request(f *flight, c claim) *ticket {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,7 +126,7 @@ func (s *slots) request(f *flight, c claim) *ticket {
 	return t
 }
 
-// withdraw ends an asker's wait. It reports whether the asker still waited for a slot.
+// withdraw ends a caller's wait. It reports whether the caller still waited for a slot.
 func (s *slots) withdraw(t *ticket) (waited bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,7 +158,7 @@ func (s *slots) release(f *flight) {
 	s.dispatch(l)
 }
 
-// begin gives a flight a slot at the claim's expense.
+// begin gives a flight a slot and charges the claim.
 func (s *slots) begin(l *lane, a *account, f *flight, c claim) {
 	l.busy++
 	a.busy++
@@ -165,7 +166,7 @@ func (s *slots) begin(l *lane, a *account, f *flight, c claim) {
 	s.launch(f)
 }
 
-// dispatch gives the free slots to those that wait and may have one.
+// dispatch gives the free slots to the waiting look-ups that may have one.
 func (s *slots) dispatch(l *lane) {
 	for len(l.waiting) > 0 && l.mayBegin(l.waiting[0]) {
 		a := l.waiting[0]
@@ -176,14 +177,14 @@ func (s *slots) dispatch(l *lane) {
 			l.settle(t.claim.client(), a)
 			continue
 		}
-		l.settle(t.claim.client(), a) // somebody else pays
+		l.settle(t.claim.client(), a) // another caller pays
 		s.leave(l, t.claim)
 	}
 }
 
-// leave is for an admitted look-up that is over, or waits no longer: the next of its
-// message takes its place. That one does not begin here: its account has to wait, or the
-// caller dispatches.
+// leave ends an admitted look-up, running or waiting: the next one of its message
+// replaces it. That one does not begin here: its account has to wait, or the caller
+// dispatches.
 func (s *slots) leave(l *lane, c claim) {
 	m := c.message
 	if m == nil {
@@ -200,8 +201,8 @@ func (s *slots) leave(l *lane, c claim) {
 	}
 }
 
-// mayBegin reports whether a client may have one look-up more. That is easier the fewer
-// it has: where the first of lane.waiting may not, none may.
+// mayBegin reports whether a client may have one more look-up. The fewer it has, the
+// easier: if the first of lane.waiting may not, none may.
 func (l *lane) mayBegin(a *account) bool {
 	free := l.size - l.busy
 	return a.busy*l.size*l.size < free*free*free
@@ -216,7 +217,7 @@ func (l *lane) account(client netip.Prefix) *account {
 	return a
 }
 
-// forget drops the account of a client that has nothing under way and nothing waiting.
+// forget removes the account of a client without running or waiting look-ups.
 func (l *lane) forget(client netip.Prefix, a *account) {
 	if a.busy == 0 && a.queue.Len() == 0 {
 		delete(l.accounts, client)
@@ -231,7 +232,7 @@ func (l *lane) admit(a *account, t *ticket) {
 	l.settle(t.claim.client(), a)
 }
 
-// settle puts an account to its place among those that wait, or drops it.
+// settle moves an account to its position among the waiting ones, or removes it.
 func (l *lane) settle(client netip.Prefix, a *account) {
 	switch {
 	case a.queue.Len() == 0:
@@ -248,8 +249,8 @@ func (l *lane) settle(client netip.Prefix, a *account) {
 	}
 }
 
-// accountHeap has the account with the fewest look-ups under way first, and of equals
-// the one that has waited longest. It implements heap.Interface.
+// accountHeap has the account with the fewest running look-ups first, and of equals the
+// one that has waited longest. It implements heap.Interface.
 type accountHeap []*account
 
 func (h accountHeap) Len() int { return len(h) }

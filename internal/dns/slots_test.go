@@ -22,13 +22,13 @@ func newBench(size int) *bench {
 // from begins the look-ups of a message from a client.
 func from(client string) *Message { return &Message{client: clientOf(netip.MustParseAddr(client))} }
 
-// ask requests a slot for a question of its own and says whether it was free.
+// ask requests a slot for a new question and reports whether one was free.
 func (b *bench) ask(m *Message, p purpose) (f *flight, t *ticket) {
 	f = &flight{}
 	return f, b.request(f, claim{p, m})
 }
 
-// flood has a client ask more, each time for another message, than there are slots.
+// flood requests more slots than there are, each for another message of the client.
 func (b *bench) flood(client string, p purpose) {
 	for range 2 * b.lanes[p].size {
 		b.ask(from(client), p)
@@ -55,7 +55,7 @@ func TestAClientThatHasNothingUnderWayDoesNotWait(t *testing.T) {
 	}
 }
 
-// Addresses that one host can have at will are one client.
+// Addresses that one host can have are one client.
 func TestTheAddressesOfAnIPv6NetworkAreOneClient(t *testing.T) {
 	b := newBench(maxInFlight)
 	l := &b.lanes[policy]
@@ -141,8 +141,8 @@ func TestOfThoseThatWaitTheOneWithTheFewestIsNext(t *testing.T) {
 	}
 }
 
-// Two clients wait for the answer to one question: the first without a slot, which is
-// its own fault, the second with a free one.
+// Two clients wait for the answer to one question: the first has no slot because it has
+// too many look-ups, the second has a free one.
 func TestAnAskerWithASlotDoesNotWaitForOneWithout(t *testing.T) {
 	b := newBench(maxInFlight)
 	b.flood("192.0.2.1", otherKeys)
@@ -164,8 +164,8 @@ func TestAnAskerWithASlotDoesNotWaitForOneWithout(t *testing.T) {
 	}
 }
 
-// In any order of requests, withdrawals and ends: no slot is lost, no account waits that
-// might begin, and nothing is kept of those who are gone.
+// For every order of requests, withdrawals and ends: no slot is lost, no account waits
+// that may begin, and nothing is kept of finished look-ups.
 func TestSlotsAreNeverLost(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 0))
@@ -225,7 +225,7 @@ func TestSlotsAreNeverLost(t *testing.T) {
 	}
 }
 
-// holds checks what is so at every moment.
+// holds checks the invariants.
 func (b *bench) holds(t *testing.T, underWay int) {
 	t.Helper()
 	busy := 0

@@ -15,19 +15,19 @@ import (
 )
 
 const (
-	// udpSize is the largest reply we ask for over UDP: it fits an IPv6 packet
-	// without fragments, which can be forged piece by piece.
+	// udpSize is the largest reply that we request over UDP: it fits an IPv6 packet
+	// without fragments. Fragments could be forged one by one.
 	udpSize = 1232
-	// udpBuffer leaves room for servers that do not keep to it.
+	// udpBuffer has room for servers that exceed it.
 	udpBuffer = 4096
-	// maxStrays is how many packets that answer nothing of ours are read past
-	// before the try is given up: somebody is guessing ids.
+	// maxStrays limits the packets that match no query of ours before the try ends:
+	// they may be guesses of the id.
 	maxStrays = 64
 )
 
 var errStrays = errors.New("too many replies did not match the question: they may be forged")
 
-// query is one question to one server, and how long it may take over each transport.
+// query is one question to one server, with the time limit of each transport.
 type query struct {
 	server  *server
 	key     key
@@ -36,8 +36,8 @@ type query struct {
 	timeout time.Duration
 }
 
-// exchange puts one question to one server: over UDP, and over TCP if the reply does not
-// fit. plainly has it asked in lower case.
+// exchange sends one question to one server: over UDP, and over TCP if the reply does
+// not fit. plainly sends it in lower case.
 func exchange(ctx context.Context, srv *server, k key, timeout time.Duration, now time.Time, plainly bool) (*wire.Msg, error) {
 	q := &query{server: srv, key: k, msg: newQuery(k), timeout: timeout}
 	if q.mixed = !plainly && srv.mixes(now); q.mixed {
@@ -45,7 +45,7 @@ func exchange(ctx context.Context, srv *server, k key, timeout time.Duration, no
 	}
 	m, err := q.overUDP(ctx)
 	if err == nil && m.IsEdns0() == nil && (m.Rcode == wire.RcodeFormatError || m.Rcode == wire.RcodeNotImplemented) {
-		// §7 of RFC 6891: a server that does not know EDNS.
+		// RFC 6891 §7: a server that does not know EDNS.
 		q.msg.Extra = nil
 		m, err = q.overUDP(ctx)
 	}
@@ -63,12 +63,12 @@ func exchange(ctx context.Context, srv *server, k key, timeout time.Duration, no
 	return m, err
 }
 
-// plain has the question asked in lower case from now on.
+// plain sends the question in lower case from now on.
 func (q *query) plain() { q.msg.Question[0].Name, q.mixed = present(q.key.name), false }
 
-// again asks once more where the reply had letters of other case: over TCP, which cannot
-// be forged so easily and shows whether it is the server that changes them; and in lower
-// case over UDP where there is no TCP.
+// again repeats a question after a reply in another case: over TCP, which is harder to
+// forge and shows whether the server changes the case; and in lower case over UDP if
+// there is no TCP.
 func (q *query) again(ctx context.Context, now time.Time) (*wire.Msg, error) {
 	if m, err := q.overTCP(ctx); err == nil {
 		if sameCase(m, q.msg) {
@@ -80,7 +80,7 @@ func (q *query) again(ctx context.Context, now time.Time) (*wire.Msg, error) {
 		return m, nil
 	}
 	q.plain()
-	// Of a server that is known to keep the case, one such reply is not believed.
+	// From a server that is known to keep the case, one such reply is ignored.
 	if !q.server.echoes.Swap(false) {
 		q.server.askPlainly(now)
 	}
@@ -102,7 +102,7 @@ func pack(q *wire.Msg) ([]byte, error) {
 }
 
 // answers reports whether a reply belongs to the query: its id and its question, in any
-// case (RFC 5452 §9.1). That it comes from the server asked, the connected socket sees to.
+// case (RFC 5452 §9.1). The connected socket ensures that it comes from the server.
 func answers(m, q *wire.Msg, k key) bool {
 	if !m.Response || m.Id != q.Id || m.Opcode != wire.OpcodeQuery || len(m.Question) != 1 {
 		return false
@@ -113,11 +113,11 @@ func answers(m, q *wire.Msg, k key) bool {
 
 var udpBuffers = sync.Pool{New: func() any { return new([udpBuffer]byte) }}
 
-// overUDP uses a socket of its own for each query, and with it a port that the
-// system picks at random (RFC 5452 §9.2).
+// overUDP uses a new socket for each query, and so a port that the system picks at
+// random (RFC 5452 §9.2).
 //
-// A reply in other case than a mixed query is errOtherCase: at once from a server that may
-// be one that changes it, and otherwise when no reply in the right one has come.
+// The error errOtherCase is a reply in another case than a mixed query: at once from a
+// server that may change it, and otherwise if no reply in the right case has come.
 func (q *query) overUDP(ctx context.Context) (*wire.Msg, error) {
 	packet, err := pack(q.msg)
 	if err != nil {
@@ -147,7 +147,7 @@ func (q *query) overUDP(ctx context.Context) (*wire.Msg, error) {
 		}
 		m := new(wire.Msg)
 		if err := m.Unpack(buf[:n]); err != nil {
-			// Servers may cut a reply anywhere; TCP brings one that can be checked.
+			// Servers may truncate a reply at any position; over TCP it is complete.
 			if m.Truncated && m.Response && m.Id == q.msg.Id {
 				return m, nil
 			}
@@ -189,7 +189,7 @@ func (q *query) overTCP(ctx context.Context) (*wire.Msg, error) {
 	}
 	defer conn.Close()
 	defer interrupt(ctx, conn)()
-	// §4.2.2 of RFC 1035; in one write, as RFC 7766 §8 wants it.
+	// RFC 1035 §4.2.2; in one write, as RFC 7766 §8 recommends.
 	if _, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(packet))), packet...)); err != nil {
 		return nil, explain(ctx, err, q.timeout)
 	}
@@ -211,13 +211,13 @@ func (q *query) overTCP(ctx context.Context) (*wire.Msg, error) {
 	return m, nil
 }
 
-// interrupt ends reads and writes when the context ends. The function it returns
-// takes that back.
+// interrupt ends reads and writes when the context ends. The returned function cancels
+// that.
 func interrupt(ctx context.Context, conn net.Conn) func() bool {
 	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 }
 
-// explain says which clock ran out, where one did.
+// explain names the time limit that was exceeded, if one was.
 func explain(ctx context.Context, err error, timeout time.Duration) error {
 	switch ctx.Err() {
 	case context.DeadlineExceeded:

@@ -13,7 +13,8 @@ import (
 	wire "github.com/miekg/dns"
 )
 
-// rawServer hands each packet that comes to answer, with a way to send packets back.
+// rawServer passes each packet to answer, together with a function that sends packets
+// back.
 func rawServer(t *testing.T, answer func(query []byte, send func([]byte), from net.Addr)) string {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -60,7 +61,7 @@ func reply(t *testing.T, query []byte, change func(m *wire.Msg)) []byte {
 
 func right(*wire.Msg) {}
 
-// LIM-005, ATK-050: one query, many wrong replies, then the right one.
+// One query gets many wrong replies, then the right one.
 func TestWhatDoesNotMatchIsPassedOverWithinATry(t *testing.T) {
 	var queries atomic.Int32
 	addr := rawServer(t, func(q []byte, send func([]byte), _ net.Addr) {
@@ -88,7 +89,7 @@ func TestWhatDoesNotMatchIsPassedOverWithinATry(t *testing.T) {
 	}
 }
 
-// LIM-005: each query comes from a port of its own.
+// Each query uses a port of its own.
 func TestPortsDiffer(t *testing.T) {
 	var mu sync.Mutex
 	ports := map[string]bool{}
@@ -112,7 +113,7 @@ func TestPortsDiffer(t *testing.T) {
 	}
 }
 
-// ATK-050
+// The reply to another question is ignored.
 func TestAReplyFromAnotherAddressIsNotSeen(t *testing.T) {
 	other, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -132,7 +133,7 @@ func TestAReplyFromAnotherAddressIsNotSeen(t *testing.T) {
 	}
 }
 
-// ATK-050: guessing does not go on until it succeeds.
+// The number of wrong replies to one query is limited.
 func TestAFloodOfForgedRepliesEndsTheTry(t *testing.T) {
 	addr := rawServer(t, func(q []byte, send func([]byte), _ net.Addr) {
 		forged := reply(t, q, func(m *wire.Msg) { m.Id ^= 1 })
@@ -172,7 +173,7 @@ func TestAPortOnWhichNobodyListensFailsAtOnce(t *testing.T) {
 	}
 }
 
-// A server that accepts the connection and then says nothing, or stops in the middle.
+// A server accepts the connection and then sends nothing, or stops in the middle.
 func TestASilentTCPServerEndsWithTheTimeout(t *testing.T) {
 	for name, says := range map[string][]byte{"nothing": nil, "half a length": {0}, "half a reply": {0, 99, 1}, "an empty reply": {0, 0}} {
 		t.Run(name, func(t *testing.T) {

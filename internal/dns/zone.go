@@ -11,38 +11,38 @@ import (
 	"signpost/internal/message"
 )
 
-// Failure is a way in which a name in a Zone fails to answer.
+// Failure is a way in which look-ups of a name in a Zone fail.
 type Failure string
 
 const (
-	Timeout  Failure = "TIMEOUT"  // no answer ever comes; from a Zone the error comes at once
-	ServFail Failure = "SERVFAIL" // the server says that it cannot answer
-	NXDomain Failure = "NXDOMAIN" // the name does not exist, though names below it may be listed
+	Timeout  Failure = "TIMEOUT"  // no answer comes; a Zone returns the error at once
+	ServFail Failure = "SERVFAIL" // the server reports a failure
+	NXDomain Failure = "NXDOMAIN" // the name does not exist, even if names below it are listed
 )
 
-// defaultTTL is the TTL of records to which none was given, in seconds.
+// defaultTTL is the TTL of records without one, in seconds.
 const defaultTTL = 3600
 
-// A Zone answers from memory. It may hold names of any domain; it is the whole
-// DNS, as far as it goes. Names that are not in it do not exist; names that have
-// others below them do, without records (RFC 8020 §2). Wildcards work as in
-// RFC 1034 §4.3.3, and CNAMEs are followed. All methods may be used concurrently.
+// A Zone answers from memory. It may have names of any domain and is the whole DNS:
+// names that are not in it do not exist; names above others exist without records (RFC
+// 8020 §2). Wildcards work as in RFC 1034 §4.3.3, and CNAMEs are followed. All methods
+// may be used concurrently.
 type Zone struct {
 	mu    sync.RWMutex
 	nodes map[string]*node
 }
 
-// node is one name. One without records and failures is an empty non-terminal.
+// node is one name. Without records and failures it is an empty non-terminal.
 type node struct {
 	sets     map[uint16]*rrset
 	failures map[uint16]Failure // by type; under anyType for each type without records
 }
 
-// anyType is in node.failures the key for the types that are not listed.
+// anyType is the key in node.failures for the types that are not listed.
 const anyType = 0
 
-// rrset is the records of one name and type: addrs for A and AAAA, texts for all
-// else. For TXT, a text is a whole record; for MX, prefs runs beside texts.
+// rrset is the records of one name and type: addrs for A and AAAA, texts for other
+// types. For TXT, a text is a whole record; for MX, prefs is parallel to texts.
 type rrset struct {
 	ttl   uint32
 	texts []string
@@ -50,11 +50,11 @@ type rrset struct {
 	prefs []uint16
 }
 
-// NewZone returns a zone in which no name exists.
+// NewZone returns an empty zone.
 func NewZone() *Zone { return &Zone{nodes: map[string]*node{"": {}}} }
 
-// AddTXT adds one TXT record made of these strings. Their octets are kept as they
-// are; look-ups see them joined without a separator.
+// AddTXT adds one TXT record made of these strings. Their octets are kept unchanged;
+// look-ups join them without a separator.
 func (z *Zone) AddTXT(name string, strs ...string) {
 	z.add(name, wire.TypeTXT, func(s *rrset) { s.texts = append(s.texts, strings.Join(strs, "")) })
 }
@@ -76,15 +76,15 @@ func (z *Zone) AddMX(name string, pref uint16, host string) {
 			if a > b {
 				return 1
 			}
-			return -1 // behind those of the same preference
+			return -1 // after those of the same preference
 		})
 		s.prefs = slices.Insert(slices.Clone(s.prefs), at, pref)
 		s.texts = slices.Insert(slices.Clone(s.texts), at, hostName(host))
 	})
 }
 
-// AddPTR adds a PTR record. The name is the one under in-addr.arpa or ip6.arpa, or
-// an address, for which that name is made.
+// AddPTR adds a PTR record. The name is under in-addr.arpa or ip6.arpa, or is an
+// address, which is converted to that name.
 func (z *Zone) AddPTR(name, target string) {
 	if addr, err := netip.ParseAddr(name); err == nil {
 		name = reverseName(addr)
@@ -92,15 +92,14 @@ func (z *Zone) AddPTR(name, target string) {
 	z.add(name, wire.TypePTR, func(s *rrset) { s.texts = append(s.texts, hostName(target)) })
 }
 
-// AddCNAME makes the name an alias. Records of other types at the same name are
-// found all the same; the alias stands for the types that are not there.
+// AddCNAME makes the name an alias. Records of other types at the same name are still
+// found; the alias applies to the types that are absent.
 func (z *Zone) AddCNAME(name, target string) {
 	z.add(name, wire.TypeCNAME, func(s *rrset) { s.texts = []string{hostName(target)} })
 }
 
-// Fail makes look-ups of a name fail. rrtype is a type ("TXT"); "" means every
-// type that has no records here, and so does a type that is not known. NXDomain is
-// for all types, whatever rrtype says.
+// Fail makes look-ups of a name fail. rrtype is a type ("TXT"); "" and unknown types
+// mean every type without records here. NXDomain is for all types and ignores rrtype.
 func (z *Zone) Fail(name, rrtype string, how Failure) {
 	t := uint16(anyType)
 	if how != NXDomain {
@@ -115,7 +114,7 @@ func (z *Zone) Fail(name, rrtype string, how Failure) {
 	n.failures[t] = how
 }
 
-// hostName is a host as it stands in answers.
+// hostName is a host as returned in answers.
 func hostName(s string) string {
 	name, _ := canonical(s)
 	if name == "" {
@@ -135,14 +134,14 @@ func (z *Zone) add(name string, rrtype uint16, put func(*rrset)) {
 	if old == nil {
 		old = &rrset{ttl: defaultTTL}
 	}
-	// What look-ups have returned does not change under their callers: put may
-	// append to the slices, but writes to none of the elements there are.
+	// The results of look-ups do not change under their callers: put may append to the
+	// slices, but does not write to existing elements.
 	set := *old
 	put(&set)
 	n.sets[rrtype] = &set
 }
 
-// node returns the name's node, made if need be, and with it those above. The
+// node returns the name's node; it creates the node and those above it if needed. The
 // names above one that does not exist need not exist either.
 func (z *Zone) node(name string, exists bool) *node {
 	name, _ = canonical(name)

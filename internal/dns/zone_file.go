@@ -29,8 +29,8 @@ func LoadZone(path string) (*Zone, error) {
 	return ParseZone(f, path)
 }
 
-// ParseZone reads a zone in the form that the package comment describes. name is
-// what errors call the file; the error is "name:line: .." for the first mistake.
+// ParseZone reads a zone in the form that the package comment describes. name is the
+// file's name in errors; the error is "name:line: .." for the first mistake.
 func ParseZone(r io.Reader, name string) (*Zone, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxZoneBytes+1))
 	if err != nil {
@@ -64,14 +64,14 @@ func ParseZone(r io.Reader, name string) (*Zone, error) {
 var (
 	// failureLine is "name TIMEOUT", "name TYPE SERVFAIL" or "name NXDOMAIN".
 	failureLine = regexp.MustCompile(`(?i)^([^\s;"]+)[ \t]+(?:([a-z0-9]+)[ \t]+)?(TIMEOUT|SERVFAIL|NXDOMAIN)[ \t\r]*(?:;.*)?$`)
-	// unquotedText is a TXT record with a blank or a semicolon outside quotation marks.
-	// It is legal, and never means what it looks like: blanks vanish, and a comment
-	// begins at a semicolon.
+	// unquotedText is a TXT record with a space or a semicolon outside quotation
+	// marks. It is legal but misleading: spaces vanish, and a comment begins at a
+	// semicolon.
 	unquotedText = regexp.MustCompile(`(?i)^[^;"]*[ \t]TXT[ \t]+[^\s;"(]+(?:;|[ \t]+[^\s;])`)
 )
 
-// takeFailures takes the lines on failures into the zone. It returns the text with
-// those lines empty, so that the others keep their numbers.
+// takeFailures moves the lines with failures into the zone. It returns the text with
+// these lines empty, so that the others keep their numbers.
 func (z *Zone) takeFailures(text, name string) (string, error) {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
@@ -96,8 +96,8 @@ func (z *Zone) takeFailures(text, name string) (string, error) {
 	return strings.Join(lines, "\n"), nil
 }
 
-// addRecord adds a record. Of a type that this package never asks for, only the fact
-// remains that the name exists.
+// addRecord adds a record. For types that this package never looks up, only the
+// existence of the name is kept.
 func (z *Zone) addRecord(rr wire.RR) error {
 	h := rr.Header()
 	owner, ok := rawName(h.Name)
@@ -135,18 +135,18 @@ func (z *Zone) addRecord(rr wire.RR) error {
 		host, empty = rr.Target, rr.Target == "" || z.has(owner, wire.TypeCNAME)
 		z.AddCNAME(owner, hostOf(host))
 	}
-	if empty { // the library reads a record without data as one of a dynamic update (RFC 2136)
+	if empty { // the library reads a record without data as a dynamic update (RFC 2136)
 		return fmt.Errorf("the %s record of %q has no data, or there are two that exclude each other", wire.TypeToString[h.Rrtype], h.Name)
 	}
 	if raw, ok := rawName(host); host != "" && (!ok || !ascii(raw)) {
 		return fmt.Errorf("%q, which %q points to, cannot be a host's name; write internationalized names as A-labels (xn--..)", host, h.Name)
 	}
-	// The last TTL given holds for the whole set (RFC 2181 §5.2).
+	// The last TTL holds for the whole set (RFC 2181 §5.2).
 	z.add(owner, h.Rrtype, func(s *rrset) { s.ttl = h.Ttl })
 	return nil
 }
 
-// has reports that the name has records of a type.
+// has reports whether the name has records of a type.
 func (z *Zone) has(name string, rrtype uint16) bool {
 	key, _ := canonical(name)
 	n := z.nodes[message.LowerASCII(key)]
@@ -169,7 +169,7 @@ func (z *Zone) checkAliases(name string) error {
 	return nil
 }
 
-// zoneError puts the library's error into the form name:line: text.
+// zoneError formats the library's error as name:line: text.
 func zoneError(name string, err error) error {
 	text := strings.TrimPrefix(err.Error(), "dns: ")
 	at := strings.LastIndex(text, " at line: ")

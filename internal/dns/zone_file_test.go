@@ -148,8 +148,8 @@ func TestLoadZone(t *testing.T) {
 	}
 }
 
-// Whatever stands in a zone file, reading it ends without a panic, and each name
-// that was read can be asked for.
+// For every zone file, reading ends without a panic, and each name that was read can be
+// looked up.
 func FuzzParseZone(f *testing.F) {
 	f.Add(exampleFile)
 	for _, s := range []string{"a ( TXT \"\\", "$ORIGIN \\.", "a TYPE65280 \\# 1 00", "a LOC 1 N 1 E 1", "@ A 1.2.3.4", "a NSEC b A\\", "\x00"} {

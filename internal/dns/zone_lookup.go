@@ -8,14 +8,14 @@ import (
 	wire "github.com/miekg/dns"
 )
 
-// maxCNAMEs is how many aliases are followed for one question. The DNS has no
-// such limit; resolvers stop between 8 and 16 (RFC 1034 §5.2.2 asks for some).
+// maxCNAMEs limits the aliases followed for one question. DNS has no such limit;
+// resolvers stop between 8 and 16 (RFC 1034 §5.2.2 recommends a limit).
 const maxCNAMEs = 8
 
-// found is what a zone has for one question.
+// found is a zone's result for one question.
 type found struct {
 	aliases []string // the targets of the CNAMEs on the way, in order
-	set     *rrset   // nil when there are no records of the type
+	set     *rrset   // nil if there are no records of the type
 	absent  bool     // the last name does not exist
 	failure Failure
 	loop    bool // too many aliases
@@ -54,8 +54,8 @@ func (z *Zone) find(name string, rrtype uint16) found {
 	}
 }
 
-// match finds the node for a name: its own, or the wildcard of the closest name
-// above that exists (RFC 1034 §4.3.3, RFC 4592 §3.3.1). nil: no such name.
+// match finds the node for a name: its own, or the wildcard of the closest existing
+// name above it (RFC 1034 §4.3.3, RFC 4592 §3.3.1). nil: no such name.
 func (z *Zone) match(name string) *node {
 	if n := z.nodes[name]; n != nil {
 		return n
@@ -141,8 +141,8 @@ func (z *Zone) LookupPTR(ctx context.Context, addr netip.Addr) ([]string, error)
 	return z.texts(ctx, reverseName(addr), wire.TypePTR)
 }
 
-// Exists is false only for a name that does not exist (NXDOMAIN). A name that is
-// an alias exists, wherever the alias leads.
+// Exists is false only for a name that does not exist (NXDOMAIN). An alias exists, for
+// any target.
 func (z *Zone) Exists(ctx context.Context, name string) (bool, error) {
 	if _, err := z.records(ctx, name, wire.TypeA); err != nil {
 		return false, err
@@ -155,5 +155,5 @@ func (z *Zone) Exists(ctx context.Context, name string) (bool, error) {
 	return !f.absent || len(f.aliases) > 0, nil
 }
 
-// Close does nothing: a zone holds no sockets.
+// Close does nothing: a zone has no sockets.
 func (z *Zone) Close() error { return nil }

@@ -4,9 +4,9 @@ import (
 	wire "github.com/miekg/dns"
 )
 
-// Respond makes the reply of a recursive server whose DNS is this zone; nil where it
-// would never answer. Negative replies carry an SOA record that lets them be kept
-// for an hour. It serves tests that need a server.
+// Respond returns the reply of a recursive server for this zone; nil if it would never
+// answer. Negative replies have an SOA record that allows caching for an hour. It
+// serves tests that need a server.
 func (z *Zone) Respond(query *wire.Msg) *wire.Msg {
 	m := new(wire.Msg)
 	m.SetReply(query)

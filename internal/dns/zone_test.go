@@ -134,11 +134,11 @@ func TestZoneExists(t *testing.T) {
 		"dangling.example.com":           "true", // an alias is a record
 		"nowhere.example.org":            "false",
 		"not.there.example.com":          "false",
-		"there.example.com":              "false", // only something that is not there is below it
+		"there.example.com":              "false", // there is only a non-existent name below it
 		"late.example.com":               "error",
 		"half.example.com":               "error",
 		"a..b":                           "false",
-		strings.Repeat("a.", 127):        "false", // beyond 253 octets with what is above
+		strings.Repeat("a.", 127):        "false", // beyond 253 octets with its parents
 		strings.Repeat("a.", 126) + "a.": "false",
 	} {
 		got, err := z.Exists(context.Background(), name)

@@ -1,13 +1,13 @@
 // Package casefile reads the project's own cases, which are text files under
-// testdata/cases, so that a report becomes a test by pasting it. It serves tests
+// testdata/cases, so that a report can be pasted as a test. It serves tests
 // only.
 //
 //	# a comment
-//	case VER-002 the name, a sentence
+//	case the name, a sentence
 //	key value up to the end of the line
 //	key "a value in the escapes of a Go string\r\n"
 //
-// A key may stand several times. What a key means is for the test to say.
+// A key may occur several times. The test defines the meaning of its keys.
 package casefile
 
 import (
@@ -27,16 +27,16 @@ type Case struct {
 	Lines []Line
 }
 
-// Line is one line of a case. Exact says that the value was written in quotes, so
-// that it is to be taken octet by octet.
+// Line is one line of a case. Exact says that the value was quoted and is used octet by
+// octet.
 type Line struct {
 	Key, Value string
 	Exact      bool
 }
 
-// Run runs check on each case of the file as a subtest. Keys lists all that a case
-// may have; a case with another one, or without any that begins with "want", fails,
-// since it would check less than it says.
+// Run runs check on each case of the file as a subtest. Keys lists the allowed keys; a
+// case with another key, or without any that begins with "want", fails, since it would
+// check less than it says.
 func Run(t *testing.T, path string, keys []string, check func(t *testing.T, c Case)) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -103,10 +103,10 @@ func (c Case) All(key string) []string {
 	return values
 }
 
-// Has reports whether the key stands in the case.
+// Has reports whether the case has the key.
 func (c Case) Has(key string) bool { return len(c.All(key)) > 0 }
 
-// First returns the first value of a key, or otherwise the fallback.
+// First returns the first value of a key, or the fallback.
 func (c Case) First(key, fallback string) string {
 	if all := c.All(key); len(all) > 0 {
 		return all[0]
@@ -114,8 +114,8 @@ func (c Case) First(key, fallback string) string {
 	return fallback
 }
 
-// Text joins the lines of a key as lines of a message, each with CRLF; those in
-// quotes stand as they are.
+// Text joins the lines of a key as lines of a message, each with CRLF; quoted ones are
+// unchanged.
 func (c Case) Text(key, fallback string) string {
 	if !c.Has(key) {
 		return fallback

@@ -1,14 +1,14 @@
-// Command table runs the conformance tests and prints what came out: a line for
+// Command table runs the conformance tests and prints the results: a line for
 // each suite, then every exception with its reason.
 //
 //	go run ./internal/conformance/table [-markdown] [package ...]
 //
 // Without packages it runs those of the whole module. The exit code is 0 when every
 // case passed or is an exception, 1 when one failed, 2 when the tests did not run.
-// Where the suites are absent there is no table: one line says so, and the code is 0.
+// If the suites are absent, one line replaces the table and the code is 0.
 //
-// It runs the tests that have "conformance" or "suite" in their names; for others
-// conformance.Run refuses to work, so that none is forgotten here.
+// It runs the tests that have "conformance" or "suite" in their names. In
+// other tests conformance.Run fails, so that none is missing here.
 package main
 
 import (
@@ -79,7 +79,7 @@ func collect(r io.Reader) (*summary, error) {
 	for lines.Scan() {
 		var e event
 		if json.Unmarshal(lines.Bytes(), &e) != nil {
-			s.Broken = append(s.Broken, lines.Text()) // what the compiler says comes as plain text
+			s.Broken = append(s.Broken, lines.Text()) // the compiler's messages come as plain text
 			continue
 		}
 		s.add(e)

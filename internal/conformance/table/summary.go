@@ -9,7 +9,7 @@ import (
 	"text/tabwriter"
 )
 
-// event is one line of go test -json, as far as it matters here.
+// event has the fields of a line of go test -json that are used here.
 type event struct {
 	Action, Package, Test, Output string
 }
@@ -20,9 +20,9 @@ type summary struct {
 	Failed     []string // tests, "package: name"
 	Skipped    []string // packages in which the suites were not found
 	SkippedFor string   // what the last of them said
-	Broken     []string // what was printed and is not a test's
+	Broken     []string // output that belongs to no test
 
-	partial map[string]string // by test: an output line whose end has not come yet
+	partial map[string]string // by test: an incomplete line of output
 }
 
 type suite struct {
@@ -32,7 +32,7 @@ type suite struct {
 
 type exception struct{ suite, id, reason string }
 
-// add takes in one event. A line of output may come in several events.
+// add processes one event. A line of output may come in several events.
 func (s *summary) add(e event) {
 	switch e.Action {
 	case "fail":
@@ -56,7 +56,7 @@ func (s *summary) add(e event) {
 	}
 }
 
-// line takes in one line of a test's output: "file.go:12: CONFORMANCE<TAB>..".
+// line processes one line of a test's output: "file.go:12: CONFORMANCE<TAB>..".
 func (s *summary) line(pkg, text string) {
 	at := strings.Index(text, "CONFORMANCE")
 	if at < 0 {
@@ -78,12 +78,12 @@ func (s *summary) line(pkg, text string) {
 	}
 }
 
-// absent reports whether nothing ran and nothing broke, since the suites are not there.
+// absent reports that no suite was found and no test failed.
 func (s *summary) absent() bool {
 	return len(s.Suites) == 0 && len(s.Failed) == 0 && len(s.Broken) == 0 && len(s.Skipped) > 0
 }
 
-// absence is the one line in place of a table.
+// absence returns the line that replaces the table.
 func (s *summary) absence() string {
 	return "no conformance suite ran: " + s.SkippedFor + ". The project's own cases run with make test."
 }
@@ -149,5 +149,5 @@ func (s *summary) markdown(w io.Writer) {
 	}
 }
 
-// cell keeps a text from ending its table cell.
+// cell escapes a text for a table cell.
 func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }

@@ -8,7 +8,7 @@ import (
 	wire "github.com/miekg/dns"
 )
 
-// Truncate sends nothing but the TC bit over UDP, so that TCP has to be used.
+// Truncate sends only the TC bit over UDP, so that the resolver has to use TCP.
 func Truncate(network string, _, reply *wire.Msg) *wire.Msg {
 	if reply != nil && network == "udp" {
 		reply.Truncated = true
@@ -17,10 +17,10 @@ func Truncate(network string, _, reply *wire.Msg) *wire.Msg {
 	return reply
 }
 
-// Drop answers nothing.
+// Drop does not answer.
 func Drop(string, *wire.Msg, *wire.Msg) *wire.Msg { return nil }
 
-// WrongID answers with an id that was not asked with.
+// WrongID answers with a wrong id.
 func WrongID(_ string, _, reply *wire.Msg) *wire.Msg {
 	if reply != nil {
 		reply.Id++
@@ -28,7 +28,7 @@ func WrongID(_ string, _, reply *wire.Msg) *wire.Msg {
 	return reply
 }
 
-// WrongQuestion answers a question that was not put.
+// WrongQuestion answers another question.
 func WrongQuestion(_ string, _, reply *wire.Msg) *wire.Msg {
 	if reply != nil && len(reply.Question) > 0 {
 		reply.Question[0].Name = "evil.example."
@@ -36,7 +36,7 @@ func WrongQuestion(_ string, _, reply *wire.Msg) *wire.Msg {
 	return reply
 }
 
-// Rcode answers with an rcode and nothing else.
+// Rcode answers with an rcode only.
 func Rcode(rcode int) Behaviour {
 	return func(_ string, _, reply *wire.Msg) *wire.Msg {
 		if reply != nil {
@@ -63,7 +63,7 @@ func TTL(seconds uint32) Behaviour {
 	}
 }
 
-// Hold keeps every reply back until the channel is closed.
+// Hold delays every reply until the channel is closed.
 func Hold(until <-chan struct{}) Behaviour {
 	return func(_ string, _, reply *wire.Msg) *wire.Msg {
 		<-until
@@ -71,12 +71,12 @@ func Hold(until <-chan struct{}) Behaviour {
 	}
 }
 
-// LowerCase gives the question back in lower case, however it was asked.
+// LowerCase returns the question in lower case.
 func LowerCase(_ string, _, reply *wire.Msg) *wire.Msg {
 	return withName(reply, strings.ToLower)
 }
 
-// RandomCase gives the question back in letters of random case.
+// RandomCase returns the question in letters of random case.
 func RandomCase(_ string, _, reply *wire.Msg) *wire.Msg {
 	return withName(reply, func(name string) string {
 		return strings.Map(func(r rune) rune {

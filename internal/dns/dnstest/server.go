@@ -1,6 +1,5 @@
-// Package dnstest serves a zone over UDP and TCP on the loopback interface, for
-// tests of whatever asks the network. A Server can be told to behave as real ones
-// do on bad days.
+// Package dnstest serves a zone over UDP and TCP on the loopback interface, for tests
+// of programs that query DNS. A Server can imitate the faults of real ones.
 package dnstest
 
 import (
@@ -16,7 +15,7 @@ import (
 
 // A Server answers from a zone until the test ends.
 type Server struct {
-	// Addr is where it listens, "127.0.0.1:port", with UDP and TCP.
+	// Addr is its address, "127.0.0.1:port", with UDP and TCP.
 	Addr string
 
 	zone *dns.Zone
@@ -25,9 +24,9 @@ type Server struct {
 	seen map[string]int
 }
 
-// Behaviour changes what the server says. It gets the transport ("udp", "tcp"), the
-// query and the zone's reply, which it may change and return, or block; nil means
-// silence. The reply is nil where the zone is silent already.
+// Behaviour changes the server's replies. It gets the transport ("udp", "tcp"), the
+// query and the zone's reply. It may change and return the reply, or block; nil means
+// no reply. The reply is nil if the zone does not answer.
 type Behaviour func(network string, query, reply *wire.Msg) *wire.Msg
 
 // Start serves a zone until the test ends and returns the address.
@@ -36,7 +35,7 @@ func Start(t testing.TB, zone *dns.Zone) (addr string) {
 	return Serve(t, zone).Addr
 }
 
-// Serve is Start for a test that counts queries or wants bad days.
+// Serve is Start for a test that counts queries or changes the behaviour.
 func Serve(t testing.TB, zone *dns.Zone) *Server {
 	t.Helper()
 	s := &Server{zone: zone, seen: map[string]int{}}
@@ -103,19 +102,18 @@ func (s *Server) serve(network string, w wire.ResponseWriter, query *wire.Msg) {
 		}
 		reply.Truncate(size)
 	}
-	_ = w.WriteMsg(reply) // the asker may be gone
+	_ = w.WriteMsg(reply) // the client may be gone
 }
 
-// Behave sets the behaviour from now on; nil is that of a good server.
+// Behave sets the behaviour from now on; nil is a correct server.
 func (s *Server) Behave(b Behaviour) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tell = b
 }
 
-// Queries returns how often a name and type ("TXT") was asked for, over both
-// transports. With "" as name it is all queries of the type, with "" as type all
-// types.
+// Queries returns the number of queries for a name and type ("TXT") over both
+// transports. An empty name means all names, an empty type all types.
 func (s *Server) Queries(name, rrtype string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
