@@ -32,7 +32,7 @@ type checkReport struct {
 	Valid    bool           `json:"valid"`
 	Problems []checkProblem `json:"problems,omitempty"`
 	Warnings []string       `json:"warnings,omitempty"`
-	Notes    []string       `json:"notes,omitempty"`             // what a start would stumble over outside of the file
+	Notes    []string       `json:"notes,omitempty"`             // problems of a start outside of the file
 	Signing  []string       `json:"signing_otherwise,omitempty"` // which listed keys do not sign yet
 	Domains  int            `json:"domains"`
 	Keys     int            `json:"keys"`

@@ -135,8 +135,8 @@ func waitForEnd(served <-chan error) {
 	}
 }
 
-// prepareDemo makes what is missing in the state folder and returns the path of
-// the configuration.
+// prepareDemo creates missing files in the state folder, and returns the path of the
+// configuration.
 func prepareDemo(state string, stdout io.Writer) (string, error) {
 	state, err := filepath.Abs(state)
 	if err != nil {
@@ -184,7 +184,7 @@ func demoKeys(dir string) (string, error) {
 	return records.String(), nil
 }
 
-// writeOnce writes a file that is not there yet: what a person edited stays.
+// writeOnce writes a file if it does not exist, so that edits stay.
 func writeOnce(path, text string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if errors.Is(err, fs.ErrExist) {
@@ -197,7 +197,7 @@ func writeOnce(path, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// freeAddress is the usual address, or the next one that nothing listens on.
+// freeAddress is the usual address, or the next free one.
 func freeAddress() (string, error) {
 	for port := 8891; port < 8991; port++ {
 		address := fmt.Sprintf("127.0.0.1:%d", port)
@@ -209,7 +209,7 @@ func freeAddress() (string, error) {
 	return "", errors.New("every port from 8891 to 8990 on 127.0.0.1 is in use: end what listens there")
 }
 
-// showThree sends the three messages and shows what became of each.
+// showThree sends the three messages and shows the outcome of each.
 func showThree(d *daemon.Service, g *daemon.Generation, w io.Writer) error {
 	address := "inet:" + d.Addrs()[0].String()
 	fmt.Fprintf(w, "Signpost listens on %s and refuses forgeries (verifier.mode: enforce)\n", address)
@@ -238,7 +238,7 @@ func showThree(d *daemon.Service, g *daemon.Generation, w io.Writer) error {
 	return showMonitored(g, w, forgery, forged)
 }
 
-// showMonitored shows what the forgery would have carried in monitor mode.
+// showMonitored shows the fields that the forgery would have got in monitor mode.
 func showMonitored(g *daemon.Generation, w io.Writer, text []byte, o probeOptions) error {
 	c := g.Config.Verifier
 	c.Mode = verifier.Monitor
@@ -267,7 +267,7 @@ func send(address string, text []byte, o probeOptions) (probeReport, error) {
 	return o.probe(address, "-", bytes.NewReader(text))
 }
 
-// inserted are the fields that the milter put on top, as text.
+// inserted returns the fields that the milter inserted on top, as text.
 func inserted(r probeReport) []byte {
 	var b bytes.Buffer
 	for i := len(r.Inserted) - 1; i >= 0; i-- {

@@ -39,7 +39,7 @@ type explainOptions struct {
 	role     string
 }
 
-// explanation is a decision with how it came about; also the output of --json.
+// explanation is a decision with its rules; also the output of --json.
 type explanation struct {
 	Ours        bool              `json:"ours"`
 	OursBecause string            `json:"ours_because"`
@@ -88,7 +88,7 @@ func explainCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) in
 	return exitOK
 }
 
-// envelope is what the options say of the message's way to us.
+// envelope is the SMTP session that the options describe.
 func (o explainOptions) envelope() (message.Envelope, error) {
 	env, err := o.verifyOptions.envelope()
 	if err != nil {
@@ -104,7 +104,7 @@ func (o explainOptions) envelope() (message.Envelope, error) {
 	return env, fmt.Errorf("--role %q is none: write auto, sign or verify", o.role)
 }
 
-// explain takes the message the whole way that the daemon would take it.
+// explain handles the message as the daemon would.
 func (o explainOptions) explain(env message.Envelope, now func() time.Time, stdin io.Reader) (*explanation, error) {
 	c, path, err := daemon.Read(o.config)
 	if err != nil {
@@ -160,7 +160,7 @@ func (e *explanation) conclude(out message.Outcome, trace message.Trace) {
 	}
 }
 
-// print writes the explanation for a person: the rules, and then the conclusion.
+// print writes the explanation as text: the rules, then the conclusion.
 func (e *explanation) print(w io.Writer) {
 	out := bufio.NewWriter(w)
 	defer out.Flush()

@@ -1,6 +1,6 @@
 // Signpost signs the mail that leaves and judges the mail that arrives, beside
-// Postfix or Sendmail, as one milter. This is its one binary: each subcommand
-// has a file of its own here, and the table below knows them all.
+// Postfix or Sendmail, as one milter. Each subcommand has a file of its own; the table
+// below lists them.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 // Exit codes of every subcommand.
 const (
 	exitOK      = 0
-	exitFailure = 1 // it could not be done; standard error says why
+	exitFailure = 1 // the command failed; standard error says why
 	exitUsage   = 2 // the command line is wrong
 )
 
@@ -46,8 +46,8 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run runs one command. An answer that could not be written whole is a failure,
-// whatever the command has done.
+// run runs one command. It fails if standard output could not be written whole, even where
+// the command itself succeeded.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &output{to: stdout}
 	code := dispatch(args, stdin, a, stderr)
@@ -58,8 +58,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return max(code, exitFailure)
 }
 
-// output is standard output, and the first error of a write to it. Nothing is written
-// after an error.
+// output is standard output with its first write error. It writes nothing after an error.
 type output struct {
 	to  io.Writer
 	err error
@@ -113,8 +112,8 @@ usage.
 `)
 }
 
-// flags is a flag set whose usage text is written by hand: the text before the
-// options, which ends in an example.
+// flags is a flag set with a usage text that ends in an example. The list of options
+// follows the text.
 func flags(name, text string, stderr io.Writer) *flag.FlagSet {
 	f := flag.NewFlagSet("signpost "+name, flag.ContinueOnError)
 	f.SetOutput(stderr)

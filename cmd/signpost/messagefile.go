@@ -17,7 +17,7 @@ func openMessage(name string, stdin io.Reader) (io.ReadCloser, error) {
 	return os.Open(name)
 }
 
-// feed takes a message through a transaction up to its end, as the milter does.
+// feed passes a message to a transaction, up to its end, as the milter does.
 func feed(t message.Transaction, env message.Envelope, h message.Header, body io.Reader) error {
 	more := t.Header(env, h)
 	chunk := make([]byte, 64<<10)
@@ -36,13 +36,12 @@ func feed(t message.Transaction, env message.Envelope, h message.Header, body io
 	return nil
 }
 
-// writeField writes a header field as it will stand in the message, with the
-// line ends of the terminal.
+// writeField writes a header field with its folds, and with LF line ends.
 func writeField(w io.Writer, f message.Field) {
 	fmt.Fprintf(w, "%s: %s\n", f.Name, strings.ReplaceAll(f.Value, "\r\n", "\n"))
 }
 
-// printable makes strangers' text safe to show on a terminal.
+// printable replaces control characters, so that foreign text is safe on a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == '\uFFFD' {

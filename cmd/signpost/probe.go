@@ -68,8 +68,8 @@ func probeCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	return exitOK
 }
 
-// probeReport is what a milter did with a message. Values are those on the wire
-// to the MTA, folds as LF.
+// probeReport is the reply of a milter to a message. Values are as on the wire to the MTA,
+// with LF in folds.
 type probeReport struct {
 	Verdict    string       `json:"verdict"` // accept, reject, tempfail, discard
 	Reply      string       `json:"reply,omitempty"`
@@ -115,8 +115,8 @@ func (o probeOptions) probe(address, file string, stdin io.Reader) (probeReport,
 	return o.converse(s, text)
 }
 
-// probeProtocol is all that Postfix offers, but SKIP: this client does not know
-// the answer.
+// probeProtocol has all options that Postfix offers, except SKIP, which this client does not
+// support.
 const probeProtocol = gomilter.OptNoConnect | gomilter.OptNoHelo | gomilter.OptNoMailFrom | gomilter.OptNoRcptTo |
 	gomilter.OptNoBody | gomilter.OptNoHeaders | gomilter.OptNoEOH | gomilter.OptNoUnknown | gomilter.OptNoData |
 	gomilter.OptNoHeaderReply | gomilter.OptNoConnReply | gomilter.OptNoHeloReply | gomilter.OptNoMailReply |
@@ -180,7 +180,7 @@ func (c *conversation) field(f message.Field) {
 	c.step(func() (*gomilter.Action, error) { return c.session.HeaderField(f.Name, value) })
 }
 
-// envelope sends what comes before the header, with the macros of Postfix.
+// envelope sends the commands before the header, with the macros of Postfix.
 func (o probeOptions) envelope(c *conversation) {
 	s := c.session
 	family, host := gomilter.FamilyInet, "["+o.ip+"]"

@@ -69,7 +69,7 @@ func signCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 type signOptions struct{ file, config, login, ip, from string }
 
-// envelope is what the options say of the message's way to us.
+// envelope is the SMTP session that the options describe.
 func (o signOptions) envelope() (message.Envelope, error) {
 	env, err := verifyOptions{ip: o.ip, from: o.from}.envelope()
 	if err != nil {
@@ -82,8 +82,8 @@ func (o signOptions) envelope() (message.Envelope, error) {
 	return env, nil
 }
 
-// sign returns the signed message. It is held in memory, since a file on
-// standard input has to be read for its hash before its first byte is written.
+// sign returns the signed message. The whole message is in memory, since the hash needs all of
+// it before the first octet is written.
 func (o signOptions) sign(env message.Envelope, now func() time.Time, stdin io.Reader, stderr io.Writer) ([]byte, error) {
 	name := o.file
 	g, err := daemon.LoadForStart(o.config, now)
@@ -122,7 +122,7 @@ func (o signOptions) sign(env message.Envelope, now func() time.Time, stdin io.R
 	return onTop(out.Insert, text), nil
 }
 
-// onTop puts fields above a message, with the message's own line ends.
+// onTop inserts fields above a message, with the line ends of the message.
 func onTop(fields []message.Field, text []byte) []byte {
 	var b strings.Builder
 	for _, f := range fields {

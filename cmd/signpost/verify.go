@@ -45,13 +45,13 @@ type verifyOptions struct {
 	json, second           bool
 }
 
-// judged is what came out for one file.
+// judged is the result for one file.
 type judged struct {
 	verifier.Result
-	opinions []opinion // of go-msgauth, where it was asked
+	opinions []opinion // of go-msgauth, with --second-opinion
 }
 
-// declare adds what says how the message came, when, and what is to be asked.
+// declare adds the options for the SMTP session, the time, DNS and the output.
 func (o *verifyOptions) declare(f *flag.FlagSet) {
 	f.StringVar(&o.ip, "ip", "", "the client's `ADDRESS`; without one SPF has nothing to compare")
 	f.StringVar(&o.helo, "helo", "", "the `NAME` in HELO or EHLO")
@@ -100,7 +100,7 @@ func verifyCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int
 	return exitOK
 }
 
-// envelope is what the options say of the message's way to us.
+// envelope is the SMTP session that the options describe.
 func (o verifyOptions) envelope() (message.Envelope, error) {
 	env := message.Envelope{Helo: o.helo, Sender: trimPath(o.from), MTAName: o.mta, Role: message.RoleVerify, AuthAuthen: o.login, AuthType: o.method}
 	if env.AuthAuthen != "" && env.AuthType == "" {
@@ -157,7 +157,7 @@ func (o verifyOptions) judge(env message.Envelope, now func() time.Time, stdin i
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.Milter.MessageTimeout)
 	defer cancel()
-	host, _ := os.Hostname() // the last resort only, where neither --mta nor the configuration says more
+	host, _ := os.Hostname() // used only without --mta and verifier.authserv_id
 	t := verifier.New(c.Verifier, resolver, host, now).Explain(ctx, env, nil)
 	if err := feed(t, env, header, body); err != nil {
 		return judged{}, fmt.Errorf("reading %s: %w", o.file, err)
@@ -166,15 +166,15 @@ func (o verifyOptions) judge(env message.Envelope, now func() time.Time, stdin i
 	if err != nil || !o.second {
 		return judged{Result: j}, err
 	}
-	if _, err := io.Copy(io.Discard, r); err != nil { // what the verifier had no use for
+	if _, err := io.Copy(io.Discard, r); err != nil { // the part that the verifier did not read
 		return judged{}, fmt.Errorf("reading %s: %w", o.file, err)
 	}
 	opinions, err := secondOpinion(copied.Bytes(), resolver, c.Verifier.DKIM.MaxSignatures)
 	return judged{j, opinions}, err
 }
 
-// configured is the judging half of the configuration alone: no key is needed to
-// judge, and whoever judges may not be able to read them.
+// configured loads the configuration without its keys: verification needs none, and the user
+// may not be allowed to read them.
 func (o verifyOptions) configured() (daemon.Config, dns.Source, error) {
 	c, _, err := daemon.Read(o.config)
 	if err != nil {
@@ -187,7 +187,7 @@ func (o verifyOptions) configured() (daemon.Config, dns.Source, error) {
 	return c, resolver, err
 }
 
-// printResult writes what came out, for a person; the last thing is the field.
+// printResult writes the result as text. The Authentication-Results field comes last.
 func printResult(w io.Writer, j judged) {
 	out := bufio.NewWriter(w)
 	defer out.Flush()
