@@ -130,6 +130,6 @@ func TestWithoutASelfCheckNothingIsHeld(t *testing.T) {
 	tx := s.Sign(t.Context(), message.Envelope{}).(*Signing)
 	tx.Header(message.Envelope{}, header(t, letter))
 	if s.check != nil || tx.sample != nil {
-		t.Error("a message is held for a check that nobody wants")
+		t.Error("a message is held without a check")
 	}
 }
