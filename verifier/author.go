@@ -8,23 +8,24 @@ import (
 	"signpost/internal/spf"
 )
 
-// Author says what follows where the author of a message is ambiguous.
+// Author configures what happens if the author of a message is ambiguous.
 type Author struct {
-	// OnAmbiguous is reject, tag or accept. What a domain asks for that a reader could
-	// be shown is done all the same.
+	// OnAmbiguous is reject, tag or accept. The DMARC policies of all domains that a reader
+	// could be shown apply in any case.
 	OnAmbiguous Action `yaml:"on_ambiguous"`
 }
 
-// ambiguous says that programs that read the message would disagree about whom it is
-// from (RFC 9989 §11.5). A bounce may come without an author: with a null sender, no
-// domain in any reading of From is none for everybody (§5.3.1, RFC 6854).
+// ambiguous says that programs that read the message would show different authors (RFC
+// 9989 §11.5). A bounce may have no author: with a null sender, a From field without a
+// domain in any reading is not ambiguous (§5.3.1, RFC 6854).
 func (v Verdict) ambiguous() bool {
 	nullSender := v.SPF.Identity == spf.IdentityHelo
 	return !v.Author.Certain() && !(nullSender && v.Author.Empty)
 }
 
-// byAuthor refuses a message with an ambiguous author where that is wanted. It is refused,
-// too, where its domains are not all known: then none of them can ask for a refusal.
+// byAuthor refuses a message with an ambiguous author if the configuration wants that. It
+// also refuses one whose author domains are not all known, because their policies cannot
+// be looked up.
 func byAuthor(c Config, v Verdict) (Decision, bool) {
 	if !v.ambiguous() || (c.Author.OnAmbiguous != ActReject && !v.Author.Incomplete) {
 		return Decision{}, false
@@ -41,8 +42,8 @@ func byAuthor(c Config, v Verdict) (Decision, bool) {
 	}, true
 }
 
-// withAuthor is a decision of the other rules with what is wanted for an ambiguous author.
-// Nothing that refuses, holds or tags is lifted.
+// withAuthor applies on_ambiguous to a decision of the other rules that accepts. It changes
+// no other decision.
 func (c Config) withAuthor(d Decision, v Verdict, trace *message.Trace) Decision {
 	if d.Action != ActAccept || !v.ambiguous() {
 		return d
@@ -71,7 +72,7 @@ func authorCompared(c Config, v Verdict) string {
 	return authorInWords(v) + "; on_ambiguous: " + string(c.Author.OnAmbiguous)
 }
 
-// authorInWords says what the author is taken for.
+// authorInWords says for a trace whether the author is certain.
 func authorInWords(v Verdict) string {
 	a := v.Author
 	switch {

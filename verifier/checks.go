@@ -8,8 +8,9 @@ import (
 	"signpost/internal/message"
 )
 
-// checks are all checks, in the order in which they are reported. All that the daemon
-// knows of a check is its row; its functions are in the file of its name.
+// checks are all checks, in the order in which they are reported. A check's functions are
+// in the file of its name, and no code outside of its row and file knows it, apart from
+// the rules of the policy.
 var checks = []check{
 	{method: authres.MethodSPF, values: spfValues,
 		atMail: (*Verification).startSPF, conclude: concludeSPF, find: findSPF, explain: explainSPF, report: reportSPF},
@@ -49,8 +50,7 @@ type check struct {
 	// above have done so. (A pointer would put each verdict on the heap.)
 	conclude func(*Verification, Verdict) Verdict
 
-	// find turns its part of the verdict into findings, of which everything below is made
-	// that is reported of it.
+	// find turns its part of the verdict into findings.
 	find func(Verdict, Decision, findings) findings
 	// note appends the reasons for the log line. nil: METHOD_reason for each finding that
 	// has one for the log.

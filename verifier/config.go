@@ -10,7 +10,7 @@ import (
 
 // Config is the section `verifier` of the configuration.
 type Config struct {
-	// AuthservID names us in Authentication-Results (RFC 8601 §2.5). Empty: the
+	// AuthservID names us in Authentication-Results (RFC 8601 §2.5). If empty, it is the
 	// MTA's own host name, macro j.
 	AuthservID string `yaml:"authserv_id"`
 	// Mode is monitor or enforce.
@@ -31,13 +31,13 @@ type Config struct {
 	// up and that of the organizational domain asks for it, and where this host could not
 	// make a look-up at all.
 	OnUndecided Action `yaml:"on_undecided"`
-	// OnTempError is what enforce mode does where DNS did not answer for the policy
-	// itself: accept or tempfail.
+	// OnTempError is what enforce mode does if DNS did not answer for the policy itself:
+	// accept or tempfail.
 	OnTempError Action  `yaml:"on_temperror"`
 	Trusted     Trusted `yaml:"trusted"`
 }
 
-// Mode is whether verdicts have consequences.
+// Mode says whether decisions are carried out.
 type Mode string
 
 const (
@@ -56,14 +56,14 @@ const (
 	ActTempfail   Action = "tempfail"   // 451
 )
 
-// DMARC says what follows from a failed evaluation (RFC 9989).
+// DMARC configures the actions for a failed evaluation (RFC 9989).
 type DMARC struct {
 	OnReject     Action       `yaml:"on_reject"`     // where the domain's policy is reject
 	OnQuarantine Action       `yaml:"on_quarantine"` // where it is quarantine
 	Discovery    dmarc.Method `yaml:"discovery"`
 }
 
-// SPF says what follows from spf=fail where there is no DMARC record.
+// SPF configures the action for spf=fail without a DMARC record.
 type SPF struct {
 	OnFail Action `yaml:"on_fail"`
 }
@@ -74,17 +74,17 @@ type DKIM struct {
 	MinRSABits    int `yaml:"min_rsa_bits"`
 }
 
-// Trusted are those whose verdict stands for ours.
+// Trusted configures hosts whose results are used in place of ours.
 type Trusted struct {
-	// Networks are relays of our own, such as a backup MX, that have judged the
-	// mail they bring: it passes with nothing removed, added or refused.
+	// Networks are relays of our own, such as a backup MX, that have judged the mail they
+	// send here. It passes: no field is removed or added, and no message refused.
 	Networks []netip.Prefix `yaml:"networks"`
-	// AuthservIDs are further identities whose results programs behind us rely
-	// on: fields from outside that claim one are removed like those that claim ours.
+	// AuthservIDs are further authserv-ids that programs behind us trust. Fields from
+	// outside that claim one are removed like those that claim ours.
 	AuthservIDs []string `yaml:"authserv_ids"`
 }
 
-// Defaults returns the section as it is when the file says nothing.
+// Defaults returns the section with all default values.
 func Defaults() Config {
 	return Config{
 		Mode:        Monitor,
@@ -98,8 +98,8 @@ func Defaults() Config {
 	}
 }
 
-// Validate reports every mistake that the types do not rule out, with its path
-// within the section and what to write instead.
+// Validate reports every invalid value, with its path within the section and what to write
+// instead.
 func (c Config) Validate(bad func(path, problem string)) {
 	config.OneOf(bad, "mode", c.Mode, Monitor, Enforce)
 	config.OneOf(bad, "author.on_ambiguous", c.Author.OnAmbiguous, ActReject, ActTag, ActAccept)
@@ -126,7 +126,7 @@ func (c Config) Validate(bad func(path, problem string)) {
 	}
 }
 
-// plain says that a configured name needs no escape in a header field.
+// plain says that a configured name needs no quoting in a header field.
 func plain(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '(' || c == ')' || c == ';' {

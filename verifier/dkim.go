@@ -56,8 +56,8 @@ func concludeDKIM(t *Verification, v Verdict) Verdict {
 	return v
 }
 
-// decided are the outcomes without the undecided ones, for a message that was not read to
-// its end: a signature whose key did not come would need the body too.
+// decided are the outcomes without temporary errors, for a message that was not read to
+// its end: a signature whose key did not arrive would need the body, too.
 func decided(outcomes []dkim.Outcome) []dkim.Outcome {
 	return slices.DeleteFunc(slices.Clone(outcomes), func(o dkim.Outcome) bool { return o.Result == dkim.TempError })
 }

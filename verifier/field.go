@@ -26,7 +26,7 @@ func (t *Verification) outcome(r Result) message.Outcome {
 	switch out.Disposition {
 	case message.Reject, message.Tempfail:
 		out.Reply = d.Reply
-		return out // nothing of it is delivered, so nothing of it is changed
+		return out // the message is not delivered, so its header need not change
 	case message.Quarantine:
 		out.QuarantineReason = d.Rule
 	}
@@ -41,8 +41,8 @@ func (t *Verification) outcome(r Result) message.Outcome {
 	return out
 }
 
-// ownRefused says what to do where a message is refused, or would be, whose author domain
-// is one of ours: its client may be a host that was forgotten in the configuration.
+// ownRefused is the log's remedy for a message of one of our own domains that is refused,
+// or would be: its client may be a host that is missing in the configuration.
 func (t *Verification) ownRefused(r Result) message.Note {
 	if t.verifier.ownDomain == nil || !(r.Decision.Action.refuses() || r.Decision.Action == ActTempfail) {
 		return message.Note{}
@@ -59,14 +59,14 @@ func (t *Verification) ownRefused(r Result) message.Note {
 	return message.Note{}
 }
 
-// forgeable are the fields, beside Authentication-Results, that programs behind us
-// take for the word of this host: our own tag, the result of an SPF checker (RFC
-// 7208 §9.1; we write none), and those that a mail client shows a logo by.
+// forgeable are the fields, beside Authentication-Results, that programs behind us trust
+// as results of this host: our own tag, Received-SPF (RFC 7208 §9.1; we write none), and
+// the fields by which a mail client shows a logo.
 var forgeable = []string{tagName, "Received-SPF", "BIMI-Location", "BIMI-Indicator", "BIMI-Logo-Preference"}
 
-// Forged returns the indexes of the fields that claim to be ours (RFC 8601 §5), in
-// mail that we judge and in mail that we sign: a login makes nobody's results ours.
-// Only trusted.networks may bring them.
+// Forged returns the indexes of the fields that claim to be ours (RFC 8601 §5). It is for
+// mail that we judge and for mail that we sign, because a client that logged in may not
+// write our results either. Only clients in trusted.networks may.
 func (v *Verifier) Forged(env message.Envelope, h message.Header) []int {
 	if _, ok := v.trusted(env); ok {
 		return nil

@@ -9,12 +9,12 @@ import (
 	"signpost/internal/message"
 )
 
-// hiddenAfter is how many clients in a row have a private address before it is taken
-// that a proxy or NAT hides the real ones.
+// hiddenAfter is the number of clients in a row with a private address after which the
+// log warns that a proxy or NAT may hide the real ones.
 const hiddenAfter = 20
 
-// hiddenClients notices that every message comes from a private address: SPF cannot work
-// so, and a configuration that refuses by it refuses honest mail. It warns once. Any
+// hiddenClients notices that every message comes from a private address. SPF cannot work
+// then, and a configuration that refuses by SPF refuses honest mail. It warns once. Any
 // number of goroutines may use it.
 type hiddenClients struct {
 	inARow atomic.Int32
@@ -22,11 +22,11 @@ type hiddenClients struct {
 	warn   func(text string, args ...any)
 }
 
-// clients is for the whole process, whose generations all see the same MTA.
+// clients is shared by all generations of the configuration, which see the same MTA.
 var clients = hiddenClients{warn: slog.Warn}
 
-// saw notes the client of a message that is judged. One without an address, and one that
-// logged in, say nothing of the others.
+// saw counts the client of a message that is judged. It ignores clients without an address
+// and clients that logged in.
 func (h *hiddenClients) saw(env message.Envelope) {
 	if h.warned.Load() || !env.ClientAddr.IsValid() || env.AuthAuthen != "" {
 		return
@@ -49,7 +49,7 @@ func (h *hiddenClients) saw(env message.Envelope) {
 // shared is the address space of carriers' NAT (RFC 6598 §7).
 var shared = netip.MustParsePrefix("100.64.0.0/10")
 
-// isPrivate says that an address cannot be one of a host in the Internet.
+// isPrivate says that an address is not reachable from the Internet.
 func isPrivate(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
 	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || shared.Contains(a)

@@ -6,17 +6,17 @@ import (
 	"signpost/internal/dkim"
 )
 
-// Lookups are the resolvers for one message, by what depends on the answers. They may be
-// one and the same.
+// Lookups are the resolvers for one message, by the use of their answers. They may be the
+// same resolver.
 type Lookups struct {
 	Policy      Resolver      // SPF and the author's DMARC record
 	AlignedKeys dkim.Resolver // keys of signatures that could align with the author domain
 	OtherKeys   dkim.Resolver // keys of all other signatures
 }
 
-// WithSharing returns the verifier with a function that gives each message its look-ups,
-// so that a client cannot take the DNS from others. The address is invalid where it is
-// unknown. Without one, all messages ask the resolver itself.
+// WithSharing returns the verifier with a function that gives each message its share of
+// look-ups, so that one client cannot use up the DNS of all. An unknown address is
+// invalid. Without this function, all messages ask the resolver directly.
 func (v *Verifier) WithSharing(share func(client netip.Addr) Lookups) *Verifier {
 	with := *v
 	with.share = share

@@ -41,7 +41,7 @@ func (r Result) appendResults(to []message.Result) []message.Result {
 	return to
 }
 
-// findingsInWords lists the first few findings of a check, for a line that a person reads.
+// findingsInWords lists the first few findings of a check for a line of text.
 func findingsInWords(found []Finding) string {
 	if len(found) == 1 {
 		return inWords(found[0].Value, found[0].Domain)

@@ -43,8 +43,8 @@ func (d Decision) Disposition() message.Disposition {
 	return message.Accept
 }
 
-// policy is the rules in the order in which they are asked. compared says, for a
-// trace, what a rule looks at.
+// policy is the rules in their order. The first that applies decides. compared says for a
+// trace what a rule compares.
 var policy = []struct {
 	name     string
 	decide   func(Config, Verdict) (Decision, bool)
@@ -57,9 +57,9 @@ var policy = []struct {
 	{"verifier.spf.on_fail", bySPF, spfCompared},
 }
 
-// decide is the whole policy. What was asked goes into the trace. Of several author domains
-// the one decides whose outcome means most in this configuration: which that is depends on
-// the configured actions, and not on the published policies alone.
+// decide is the whole policy. The trace gets each rule. Of several author domains, the one
+// with the weightiest action decides: this depends on the configured actions and not only
+// on the published policies.
 func (c Config) decide(v Verdict, trace *message.Trace) Decision {
 	d := c.withAuthor(c.firstRule(v, trace), v, trace)
 	for _, e := range v.Each {
@@ -92,8 +92,7 @@ func (c Config) firstRule(v Verdict, trace *message.Trace) Decision {
 	return Decision{Action: ActAccept, Rule: "nothing speaks against it"}
 }
 
-// byDMARC does what the administrator wants for a failing message of a domain
-// with this policy.
+// byDMARC applies the configured action for a message that fails DMARC.
 func byDMARC(c Config, v Verdict) (Decision, bool) {
 	e := v.decisive()
 	if e.Result != dmarc.Fail {
@@ -109,8 +108,8 @@ func byDMARC(c Config, v Verdict) (Decision, bool) {
 	return d, true
 }
 
-// forPolicy is what the configuration says for a failing message under a policy that is
-// published at a domain. The reply is not set.
+// forPolicy is the configured action for a failing message under a policy that is
+// published at a domain. It sets no reply.
 func (c Config) forPolicy(p dmarc.Policy, domain string) Decision {
 	switch p {
 	case dmarc.Reject:
@@ -121,8 +120,8 @@ func (c Config) forPolicy(p dmarc.Policy, domain string) Decision {
 	return Decision{Action: ActAccept, Rule: "dmarc: policy none of " + domain}
 }
 
-// bySPF refuses for SPF alone where the author domain has no DMARC record and
-// the administrator wants it (RFC 7208 §8.4, RFC 7372 §3.2).
+// bySPF refuses for SPF alone if the author domain has no DMARC record and the
+// configuration wants it (RFC 7208 §8.4, RFC 7372 §3.2).
 func bySPF(c Config, v Verdict) (Decision, bool) {
 	if v.SPF.Result != spf.Fail || v.decisive().Result != dmarc.None || c.SPF.OnFail != ActReject {
 		return Decision{}, false

@@ -53,7 +53,7 @@ func findSPF(v Verdict, _ Decision, f findings) findings {
 	return f.add(found, smtp("helo", o.Domain))
 }
 
-// spfReason is why SPF has no answer, with the name whose look-up failed.
+// spfReason is the reason of an error, with the name that could not be looked up.
 func spfReason(o spf.Outcome) string {
 	if o.Failed == "" || strings.Contains(o.Reason, o.Failed) {
 		return o.Reason

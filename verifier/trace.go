@@ -6,7 +6,7 @@ import (
 	"signpost/internal/message"
 )
 
-// traceTrust tells whether the client is one whose mail is not judged.
+// traceTrust adds the step that says whether the client's mail is judged.
 func traceTrust(trace *message.Trace, c Config, env message.Envelope, trusted string) {
 	if trace == nil {
 		return

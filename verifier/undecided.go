@@ -10,10 +10,11 @@ import (
 	"signpost/internal/spf"
 )
 
-// byUndecided decides where the policy is known and only identifiers are undecided, where
-// that of the organizational domain is known and only the author domain below it fails,
-// and where this host could not make a look-up. The sender chooses all these names, and can
-// choose some that fail in DNS or exhaust this host: that must not spare a forgery.
+// byUndecided applies in three cases: the policy is known and only identifiers are
+// undecided; the policy of the organizational domain is known and only the author domain
+// below it fails in DNS; this host could not make a look-up. The sender chooses all these
+// names, and can choose names that fail in DNS or exhaust this host. A forgery must not
+// pass that way.
 func byUndecided(c Config, v Verdict) (Decision, bool) {
 	e := v.decisive()
 	switch {
@@ -30,8 +31,8 @@ func byUndecided(c Config, v Verdict) (Decision, bool) {
 	return Decision{}, false
 }
 
-// undecided makes of what would be done to a failing message what is done to one that
-// may pass another time.
+// undecided turns the decision for a failing message into the one for a message that may
+// pass at a later attempt.
 func (c Config) undecided(failing Decision, v Verdict, e dmarc.Evaluation) Decision {
 	why, reply := temporary(v, e)
 	d := Decision{Action: failing.Action, Rule: failing.Rule + "; undecided: " + why}
@@ -43,8 +44,8 @@ func (c Config) undecided(failing Decision, v Verdict, e dmarc.Evaluation) Decis
 	return d
 }
 
-// forUnknownPolicy is what is done to a failing message of a domain whose policy could
-// not be looked up here: what the strictest policy asks for.
+// forUnknownPolicy is the decision for a failing message of a domain whose policy this
+// host could not look up: that of the strictest policy.
 func (c Config) forUnknownPolicy() Decision {
 	d := Decision{Action: ActAccept, Rule: "the policy is not known, this host could not look it up"}
 	if c.DMARC.OnReject.refuses() || c.DMARC.OnQuarantine.refuses() {
@@ -56,8 +57,8 @@ func (c Config) forUnknownPolicy() Decision {
 // refuses says that an action keeps the message from being delivered.
 func (a Action) refuses() bool { return a == ActReject || a == ActQuarantine }
 
-// byTempError asks the client to come again where DNS did not answer for the policy
-// itself: for the DMARC record, or for SPF where that alone could have refused.
+// byTempError applies on_temperror if DNS did not answer for the policy itself: for the
+// DMARC record, or for SPF if that alone could have refused the message.
 func byTempError(c Config, v Verdict) (Decision, bool) {
 	e := v.decisive()
 	switch {
@@ -70,8 +71,8 @@ func byTempError(c Config, v Verdict) (Decision, bool) {
 	return Decision{Action: c.OnTempError, Rule: "temperror: " + why + ", verifier.on_temperror", Reply: reply}, true
 }
 
-// temporary says which check failed for now, for the log, and what the client is told.
-// Neither names a resolver.
+// temporary says for the log which check has a temporary error, and gives the reply to the
+// client. Neither names a resolver.
 func temporary(v Verdict, e dmarc.Evaluation) (why string, reply message.Reply) {
 	what, enhanced, name, err := "DMARC for "+e.AuthorDomain, "4.7.0", "", e.Err
 	var identifier *dmarc.UndecidedError
@@ -110,8 +111,8 @@ func failedKey(outcomes []dkim.Outcome, domain string) string {
 // keyName: RFC 6376 §3.6.2.1.
 func keyName(o dkim.Outcome) string { return o.Selector + "._domainkey." + o.Domain }
 
-// isLocal says that a look-up failed on this host and not in somebody's DNS: the error
-// has a method Local that says so, or the message's time was over.
+// isLocal says that a look-up failed on this host and not in the DNS of a domain: the
+// error has a method Local that says so, or the message's time was over.
 func isLocal(err error) bool {
 	var says interface{ Local() bool }
 	if errors.As(err, &says) {

@@ -1,12 +1,12 @@
-// Package verifier judges the mail that arrives: SPF, every DKIM signature and
-// DMARC, evaluated side by side while the body comes in; it writes one
-// Authentication-Results field (RFC 8601), removes those that claim to be ours,
-// and decides what is to be done with the message.
+// Package verifier judges the mail that arrives: SPF, every DKIM signature, DMARC and the
+// optional checks run side by side while the body comes in. The package writes one
+// Authentication-Results field (RFC 8601), removes those that claim to be ours, and
+// decides what to do with the message.
 //
-// The way of one message: Verify starts SPF at MAIL FROM; Header starts the key
-// look-ups and the search for the DMARC record; Body is hashed as it passes; End
-// waits for the answers and gives the Verdict, from which policy.go makes the
-// Disposition and field.go the header field. A Verdict is a pure function of
+// checks.go has the table of checks. For one message, Verify starts those that need no
+// header, at MAIL FROM; Header starts the others; Body hashes each piece; End waits for
+// the answers and collects the results in a Verdict. policy.go makes a Decision of it, and
+// field.go, notes.go and report.go write the findings out. A Verdict is a pure function of
 // the message, the configuration and the answers from DNS.
 package verifier
 
@@ -25,8 +25,8 @@ import (
 	"signpost/internal/spf"
 )
 
-// Resolver is the DNS that the three checks need. No such name and no such
-// record are empty answers; an error is always a temporary one.
+// Resolver is the DNS that the checks need. A name or record that does not exist is an
+// empty answer. Every error is temporary.
 type Resolver interface {
 	spf.Resolver
 	dmarc.Resolver
@@ -45,13 +45,14 @@ type Verifier struct {
 	ownDomain func(domain string) bool // nil: none is known
 }
 
-// New returns the verifier of a validated configuration. hostname is the
-// authserv-id of last resort; now is the clock for t= and x= of signatures.
+// New returns the verifier of a validated configuration. hostname is the authserv-id if
+// neither the configuration nor the MTA names one. now is the clock for t= and x= of
+// signatures.
 func New(cfg Config, resolver Resolver, hostname string, now func() time.Time) *Verifier {
 	return &Verifier{cfg: cfg, resolver: resolver, hostname: hostname, now: now}
 }
 
-// WithRSA returns the verifier with other arithmetic for RSA; nil is Go's.
+// WithRSA returns the verifier with another implementation of RSA; nil is crypto/rsa.
 func (v *Verifier) WithRSA(verify dkim.RSAVerifier) *Verifier {
 	with := *v
 	with.verifyRSA = verify
@@ -60,8 +61,8 @@ func (v *Verifier) WithRSA(verify dkim.RSAVerifier) *Verifier {
 
 // WithOwnDomains returns the verifier with a function that says whether a domain, in
 // lower-case A-labels, is one that this host signs for and that the configuration lists by
-// name. It changes no decision: the log says of mail from such a domain that is refused how to
-// make it ours.
+// name. It changes no decision. If mail from such a domain is refused, the log says how to
+// make it outbound mail.
 func (v *Verifier) WithOwnDomains(own func(domain string) bool) *Verifier {
 	with := *v
 	with.ownDomain = own
@@ -70,22 +71,22 @@ func (v *Verifier) WithOwnDomains(own func(domain string) bool) *Verifier {
 
 // Verdict is the results of all checks for one message.
 type Verdict struct {
-	// AuthservID is who gives these results.
+	// AuthservID names the host that gives these results.
 	AuthservID string
 	// Helo is the HELO name as it may be written into a header field.
 	Helo string
 	SPF  spf.Outcome
 	// DKIM has one outcome for each DKIM-Signature field, the top one first.
 	DKIM []dkim.Outcome
-	// Cut says that the body went on and was not read, so that no signature counts.
+	// Cut says that the body was not read to its end, so that no signature counts.
 	Cut bool
 	// WithoutUnread is DMARC without the signatures that the rest of the body could still
 	// break. It is set where Cut is.
 	WithoutUnread dmarc.Evaluation
-	// Author is who the message says it is from.
+	// Author is the author that the From field names.
 	Author message.Author
-	// DMARC is the evaluation that counts: of the author domain, or of the one
-	// of several that fares worst (RFC 9989 §11.5).
+	// DMARC is the evaluation that counts: of the author domain, or, of several, the one
+	// with the strictest outcome (RFC 9989 §11.5).
 	DMARC dmarc.Evaluation
 	// Others are the findings of the checks that no rule of the policy reads.
 	Others []Finding
@@ -94,8 +95,8 @@ type Verdict struct {
 	Each []dmarc.Evaluation
 }
 
-// decisive is the evaluation that the policy goes by. A signature that was not read is no
-// reason to spare a message: to come again would not make it shorter.
+// decisive is the evaluation that the policy uses. An unread signature does not spare a
+// message, because the message would be as long at the next attempt.
 func (v Verdict) decisive() dmarc.Evaluation {
 	if v.Cut {
 		return v.WithoutUnread
@@ -180,8 +181,8 @@ func (v *Verifier) authservID(env message.Envelope) string {
 	return "localhost"
 }
 
-// done ends one look-up. A panic in it is ours to answer for as any failure of ours
-// is: the message gets a temporary error.
+// done ends one look-up. A panic in it counts as a failure of ours: the message gets a
+// temporary error.
 func (t *Verification) done() {
 	if p := recover(); p != nil {
 		t.mu.Lock()
@@ -191,14 +192,14 @@ func (t *Verification) done() {
 	t.pending.Done()
 }
 
-// Header starts the key look-ups and the search for the DMARC record.
+// Header starts the checks that need the header, and reports whether one needs the body.
 func (t *Verification) Header(env message.Envelope, h message.Header) (wantBody bool) {
 	t.env, t.header = env, h
 	if t.trusted != "" {
 		return false
 	}
 	t.author = h.Author()
-	// The last first: DMARC asks for one name after the other.
+	// The last row first, because DMARC asks for one name after the other.
 	for i := range slices.Backward(checks) {
 		if start := checks[i].atHeader; start != nil {
 			start(t)
@@ -213,7 +214,7 @@ func (t *Verification) Body(chunk []byte) (more bool) {
 	return err == nil && t.dkim.NeedsBody()
 }
 
-// Cut leaves the signatures unverified: nobody can know what they say.
+// Cut says that the rest of the body will not come. The signatures stay unverified.
 func (t *Verification) Cut() {
 	t.cut = true
 	if t.dkim != nil {
@@ -221,7 +222,7 @@ func (t *Verification) Cut() {
 	}
 }
 
-// End waits for the answers that are still missing and says what is to be done.
+// End waits for the missing answers and returns what to do with the message.
 func (t *Verification) End() message.Outcome {
 	r, err := t.Judge()
 	switch {
@@ -239,13 +240,13 @@ type Result struct {
 	Decision Decision
 	// Findings are those of all checks, to be reported.
 	Findings []Finding
-	// Unjudged says why the message is passed as it is; the rest is not set then.
+	// Unjudged says why the message passes without checks. Nothing else is set then.
 	Unjudged string
 }
 
-// Judge waits for the answers that are still missing, evaluates DMARC and asks
-// the policy. Call it once, in the place of End. The error is a failure of ours,
-// never a property of the message.
+// Judge waits for the missing answers, concludes each check and applies the policy. Call
+// it once, and not End as well. The error is a failure of ours, never a property of the
+// message.
 func (t *Verification) Judge() (Result, error) {
 	if t.trusted != "" {
 		return Result{Unjudged: t.trusted}, nil
@@ -268,8 +269,8 @@ func (t *Verification) Judge() (Result, error) {
 	return Result{Verdict: v, Decision: d, Findings: find(v, d)}, nil
 }
 
-// writableHelo is the HELO name if it is a host name, for smtp.helo: strangers
-// put anything there, and an address literal says nothing that is worth the risk.
+// writableHelo is the HELO name for smtp.helo, "" if it is no host name. It is foreign
+// text of any kind; address literals are left out, too.
 func writableHelo(helo string) string {
 	name, ok := message.DomainToASCII(helo)
 	if !ok {
@@ -278,9 +279,9 @@ func writableHelo(helo string) string {
 	return name
 }
 
-// failed is our own failure to judge. It counts like a look-up that this host could not
-// make: the message is to come again, as on_undecided says, or goes on with an honest
-// result.
+// failed is the outcome of our own failure to judge. It counts like a look-up that this
+// host could not make: on_undecided decides whether the message gets 451, or goes on with
+// a temperror as the result of each check.
 func (t *Verification) failed(err error) message.Outcome {
 	c := t.verifier.cfg
 	d := c.forUnknownPolicy()

@@ -9,7 +9,7 @@ import (
 	"signpost/internal/spf"
 )
 
-// maxShown is how many signatures a line that a person reads lists.
+// maxShown is the number of signatures that a line of text lists.
 const maxShown = 3
 
 func anyResult(outcomes []dkim.Outcome, r dkim.Result) bool {
@@ -28,7 +28,7 @@ func inWords(result, domain string) string {
 	return result + " (" + domain + ")"
 }
 
-// dkimInWords lists the first few signatures, for a line that a person reads.
+// dkimInWords lists the first few signatures for a line of text.
 func dkimInWords(outcomes []dkim.Outcome) string {
 	if len(outcomes) == 0 {
 		return string(dkim.None)
@@ -48,10 +48,9 @@ func firstFew(n int, word func(int) string) string {
 	return strings.Join(parts, " ")
 }
 
-// because says what decided that a message failed, for the one who sent it: what is wrong
-// with a signature of the author domain's organization, or with its SPF record, or that
-// what passed is not aligned. It is "" where the results say it all, and holds nothing
-// but printable ASCII.
+// because gives the sender the reason why a message failed: the fault of a signature of
+// the author domain's organization, or of its SPF record, or that the passing domains are
+// not aligned. It is "" if the results need no explanation, and printable ASCII.
 func because(v Verdict, e dmarc.Evaluation) string {
 	for _, o := range v.DKIM {
 		if o.Result != dkim.Pass && o.Reason != "" && related(o.Domain, e) {
@@ -67,7 +66,7 @@ func because(v Verdict, e dmarc.Evaluation) string {
 	return ""
 }
 
-// related says that a domain is the one whose policy applies, or below it.
+// related says that a domain is the author domain, the domain of the record, or below it.
 func related(domain string, e dmarc.Evaluation) bool {
 	return domain != "" && (domain == e.AuthorDomain || domain == e.RecordDomain || strings.HasSuffix(domain, "."+e.RecordDomain))
 }
