@@ -21,9 +21,6 @@ func (s *Signer) Select(h message.Header) Selection {
 	if (author.Problem != "" && !author.Lax) || len(author.Domains) == 0 || author.Fields > 1 {
 		return Selection{Why: unsignable(author)}
 	}
-	c, ok, _ := s.table.find(author, s.table.now, nil)
-	if !ok {
-		return Selection{Why: c.rule}
-	}
+	c, _ := s.table.find(author, s.table.now, nil)
 	return Selection{SDID: c.sdid, Keys: c.keys, Why: c.rule}
 }

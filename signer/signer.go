@@ -86,15 +86,15 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 		return false
 	}
 	traceAuthor(t.trace, author, "signed by the rules for "+author.Domains[0])
-	c, ok := t.findKeys(author)
+	c := t.findKeys(author)
 	switch {
-	case !ok && t.err == nil && c.lost != "":
+	case !c.signs() && t.err == nil && c.lost != "":
 		t.err = fmt.Errorf("%s: %s", c.rule, c.lost)
 		fallthrough
 	case t.err != nil:
 		t.match.sdid = author.Domains[0]
 		return false
-	case !ok:
+	case !c.signs():
 		t.unsigned = c.rule
 		return false
 	}
@@ -114,13 +114,13 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 
 // findKeys finds the keys for an author. If DNS has not answered about them yet, it waits;
 // without an answer the message gets 451 and comes again.
-func (t *Signing) findKeys(author message.Author) (c match, ok bool) {
-	sets := func(name, fallback string) (first, second *lifecycle.SigningSet, err error) {
+func (t *Signing) findKeys(author message.Author) match {
+	sets := func(name, fallback string) (lifecycle.Found, error) {
 		return t.signer.table.active.For(t.ctx, name, fallback)
 	}
-	c, ok, t.err = t.signer.table.find(author, sets, t.trace)
-	t.retry = t.err != nil
-	return c, ok
+	c, err := t.signer.table.find(author, sets, t.trace)
+	t.err, t.retry = err, err != nil
+	return c
 }
 
 func unsignable(a message.Author) string {

@@ -45,49 +45,47 @@ type match struct {
 	lost     string // if not "", a key file is missing or unusable: our failure
 }
 
-// signingSets returns the signing set with a name, and the set of a fallback that signs if the
-// first cannot. lifecycle.ActiveKeys.For waits for DNS, Now does not.
-type signingSets func(name, fallback string) (first, second *lifecycle.SigningSet, err error)
+// signingSets is lifecycle.ActiveKeys.For, which waits for DNS, or its method Now.
+type signingSets func(name, fallback string) (lifecycle.Found, error)
 
 // now returns signing sets without waiting for DNS.
-func (t *table) now(name, fallback string) (first, second *lifecycle.SigningSet, err error) {
-	first, second = t.active.Now(name, fallback)
-	return first, second, nil
+func (t *table) now(name, fallback string) (lifecycle.Found, error) {
+	return t.active.Now(name, fallback), nil
 }
 
 // find returns the match for an author, most specific entry first: the whole address, the
-// domain, its nearest parent with subdomains, the first pattern that matches, "*". ok is
-// false if no key signs; rule has the reason. The error is that of sets.
-func (t *table) find(author message.Author, sets signingSets, trace *message.Trace) (c match, ok bool, err error) {
+// domain, its nearest parent with subdomains, the first pattern that matches, "*". If no key
+// signs, the match has no keys, and its rule has the reason. The error is that of sets.
+func (t *table) find(author message.Author, sets signingSets, trace *message.Trace) (match, error) {
 	domain := author.Domains[0]
 	address, found := t.byAddress(author, trace)
 	if !found {
 		at := t.byDomain(domain, trace)
-		set, _, err := sets(at.set, "")
+		active, err := sets(at.set, "")
 		if err != nil {
-			return match{}, false, err
+			return match{}, err
 		}
-		c, ok = at.match(set, domain, trace)
-		return c, ok, nil
+		return at.match(active.Own, domain, trace), nil
 	}
-	own, set, err := sets(address.set, t.byDomain(domain, nil).set)
+	active, err := sets(address.set, t.byDomain(domain, nil).set)
 	if err != nil {
-		return match{}, false, err
+		return match{}, err
 	}
-	c, ok = address.match(own, domain, trace)
-	if ok {
-		return c, true, nil
+	own := address.match(active.Own, domain, trace)
+	if own.signs() {
+		return own, nil
 	}
-	idle, lost := c.rule, c.lost // the entry for the address cannot sign, so the entry for the domain signs
-	c, ok = t.byDomain(domain, trace).match(set, domain, trace)
-	if ok {
-		c.override = strings.TrimPrefix(c.override+"; "+idle, "; ")
+	// The entry for the address cannot sign, so the entry for the domain signs.
+	c := t.byDomain(domain, trace).match(active.Fallback, domain, trace)
+	if c.signs() {
+		c.override = strings.TrimPrefix(c.override+"; "+own.rule, "; ")
+	} else if c.lost == "" {
+		c.lost = own.lost
 	}
-	if !ok && c.lost == "" {
-		c.lost = lost
-	}
-	return c, ok, nil
+	return c, nil
 }
+
+func (c match) signs() bool { return len(c.keys) > 0 }
 
 // byAddress finds the entry for a whole address. There is none if From has several addresses
 // or an address that is not certain.
@@ -167,31 +165,31 @@ func (t *table) byMany(e entry, author string, trace *message.Trace) target {
 	return target{entry: e}
 }
 
-// match returns the match of a target with its signing set. ok is false if no key signs.
-func (at target) match(d *lifecycle.SigningSet, author string, trace *message.Trace) (c match, ok bool) {
+// match returns the match of a target with its signing set.
+func (at target) match(d *lifecycle.SigningSet, author string, trace *message.Trace) match {
 	e := at.entry
 	switch {
 	case e.name == "":
-		return match{rule: fmt.Sprintf("author domain %s has no entry in signer.domains; to sign it: signpost keys generate %s SELECTOR, publish the record, add the entry, reload", author, author)}, false
+		return match{rule: fmt.Sprintf("author domain %s has no entry in signer.domains; to sign it: signpost keys generate %s SELECTOR, publish the record, add the entry, reload", author, author)}
 	case at.set == "":
 		return match{rule: fmt.Sprintf("author domain %s comes under %q in signer.domains, but has no key for selector %s; signpost keys generate %s %s makes one, then publish it and reload",
-			author, e.name, e.names(), author, e.selectors[0].Selector)}, false
+			author, e.name, e.names(), author, e.selectors[0].Selector)}
 	}
 	rule := e.rule + at.how
 	traceSigningSet(trace, at.set, d)
 	switch {
 	case d == nil:
-		return match{rule: fmt.Sprintf("%s: no key is loaded for selector %s of %s; signpost keys generate makes one, then publish it and reload", rule, e.names(), at.set)}, false
+		return match{rule: fmt.Sprintf("%s: no key is loaded for selector %s of %s; signpost keys generate makes one, then publish it and reload", rule, e.names(), at.set)}
 	case d.Lost != "":
-		return match{rule: rule, lost: d.Lost}, false
+		return match{rule: rule, lost: d.Lost}
 	case len(d.Keys) == 0:
-		return match{rule: rule + ": " + d.Why + " (or set signer.require_published: false)"}, false
+		return match{rule: rule + ": " + d.Why + " (or set signer.require_published: false)"}
 	}
 	sdid := e.sdid
 	if sdid == "" {
 		sdid = author
 	}
-	return match{sdid: sdid, keys: d.Keys, rule: rule, override: d.Why}, true
+	return match{sdid: sdid, keys: d.Keys, rule: rule, override: d.Why}
 }
 
 // ruleOf is the entry's name in the log.

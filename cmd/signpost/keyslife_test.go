@@ -104,7 +104,7 @@ func (h *house) live() {
 		if d.SDID != "" {
 			continue // it has no keys of its own
 		}
-		if _, _, err := g.Spec.Active.For(h.t.Context(), d.Domain, ""); err != nil {
+		if _, err := g.Spec.Active.For(h.t.Context(), d.Domain, ""); err != nil {
 			h.t.Fatal(err)
 		}
 	}

@@ -86,7 +86,7 @@ func (h *house) live() {
 	s := &Service{log: slog.New(slog.DiscardHandler), current: g}
 	s.begin(g)
 	for _, d := range g.Config.Signer.Domains {
-		if _, _, err := g.Spec.Active.For(h.t.Context(), d.Domain, ""); err != nil {
+		if _, err := g.Spec.Active.For(h.t.Context(), d.Domain, ""); err != nil {
 			h.t.Fatal(err)
 		}
 	}

@@ -133,7 +133,7 @@ func TestAMessageThatWaitsAcrossAReloadNeverLeavesUnsigned(t *testing.T) {
 	if o := <-out; len(o.Insert) != 1 && o.Disposition != message.Tempfail {
 		t.Errorf("%+v", o)
 	}
-	if d, _ := next.Spec.Active.Now("d0.example", ""); len(d.Keys) != 1 {
+	if d := next.Spec.Active.Now("d0.example", "").Own; len(d.Keys) != 1 {
 		t.Errorf("after the reload %d keys sign: %s", len(d.Keys), d.Why)
 	}
 }

@@ -46,18 +46,26 @@ type ActiveKeys struct {
 	sets atomic.Pointer[map[string]*SigningSet]
 }
 
+// Found is the answer of For.
+type Found struct {
+	// Own is the signing set of the name; nil where no key is listed for it.
+	Own *SigningSet
+	// Fallback is the signing set of the fallback, where no key of Own signs.
+	Fallback *SigningSet
+}
+
 // For returns the signing set of a domain, by its A-labels in lower case, or of a
-// Listed.SignsFor; nil where no key is listed for it. Where none of its keys sign, second
-// is the signing set of fallback; "": there is no fallback.
+// Listed.SignsFor. If none of its keys sign, it returns that of fallback, too; "" is no
+// fallback.
 //
-// Where DNS has not yet answered about keys that could sign, For asks it at once, about
+// If DNS has not yet answered about keys that could sign, For queries it at once, about
 // both sets together, and waits for at most MaxWait or until ctx ends. The error says why
-// it is still not known which keys sign: then the message must not go unsigned.
-func (r *ActiveKeys) For(ctx context.Context, name, fallback string) (first, second *SigningSet, err error) {
-	first, second = r.Now(name, fallback)
-	awaited := pendingOf(first, second)
+// it is still not known which keys sign: then the message must not leave unsigned.
+func (r *ActiveKeys) For(ctx context.Context, name, fallback string) (Found, error) {
+	found := r.Now(name, fallback)
+	awaited := found.pending()
 	if awaited == nil {
-		return first, second, nil
+		return found, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, MaxWait)
 	defer cancel()
@@ -66,26 +74,26 @@ func (r *ActiveKeys) For(ctx context.Context, name, fallback string) (first, sec
 			r.expedite(fallback)
 		}
 		if err := awaited.wait(ctx); err != nil {
-			return nil, nil, err
+			return Found{}, err
 		}
 		before := awaited
-		first, second = r.Now(name, fallback)
-		if awaited = pendingOf(first, second); awaited == before {
-			return nil, nil, errReplaced
+		found = r.Now(name, fallback)
+		if awaited = found.pending(); awaited == before {
+			return Found{}, errReplaced
 		}
 	}
-	return first, second, nil
+	return found, nil
 }
 
 var errReplaced = errors.New("the configuration was replaced while it waited for DNS")
 
 // Now is For without waiting: a key about which DNS has not yet answered does not sign.
-func (r *ActiveKeys) Now(name, fallback string) (first, second *SigningSet) {
-	first = r.of(name)
-	if fallback != "" && (first == nil || len(first.pending) == 0 && len(first.Keys) == 0) {
-		second = r.of(fallback)
+func (r *ActiveKeys) Now(name, fallback string) Found {
+	found := Found{Own: r.of(name)}
+	if d := found.Own; fallback != "" && (d == nil || len(d.pending) == 0 && len(d.Keys) == 0) {
+		found.Fallback = r.of(fallback)
 	}
-	return first, second
+	return found
 }
 
 // Has reports whether a signing set has this name. It takes one map access.
@@ -105,9 +113,9 @@ func (r *ActiveKeys) expedite(name string) {
 	}
 }
 
-// pendingOf returns the one of two sets that is waited for next; nil: none.
-func pendingOf(first, second *SigningSet) *SigningSet {
-	for _, d := range []*SigningSet{first, second} {
+// pending is the set to wait for next; nil: none.
+func (f Found) pending() *SigningSet {
+	for _, d := range []*SigningSet{f.Own, f.Fallback} {
 		if d != nil && len(d.pending) > 0 {
 			return d
 		}

@@ -52,22 +52,22 @@ func TestForWaitsForTheKeysOfAFallbackTogether(t *testing.T) {
 			tracker, spec, server := firstStart(t, c.published...)
 			server.delay = 3 * time.Second
 			tracker.Begin(t.Context(), spec, slog.New(slog.DiscardHandler))
-			if first, second := spec.Active.Now("d0.example", "d1.example"); len(first.Keys) > 0 || second != nil {
-				t.Errorf("%v: before DNS has answered: %+v, %+v", c.published, first, second)
+			if f := spec.Active.Now("d0.example", "d1.example"); len(f.Own.Keys) > 0 || f.Fallback != nil {
+				t.Errorf("%v: before DNS has answered: %+v", c.published, f)
 			}
 			begun := time.Now()
-			first, second, err := spec.Active.For(t.Context(), "d0.example", "d1.example")
+			found, err := spec.Active.For(t.Context(), "d0.example", "d1.example")
 			check(t, err)
 			if took := time.Since(begun); took != c.took {
 				t.Errorf("%v: it took %v", c.published, took)
 			}
 			signs := ""
-			for _, d := range []*SigningSet{first, second} {
+			for _, d := range []*SigningSet{found.Own, found.Fallback} {
 				if d != nil && len(d.Keys) > 0 {
 					signs += d.Keys[0].Domain
 				}
 			}
-			if signs != c.signs || (len(first.Keys) > 0) != (second == nil) {
+			if signs != c.signs || (len(found.Own.Keys) > 0) != (found.Fallback == nil) {
 				t.Errorf("%v: %q signs, want %q", c.published, signs, c.signs)
 			}
 		})
@@ -82,8 +82,8 @@ func TestForSaysWhyItIsNotKnownWhoSigns(t *testing.T) {
 			tracker.Begin(t.Context(), spec, slog.New(slog.DiscardHandler))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			if first, second, err := spec.Active.For(ctx, "d0.example", ""); err == nil || first != nil || second != nil {
-				t.Errorf("%+v, %+v, %v", first, second, err)
+			if found, err := spec.Active.For(ctx, "d0.example", ""); err == nil || found != (Found{}) {
+				t.Errorf("%+v, %v", found, err)
 			}
 			time.Sleep(2 * MaxWait) // so that the lookup ends
 		})
@@ -95,7 +95,7 @@ func TestForSaysWhyItIsNotKnownWhoSigns(t *testing.T) {
 			tracker.Begin(t.Context(), spec, slog.New(slog.DiscardHandler))
 			outcome := make(chan error, 1)
 			go func() {
-				_, _, err := spec.Active.For(t.Context(), "d0.example", "")
+				_, err := spec.Active.For(t.Context(), "d0.example", "")
 				outcome <- err
 			}()
 			synctest.Wait()
@@ -112,7 +112,7 @@ func TestForSaysWhyItIsNotKnownWhoSigns(t *testing.T) {
 
 func TestForKnowsNothingOfAnUnknownName(t *testing.T) {
 	var none ActiveKeys
-	if first, second, err := none.For(t.Context(), "d0.example", "d1.example"); first != nil || second != nil || err != nil || none.Has("d0.example") {
-		t.Errorf("%+v, %+v, %v", first, second, err)
+	if found, err := none.For(t.Context(), "d0.example", "d1.example"); found != (Found{}) || err != nil || none.Has("d0.example") {
+		t.Errorf("%+v, %v", found, err)
 	}
 }
