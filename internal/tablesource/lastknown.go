@@ -7,9 +7,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -42,7 +44,7 @@ func (d database) fetch(ctx context.Context, before []fetched, dir string) (f fe
 		}
 	}
 	path := d.lastKnown(dir)
-	kept, keptErr := os.ReadFile(path)
+	kept, keptErr := readKept(path)
 	switch {
 	case keptErr == nil:
 		since := "what was last known of it"
@@ -58,6 +60,24 @@ func (d database) fetch(ctx context.Context, before []fetched, dir string) (f fe
 	return fetched{d, kept, sha256.Sum256(kept), false}, fmt.Sprintf("signer.tables %s: %s", d, trouble)
 }
 
+// readKept reads a kept table. The folder belongs to the daemon's user, and root reads it too:
+// what is no regular file, such as a named pipe, is not read.
+func readKept(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file: remove it", path)
+	}
+	return io.ReadAll(f)
+}
+
 // Keep writes the content of the databases into files in dir, for a start while they are down.
 // Only the daemon may call it: dir belongs to the daemon.
 func (t Tables) Keep(dir string) error {
@@ -66,7 +86,7 @@ func (t Tables) Keep(dir string) error {
 		if !f.live {
 			continue
 		}
-		if old, err := os.ReadFile(f.database.lastKnown(dir)); err == nil && bytes.Equal(old, f.text) {
+		if old, err := readKept(f.database.lastKnown(dir)); err == nil && bytes.Equal(old, f.text) {
 			continue
 		}
 		errs = append(errs, keepFile(f.database.lastKnown(dir), f.text))

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"signpost/keys"
@@ -31,7 +32,9 @@ type stateFile struct {
 // and selector. Without a file nothing is known, which is no error; an error says
 // that there is one and it cannot be used.
 func ReadState(path string) ([]Fact, error) {
-	f, err := os.Open(path)
+	// The folder belongs to the daemon's user, and root reads the file too: a named pipe in
+	// its place must not hold root's command.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
@@ -41,6 +44,9 @@ func ReadState(path string) ([]Fact, error) {
 		return nil, fmt.Errorf("reading the state of the keys: %w", err)
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("the state of the keys, %s, is not a regular file: remove it", path)
+	}
 	text, err := io.ReadAll(io.LimitReader(f, maxStateFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading the state of the keys: %w", err)

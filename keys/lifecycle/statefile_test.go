@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 
 	"signpost/keys"
@@ -74,4 +75,15 @@ func FuzzParseState(f *testing.F) {
 			t.Errorf("what was read cannot be read again: %v", err)
 		}
 	})
+}
+
+// The daemon's user owns the folder, and could leave a named pipe there for root to read.
+func TestAStateFileThatIsNoFileHoldsNoOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.json")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadState(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("%v", err)
+	}
 }
