@@ -184,7 +184,10 @@ func (c *conversation) field(f message.Field) {
 func (o probeOptions) envelope(c *conversation) {
 	s := c.session
 	family, host := gomilter.FamilyInet, "["+o.ip+"]"
-	if addr, err := netip.ParseAddr(o.ip); err == nil && addr.Is6() {
+	switch addr, err := netip.ParseAddr(o.ip); {
+	case o.ip == "": // as Postfix without a client
+		family, host = gomilter.FamilyUnknown, "unknown"
+	case err == nil && addr.Is6():
 		family = gomilter.FamilyInet6
 	}
 	c.macros(gomilter.CodeConn, "j", o.mta, "{daemon_name}", o.daemon, "{client_addr}", o.ip, "v", "signpost probe")
@@ -195,9 +198,9 @@ func (o probeOptions) envelope(c *conversation) {
 		mail = append(mail, "{auth_type}", "PLAIN", "{auth_authen}", o.login)
 	}
 	c.macros(gomilter.CodeMail, mail...)
-	c.step(func() (*gomilter.Action, error) { return s.Mail("<"+trimPath(o.from)+">", nil) })
+	c.step(func() (*gomilter.Action, error) { return s.Mail(trimPath(o.from), nil) }) // it puts the brackets itself
 	c.macros(gomilter.CodeRcpt, "i", o.queue, "{rcpt_addr}", trimPath(o.rcpt))
-	c.step(func() (*gomilter.Action, error) { return s.Rcpt("<"+trimPath(o.rcpt)+">", nil) })
+	c.step(func() (*gomilter.Action, error) { return s.Rcpt(trimPath(o.rcpt), nil) })
 	c.macros(gomilter.CodeEOB, "i", o.queue)
 }
 

@@ -1,6 +1,11 @@
 package main
 
 import (
+	"bufio"
+	"encoding/binary"
+	"io"
+	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,5 +47,64 @@ func TestProbeListsTheFieldsThatPostfixWouldRemove(t *testing.T) {
 	}
 	if h[0].Value != " a; one" || h[5].Value != " a; four" {
 		t.Error("the message itself is changed")
+	}
+}
+
+// sentTo runs a milter that agrees to everything, and returns the packets of one probe.
+func sentTo(t *testing.T, args ...string) []string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	packets := make(chan []string, 1)
+	go func() {
+		var all []string
+		defer func() { packets <- all }()
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		for r := bufio.NewReader(conn); ; {
+			var size uint32
+			if binary.Read(r, binary.BigEndian, &size) != nil {
+				return
+			}
+			packet := make([]byte, size)
+			if _, err := io.ReadFull(r, packet); err != nil {
+				return
+			}
+			all = append(all, string(packet))
+			switch gomilter.Code(packet[0]) {
+			case gomilter.CodeOptNeg:
+				conn.Write(append([]byte{0, 0, 0, 13, 'O', 0, 0, 0, 6}, make([]byte, 8)...))
+			case gomilter.CodeMacro, gomilter.CodeQuit:
+			default:
+				conn.Write([]byte{0, 0, 0, 1, 'c'})
+			}
+		}
+	}()
+	if r := execute(t, "From: a@example.com\n\nhello\n", append([]string{"probe", "inet:" + l.Addr().String(), "-"}, args...)...); r.code != exitOK {
+		t.Fatalf("exit %d: %s", r.code, r.stderr)
+	}
+	return <-packets
+}
+
+func TestProbeWithoutAClientsAddress(t *testing.T) {
+	if sent := sentTo(t, "--ip", ""); !slices.Contains(sent, "Cunknown\x00U") {
+		t.Errorf("sent %q", sent)
+	}
+}
+
+func TestProbeSendsPathsInOnePairOfBrackets(t *testing.T) {
+	for _, c := range []struct{ from, want string }{
+		{"", "M<>\x00"}, {"<>", "M<>\x00"}, {"a@example.com", "M<a@example.com>\x00"}, {"<a@example.com>", "M<a@example.com>\x00"},
+	} {
+		sent := sentTo(t, "--from", c.from, "--rcpt", "b@example.com")
+		if !slices.Contains(sent, c.want) || !slices.Contains(sent, "R<b@example.com>\x00") {
+			t.Errorf("--from %q: sent %q, want %q", c.from, sent, c.want)
+		}
 	}
 }
