@@ -50,7 +50,7 @@ func uncommented(value string) string {
 }
 
 // verdictsOf finds the one field of our verifier in a delivered message, which
-// must stand above all else (MIL-005).
+// must stand above all else.
 func verdictsOf(t *testing.T, msg []byte) map[string]string {
 	t.Helper()
 	var ours []string

@@ -17,7 +17,7 @@ var hostile = []string{
 	"</record><record>", "a&b", "a]]>b", "a\x00b", "a\x1bb", "a\xffb", "a\ufffeb", "a\u202eb", `a"b`, "a\r\nX: y", "a;dmarc=pass", "a(b",
 }
 
-// ATK-059: what reports and logs are made of later is in the verdict and in the notes.
+// What reports and logs are made of later is in the verdict and in the notes.
 // d=, s= and the names of SPF are domain names there, or nothing.
 func TestATK059NamesInAVerdictAreDomainNames(t *testing.T) {
 	for _, text := range hostile {
@@ -60,7 +60,7 @@ func TestATK059NamesInAVerdictAreDomainNames(t *testing.T) {
 	}
 }
 
-// ATK-074: what a stranger writes into the message about lists, forwarding or earlier
+// What a stranger writes into the message about lists, forwarding or earlier
 // checks changes no decision; only trusted.networks do.
 func TestATK074NoFieldChangesADecision(t *testing.T) {
 	cfg := Defaults()

@@ -204,7 +204,7 @@ func TestAMessageThatWasCutIsNotSparedForAnUnreadSignature(t *testing.T) {
 			"451 4.7.24 SPF for example.com could not be checked just now because DNS did not answer for dead.example, try again later"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := readCase(t, "testdata/cases/DMA-030 DKIM alone carries DMARC.txt")
+			c := readCase(t, "testdata/cases/DKIM alone carries DMARC.txt")
 			c.sections["dns"] = "example.com. TXT \"" + tt.spf + "\"\ndead.example. SERVFAIL\n"
 			if tt.record != "" {
 				c.sections["dns"] += "_dmarc.example.com. TXT \"" + tt.record + "\"\n"

@@ -85,7 +85,7 @@ func checkReply(t *testing.T, out message.Outcome) {
 	}
 }
 
-// ATK-005: text of strangers stands in records and signatures; what of it is told to the
+// Text of strangers stands in records and signatures; what of it is told to the
 // client is printable.
 func TestHostileTextIsNotRepeatedInReplies(t *testing.T) {
 	for _, text := range hostile {

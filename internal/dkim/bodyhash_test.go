@@ -64,21 +64,21 @@ func whole(rest int) int { return rest }
 
 func TestBodyCanonicalization(t *testing.T) {
 	for _, tt := range []struct{ name, body, simple, relaxed string }{
-		{"SIG-014 an empty body is one line end, or nothing", "", "\r\n", ""},
-		{"SIG-014 a line end is one line end, or nothing", "\r\n", "\r\n", ""},
+		{"an empty body is one line end, or nothing", "", "\r\n", ""},
+		{"a line end is one line end, or nothing", "\r\n", "\r\n", ""},
 		{"only empty lines", "\r\n\r\n\r\n", "\r\n", ""},
-		{"VER-022 the final line end is added", "a", "a\r\n", "a\r\n"},
-		{"VER-020 line ends at the end are reduced to one", "a\r\n\r\n\r\n", "a\r\n", "a\r\n"},
+		{"the final line end is added", "a", "a\r\n", "a\r\n"},
+		{"line ends at the end are reduced to one", "a\r\n\r\n\r\n", "a\r\n", "a\r\n"},
 		{"empty lines elsewhere stay", "\r\n\r\na\r\n\r\nb", "\r\n\r\na\r\n\r\nb\r\n", "\r\n\r\na\r\n\r\nb\r\n"},
-		{"VER-019 §3.4.5", " C \r\nD \t E\r\n\r\n\r\n", " C \r\nD \t E\r\n", " C\r\nD E\r\n"},
-		{"VER-019 lines of white space are empty", "a\r\n \t\r\n\t\r\n", "a\r\n \t\r\n\t\r\n", "a\r\n"},
+		{"§3.4.5", " C \r\nD \t E\r\n\r\n\r\n", " C \r\nD \t E\r\n", " C\r\nD E\r\n"},
+		{"lines of white space are empty", "a\r\n \t\r\n\t\r\n", "a\r\n \t\r\n\t\r\n", "a\r\n"},
 		{"only white space", " \t \r\n", " \t \r\n", ""},
 		{"white space without a line end", " \t ", " \t \r\n", ""},
 		{"white space at the very end", "a \t ", "a \t \r\n", "a\r\n"},
 		{"a tab becomes a blank", "a\tb\r\n", "a\tb\r\n", "a b\r\n"},
 		{"a tab at the beginning becomes a blank", "\ta\r\n", "\ta\r\n", " a\r\n"},
-		{"LIM-012 a bare CR is text", "a\rb\r\n", "a\rb\r\n", "a\rb\r\n"},
-		{"LIM-012 a bare LF is text", "a \nb\n", "a \nb\n\r\n", "a \nb\n\r\n"},
+		{"a bare CR is text", "a\rb\r\n", "a\rb\r\n", "a\rb\r\n"},
+		{"a bare LF is text", "a \nb\n", "a \nb\n\r\n", "a \nb\n\r\n"},
 		{"white space before a bare CR stays", "a \t\rb\r\n", "a \t\rb\r\n", "a \rb\r\n"},
 		{"CR CR LF is a CR and a line end", "a\r\r\n\r\n", "a\r\r\n", "a\r\r\n"},
 		{"a CR at the end is text", "a\r\n\r", "a\r\n\r\r\n", "a\r\n\r\r\n"},
@@ -133,7 +133,7 @@ func TestBodyCanonicalizationIsWhatTheReferenceSays(t *testing.T) {
 			if got := canonicalBody(body, c, whole); got != want {
 				t.Fatalf("%s of %q:\n got %q\nwant %q", c, body, got, want)
 			}
-			// MIL-015
+			// The body may be cut anywhere.
 			if got := canonicalBody(body, c, func(rest int) int { return 1 + r.IntN(rest) }); got != want {
 				t.Fatalf("%s of %q in pieces:\n got %q\nwant %q", c, body, got, want)
 			}
@@ -157,7 +157,7 @@ func TestRelaxedBodyAfterALeap(t *testing.T) {
 	}
 }
 
-func TestSIG_014_TheHashesOfAnEmptyBody(t *testing.T) {
+func TestTheHashesOfAnEmptyBody(t *testing.T) {
 	for c, want := range map[Canonicalization]string{
 		Simple:  "frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY=",
 		Relaxed: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",

@@ -75,40 +75,40 @@ func TestVerify(t *testing.T) {
 		want        Result
 		reason      string
 	}{
-		{name: "VER-024 Ed25519", value: crafted, want: Pass},
-		{name: "VER-011 x= not reached", value: at("x", 1), want: Pass},
-		{name: "VER-011 LIM-009 x= passed, within the skew", value: at("x", -299), want: Pass},
-		{name: "VER-011 LIM-009 ATK-031 x= passed, beyond the skew", value: at("x", -301), want: PermError, reason: reasonExpired},
-		{name: "VER-012 LIM-009 t= ahead, within the skew", value: at("t", 299), want: Pass},
-		{name: "VER-012 ATK-031 t= ahead, beyond the skew", value: at("t", 301), want: PermError, reason: reasonFuture},
-		{name: "VER-012 t= long ago", value: crafted + "t=0; ", want: Pass},
-		{name: "VER-014 ATK-071 l= is longer than the body", value: length(canonical + 1), want: PermError, reason: reasonShortBody},
-		{name: "VER-013 ATK-071 l= is 10^75", value: crafted + "l=1" + strings.Repeat("0", 75) + "; ", want: PermError, reason: reasonShortBody},
+		{name: "Ed25519", value: crafted, want: Pass},
+		{name: "x= not reached", value: at("x", 1), want: Pass},
+		{name: "x= passed, within the skew", value: at("x", -299), want: Pass},
+		{name: "x= passed, beyond the skew", value: at("x", -301), want: PermError, reason: reasonExpired},
+		{name: "t= ahead, within the skew", value: at("t", 299), want: Pass},
+		{name: "t= ahead, beyond the skew", value: at("t", 301), want: PermError, reason: reasonFuture},
+		{name: "t= long ago", value: crafted + "t=0; ", want: Pass},
+		{name: "l= is longer than the body", value: length(canonical + 1), want: PermError, reason: reasonShortBody},
+		{name: "l= is 10^75", value: crafted + "l=1" + strings.Repeat("0", 75) + "; ", want: PermError, reason: reasonShortBody},
 		{name: "l= and a body that was changed", value: strings.Replace(length(canonical), "bh=?", "bh="+goodHash, 1), want: Fail, reason: reasonBody},
 		{name: "l= is the body's length", value: length(canonical), want: Pass},
-		{name: "VER-015 ATK-022 l= is shorter than the body", value: length(canonical - 1), want: Policy, reason: reasonUnsigned},
-		{name: "VER-015 ATK-071 l=0", value: length(0), want: Policy, reason: reasonUnsigned},
-		{name: "VER-026 a short key", value: replace("a=ed25519-sha256", "a=rsa-sha256"), key: "rsa1024",
+		{name: "l= is shorter than the body", value: length(canonical - 1), want: Policy, reason: reasonUnsigned},
+		{name: "l=0", value: length(0), want: Policy, reason: reasonUnsigned},
+		{name: "a short key", value: replace("a=ed25519-sha256", "a=rsa-sha256"), key: "rsa1024",
 			zone: zone{"ed25519._domainkey.example.org": {"p=" + "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAMPekl+uAfmcdIuyNUybIsdPyzK6mFOk5s87lOXFWKs//btaTCJRSjG1kijuGZZEZluxlX/qR1xB4G/ep/hYTZkCAwEAAQ=="}},
 			want: PermError, reason: "key record: " + errKeyTooShort.Error()},
-		{name: "VER-028 the name does not exist", value: crafted, zone: zone{}, want: PermError, reason: reasonNoRecord},
-		{name: "VER-028 the server fails", value: replace("s=ed25519", "s=servfail"), want: TempError, reason: reasonTemporary},
-		{name: "VER-043 ATK-028 the key is of another type", value: replace("s=ed25519", "s=rsa2048"), want: PermError, reason: reasonKeyType},
-		{name: "VER-043 KEY-010 the key bars the hash", value: crafted, zone: zone{"ed25519._domainkey.example.org": {strings.Replace(record, "p=", "h=sha1; p=", 1)}},
+		{name: "the name does not exist", value: crafted, zone: zone{}, want: PermError, reason: reasonNoRecord},
+		{name: "the server fails", value: replace("s=ed25519", "s=servfail"), want: TempError, reason: reasonTemporary},
+		{name: "the key is of another type", value: replace("s=ed25519", "s=rsa2048"), want: PermError, reason: reasonKeyType},
+		{name: "the key bars the hash", value: crafted, zone: zone{"ed25519._domainkey.example.org": {strings.Replace(record, "p=", "h=sha1; p=", 1)}},
 			want: PermError, reason: reasonHashBarred},
-		{name: "VER-008 KEY-012 t=s and a subdomain in i=", value: crafted + "i=@a.example.org; ", zone: flags("s"), want: PermError, reason: reasonStrict},
-		{name: "VER-008 KEY-012 t=s and the domain itself in another case", value: crafted + "i=joe@EXAMPLE.org; ", zone: flags("s"), want: Pass},
-		{name: "VER-008 KEY-012 t=s and no i=", value: crafted, zone: flags("s"), want: Pass},
-		{name: "VER-008 a subdomain in i=", value: crafted + "i=@a.example.org; ", want: Pass},
-		{name: "VER-023 ATK-026 rsa-sha1", value: replace("a=ed25519-sha256", "a=rsa-sha1"), key: "rsa1024", want: PermError, reason: errSHA1.Error()},
-		{name: "VER-025 an unknown algorithm", value: replace("a=ed25519-sha256", "a=ed25519-sha512"), want: PermError, reason: errAlgorithm.Error()},
-		{name: "VER-034 ATK-032 d= is a top-level domain", value: replace("d=example.org", "d=org"), zone: zone{"ed25519._domainkey.org": {record}}, want: PermError, reason: reasonTopLevel},
-		{name: "VER-035 only From is signed", value: replace("h=from:subject", "h=from"), want: Pass},
-		{name: "VER-016 names of fields that are not there", value: replace("h=from:subject", "h=x-a:from:x-b:from:x-a"), want: Pass},
-		{name: "VER-010 c=relaxed has a simple body", value: replace("c=relaxed/relaxed", "c=relaxed"), want: Pass},
-		{name: "VER-010 no c= is simple", value: replace("c=relaxed/relaxed; ", ""), want: Pass},
-		{name: "VER-007 From is not signed", value: replace("h=from:", "h="), want: PermError, reason: errFromNotSigned.Error()},
-		{name: "VER-005 unknown tags are hashed and ignored", value: crafted + "zz=a  b; ", want: Pass},
+		{name: "t=s and a subdomain in i=", value: crafted + "i=@a.example.org; ", zone: flags("s"), want: PermError, reason: reasonStrict},
+		{name: "t=s and the domain itself in another case", value: crafted + "i=joe@EXAMPLE.org; ", zone: flags("s"), want: Pass},
+		{name: "t=s and no i=", value: crafted, zone: flags("s"), want: Pass},
+		{name: "a subdomain in i=", value: crafted + "i=@a.example.org; ", want: Pass},
+		{name: "rsa-sha1", value: replace("a=ed25519-sha256", "a=rsa-sha1"), key: "rsa1024", want: PermError, reason: errSHA1.Error()},
+		{name: "an unknown algorithm", value: replace("a=ed25519-sha256", "a=ed25519-sha512"), want: PermError, reason: errAlgorithm.Error()},
+		{name: "d= is a top-level domain", value: replace("d=example.org", "d=org"), zone: zone{"ed25519._domainkey.org": {record}}, want: PermError, reason: reasonTopLevel},
+		{name: "only From is signed", value: replace("h=from:subject", "h=from"), want: Pass},
+		{name: "names of fields that are not there", value: replace("h=from:subject", "h=x-a:from:x-b:from:x-a"), want: Pass},
+		{name: "c=relaxed has a simple body", value: replace("c=relaxed/relaxed", "c=relaxed"), want: Pass},
+		{name: "no c= is simple", value: replace("c=relaxed/relaxed; ", ""), want: Pass},
+		{name: "From is not signed", value: replace("h=from:", "h="), want: PermError, reason: errFromNotSigned.Error()},
+		{name: "unknown tags are hashed and ignored", value: crafted + "zz=a  b; ", want: Pass},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			key, z := "ed25519", testZone(t)
@@ -131,7 +131,7 @@ func TestOutcomeSaysWhatAReportNeeds(t *testing.T) {
 	z := testZone(t)
 	h := sign(t, plainHeader(), plainBody, params("rsa2048"))
 	o := verify(append(header("X: y"), h...), plainBody, z, Options{})[0]
-	// VER-045
+	// Everything that a result field and a report need.
 	if o.Field != 1 || o.Domain != "example.org" || o.Selector != "rsa2048" || o.AUID != "@example.org" || o.Algorithm != "rsa-sha256" ||
 		o.KeyBits != 2048 || o.Testing || o.Length != -1 || len(o.B) != 344 || strings.ContainsAny(o.B, " \r\n") || o.Uncovered != nil {
 		t.Errorf("%+v", o)
@@ -150,8 +150,8 @@ func TestKeysMarkedAsATest(t *testing.T) {
 		name, body        string
 		result, effective Result
 	}{
-		{"VER-039 KEY-012 a pass stays a pass", plainBody, Pass, Pass},
-		{"VER-039 ATK-029 a failure counts for nothing", "x", Fail, None},
+		{"a pass stays a pass", plainBody, Pass, Pass},
+		{"a failure counts for nothing", "x", Fail, None},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := verify(h, tt.body, z, Options{})[0]
@@ -183,19 +183,19 @@ func TestFieldsThatAreChangedOrAdded(t *testing.T) {
 		want      Result
 		uncovered string
 	}{
-		{"VER-036 ATK-023 a second Subject, signed once, is told", []string{"From", "Subject"},
+		{"a second Subject, signed once, is told", []string{"From", "Subject"},
 			func(h message.Header) message.Header { return append(header("Subject: you have won"), h...) }, Pass, "subject"},
 		{"an identical second Message-ID, as some gateways add it", []string{"From", "Message-ID"},
 			func(h message.Header) message.Header { return append(header("Message-Id:  <1@example.org>"), h...) }, Pass, ""},
-		{"SIG-010 a second Subject breaks a signature that names it twice", []string{"From", "Subject", "Subject"},
+		{"a second Subject breaks a signature that names it twice", []string{"From", "Subject", "Subject"},
 			func(h message.Header) message.Header { return append(header("Subject: you have won"), h...) }, Fail, ""},
-		{"SIG-026 a second Content-Type breaks a signature that names one more", []string{"From", "Content-Type"},
+		{"a second Content-Type breaks a signature that names one more", []string{"From", "Content-Type"},
 			func(h message.Header) message.Header { return append(h, header("Content-Type: text/html")...) }, Fail, ""},
-		{"ATK-007 a second From on top is told", []string{"From"},
+		{"a second From on top is told", []string{"From"},
 			func(h message.Header) message.Header { return append(header("From: <evil@example.net>"), h...) }, Pass, "from"},
-		{"ATK-007 a second From below breaks it", []string{"From"},
+		{"a second From below breaks it", []string{"From"},
 			func(h message.Header) message.Header { return append(h, header("From: <evil@example.net>")...) }, Fail, ""},
-		{"ATK-009 a From with a blank before the colon is a From", []string{"From", "From"},
+		{"a From with a blank before the colon is a From", []string{"From", "From"},
 			func(h message.Header) message.Header { return append(header("From : <evil@example.net>"), h...) }, Fail, ""},
 		{"fields that are not signed may come and go", []string{"From", "Subject"},
 			func(h message.Header) message.Header { return append(h[:2], header("X-Spam: no", "Received: x")...) }, Fail, ""},
@@ -207,7 +207,7 @@ func TestFieldsThatAreChangedOrAdded(t *testing.T) {
 				h[4] = message.Field{Name: "SUBJECT", Value: "a test\r\n\tof    folding"}
 				return h
 			}, Pass, ""},
-		{"VER-042 a value that is written in another Unicode form is another value", []string{"From", "X-Name"},
+		{"a value that is written in another Unicode form is another value", []string{"From", "X-Name"},
 			func(h message.Header) message.Header {
 				h = slices.Clone(h)
 				h[len(h)-1].Value = " Jose\u0301"
@@ -261,18 +261,18 @@ func TestTooManySignatures(t *testing.T) {
 		want    Result // of the valid one, at the bottom
 		lookups int
 	}{
-		{"VER-030 seven on top", junk(7, "j%d.example.com"), nil, Pass, 8},
-		{"VER-030 VER-031 ATK-033 eight on top take all that is allowed", junk(300, "j%d.example.com"), nil, Neutral, 8},
-		{"VER-030 ATK-033 the author's domain goes first", junk(300, "j%d.example.com"), author, Pass, 8},
-		{"VER-030 so does its parent", junk(300, "j%d.example.com"), []string{"mail.example.org"}, Pass, 8},
-		{"VER-030 and its child", junk(300, "j%d.example.com"), []string{"org"}, Pass, 8},
-		{"VER-030 and its sibling", junk(300, "j%d.example.com"), []string{"mail.example.net", "example.org.example", "b.example.org"}, Pass, 8},
-		{"VER-030 the author's domain goes before its siblings", junk(300, "j%d.example.org"), []string{"mail.example.org"}, Pass, 8},
-		{"VER-030 ATK-052 but not a name that only looks like it", junk(300, "j%d.example.com"), []string{"evilexample.org", "example.org.evil.example"}, Neutral, 8},
-		{"VER-001 VER-030 ATK-033 signatures with mistakes do not count", broken[:maxBroken+defaultMaxSignatures-1], nil, Pass, 1},
-		{"VER-030 ATK-033 however many they are, if others align", junk(300, "j%d.example.com/"), author, Pass, 1},
-		{"VER-030 ATK-033 but not without end, if they would align as well", broken, author, Neutral, 0},
-		{"VER-031 a key is looked up once for all its signatures", junk(7, "example.com"), nil, Pass, 2},
+		{"seven on top", junk(7, "j%d.example.com"), nil, Pass, 8},
+		{"eight on top take all that is allowed", junk(300, "j%d.example.com"), nil, Neutral, 8},
+		{"the author's domain goes first", junk(300, "j%d.example.com"), author, Pass, 8},
+		{"so does its parent", junk(300, "j%d.example.com"), []string{"mail.example.org"}, Pass, 8},
+		{"and its child", junk(300, "j%d.example.com"), []string{"org"}, Pass, 8},
+		{"and its sibling", junk(300, "j%d.example.com"), []string{"mail.example.net", "example.org.example", "b.example.org"}, Pass, 8},
+		{"the author's domain goes before its siblings", junk(300, "j%d.example.org"), []string{"mail.example.org"}, Pass, 8},
+		{"but not a name that only looks like it", junk(300, "j%d.example.com"), []string{"evilexample.org", "example.org.evil.example"}, Neutral, 8},
+		{"signatures with mistakes do not count", broken[:maxBroken+defaultMaxSignatures-1], nil, Pass, 1},
+		{"however many they are, if others align", junk(300, "j%d.example.com/"), author, Pass, 1},
+		{"but not without end, if they would align as well", broken, author, Neutral, 0},
+		{"a key is looked up once for all its signatures", junk(7, "example.com"), nil, Pass, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := &counting{zone: testZone(t)}
@@ -287,7 +287,7 @@ func TestTooManySignatures(t *testing.T) {
 				t.Errorf("%d names asked for, want %d", len(r.asked), tt.lookups)
 			}
 			for name, n := range r.asked {
-				// KEY-001, KEY-019: never the bare _domainkey.
+				// Never the bare _domainkey.
 				if n != 1 || !strings.Contains(name, "._domainkey.") {
 					t.Errorf("%s asked for %d times", name, n)
 				}
@@ -304,8 +304,8 @@ func TestTooManySignatures(t *testing.T) {
 	}
 }
 
-func TestVER_032_SignaturesOfDifferentLengthShareNoHash(t *testing.T) {
-	// ATK-071
+func TestSignaturesOfDifferentLengthShareNoHash(t *testing.T) {
+	// Each l= needs its own body hash.
 	h := plainHeader()
 	n := len(referenceBody(plainBody, Relaxed))
 	for _, l := range []int{0, 1, 5, 5, n, n + 1, 7} {
@@ -363,7 +363,7 @@ func TestAKeyThatIsNeverLookedUpIsATemporaryError(t *testing.T) {
 	}
 }
 
-func TestVER_028_TheResolversErrorIsKept(t *testing.T) {
+func TestTheResolversErrorIsKept(t *testing.T) {
 	h := craft(t, plainHeader(), plainBody, strings.Replace(crafted, "s=ed25519", "s=servfail", 1), "ed25519")
 	o := verify(h, "", testZone(t), Options{})[0]
 	if o.Result != TempError || !errors.Is(o.Err, errServFail) {
@@ -371,9 +371,9 @@ func TestVER_028_TheResolversErrorIsKept(t *testing.T) {
 	}
 }
 
-func TestVER_001_OneGoodSignatureIsEnough(t *testing.T) {
+func TestOneGoodSignatureIsEnough(t *testing.T) {
 	h := sign(t, plainHeader(), plainBody, params("ed25519"))
-	// VER-041 ATK-072
+	// Malformed and foreign signatures above a good one do not hide it.
 	h = append(header("DKIM-Signature: =?us-ascii?Q?v=3D1?=", "DKIM-Signature: v=1; a="), h...)
 	out := verify(h, plainBody, testZone(t), Options{Now: time.Now()})
 	if out[0].Result != PermError || out[1].Result != PermError || out[2].Result != Pass {
@@ -403,7 +403,7 @@ func TestLegacyOptions(t *testing.T) {
 		{"SHA-1 is allowed", sha1, Options{AllowSHA1: true}, Pass},
 		{"v= may be missing", strings.Replace(crafted, "v=1; ", "", 1), Options{AllowMissingV: true}, Pass},
 		{"v= may be that of a draft", strings.Replace(crafted, "v=1; ", "v=0.5; ", 1), Options{AllowMissingV: true}, Pass},
-		{"VER-002 by default it may not", strings.Replace(crafted, "v=1; ", "", 1), Options{}, PermError},
+		{"by default it may not", strings.Replace(crafted, "v=1; ", "", 1), Options{}, PermError},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := craft(t, plainHeader(), plainBody, tt.value, map[bool]string{true: "rsa1024", false: "ed25519"}[tt.value == sha1])
@@ -442,7 +442,7 @@ func TestChanceIsByLabels(t *testing.T) {
 	}
 }
 
-// ATK-033: junk of the same public suffix hides no signature of the author's tree.
+// Junk of the same public suffix hides no signature of the author's tree.
 func TestJunkUnderThePublicSuffixHidesNothing(t *testing.T) {
 	var h message.Header
 	for i := range 20 {

@@ -9,15 +9,15 @@ import (
 
 func TestBuilderMakesLineEndsCRLF(t *testing.T) {
 	tests := []struct{ name, value, want string }{
-		{"MIL-004 LF, as a milter has it", " a\n b\n\tc", " a\r\n b\r\n\tc"},
+		{"LF, as a milter has it", " a\n b\n\tc", " a\r\n b\r\n\tc"},
 		{"CRLF stays", " a\r\n b", " a\r\n b"},
 		{"a mixture", " a\n b\r\n c\n d", " a\r\n b\r\n c\r\n d"},
-		{"LIM-012 a lone CR stays", " a\rb\r", " a\rb\r"},
-		{"LIM-012 a CR before a CRLF stays", " a\r\r\n b", " a\r\r\n b"},
+		{"a lone CR stays", " a\rb\r", " a\rb\r"},
+		{"a CR before a CRLF stays", " a\r\r\n b", " a\r\r\n b"},
 		{"an LF at once", "\n b", "\r\n b"},
 		{"two LF", " a\n\n b", " a\r\n\r\n b"},
 		{"nothing", "", ""},
-		{"MIL-002 leading white space is kept", "\t  a ", "\t  a "},
+		{"leading white space is kept", "\t  a ", "\t  a "},
 	}
 	var b Builder
 	for _, tt := range tests {
@@ -41,7 +41,7 @@ func TestBuilderKeepsNothingOfTheLastMessage(t *testing.T) {
 	b.Reset()
 	b.Add([]byte("Subj"), []byte(" zzzzzzzzzzz"))
 	if got := b.Header(); len(got) != 1 || got[0].Name != "Subj" {
-		t.Errorf("MIL-014 the second message's header is %v", got)
+		t.Errorf("the second message's header is %v", got)
 	}
 	if h[0] != (Field{"From", " a@x.example"}) {
 		t.Errorf("the first header changed: %v", h)

@@ -17,7 +17,7 @@ import (
 // The cases in testdata/cases are text, so that a report becomes a test by
 // pasting it:
 //
-//	# SPF-025: a title that is a sentence
+//	# a title that is a sentence
 //	dns example.com TXT "v=spf1 a -all"       a line of a zone file
 //	check 192.0.2.1 from a@example.com        a query; helo NAME before from if it matters
 //	  want pass by a                          its result, and the mechanism that decided

@@ -12,9 +12,9 @@ import (
 	"signpost/internal/conformance"
 )
 
-// TestSPF_001_publishedSuites runs the published suites whole. Of the answers that
+// TestPublishedSuites runs the published suites whole. Of the answers that
 // a case accepts, the RFC 7208 suite names the best first; we give that one.
-func TestSPF_001_publishedSuites(t *testing.T) {
+func TestPublishedSuites(t *testing.T) {
 	for _, run := range []struct {
 		suite string
 		best  bool

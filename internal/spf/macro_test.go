@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestSPF_034 holds the truncation to its letter at the edges, where the name has
+// TestTruncationAtTheEdge checks the truncation of §7.3 at its limits: the name has
 // 253 octets or one more.
-func TestSPF_034_truncationAtTheEdge(t *testing.T) {
+func TestTruncationAtTheEdge(t *testing.T) {
 	label := strings.Repeat("a", 62) + "."
 	name253 := strings.Repeat(label, 3) + strings.Repeat("b", 60) + ".xyz"
 	if len(name253) != maxName {

@@ -36,7 +36,7 @@ func TestAScopedAddressIsComparedWithoutItsZone(t *testing.T) {
 	}
 }
 
-func TestSPF_040_theHELOIdentityIsCheckedByItself(t *testing.T) {
+func TestTheHELOIdentityIsCheckedByItself(t *testing.T) {
 	z := zoneOf("v=spf1 -all")
 	z.AddTXT("client.example.net", "v=spf1 exists:%{l}.%{o}.x.example -all")
 	z.AddA("postmaster.client.example.net.x.example", client)
@@ -57,7 +57,7 @@ func TestAClientWithoutAHELONameHasNothingToCheck(t *testing.T) {
 	}
 }
 
-func TestLIM_017_checksBesideEachOtherGiveTheSame(t *testing.T) {
+func TestChecksBesideEachOtherGiveTheSame(t *testing.T) {
 	z := zoneOf("v=spf1 include:inc.example.net ptr exists:%{ir}.%{l}.example.net -all exp=why.example.net")
 	z.AddTXT("inc.example.net", "v=spf1 a:%{h} mx ?all")
 	z.AddA("client.example.net", netip.MustParseAddr("198.51.100.1"))
