@@ -167,7 +167,7 @@ func describe(k *keys.Key) keyInfo {
 	}
 }
 
-// printNext says what is left to do after a key was made.
+// printNext prints the next steps after a key was generated.
 func printNext(w io.Writer, k *keys.Key, dir string) {
 	var section strings.Builder
 	if dir != keys.Defaults().Dir {

@@ -51,7 +51,7 @@ func replaceFile(path string, was, text []byte) error {
 	return folder.Rename(temporary, name)
 }
 
-// unchanged returns what is known of a plain file that holds this text.
+// unchanged returns the file information of a plain file that has this text.
 func unchanged(folder *os.Root, name string, text []byte) (fs.FileInfo, error) {
 	// Without O_NONBLOCK a named pipe would hold us.
 	f, err := folder.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)

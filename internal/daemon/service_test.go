@@ -150,6 +150,7 @@ func TestAMessageKeepsTheGenerationThatItBeganWith(t *testing.T) {
 	r := run(t, h, time.Minute, nil)
 	clients := []client{r.connect(t), r.connect(t), r.connect(t)}
 	for _, c := range clients {
+		c.message("alice@example.com") // waits until DNS has been heard about the keys
 		c.begin("alice@example.com")
 	}
 	for _, step := range []struct{ selectors, next string }{{"[e2025]", "e2025"}, {"[s2025]", "s2025"}} {
