@@ -9,16 +9,16 @@ import (
 	"signpost/keys"
 )
 
-// candidate is one key that may sign for a domain.
+// candidate is a key that may sign for a domain.
 type candidate struct {
 	listed     bool
 	activeFrom time.Time
 	fact       Fact
-	key        *keys.Key // nil: known of, but not loaded
-	lost       error     // why the key of a listed one is not loaded
-	elsewhere  bool      // it left its domain's list, and other entries list it
-	pending    *lookup   // nil: DNS has been heard, as far as it answers
-	// replaced and signs are what assign makes of it.
+	key        *keys.Key // nil: not loaded
+	lost       error     // why a listed key is not loaded
+	elsewhere  bool      // its own domain no longer lists it, but other entries do
+	pending    *lookup   // nil: DNS has answered, or has timed out
+	// replaced and signs are set by pickSigners.
 	replaced, signs bool
 }
 
@@ -26,25 +26,25 @@ func (c *candidate) role() role {
 	return role{listed: c.listed, activeFrom: c.activeFrom, replaced: c.replaced, signs: c.signs}
 }
 
-// proven reports whether DNS is known to have the key, as far as that is required.
+// proven reports whether DNS has the key, or need not have it.
 func (c *candidate) proven(require bool) bool {
 	return !require || c.fact.DNS == keys.Found || c.fact.Domain == keys.AnyDomain
 }
 
 func (c *candidate) due(now time.Time) bool { return !c.activeFrom.After(now) }
 
-// ready reports whether a listed key may sign, as far as it depends on the key alone.
+// ready reports whether a listed key may sign, regardless of the other keys.
 func (c *candidate) ready(require bool, now time.Time) bool {
 	return c.listed && c.key != nil && c.due(now) && c.proven(require)
 }
 
-// pickSigners decides which of the keys of one domain and algorithm sign:
+// pickSigners decides which keys of one domain and algorithm sign:
 //
-//  1. The listed keys that are due and proven; of these, where some have an
-//     active_from, those with the latest.
+//  1. The listed keys that are due and proven. If some have an active_from, those with the
+//     latest.
 //  2. Else the proven key that left the configuration last.
-//  3. Else the listed keys that are due and of which nothing is known, although DNS
-//     was asked.
+//  3. Else the listed keys that are due and of which nothing is known, although DNS was
+//     queried.
 func pickSigners(slot []*candidate, require bool, now time.Time) {
 	var latest time.Time
 	any := false
@@ -74,7 +74,7 @@ func pickSigners(slot []*candidate, require bool, now time.Time) {
 	}
 }
 
-// lastProven is the key that goes on signing while no listed one may.
+// lastProven returns the key that signs while no listed key may; nil: none.
 func lastProven(slot []*candidate, require bool) *candidate {
 	var last *candidate
 	for _, c := range slot {
@@ -86,8 +86,8 @@ func lastProven(slot []*candidate, require bool) *candidate {
 	return last
 }
 
-// neededAfter compares when two keys were last needed. One without a time was
-// needed until just now.
+// neededAfter compares when two keys were last needed. A key without a time was needed until
+// now.
 func (c *candidate) neededAfter(o *candidate) bool {
 	a, b := c.neededUntil(), o.neededUntil()
 	if a.IsZero() || b.IsZero() {
@@ -103,8 +103,8 @@ func (c *candidate) neededUntil() time.Time {
 	return c.fact.Unlisted
 }
 
-// signingSet puts the slots of one domain together. The candidates are in the order of
-// the configuration, those that it does not list behind.
+// signingSet decides which keys of one signing set sign. all has the listed keys in the order
+// of the configuration, then the others.
 func signingSet(all []*candidate, require bool, now time.Time) *SigningSet {
 	listed := func(c *candidate) bool { return c.listed }
 	for _, algorithm := range []keys.Algorithm{keys.RSA, keys.Ed25519} {
@@ -114,14 +114,14 @@ func signingSet(all []*candidate, require bool, now time.Time) *SigningSet {
 				slot = append(slot, c)
 			}
 		}
-		// An algorithm that is no longer listed has been given up.
+		// The keys of an algorithm that is no longer listed do not sign.
 		if slices.ContainsFunc(slot, listed) {
 			pickSigners(slot, require, now)
 		}
 	}
 	if slices.ContainsFunc(all, listed) && !slices.ContainsFunc(all, func(c *candidate) bool { return c.signs }) {
 		if last := lastProven(all, require); last != nil {
-			last.signs = true // of another algorithm, rather than nobody
+			last.signs = true // If no key remains, the most recently removed key signs, whatever its algorithm.
 		}
 	}
 	d := &SigningSet{pending: awaitedLookups(all, require, now)}
@@ -155,8 +155,7 @@ func signingSet(all []*candidate, require bool, now time.Time) *SigningSet {
 	return d
 }
 
-// awaitedLookups are the pending lookups whose answers may change who signs for a domain at the
-// moment.
+// awaitedLookups returns the pending lookups whose answers may change which keys sign.
 func awaitedLookups(all []*candidate, require bool, now time.Time) []*lookup {
 	var open []*lookup
 	for _, c := range all {
@@ -167,16 +166,15 @@ func awaitedLookups(all []*candidate, require bool, now time.Time) []*lookup {
 	return open
 }
 
-// mayYetSign reports whether a candidate could sign, whatever the pending lookups are
-// answered: its time has come, or it can stand in, and no listed key that needs no
-// answer signs in its place.
+// mayYetSign reports whether the candidate could sign for some answers of the pending lookups:
+// it is due, or can stand in, and no listed key that is already proven signs instead.
 func (c *candidate) mayYetSign(all []*candidate, require bool, now time.Time) bool {
 	if c.key == nil || (c.listed && !c.due(now)) {
 		return false
 	}
 	rival := func(o *candidate) bool { return o.fact.Algorithm == c.fact.Algorithm }
 	if !slices.ContainsFunc(all, func(o *candidate) bool { return o.listed && rival(o) }) {
-		rival = func(*candidate) bool { return true } // given up: it stands in for nobody else
+		rival = func(*candidate) bool { return true } // not listed: any listed key signs instead
 	}
 	return !slices.ContainsFunc(all, func(o *candidate) bool {
 		sure := o.pending == nil && o.ready(require, now)
@@ -184,7 +182,7 @@ func (c *candidate) mayYetSign(all []*candidate, require bool, now time.Time) bo
 	})
 }
 
-// idle says why a listed key does not sign, and what to do about it.
+// idle says why a listed key does not sign, and what to do.
 func (c *candidate) idle(now time.Time) string {
 	f := c.fact
 	name := f.ref().RecordName()

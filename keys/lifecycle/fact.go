@@ -6,11 +6,10 @@ import (
 	"signpost/keys"
 )
 
-// combine is what is known of a key after each server was asked once. Only answers
-// decide, and only when they agree: a key becomes known as published when every
-// server has it, and loses that when none has it any more. In between, and where
-// nobody answers, what was known stays; but "it is not there" is taken back when
-// all that still answer have it.
+// combine returns what is known of a record after each server was queried once. Answers change
+// it only where they agree: a key becomes found when every server has it, and is no longer
+// found when none has it. In between, and if no server answers, the known value stays. But
+// absent and differs become unknown when all servers that still answer have the key.
 func combine(known keys.Answer, answers []keys.Answer) keys.Answer {
 	count := map[keys.Answer]int{}
 	for _, a := range answers {
@@ -32,57 +31,57 @@ func combine(known keys.Answer, answers []keys.Answer) keys.Answer {
 	return keys.Absent
 }
 
-// State is where a key is in its life.
+// State is a state in the life of a key.
 type State string
 
 const (
-	// Forgotten keys are neither listed nor known to have been in use.
+	// Forgotten: neither listed nor ever in use.
 	Forgotten State = ""
-	// Pending: the configuration lists it, and DNS has not been seen to have it.
+	// Pending: listed, and not yet seen in DNS.
 	Pending State = "pending"
-	// Published: DNS has it, and its active_from is still to come.
+	// Published: in DNS, and its active_from is still to come.
 	Published State = "published"
 	// Active: it signs.
 	Active State = "active"
-	// Missing: it was published once, and its record is gone.
+	// Missing: it was in DNS once, and its record is gone.
 	Missing State = "missing"
-	// Differing: its record is there and is no good for this key.
+	// Differing: its record is there, but does not fit the key.
 	Differing State = "differs"
-	// Retiring: it is no longer listed, or replaced; mail signed with it may still
-	// be on its way, or it goes on signing until its successor is published.
+	// Retiring: no longer listed, or replaced. Mail that it signed may still be on its way, or
+	// it signs until its successor is published.
 	Retiring State = "retiring"
-	// Retired: no mail signed with it can be on its way any more.
+	// Retired: no mail that it signed can be on its way any more.
 	Retired State = "retired"
 )
 
-// Fact is what is known about one key. The zero value of a time is "never".
+// Fact is what is known of one key. A zero time means never.
 type Fact struct {
 	Domain    string         `json:"domain"`
 	Selector  string         `json:"selector"`
 	Algorithm keys.Algorithm `json:"algorithm"`
 	Bits      int            `json:"bits"`
-	// Fingerprint tells this key from another that takes its file and name.
+	// Fingerprint identifies the public key; see keys.Key.Fingerprint.
 	Fingerprint string `json:"fingerprint"`
 	State       State  `json:"state"`
-	// DNS is what is known of the record, and Detail in words what a server said
-	// last that is not simply Found.
+	// DNS is what is known of the record. Detail is the last answer in words, if it is not
+	// simply found.
 	DNS    keys.Answer `json:"dns,omitempty"`
 	Detail string      `json:"detail,omitempty"`
-	// FirstSeen and LastSeen are when DNS had this key, Asked is when any server
-	// last gave an answer about it.
+	// FirstSeen and LastSeen are when DNS had this key. Asked is when a server last answered
+	// about it.
 	FirstSeen time.Time `json:"first_seen,omitzero"`
 	LastSeen  time.Time `json:"last_seen,omitzero"`
 	Asked     time.Time `json:"asked,omitzero"`
 	LastUsed  time.Time `json:"last_used,omitzero"`
-	// Unlisted is when the key was last needed: listed, or standing in for another.
+	// Unlisted is when the key was last needed: listed, or signing for a successor.
 	Unlisted time.Time `json:"unlisted,omitzero"`
-	// Own says that the key was listed for its own domain, and OwnUntil until when; zero:
-	// it still is. Entries for addresses and patterns may list it further on.
+	// Own says that the key's own domain has listed it, and OwnUntil until when; zero: it still
+	// does. Entries for addresses and patterns may list the key longer.
 	Own      bool      `json:"own,omitempty"`
 	OwnUntil time.Time `json:"own_until,omitzero"`
 }
 
-// owned is the fact where its own domain's entry lists the key now, or does not.
+// owned returns the fact for a key that its own domain lists now, or does not.
 func (f Fact) owned(listed bool, now time.Time) Fact {
 	switch {
 	case listed:
@@ -95,7 +94,7 @@ func (f Fact) owned(listed bool, now time.Time) Fact {
 
 func (f Fact) ref() keys.Ref { return keys.Ref{Domain: f.Domain, Selector: f.Selector} }
 
-// observed is the fact after each server was asked once.
+// observed returns the fact after each server was queried once.
 func (f Fact) observed(answers []keys.Answer, detail string, now time.Time) Fact {
 	f.DNS = combine(f.DNS, answers)
 	f.Detail = detail
@@ -114,20 +113,20 @@ func (f Fact) observed(answers []keys.Answer, detail string, now time.Time) Fact
 	return f
 }
 
-// role is what the configuration makes of a key.
+// role is what the assignment decided about a key.
 type role struct {
 	listed     bool
 	activeFrom time.Time // zero: at once
-	replaced   bool      // another listed key of the domain and algorithm has taken over
+	replaced   bool      // a listed key with a later active_from signs instead
 	signs      bool
-	// elsewhere says that the same private key is listed under another name, and
-	// lastElsewhere when it was last needed under any name.
+	// elsewhere says that the same private key is listed under another name. lastElsewhere is
+	// when it was last needed under any name.
 	elsewhere     bool
 	lastElsewhere time.Time
 }
 
-// advanced is the fact with its state at a moment. queueTime is how long a message
-// may be on its way.
+// advanced returns the fact with its state for the time now. queueTime bounds how long a
+// message is on its way.
 func (f Fact) advanced(p role, now time.Time, queueTime time.Duration) Fact {
 	if p.listed && !p.replaced {
 		f.Unlisted = time.Time{}

@@ -11,13 +11,13 @@ import (
 	"signpost/keys"
 )
 
-// Status is all that there is to say of one key, for people.
+// Status is all that is known of one key, for `keys list`.
 type Status struct {
-	// Fact is what the daemon has written of the key; without its Domain and
-	// Selector where it has written nothing.
+	// Fact is what the daemon has written about the key; without Domain and Selector if it has
+	// written nothing.
 	Fact Fact
 	Ref  keys.Ref
-	// Key is the private key; nil where it cannot be read, and Err says why.
+	// Key is the private key; nil if it cannot be read: then Err says why.
 	Key *keys.Key
 	Err error
 	// Made is when the file was written; zero without a file.
@@ -29,9 +29,9 @@ type Status struct {
 	Users []keys.Ref
 }
 
-// Inventory brings together the keys that the configuration lists, those that have a
-// file, and those of which the daemon has written. The error says that its state
-// file cannot be used; the inventory is as good as it can be without.
+// Inventory joins the keys that the configuration lists, the keys that have a file, and the keys
+// about which the daemon has written. The error says that the state file cannot be used; the
+// inventory then lacks only its facts.
 func Inventory(cfg keys.Config, listed []Listed, files []keys.Ref) ([]Status, error) {
 	entries := map[keys.Ref]*Status{}
 	at := func(ref keys.Ref) *Status {
@@ -65,7 +65,7 @@ func Inventory(cfg keys.Config, listed []Listed, files []keys.Ref) ([]Status, er
 	return all, err
 }
 
-// addUsers finds the names under which each private key is listed besides its own.
+// addUsers sets Users: the names under which each private key is listed besides its own.
 func addUsers(all []Status) {
 	names := map[string][]keys.Ref{}
 	for _, e := range all {
@@ -81,11 +81,11 @@ func addUsers(all []Status) {
 	}
 }
 
-// Shared is the state, in a inventory, of a key that the configuration lists under the name
-// of another domain only (keys_of), and of which nothing else is known.
+// Shared is the state of a key in an inventory that the configuration lists only under the name
+// of another domain (keys_of).
 const Shared State = "lent"
 
-// usersNote says who signs with a key that is not listed under its own name.
+// usersNote says which domains sign with a key that is not listed under its own name.
 func (e Status) usersNote() string {
 	const shown = 5
 	var names []string
@@ -103,12 +103,11 @@ func (e Status) usersNote() string {
 	return strings.Join(names, ", ") + verb + " with this key: leave its file where it is"
 }
 
-// Unused is the state, in a inventory, of a key that has a file and is neither listed
-// nor known to the daemon.
+// Unused is the state of a key in an inventory that has a file, but is neither listed nor known
+// to the daemon.
 const Unused State = "unused"
 
-// State is where the key is in its life, and what to know about that; "" if
-// nothing.
+// State is the state of the key, with a note; "": no note.
 func (e Status) State() (State, string) {
 	f := e.Fact
 	known := f.State != Forgotten && (e.Key == nil || e.Key.Fingerprint() == f.Fingerprint)
@@ -135,13 +134,13 @@ func (e Status) State() (State, string) {
 	return f.State, ""
 }
 
-// ServerFinding is what one server has of a key's record.
+// ServerFinding is the answer of one server about a key's record.
 type ServerFinding struct {
 	Server string
 	keys.Finding
 }
 
-// Check asks every server for a key's record, now.
+// Check queries every server for a key's record, now.
 func Check(ctx context.Context, servers []Server, k *keys.Key) []ServerFinding {
 	o, _ := timeouts{ctx: ctx}.queryKey(ctx, servers, target{k.Ref(), k.Fingerprint()})
 	var verdicts []ServerFinding

@@ -16,9 +16,9 @@ import (
 // ErrStateLocked says that another process has locked the state file.
 var ErrStateLocked = errors.New("another process has it: is the daemon running already?")
 
-// A StateLock keeps the state file of the keys for one process: two daemons would
-// overwrite each other's. The lock is on a file of its own beside the state file, which
-// is replaced each time it is written, and ends with the process at the latest.
+// StateLock keeps the state file for one process, since two daemons would overwrite each
+// other's facts. It is a lock on a separate file, because the state file is replaced with each
+// write. It ends with the process at the latest.
 type StateLock struct {
 	state string
 	file  *os.File
@@ -26,15 +26,15 @@ type StateLock struct {
 
 func lockPath(state string) string { return state + ".lock" }
 
-// LockState takes the lock, and makes its folder where it is missing. The error is
-// ErrStateTaken where another process has it; any other says why the file cannot be
+// LockState takes the lock, and makes its folder if that is missing. The error is
+// ErrStateLocked if another process has the lock; any other error says why the file cannot be
 // locked at all.
 func LockState(state string) (*StateLock, error) {
 	f, err := openLock(state)
 	if err != nil {
 		return nil, fmt.Errorf("the state of the keys, %s, cannot be locked: %w; give the daemon a folder of its own there, or set keys.state", state, err)
 	}
-	// A lock of the open file, and not of the process: it can be asked for without taking it.
+	// A lock of the open file, not of the process, can be tested without taking it.
 	err = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart})
 	switch {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EACCES):
@@ -48,8 +48,8 @@ func LockState(state string) (*StateLock, error) {
 	return &StateLock{state, f}, nil
 }
 
-// openLock opens the lock file, or makes it. One that root makes belongs to the owner of
-// the folder, so that a daemon without privileges can use it afterwards.
+// openLock opens the lock file, or makes it. If root makes it, the owner of the folder owns it,
+// so that a daemon without privileges can use it afterwards.
 func openLock(state string) (*os.File, error) {
 	folder := filepath.Dir(state)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -63,7 +63,7 @@ func openLock(state string) (*os.File, error) {
 	if err == nil && os.Geteuid() == 0 {
 		if info, err := os.Stat(folder); err == nil {
 			if st, ok := info.Sys().(*syscall.Stat_t); ok {
-				_ = f.Chown(int(st.Uid), int(st.Gid)) // else the next daemon says that it cannot be locked
+				_ = f.Chown(int(st.Uid), int(st.Gid)) // if it fails, the next daemon reports that it cannot be locked
 			}
 		}
 	}
@@ -78,15 +78,15 @@ func (l *StateLock) State() string {
 	return l.state
 }
 
-// Close gives the lock up. A nil lock has nothing to give up.
+// Close releases the lock. It does nothing for a nil lock.
 func (l *StateLock) Close() {
 	if l != nil {
 		l.file.Close()
 	}
 }
 
-// StateLocked reports whether a process has locked the state file. It takes no lock.
-// Where that cannot be seen it is false.
+// StateLocked reports whether a process has locked the state file. It takes no lock. If that
+// cannot be seen, it is false.
 func StateLocked(state string) bool {
 	f, err := os.OpenFile(lockPath(state), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -11,35 +11,32 @@ import (
 )
 
 const (
-	// firstAnswer is how long DNS has for the first answer about a key, from when it
-	// is asked: where it is silent for that long, what was known before decides.
+	// firstAnswer is the timeout of a query: after it, the facts known before decide.
 	firstAnswer = 5 * time.Second
-	// MaxWait is how long DNS is waited for at most, by a message or by a reload: a
-	// little longer than it has for one answer, so that its silence is heard. Who
-	// waited so long was not heard of: others were asked for before.
+	// MaxWait bounds how long a message or a reload waits for DNS. It is a little longer than
+	// one timeout, so that the timeout of a query that began at once counts.
 	MaxWait = firstAnswer + firstAnswer/10
 )
 
-// A lookup is the first one that is put to DNS about a key of which nothing is
-// known, or nothing of late. Until it is answered nobody signs for the key's
-// domain.
+// lookup is the pending first query for a key without facts, or with old ones. While it may
+// change which keys sign, no key signs for the domain.
 type lookup struct {
 	target
-	was       State // before it was put
+	was       State // when it began
 	tracker   *Tracker
-	waiting   atomic.Int32  // messages
-	expedited atomic.Bool   // it is being put out of turn
-	done      chan struct{} // closed when the answer stands in the active keys
+	waiting   atomic.Int32  // messages that wait
+	expedited atomic.Bool   // it runs out of turn
+	done      chan struct{} // closed when the answer is in the active keys
 }
 
-// expedite has the lookup put out of turn, if it is not already.
+// expedite starts the query out of turn, unless that is done already.
 func (q *lookup) expedite() {
 	if !q.expedited.Swap(true) {
 		go q.query()
 	}
 }
 
-// query asks out of turn, as often as it takes while somebody waits.
+// query queries out of turn, and again as long as messages wait.
 func (q *lookup) query() {
 	q.tracker.queryNow(q.target)
 	select {
@@ -51,10 +48,10 @@ func (q *lookup) query() {
 	if q.waiting.Load() > 0 {
 		q.expedite()
 	}
-	q.tracker.wakeUp() // else it is asked for in the background
+	q.tracker.wakeUp() // else the next query is one of the background
 }
 
-// expedite puts the pending lookups at once, out of turn.
+// expedite starts the queries of all pending lookups.
 func (d *SigningSet) expedite() {
 	for _, q := range d.pending {
 		q.expedite()
@@ -79,11 +76,10 @@ func (d *SigningSet) wait(ctx context.Context) error {
 	return nil
 }
 
-// firstLookups are the first lookups of a spec about these facts, of which before is what
-// was known of the same names: about keys that nobody asked for until now, if nothing
-// is known of them, or nothing of late. At the start of a process that is any key,
-// later those that are new to the spec, or are asked for by it only. others are the
-// other keys of which nothing is known.
+// firstLookups returns the keys of a spec for which a lookup has to be pending: keys that were
+// not queried before, without facts or with old ones. At the start of a process these are all
+// keys; at a reload, those that are new to the spec or that only this spec looks up. before are
+// the facts of the spec in force. others are the other keys of which nothing is known.
 func (w *Tracker) firstLookups(p *Spec, facts, before facts, start bool) (questions, others []target) {
 	for ref, f := range facts {
 		t, b := target{ref, f.Fingerprint}, before[ref]
@@ -105,8 +101,7 @@ func (w *Tracker) isPending(t target) bool {
 	return q != nil && q.fingerprint == t.fingerprint
 }
 
-// open opens lookups of the spec that is put in force: until then, the one before
-// decides on what is open.
+// open adds pending lookups for the spec that comes into force.
 func (w *Tracker) open(questions []target, before facts) {
 	for _, t := range questions {
 		if !w.isPending(t) {
@@ -116,7 +111,7 @@ func (w *Tracker) open(questions []target, before facts) {
 	}
 }
 
-// dropUnneeded takes those of the pending lookups that nobody asks any more out of them.
+// dropUnneeded removes the pending lookups of keys that no longer need DNS, and returns them.
 func (w *Tracker) dropUnneeded(refs iter.Seq[keys.Ref]) (gone []*lookup) {
 	for ref := range refs {
 		q, f := w.pending[ref], w.known[ref]
@@ -128,7 +123,7 @@ func (w *Tracker) dropUnneeded(refs iter.Seq[keys.Ref]) (gone []*lookup) {
 	return gone
 }
 
-// close ends a pending lookup, if there is one. Who waited for it reads the active keys again.
+// close ends a pending lookup, if there is one. Those that wait read the active keys again.
 func (w *Tracker) close(ref keys.Ref) {
 	if q := w.pending[ref]; q != nil {
 		delete(w.pending, ref)
@@ -136,7 +131,7 @@ func (w *Tracker) close(ref keys.Ref) {
 	}
 }
 
-// queryNow asks for one key out of turn. Answers that come together are decided on
+// queryNow queries one key out of turn. Answers that come at the same time are applied
 // together.
 func (w *Tracker) queryNow(t target) {
 	w.mu.Lock()

@@ -10,28 +10,28 @@ import (
 	"signpost/keys"
 )
 
-// Server is one DNS server, asked for itself and without a cache. Turn waits until it
-// may be asked, or until ctx ends; done comes after the look-up. An error of LookupTXT
-// means that it gave no answer; no record is an empty answer.
+// Server is one DNS server, without a cache. Acquire waits for a slot, or until ctx ends; done
+// releases it after the look-up. An error of LookupTXT means no answer; no record is an empty
+// answer.
 type Server interface {
 	Acquire(ctx context.Context) (done func(), err error)
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 	String() string
 }
 
-// maxQueries bounds how many keys are asked for at once.
+// maxQueries bounds the keys that are queried at once.
 const maxQueries = 32
 
-// target is one key to ask for.
+// target is one key to query.
 type target struct {
 	ref         keys.Ref
 	fingerprint string
 }
 
-// observation is what each server said of one key, once.
+// observation is the answer of each server about one key.
 type observation struct {
 	target
-	epoch    int            // of the spec it was asked for
+	epoch    int            // of the spec it was queried for
 	findings []keys.Finding // by server
 	detail   string
 }
@@ -44,16 +44,16 @@ func (o observation) answers() []keys.Answer {
 	return answers
 }
 
-// settled reports whether there is nothing to wait for.
+// settled reports whether all servers have the key.
 func (o observation) settled() bool {
 	return !slices.ContainsFunc(o.findings, func(f keys.Finding) bool { return f.Answer != keys.Found })
 }
 
-// timeouts is how long DNS is waited for, until ctx ends at the latest.
+// timeouts bound a query; ctx bounds all together.
 type timeouts struct {
 	ctx context.Context
-	// turn is for a look-up to begin, and look is for an answer from then on; 0: as
-	// long as the server takes.
+	// acquire bounds the wait for a slot, and lookup the time from then on; 0: no bound but
+	// the server's own.
 	acquire, lookup time.Duration
 }
 
@@ -64,11 +64,11 @@ func bounded(ctx context.Context, d time.Duration) (context.Context, context.Can
 	return context.WithTimeout(ctx, d)
 }
 
-// retryAfter is when a server that fails at once is asked again, such as a resolver of
-// this machine that is still starting.
+// retryAfter is the pause after an immediate error, for example of a resolver on this host
+// that is still starting.
 const retryAfter = 500 * time.Millisecond
 
-// pause waits, and returns false if ctx ended meanwhile.
+// pause waits. It returns false if ctx ended meanwhile.
 func pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -78,9 +78,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// query puts the lookup for each target to every server. Targets that were not
-// asked for, or not to the end, are left out: of these nothing is heard, not even that
-// DNS is silent.
+// query queries every server for each target. It leaves out targets whose query never got a
+// slot or was cancelled: that is not a timeout.
 func query(p timeouts, plan *Spec, targets []target) []observation {
 	slots := make(chan struct{}, maxQueries)
 	out := make([]observation, len(targets))
@@ -113,8 +112,8 @@ func query(p timeouts, plan *Spec, targets []target) []observation {
 	return out[:n]
 }
 
-// queryKey asks for one key. heard reports whether every server was asked and had its
-// time; its turn is to come before turn ends.
+// queryKey queries all servers for one key. heard reports whether each query got a slot before
+// turn ended, and was not cancelled.
 func (p timeouts) queryKey(turn context.Context, servers []Server, t target) (o observation, heard bool) {
 	o = observation{target: t, findings: make([]keys.Finding, len(servers))}
 	hears := make([]bool, len(servers))
@@ -127,7 +126,7 @@ func (p timeouts) queryKey(turn context.Context, servers []Server, t target) (o 
 	return o, !slices.Contains(hears, false)
 }
 
-// queryServer is askOne for one server.
+// queryServer is queryKey for one server.
 func (p timeouts) queryServer(turn context.Context, s Server, t target) (f keys.Finding, heard bool) {
 	silent := func(err error) keys.Finding {
 		return keys.Finding{Answer: keys.NoAnswer, Detail: "gets no answer", Err: err}
@@ -140,7 +139,7 @@ func (p timeouts) queryServer(turn context.Context, s Server, t target) (f keys.
 	look, cancel := bounded(p.ctx, p.lookup)
 	defer cancel()
 	records, err := s.LookupTXT(look, t.ref.RecordName())
-	for err != nil && p.lookup > 0 && pause(look, retryAfter) { // a failure is not yet silence
+	for err != nil && p.lookup > 0 && pause(look, retryAfter) { // an immediate error is not a timeout
 		records, err = s.LookupTXT(look, t.ref.RecordName())
 	}
 	if err != nil {
@@ -149,7 +148,7 @@ func (p timeouts) queryServer(turn context.Context, s Server, t target) (f keys.
 	return keys.CompareRecord(t.fingerprint, records), true
 }
 
-// describe says what the servers found wrong, the gravest first.
+// describe says what is wrong with the record, the worst finding first.
 func describe(servers []Server, findings []keys.Finding) string {
 	var parts []string
 	add := func(i int, text string) {

@@ -11,19 +11,19 @@ import (
 )
 
 const (
-	// toldEvery is how often a domain that does not sign as listed is told of.
+	// reportEvery is the interval of the log line about a domain that does not sign as listed.
 	reportEvery = time.Hour
-	// maxTold bounds the lines of one round: those of news, and those of troubles.
+	// maxReported bounds the lines of one round: those of new states, and those of problems.
 	maxReported = 50
 )
 
-// report is what was last said of a domain.
+// report is the last log line about a domain.
 type report struct {
 	why string
 	at  time.Time
 }
 
-// report logs what has changed of some keys or all, and what is not as it should be.
+// report logs the new states of keys, and the domains that do not sign as listed.
 func (w *Tracker) report(before, after facts, now time.Time) {
 	lines, most := 0, maxReported
 	line := func(level slog.Level, text string, args ...any) {
@@ -43,7 +43,7 @@ func (w *Tracker) report(before, after facts, now time.Time) {
 		level, text := f.stateText()
 		line(level, text, "domain", f.Domain, "selector", f.Selector, "state", string(f.State), "was", string(was))
 	}
-	most += min(lines, maxReported) // what is wrong is not kept back for what is new
+	most += min(lines, maxReported) // new states do not displace problems
 	more := max(0, lines-maxReported)
 	lines -= more
 	sets := *w.plan.Active.sets.Load()
@@ -77,8 +77,8 @@ func (w *Tracker) report(before, after facts, now time.Time) {
 	}
 }
 
-// troubled are the domains that do not sign as listed, or of which that was told, as
-// far as DNS has been heard.
+// troubled returns the domains that do not sign as listed, or that were last reported as such.
+// Domains with pending lookups are left out.
 func (w *Tracker) troubled(sets map[string]*SigningSet) []string {
 	var domains []string
 	for domain, d := range sets {
@@ -90,7 +90,7 @@ func (w *Tracker) troubled(sets map[string]*SigningSet) []string {
 	return domains
 }
 
-// stateText is what a new state means for a person.
+// stateText is the log line for a new state.
 func (f Fact) stateText() (slog.Level, string) {
 	switch f.State {
 	case Active:

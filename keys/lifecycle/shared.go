@@ -6,9 +6,9 @@ import (
 	"signpost/keys"
 )
 
-// listedNames are the names under which a spec lists one private key: a domain may sign
-// with another one's key under its own name (keys_of), and a file may be a copy. Two
-// names are enough to know that there is another than a given one.
+// listedNames are names under which a spec lists one private key: a domain may sign with the
+// key of another under its own name (keys_of), and a file may be a copy. Two names are enough
+// to see that there is another one.
 type listedNames [2]keys.Ref
 
 // other reports whether there is a name besides ref.
@@ -40,8 +40,8 @@ func (p *Spec) listedUnder() map[string]listedNames {
 	return p.names
 }
 
-// lastNeeded is when each private key was last needed under any of its names, by
-// fingerprint: now, where a name was listed until now.
+// lastNeeded returns when each private key was last needed under any of its names, by
+// fingerprint; now, if one of them is listed.
 func (l facts) lastNeeded(now time.Time) map[string]time.Time {
 	last := map[string]time.Time{}
 	for _, f := range l {

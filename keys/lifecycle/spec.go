@@ -9,32 +9,33 @@ import (
 	"signpost/keys"
 )
 
-// Spec is what one generation of the configuration wants of the keys' life.
+// Spec is the input of one generation of the configuration: which keys it lists, what is
+// loaded of them, and which DNS servers to query.
 type Spec struct {
 	Config keys.Config
 	Store  *keys.Store
 	Listed []Listed
-	// Require says that only keys seen in DNS sign. Otherwise nobody is asked.
+	// Require says that only keys that DNS has shown may sign. Otherwise DNS is not queried.
 	Require bool
-	// Servers are asked one by one. None: nothing becomes known.
+	// Servers are queried each by itself. Without any, nothing becomes known of a record.
 	Servers []Server
-	// ServersChanged says that the DNS is not the one of the spec before: every key is asked
-	// for at once.
+	// ServersChanged says that Servers differ from those of the spec before: every key is
+	// queried at once.
 	ServersChanged bool
-	// ActiveKeys is filled by Tracker.
+	// Active is written by the Tracker.
 	Active ActiveKeys
 
 	epoch int                    // counts the changes of Servers
 	names map[string]listedNames // see listedUnder
 }
 
-// facts is what is known, by key.
+// facts are the known facts, by key.
 type facts map[keys.Ref]Fact
 
-// candidates puts together, by signing set, the keys that a spec lists, in its order, and behind
-// them, with their domain's, those that are only known of. A listed key whose file
-// holds another key than before begins anew. only, where it is not nil, are the signing sets
-// that are wanted.
+// candidates groups the keys by signing set: first the listed keys in the order of the spec,
+// then, in the set of their domain, the keys that are known but not listed. A listed key whose
+// file holds another key than before starts with an empty fact. If only is not nil, it names
+// the signing sets that are wanted.
 func (p *Spec) candidates(known facts, now time.Time, only map[string]bool) map[string][]*candidate {
 	type post struct{ domain, selector, set string }
 	size := len(p.Listed)
@@ -90,7 +91,7 @@ func (p *Spec) candidates(known facts, now time.Time, only map[string]bool) map[
 	return out
 }
 
-// listedForOwn are the keys that the entries of their own domains list.
+// listedForOwn returns the keys that the entries of their own domains list.
 func (p *Spec) listedForOwn(only map[string]bool) map[keys.Ref]bool {
 	size := len(p.Listed)
 	if only != nil {
@@ -105,16 +106,16 @@ func (p *Spec) listedForOwn(only map[string]bool) map[keys.Ref]bool {
 	return own
 }
 
-// assignAll writes the active keys from what is known at a moment, and returns what is known
-// of the keys from then on. Where a pending lookup is open, who signs is not settled.
+// assignAll writes all active keys for the time now, and returns the facts from then on. While
+// a lookup in open is pending, the keys of its set may not be final.
 func (p *Spec) assignAll(known facts, now time.Time, open map[keys.Ref]*lookup) facts {
 	sets, next := p.assign(known, now, open, nil)
 	p.Active.sets.Store(&sets)
 	return next
 }
 
-// reassign is fill for some domains and all that has to do with their keys. It returns
-// what was known of these keys and what is known from then on.
+// reassign is assignAll for some domains and all that share keys with them. It returns the
+// facts of these keys before and after.
 func (p *Spec) reassign(known facts, now time.Time, open map[keys.Ref]*lookup, domains []string) (before, after facts) {
 	only := p.connected(domains)
 	some, after := p.assign(known, now, open, only)
@@ -133,8 +134,8 @@ func (p *Spec) reassign(known facts, now time.Time, open map[keys.Ref]*lookup, d
 	return before, after
 }
 
-// connected are the signing sets of the domains' keys, the domains of these signing sets' keys, and
-// so on.
+// connected returns the domains with the signing sets of their keys, the domains of the keys in
+// these sets, and so on.
 func (p *Spec) connected(domains []string) map[string]bool {
 	only := make(map[string]bool, len(domains))
 	for _, d := range domains {
@@ -151,8 +152,8 @@ func (p *Spec) connected(domains []string) map[string]bool {
 	return only
 }
 
-// assign decides who signs for all signing sets, or for some of them, and what becomes of
-// their keys.
+// assign decides which keys sign in all signing sets, or in those of only, and computes the
+// next fact of each key.
 func (p *Spec) assign(known facts, now time.Time, open map[keys.Ref]*lookup, only map[string]bool) (map[string]*SigningSet, facts) {
 	size := max(len(known), len(p.Listed))
 	if only != nil {
@@ -161,7 +162,7 @@ func (p *Spec) assign(known facts, now time.Time, open map[keys.Ref]*lookup, onl
 	sets := make(map[string]*SigningSet, size)
 	next := make(facts, size)
 	best := make(map[keys.Ref]int, size)
-	var lastNeeded map[string]time.Time // made when it is wanted
+	var lastNeeded map[string]time.Time // computed at the first need
 	for domain, all := range p.candidates(known, now, only) {
 		for _, c := range all {
 			if q := open[c.fact.ref()]; q != nil && q.fingerprint == c.fact.Fingerprint && p.needsDNS(c.fact) {
@@ -177,7 +178,7 @@ func (p *Spec) assign(known facts, now time.Time, open map[keys.Ref]*lookup, onl
 				c.fact.LastUsed = later(c.fact.LastUsed, c.key.LastUsed())
 			}
 			if c.elsewhere {
-				continue // what becomes of it is told by the entries that list it
+				continue // the entries that list it decide its state
 			}
 			f := c.fact
 			if c.lost == nil {
@@ -206,8 +207,8 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// rank compares the places that one key has in several signing sets: what it is, is
-// told by the one where it signs, else by that of its domain.
+// rank orders the signing sets that one key is in. The set with the highest rank decides the
+// key's state: one where it signs, else that of its domain.
 func rank(c *candidate, set string) int {
 	switch {
 	case c.signs:

@@ -16,21 +16,20 @@ import (
 	"signpost/keys"
 )
 
-// stateVersion is the form of the state file. A file of another form is not read.
+// stateVersion is the version of the file's format. Other versions are not read.
 const stateVersion = 1
 
 // maxStateFile bounds the state file, in bytes: some 300,000 keys.
 const maxStateFile = 256 << 20
 
-// stateFile is what is written.
+// stateFile is the content of the file.
 type stateFile struct {
 	Version int    `json:"version"`
 	Keys    []Fact `json:"keys"`
 }
 
-// ReadState returns what the daemon has written about its keys, ordered by domain
-// and selector. Without a file nothing is known, which is no error; an error says
-// that there is one and it cannot be used.
+// ReadState returns the facts that the daemon has written, ordered by domain and selector. A
+// missing file is not an error. An error says that the file cannot be used.
 func ReadState(path string) ([]Fact, error) {
 	// The folder belongs to the daemon's user, and root reads the file too: a named pipe in
 	// its place must not hold root's command.
@@ -58,7 +57,7 @@ func ReadState(path string) ([]Fact, error) {
 	return facts, nil
 }
 
-// errDamaged is about a file that is there and makes no sense.
+// errDamaged is the error for a file with invalid content.
 var errDamaged = errors.New("it is damaged: nothing is known of the keys until DNS has been asked again")
 
 func parseState(text []byte) ([]Fact, error) {
@@ -82,7 +81,7 @@ func parseState(text []byte) ([]Fact, error) {
 	return known.sorted(), nil
 }
 
-// sound reports whether a fact is one that we would write.
+// sound reports whether the fact is one that writeState could have written.
 func (f Fact) sound() bool {
 	return slices.Contains([]keys.Algorithm{keys.RSA, keys.Ed25519}, f.Algorithm) && f.Fingerprint != "" &&
 		slices.Contains([]keys.Answer{keys.NoAnswer, keys.Found, keys.Absent, keys.Differs}, f.DNS) &&
@@ -98,7 +97,7 @@ func (l facts) sorted() []Fact {
 	return facts
 }
 
-// writeState puts what is known into the file, whole or not at all.
+// writeState replaces the file as a whole.
 func writeState(path string, facts []Fact) error {
 	folder := filepath.Dir(path)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -110,7 +109,7 @@ func writeState(path string, facts []Fact) error {
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	// There is nothing secret in it, and `keys list` may be run by anybody.
+	// It has no secrets, and any user may run `keys list`.
 	err = f.Chmod(0o644)
 	if err == nil {
 		err = printState(f, facts)
@@ -124,8 +123,8 @@ func writeState(path string, facts []Fact) error {
 	return syncFolder(folder)
 }
 
-// printState writes a stateFile, one fact after the other: the text of ten thousand
-// takes several megabytes.
+// printState writes one fact after the other: the text of ten thousand takes several
+// megabytes.
 func printState(to io.Writer, facts []Fact) error {
 	w := bufio.NewWriter(to)
 	fmt.Fprintf(w, "{\n \"version\": %d,\n \"keys\": [", stateVersion)
@@ -140,10 +139,10 @@ func printState(to io.Writer, facts []Fact) error {
 		between = ",\n  "
 	}
 	w.WriteString("\n ]\n}\n")
-	return w.Flush() // with the first error of all
+	return w.Flush() // returns the first error of all writes
 }
 
-// forgetRetired drops retired keys whose file is gone: nobody wants to hear of them.
+// forgetRetired drops retired keys whose file is gone.
 func (w *Tracker) forgetRetired() {
 	for ref, f := range w.known {
 		if f.State == Retired && !w.plan.Store.Has(ref) && !w.plan.Config.HasFile(ref) {
@@ -153,7 +152,7 @@ func (w *Tracker) forgetRetired() {
 	}
 }
 
-// saveInterval is how long after the last time the state file is written again.
+// saveInterval is the time between two writes of the state file.
 func (w *Tracker) saveInterval() time.Duration {
 	if w.changed {
 		return savedRest * time.Duration(len(w.known))
@@ -161,8 +160,7 @@ func (w *Tracker) saveInterval() time.Duration {
 	return savedEvery
 }
 
-// save writes the state file if there is something to write, and tells of a fault
-// once.
+// save writes the state file if that is due, or if last is true. It logs an error once.
 func (w *Tracker) save(last bool) {
 	w.mu.Lock()
 	now := w.now()
@@ -170,7 +168,7 @@ func (w *Tracker) save(last bool) {
 		w.mu.Unlock()
 		return
 	}
-	if last { // what was used since the last round
+	if last { // the times of use since the last round
 		w.known = w.plan.assignAll(w.known, now, w.pending)
 	}
 	path, facts := w.plan.Config.State, w.known.sorted()
@@ -179,7 +177,7 @@ func (w *Tracker) save(last bool) {
 	w.mu.Unlock()
 
 	if damaged {
-		_ = os.Rename(path, path+".damaged") // for a person to look at
+		_ = os.Rename(path, path+".damaged") // kept for the administrator
 	}
 	unsaved := ""
 	if err := writeState(path, facts); err != nil {

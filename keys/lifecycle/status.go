@@ -10,14 +10,14 @@ import (
 	"signpost/keys"
 )
 
-// DomainStatus is who signs for one domain at the moment, for people.
+// DomainStatus says which keys sign for one domain now, for `keys list`.
 type DomainStatus struct {
-	// Domain is the domain, or what Listed.SignsFor says.
+	// Domain is the domain, or a Listed.SignsFor.
 	Domain string
 	// Selectors are those of the keys that sign.
 	Selectors []string
-	// Unknown says that the daemon has written nothing of these keys yet: who signs is
-	// known when it has asked DNS.
+	// Unknown says that the daemon has not written about these keys yet: it has not queried
+	// DNS.
 	Unknown bool
 	// Lost, StandIn and Why are as in SigningSet.
 	Lost    bool
@@ -25,10 +25,10 @@ type DomainStatus struct {
 	Why     string
 }
 
-// DomainStatuses says who signs for each domain, as far as can be told from a inventory: from
-// what the configuration lists, what the daemon has written, and the key files. A key
-// that this process may not read, and of which the daemon has written, counts as one
-// that the daemon can read. The signings are in order of their domains.
+// DomainStatuses computes which keys sign for each domain from an inventory: what the
+// configuration lists, what the daemon has written, and the key files. A key that this process
+// may not read, and about which the daemon has written, counts as one that the daemon can
+// read. The result is ordered by domain.
 func DomainStatuses(cfg keys.Config, listed []Listed, require bool, entries []Status, now time.Time) []DomainStatus {
 	listedKeys, spares, lost := map[keys.Ref]*keys.Key{}, map[keys.Ref]*keys.Key{}, map[keys.Ref]error{}
 	known := facts{}
@@ -62,8 +62,7 @@ func DomainStatuses(cfg keys.Config, listed []Listed, require bool, entries []St
 	return all
 }
 
-// readable is the private key, or what stands for it where only its reader lacks the
-// permission.
+// readable returns the private key, or a KnownKey if only this process may not read it.
 func (e Status) readable() *keys.Key {
 	if e.Key != nil || e.Fact.Fingerprint == "" || !errors.Is(e.Err, fs.ErrPermission) {
 		return e.Key

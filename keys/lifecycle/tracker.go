@@ -13,26 +13,26 @@ import (
 )
 
 const (
-	// firstWait is how soon a key that is not as it should be is asked for again;
-	// each time it takes twice as long, up to check_every.
+	// firstWait is the time until a key with a missing or wrong record is queried again. It
+	// doubles each time, up to check_every.
 	firstWait = 5 * time.Second
-	// maxRound bounds how many keys are asked for before what they are decides; or
-	// a twentieth of all, if that is more.
+	// maxRound bounds the keys that are queried in one round, before the next decision. A
+	// twentieth of all keys is the bound if that is more.
 	maxRound = 512
-	// roundRest is how long, for each key, there is between two decisions: to decide
-	// on a hundred thousand keys takes a quarter of a second.
+	// roundRest is the pause between two decisions, for each key: a decision on a hundred
+	// thousand keys takes a quarter of a second.
 	roundRest = 50 * time.Microsecond
-	// savedEvery is how long times of use and sight may be in memory only.
+	// savedEvery bounds how long times of use and sight are in memory only.
 	savedEvery = 5 * time.Minute
-	// savedRest is how long, for each key, the file is left alone after it was
-	// written: one of a hundred thousand keys takes a second to write.
+	// savedRest is the pause between two writes of the state file, for each key: a file of a
+	// hundred thousand keys takes a second to write.
 	savedRest = time.Millisecond
 )
 
-// A Tracker knows the life of all keys, from one generation of the configuration to
-// the next. In the background it asks DNS for them, decides which ones sign and
-// writes that into the active keys of the spec in force, and keeps what it knows in a
-// file. Its methods may be called by any number of goroutines.
+// Tracker knows the life of all keys, across generations of the configuration. In the
+// background it queries DNS, decides which keys sign, writes them into Spec.Active of the spec
+// in force, and saves the facts in a file. Its methods may be called by any number of
+// goroutines.
 type Tracker struct {
 	now func() time.Time
 
@@ -43,28 +43,28 @@ type Tracker struct {
 	schedule map[keys.Ref]nextQuery
 	pending  map[keys.Ref]*lookup
 	reported map[string]report
-	changed  bool // there is more than times to be saved
+	changed  bool // more than times has to be saved
 	saved    time.Time
-	// trouble is what kept the file from being read, until it is told; unsaved is
-	// what last kept it from being written.
+	// trouble is the error of reading the file, until it is logged; unsaved is the last error
+	// of writing it.
 	trouble, unsaved string
 	damaged          bool
 
-	rested time.Time // since when nobody was asked for in the background
+	rested time.Time // the end of the last round in the background
 	wake   chan struct{}
 
 	unappliedMu sync.Mutex
-	unapplied   []observation // out of turn, and not decided on yet
+	unapplied   []observation // of expedited queries, not applied yet
 }
 
-// nextQuery is when a key is asked for next, and how long it was waited for that.
+// nextQuery is the time of a key's next query, and the wait that led to it.
 type nextQuery struct {
 	at   time.Time
 	wait time.Duration
 }
 
-// NewTracker returns a watch that knows what the state file has. Where that cannot
-// be read, it knows nothing, and Trouble says why.
+// NewTracker returns a tracker with the facts of the state file. If the file cannot be read,
+// there are none, and Trouble says why.
 func NewTracker(path string, now func() time.Time) *Tracker {
 	w := &Tracker{
 		now: now, log: slog.New(slog.DiscardHandler), known: facts{}, schedule: map[keys.Ref]nextQuery{}, pending: map[keys.Ref]*lookup{}, reported: map[string]report{},
@@ -80,15 +80,15 @@ func NewTracker(path string, now func() time.Time) *Tracker {
 	return w
 }
 
-// Trouble is what kept the state file from being read, until Begin has logged it.
+// Trouble is the error of reading the state file, until Begin has logged it; else "".
 func (w *Tracker) Trouble() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.trouble
 }
 
-// Standby are the keys, known from former configurations, that may have to stand in
-// for what is listed now: those of the same domains.
+// Standby returns the keys of former configurations that may have to sign until listed keys of
+// the same domains are published. See keys.Open.
 func (w *Tracker) Standby(listed []Listed) []keys.Ref {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -107,8 +107,8 @@ func (w *Tracker) Standby(listed []Listed) []keys.Ref {
 	return refs
 }
 
-// InUse reports whether a key is known to have been in DNS, or to have signed. The ref
-// is canonical.
+// InUse reports whether DNS had the key at some time, or the key has signed. The ref is
+// canonical.
 func (w *Tracker) InUse(ref keys.Ref) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -116,23 +116,22 @@ func (w *Tracker) InUse(ref keys.Ref) bool {
 	return !f.FirstSeen.IsZero() || !f.LastUsed.IsZero()
 }
 
-// Preview fills the spec's active keys from what is known, and asks nobody.
+// Preview writes the active keys of a spec from the known facts. It queries nothing.
 func (w *Tracker) Preview(p *Spec) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p.assignAll(w.known, w.now(), nil)
 }
 
-// Begin puts a spec in force. At the start of a process that waits for nothing: mail
-// of a domain whose keys are not known, or were not asked for lately, waits for the
-// first answer about these, and for no other (see SigningSet.Wait). Later, while another
-// spec is in force, Begin asks for the keys that are new first, until ctx ends at the
-// latest. So what is new is judged before it signs, and DNS that does not answer
-// stops nothing.
+// Begin puts a spec in force. The first call waits for nothing: lookups stay pending for keys
+// without facts, or with old ones, and a message that needs such a key waits for it in
+// ActiveKeys.For. A later call, at a reload, queries the keys that are new, and waits until ctx
+// ends at the latest. So a new key is checked before it signs, and DNS that does not answer
+// delays a reload but does not prevent it.
 func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 	w.mu.Lock()
 	start, now := w.plan == nil, w.now()
-	if !start { // when its keys were last used
+	if !start { // the times of use until now
 		p.epoch = w.plan.epoch
 		if p.ServersChanged {
 			p.epoch++
@@ -142,7 +141,7 @@ func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 	next := p.assignAll(w.known, now, nil)
 	questions, others := w.firstLookups(p, next, w.known, start)
 	var observed []observation
-	before := w.known // fill makes another
+	before := w.known // assignAll makes another map
 	if !start {
 		w.mu.Unlock()
 		observed = query(timeouts{ctx: ctx, lookup: firstAnswer}, p, append(questions, others...))
@@ -160,7 +159,7 @@ func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 	}
 	w.known = next
 	for ref, t := range w.schedule {
-		if p.ServersChanged || t.wait != 0 { // a person may just have mended it
+		if p.ServersChanged || t.wait != 0 { // an administrator may just have corrected it
 			delete(w.schedule, ref)
 		}
 	}
@@ -168,7 +167,7 @@ func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 	w.wakeUp()
 }
 
-// wakeUp has Run look again what it waits for.
+// wakeUp makes Run compute its pause again.
 func (w *Tracker) wakeUp() {
 	select {
 	case w.wake <- struct{}{}:
@@ -176,13 +175,13 @@ func (w *Tracker) wakeUp() {
 	}
 }
 
-// needsDNS reports whether DNS is asked for a key.
+// needsDNS reports whether a key is looked up in DNS.
 func (p *Spec) needsDNS(f Fact) bool {
 	return p.Require && len(p.Servers) > 0 && f.Domain != keys.AnyDomain && (f.State != Retired || p.Store.Has(f.ref()))
 }
 
-// Run asks for the keys when their time comes, until ctx ends. It then saves what
-// is known. Begin comes first.
+// Run queries the keys when they are due, until ctx ends. Then it saves the facts. Begin comes
+// first.
 func (w *Tracker) Run(ctx context.Context) {
 	for {
 		timer := time.NewTimer(w.pause())
@@ -192,7 +191,7 @@ func (w *Tracker) Run(ctx context.Context) {
 			w.save(true)
 			return
 		case <-timer.C:
-		case <-w.wake: // there is another time to wait for
+		case <-w.wake: // the pause has changed
 			timer.Stop()
 			continue
 		}
@@ -200,7 +199,7 @@ func (w *Tracker) Run(ctx context.Context) {
 	}
 }
 
-// round asks for the keys whose turn it is, and decides.
+// round queries the keys that are due, and applies the answers.
 func (w *Tracker) round(ctx context.Context) {
 	plan, due := w.due()
 	observed := w.queryDue(ctx, plan, due)
@@ -213,8 +212,8 @@ func (w *Tracker) round(ctx context.Context) {
 	w.save(false)
 }
 
-// inventory asks for keys in the background. While first lookups are open, those keys
-// that are begun with within firstAnswer are decided on before the rest is asked for.
+// queryDue queries keys in the background. While lookups are pending, only the keys whose query
+// begins within firstAnswer are part of the round.
 func (w *Tracker) queryDue(ctx context.Context, plan *Spec, due []target) []observation {
 	w.mu.Lock()
 	open := len(w.pending)
@@ -232,7 +231,7 @@ func (w *Tracker) due() (*Spec, []target) {
 	now := w.now()
 	var due []target
 	most := max(maxRound, len(w.schedule)/20)
-	for ref, q := range w.pending { // somebody may come to wait for these
+	for ref, q := range w.pending { // messages may come to wait for these
 		if t, ok := w.schedule[ref]; ok && len(due) < most && !t.at.After(now) && !q.expedited.Load() {
 			due = append(due, q.target)
 		}
@@ -245,8 +244,8 @@ func (w *Tracker) due() (*Spec, []target) {
 	return w.plan, due
 }
 
-// apply makes decisions of what was observed, for the spec in force. before is what
-// was known when it was last told of.
+// apply decides on all keys with new observations, for the spec in force. before are the facts
+// that were last reported.
 func (w *Tracker) apply(before facts, observed []observation) {
 	now := w.now()
 	answered := w.record(observed, now)
@@ -260,8 +259,7 @@ func (w *Tracker) apply(before facts, observed []observation) {
 	w.report(before, w.known, now)
 }
 
-// applyFew is apply for what was asked out of turn: it looks at the domains concerned
-// only.
+// applyFew is apply for expedited queries: it decides only on the domains concerned.
 func (w *Tracker) applyFew(observed []observation) {
 	now := w.now()
 	var domains []string
@@ -278,8 +276,7 @@ func (w *Tracker) applyFew(observed []observation) {
 	w.report(before, after, now)
 }
 
-// refill fills the active keys for some domains, and returns what was known of their keys
-// and what is known from then on.
+// reassign is Spec.reassign with the tracker's facts.
 func (w *Tracker) refill(domains []string, now time.Time) (before, after facts) {
 	before, after = w.plan.reassign(w.known, now, w.pending, domains)
 	for ref := range before {
@@ -289,12 +286,12 @@ func (w *Tracker) refill(domains []string, now time.Time) (before, after facts) 
 	return before, after
 }
 
-// record notes what was observed, and when to ask again. It returns the lookups that
-// are no longer open.
+// record notes observations and the time of each key's next query. It returns the lookups that
+// are answered.
 func (w *Tracker) record(observed []observation, now time.Time) (answered []*lookup) {
 	for _, o := range observed {
 		if o.epoch != w.plan.epoch {
-			continue // these servers are not asked any more
+			continue // from servers that are no longer in the configuration
 		}
 		if q := w.pending[o.ref]; q != nil && q.fingerprint == o.fingerprint {
 			answered = append(answered, q)
@@ -316,23 +313,23 @@ func (w *Tracker) record(observed []observation, now time.Time) (answered []*loo
 	return answered
 }
 
-// release lets those go on who waited, now that the active keys is filled.
+// release ends the wait for answered lookups. The active keys are already written.
 func (w *Tracker) release(questions []*lookup, before facts) {
 	for _, q := range questions {
 		close(q.done)
-		if b, ok := before[q.ref]; ok { // what it was while the lookup was open was not told
+		if b, ok := before[q.ref]; ok { // states during a pending lookup are not reported
 			b.State = q.was
 			before[q.ref] = b
 		}
 	}
 }
 
-// jitter spreads what would otherwise happen at once.
+// jitter spreads queries that would otherwise come at the same time.
 func jitter(d time.Duration) time.Duration {
 	return d - time.Duration(rand.Int64N(int64(d)/10+1))
 }
 
-// reschedule gives a turn to each key that wants one, and to no other.
+// reschedule plans a query for each key that needs DNS, and for no other.
 func (w *Tracker) reschedule(now time.Time) {
 	for ref, f := range w.known {
 		switch _, queued := w.schedule[ref]; {
@@ -349,8 +346,8 @@ func (w *Tracker) reschedule(now time.Time) {
 	}
 }
 
-// pause is how long there is nothing to do: until the next turn, or until a key
-// becomes due by its active_from.
+// pause is the time until there is something to do: the next query is due, or a key's
+// active_from comes.
 func (w *Tracker) pause() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -368,7 +365,7 @@ func (w *Tracker) pause() time.Duration {
 		}
 	}
 	if asking {
-		rested = now // somebody may come to wait
+		rested = now // a message may come to wait
 	}
 	if unsaved := w.saved.Add(w.saveInterval()); (w.changed || unsaved.After(now)) && unsaved.Before(next) {
 		next = unsaved
