@@ -115,7 +115,7 @@ func compareOne(fingerprint, record string) Finding {
 	case err != nil && len(record) >= oneString-5 && len(record) <= oneString:
 		return Finding{Answer: Differs, Detail: fmt.Sprintf("is cut off after %d octets: a longer value has to be entered as several strings of one record", len(record))}
 	case err != nil:
-		return Finding{Answer: Differs, Detail: fmt.Sprintf("cannot be read by verifiers (%v)", err)}
+		return Finding{Answer: Differs, Detail: fmt.Sprintf("is not used by verifiers (%v)", err)}
 	}
 	return Finding{Answer: Differs, Detail: fmt.Sprintf("has another key (%s, %d bits)", key.Type, key.Bits)}
 }
