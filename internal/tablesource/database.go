@@ -129,10 +129,13 @@ func writeRow(b *bytes.Buffer, columns []string, values []sql.NullString) {
 	b.WriteString(domain)
 	// PostgreSQL writes an array as {a,b}.
 	for _, s := range strings.FieldsFunc(strings.Trim(field("selectors"), "{}"), func(r rune) bool { return blank(r) || r == ',' }) {
-		b.WriteString(" " + word(strings.ReplaceAll(s, "=", "?")))
+		s = word(strings.ReplaceAll(s, "=", "?"))
+		if s == "subdomains" { // in a line this is an option; as a selector it is a mistake
+			s += "?"
+		}
+		b.WriteString(" " + s)
 	}
-	switch strings.ToLower(field("subdomains")) {
-	case "1", "t", "true", "y", "yes":
+	if isTrue(field("subdomains")) {
 		b.WriteString(" subdomains")
 	}
 	for _, key := range []string{"keys_of", "sdid"} {
@@ -141,4 +144,13 @@ func writeRow(b *bytes.Buffer, columns []string, values []sql.NullString) {
 		}
 	}
 	b.WriteByte('\n')
+}
+
+// isTrue reads a boolean as SQLite and PostgreSQL write it.
+func isTrue(value string) bool {
+	switch strings.ToLower(strings.TrimSpace(value)) {
+	case "1", "t", "true", "y", "yes":
+		return true
+	}
+	return false
 }

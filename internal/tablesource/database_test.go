@@ -201,7 +201,8 @@ func TestRowsThatAreMistakesAreLeftOut(t *testing.T) {
 	path, exec := sqliteFile(t)
 	exec(`INSERT INTO signpost VALUES ('a b.example', 's1', 0, '', ''), ('c.example', '', 0, '', ''), ('d.example', 'keys_of=x', 0, '', ''),
 		('EXAMPLE.com', 's9', 0, '', ''), ('f.example', NULL, 0, '', 'nowhere.example'), ('g.example', 's1', 0, 'h.example subdomains', ''),
-		('good.example', '{s1,s2}', '1', '', ''), (NULL, 's1', 0, '', ''), ('line' || char(10) || 'evil.example', 's1', 0, '', '')`)
+		('good.example', '{s1,s2}', '1', '', ''), (NULL, 's1', 0, '', ''), ('line' || char(10) || 'evil.example', 's1', 0, '', ''),
+		('i.example', 's1 subdomains', 0, '', '')`)
 	_, tables, got := read(t, withDatabase("sqlite:"+path), Tables{}, t.TempDir())
 	if got != "good.example s1 s2 subdomains" {
 		t.Errorf("the entries are %q", got)
@@ -210,13 +211,13 @@ func TestRowsThatAreMistakesAreLeftOut(t *testing.T) {
 	for _, want := range []string{
 		`"?" is not a domain name`, `"a?b.example" is not a domain name`, `"c.example" has no selectors`, `"keys_of?x" is not a selector`,
 		"EXAMPLE.com stands already in signer.domains[0]", "is left out: sdid: nowhere.example has no entry", `"h.example?subdomains" is not a domain name`,
-		`"line?evil.example" is not a domain name`,
+		`"line?evil.example" is not a domain name`, `"subdomains?" is no selector of a table`,
 	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no warning says %s:\n%s", want, all)
 		}
 	}
-	if len(tables.Warnings()) != 8 {
+	if len(tables.Warnings()) != 9 {
 		t.Errorf("%d warnings:\n%s", len(tables.Warnings()), all)
 	}
 	exec("BEGIN")
