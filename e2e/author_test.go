@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Odd spelling of From and bounces without an address pass enforce mode through a real
-// Postfix; a second author far behind does not. All go over one connection.
+// Malformed From fields and bounces without an address pass enforce mode through a real
+// Postfix; a second author far behind does not. All use one connection.
 func TestTheAuthorInEnforceMode(t *testing.T) {
 	want(t)
 	d := startDaemon(t, config{Listen: []string{"inet:" + freeAddr(t)}, Zone: strangersZone(), Mode: "enforce"})

@@ -12,16 +12,16 @@ import (
 	"github.com/miekg/dns"
 )
 
-// mood is how a capriciousDNS answers.
+// mood is the way a capriciousDNS answers.
 type mood int32
 
 const (
 	honest     mood = iota
-	capricious      // some answers late, some wrong, some not at all
-	dead            // none
+	capricious      // some answers late, some wrong, some missing
+	dead            // no answers
 )
 
-// capriciousDNS stands before a nameserver and spoils its answers.
+// capriciousDNS is placed before a nameserver and spoils its answers.
 type capriciousDNS struct {
 	*nameserver
 	mood  atomic.Int32
@@ -35,7 +35,7 @@ func (c *capriciousDNS) ServeDNS(w dns.ResponseWriter, ask *dns.Msg) {
 		return
 	case capricious:
 		switch n % 13 {
-		case 1: // not at all
+		case 1: // no answer
 			return
 		case 3: // late, though in time
 			<-time.After(chaosTimeout / 3)
@@ -44,7 +44,7 @@ func (c *capriciousDNS) ServeDNS(w dns.ResponseWriter, ask *dns.Msg) {
 		case 7:
 			w.WriteMsg(new(dns.Msg).SetRcode(ask, dns.RcodeServerFailure))
 			return
-		case 9: // the answer to another question, with a policy that lets all pass
+		case 9: // the answer to another question, with a policy that passes everything
 			other := new(dns.Msg).SetQuestion("other.example.", ask.Question[0].Qtype)
 			other.Id = ask.Id
 			answer := new(dns.Msg).SetReply(other)
@@ -52,7 +52,7 @@ func (c *capriciousDNS) ServeDNS(w dns.ResponseWriter, ask *dns.Msg) {
 				Hdr: dns.RR_Header{Name: "other.example.", Rrtype: dns.TypeTXT, Class: dns.ClassINET}}}
 			w.WriteMsg(answer)
 			return
-		case 11: // no DNS message
+		case 11: // not a DNS message
 			w.Write([]byte("\x00\x01garbage"))
 			return
 		}
@@ -75,9 +75,9 @@ func chaosSize(t *testing.T) int {
 	return size
 }
 
-// TestChaos sends mail of every kind while DNS answers badly, Signpost is reloaded,
-// with good files and bad ones, and killed. At the end, what was submitted and what
-// was delivered are compared.
+// TestChaos sends mail of every kind while DNS answers badly and Signpost is reloaded,
+// with valid and invalid files, and killed. At the end it compares the delivered mail
+// with the submitted mail.
 func TestChaos(t *testing.T) {
 	want(t)
 	size := chaosSize(t)
@@ -91,7 +91,8 @@ func TestChaos(t *testing.T) {
 	}
 	d := startDaemon(t, c)
 	p := startPostfix(t, d.milter(), func(p *postfix) {
-		// What the milter could not take stays in maildrop until pickup looks again.
+		// Mail that the milter could not accept stays in maildrop until the next run
+		// of pickup.
 		p.master = strings.Replace(p.master, "pickup unix n - n 60 1 pickup", "pickup unix n - n 1 1 pickup", 1)
 		p.main += "smtpd_client_connection_rate_limit = 0\n"
 	})
@@ -139,7 +140,7 @@ func TestReloadsUnderLoadDropNothing(t *testing.T) {
 	account(t, p.sink, mail)
 }
 
-// TestKilledBesideSendmail is the same account for Sendmail, while Signpost is
+// TestKilledBesideSendmail makes the same comparison for Sendmail while Signpost is
 // killed.
 func TestKilledBesideSendmail(t *testing.T) {
 	wantSendmail(t)

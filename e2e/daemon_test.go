@@ -16,10 +16,10 @@ import (
 	"time"
 )
 
-// config is what the tests vary of Signpost's configuration.
+// config are the varying parts of Signpost's configuration.
 type config struct {
 	Milter       string   // further lines of section milter
-	Listen       []string // in Signpost's form; the first is waited for
+	Listen       []string // in Signpost's form; startDaemon waits for the first
 	Zone         string   // zone text; "" when Servers are asked
 	Servers      []string
 	Selectors    []string
@@ -30,11 +30,11 @@ type config struct {
 	CheckEvery   string
 	Signer       string // further lines of section signer
 	Verifier     string // further lines of section verifier
-	AuthservID   string // default: what the MTA calls itself
+	AuthservID   string // default: the MTA's own name
 	Timeout      string // of one question to one of Servers
 	LogLevel     string
 	Descriptors  int // that the process may open; 0: as many as this one
-	SoftLimit    int // the same, until the process raises it
+	SoftLimit    int // the same as a soft limit, which the process may raise
 }
 
 var configText = template.Must(template.New("").Parse(`
@@ -89,14 +89,13 @@ type daemon struct {
 	limits  string // shell command that lowers those of open files, or ""
 	cmd     *exec.Cmd
 	log     ledger[string]
-	states  ledger[string] // what it told its service manager: READY=1, STOPPING=1
+	states  ledger[string] // notifications to its service manager: READY=1, STOPPING=1
 	readied int
 	done    chan struct{} // closed when the process has ended
 }
 
-// startDaemon starts the program as an ordinary user and under a service manager,
-// as it is deployed, and waits until it calls itself ready. Its keys are those of
-// ourKeys.
+// startDaemon starts the program as an ordinary user and under a service manager, as
+// deployed, and waits until it reports that it is ready. Its keys are ourKeys.
 func startDaemon(t *testing.T, c config) *daemon {
 	t.Helper()
 	d := &daemon{dir: folder(t), listen: c.Listen[0]}
@@ -115,8 +114,8 @@ func startDaemon(t *testing.T, c config) *daemon {
 	return d
 }
 
-// start starts the process, also again after its end, and waits until it calls
-// itself ready.
+// start starts the process, for the first time or again, and waits until it reports
+// that it is ready.
 func (d *daemon) start(t *testing.T) {
 	t.Helper()
 	d.cmd = signpost(t, "serve", "--config", d.path("signpost.yaml"))
@@ -139,14 +138,14 @@ func (d *daemon) start(t *testing.T) {
 	d.ready(t, d.readied+1)
 }
 
-// restart ends the process and starts it anew.
+// restart ends the process and starts it again.
 func (d *daemon) restart(t *testing.T) {
 	t.Helper()
 	d.terminate(t)
 	d.start(t)
 }
 
-// terminate ends the process as its service manager does: it drains.
+// terminate ends the process as its service manager does: it finishes its messages.
 func (d *daemon) terminate(t *testing.T) {
 	t.Helper()
 	check(t, d.cmd.Process.Signal(syscall.SIGTERM))
@@ -155,7 +154,7 @@ func (d *daemon) terminate(t *testing.T) {
 	}
 }
 
-// kill ends the process without giving it a chance to do anything.
+// kill ends the process with SIGKILL.
 func (d *daemon) kill(t *testing.T) {
 	t.Helper()
 	check(t, d.cmd.Process.Kill())
@@ -191,8 +190,8 @@ func (d *daemon) keys(t *testing.T, uid, gid int) {
 	}
 }
 
-// configure writes the configuration and its zone; a running daemon reads them at
-// the next reload.
+// configure writes the configuration and its zone; a running daemon reads them at the
+// next reload.
 func (d *daemon) configure(t *testing.T, c config) {
 	t.Helper()
 	if c.Selectors == nil {
@@ -207,8 +206,8 @@ func (d *daemon) configure(t *testing.T, c config) {
 	write(t, d.path("zone"), c.Zone)
 }
 
-// manage takes the place of the service manager: it listens on a socket for what
-// the daemon says of its state (sd_notify(3)).
+// manage acts as the service manager: it listens on a socket for the daemon's
+// notifications (sd_notify(3)).
 func (d *daemon) manage(t *testing.T) (socket string) {
 	t.Helper()
 	socket = d.path("notify")
@@ -231,8 +230,8 @@ func (d *daemon) manage(t *testing.T) (socket string) {
 	return socket
 }
 
-// ready waits until the daemon has called itself ready this many times: once
-// after its start, and once after each reload. Its death ends the wait.
+// ready waits until the daemon has reported that it is ready this many times: once
+// after its start, and once after each reload. It returns if the daemon ends.
 func (d *daemon) ready(t *testing.T, times int) {
 	t.Helper()
 	is := func(s string) bool { return s == "READY=1" }
@@ -245,8 +244,8 @@ func (d *daemon) ready(t *testing.T, times int) {
 	d.readied = times
 }
 
-// reload tells the daemon to read its configuration again and waits until that is
-// done, well or badly.
+// reload makes the daemon read its configuration again and waits for the result,
+// success or failure.
 func (d *daemon) reload(t *testing.T) {
 	t.Helper()
 	check(t, d.cmd.Process.Signal(syscall.SIGHUP))

@@ -11,8 +11,8 @@ import (
 	"github.com/emersion/go-milter"
 )
 
-// However many connections there are, DNS has the descriptors it needs: what is forged is
-// refused, and what is genuine passes.
+// For any number of connections, DNS has the descriptors that it needs: forged mail is
+// refused and genuine mail passes.
 func TestAShortageOfDescriptorsLetsNoForgeryIn(t *testing.T) {
 	want(t)
 	const messages = 8
@@ -52,7 +52,7 @@ func TestAShortageOfDescriptorsLetsNoForgeryIn(t *testing.T) {
 	}
 }
 
-// With next to no descriptors the daemon serves one connection after the other.
+// With very few descriptors the daemon serves one connection after the other.
 func TestAFewDescriptorsSuffice(t *testing.T) {
 	want(t)
 	addr := freeAddr(t)
@@ -78,7 +78,7 @@ func TestAFewDescriptorsSuffice(t *testing.T) {
 	}
 }
 
-// A limit that is low only until it is raised costs nothing.
+// A soft limit that the process can raise has no effect.
 func TestTheLimitOfDescriptorsIsRaised(t *testing.T) {
 	want(t)
 	var limit syscall.Rlimit
@@ -99,7 +99,7 @@ func TestTheLimitOfDescriptorsIsRaised(t *testing.T) {
 	}
 }
 
-// offer hands a letter to the milter and returns the answer and the field with the
+// offer sends a letter to the milter and returns the answer and the field with the
 // results.
 func offer(t *testing.T, s *milter.ClientSession, client string, l letter, rcpt string) (*milter.Action, string) {
 	t.Helper()

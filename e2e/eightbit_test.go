@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// deploy/postfix says what keeps 8-bit mail as it was signed before a host that does not
-// offer 8BITMIME, and what does not.
+// deploy/postfix says which settings keep the signatures of 8-bit mail valid before a
+// host that does not offer 8BITMIME, and which do not.
 func TestEightBitMailBeforeAHostWithout8BITMIME(t *testing.T) {
 	want(t)
 	const alice = "alice@" + ourDomain

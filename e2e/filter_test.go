@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// startFilter runs a content filter. It passes what change makes of a message on to
-// back.
+// startFilter runs a content filter. It changes each message with change and sends it
+// to back.
 func startFilter(t *testing.T, back string, change func([]byte) []byte) (addr string) {
 	t.Helper()
 	filter := startSink(t)
@@ -36,9 +36,9 @@ func startFilter(t *testing.T, back string, change func([]byte) []byte) (addr st
 	return filter.addr
 }
 
-// handBack sends a message. A connection that ends after the last octet is no error: the
-// message may have reached its recipient before the reply to it, and Postfix be gone with
-// the end of the test. Where it did not, the test waits for it in vain.
+// handBack sends a message. An error after the last octet does not count: the message
+// may have reached its recipient before the reply to it, and Postfix may have ended
+// with the test. Otherwise the test fails while it waits for the message.
 func handBack(addr, from string, to []string, msg []byte) error {
 	c, err := smtp.Dial(addr)
 	if err != nil {
@@ -72,15 +72,15 @@ const filterService = `scan unix - - n - 4 smtp
   -o disable_mime_output_conversion=yes
 `
 
-// noMilters are the two ways to have no milter where a filter hands mail back, as
-// deploy/postfix has them.
+// noMilters are the two ways of deploy/postfix to use no milter where a filter returns
+// mail.
 var noMilters = []string{
 	"-o receive_override_options=no_milters,no_unknown_recipient_checks,no_header_body_checks,no_address_mappings",
 	"-o smtpd_milters=",
 }
 
-// withFilter has Postfix hand every message to a content filter that adds a field on
-// top, and take it back without milters.
+// withFilter makes Postfix send every message to a content filter that adds a field at
+// the top, and accept it back without milters.
 func withFilter(t *testing.T, without string) func(*postfix) {
 	t.Helper()
 	back := freeAddr(t)
@@ -151,7 +151,7 @@ func throughFilter(t *testing.T, p *postfix) {
 	})
 }
 
-// A filter that changes what leaves would break a signature made before it.
+// A filter that changes outgoing mail would break a signature made before it.
 func TestSigningBehindAContentFilter(t *testing.T) {
 	want(t)
 	sign := "inet:" + freeAddr(t)

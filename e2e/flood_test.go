@@ -14,9 +14,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// The domains of a flood are named after what comes of them: NUMBER.honest.example and
-// NUMBER.forged.example have p=reject, NUMBER.junk.example p=none. Each has an SPF record
-// of six includes, and names of its own, so that no cache answers.
+// The domains of a flood are named after the expected result: NUMBER.honest.example and
+// NUMBER.forged.example have p=reject, NUMBER.junk.example p=none. Each has an SPF
+// record of six includes and unique names, so that no cache answers.
 const (
 	honestDomains = ".honest.example."
 	forgedDomains = ".forged.example."
@@ -24,7 +24,7 @@ const (
 	silentDomains = ".silent.example."
 )
 
-// floodDNS answers for these domains, after a time as DNS takes; but not for the keys of
+// floodDNS answers for these domains with a realistic delay, except for the keys of
 // junk.
 type floodDNS struct{ silent atomic.Int64 }
 
@@ -90,7 +90,7 @@ type flood struct {
 	stopped  chan struct{}
 }
 
-// startFlood has these many sessions at once, in turn from so many clients.
+// startFlood runs this many sessions at once, from so many clients in turn.
 func startFlood(addr string, sessions, clients int) *flood {
 	f := &flood{stopped: make(chan struct{})}
 	for i := range sessions {
@@ -109,7 +109,7 @@ func startFlood(addr string, sessions, clients int) *flood {
 	return f
 }
 
-// session sends one message after the other on one connection, as long as that lasts.
+// session sends message after message on one connection until that ends.
 func (f *flood) session(addr string, who *party) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -156,9 +156,9 @@ func (f *flood) stop() {
 	f.sessions.Wait()
 }
 
-// rightVerdicts sends honest mail, which has to arrive with dmarc=pass, and forged mail of
-// the same domain's kind, which has to be refused, in turn. It returns how long the honest
-// took from MAIL to the last answer.
+// rightVerdicts alternates honest mail, which must arrive with dmarc=pass, and forged
+// mail of a similar domain, which must be refused. It returns how long each honest
+// message took from MAIL to the last answer.
 func rightVerdicts(t *testing.T, p *postfix, series string, pairs int) []time.Duration {
 	t.Helper()
 	var took []time.Duration
@@ -183,9 +183,9 @@ func rightVerdicts(t *testing.T, p *postfix, series string, pairs int) []time.Du
 	return took
 }
 
-// A flood of junk whose keys are never answered, in as many sessions as Postfix has by
-// default but for a few, takes DNS from no one: honest mail gets its right verdict and
-// what is forged is refused, whether the junk comes from few clients or from many.
+// Junk whose keys are never answered, in nearly as many sessions as Postfix allows by
+// default, does not block DNS for others: honest mail gets its right verdict and forged
+// mail is refused, for junk from few clients and from many.
 func TestAFloodOfJunkTakesDNSFromNoOne(t *testing.T) {
 	want(t)
 	const sessions = 96
@@ -202,9 +202,9 @@ func TestAFloodOfJunkTakesDNSFromNoOne(t *testing.T) {
 			calm := rightVerdicts(t, p, "calm", 10)
 			before := moody.silent.Load()
 			f := startFlood(p.mx, sessions, clients)
-			// What is under way would take until message_timeout.
+			// The running look-ups would take until message_timeout.
 			defer func() { f.stop(); d.kill(t) }()
-			// Four keys of most messages are asked for by now.
+			// Four keys of most messages have been queried by now.
 			until(t, "the flood has risen", func() bool { return moody.silent.Load()-before > 3*sessions })
 			flooded := rightVerdicts(t, p, "flooded", 20)
 			t.Logf("honest mail, medians: undisturbed %v, under the flood %v (ratio %.2f; slowest %v); %d messages of junk begun",

@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// A given field is as the client sends it, with what is to become of it.
+// A given field is as the client sends it, with its expected fate.
 type given struct {
 	text string // without the CRLF at its end
 	goes bool   // it claims our authserv-id
 }
 
-// spellings are the ways in which one field may be written. %s is the authserv-id,
-// %d tells equal fields apart.
+// spellings are the ways to write one field. %s is the authserv-id, %d makes equal
+// fields distinguishable.
 var spellings = []string{
 	"Authentication-Results: %s; spf=pass smtp.mailfrom=n%d.example",
 	"authentication-results:%s; spf=pass smtp.mailfrom=n%d.example",
@@ -24,7 +24,7 @@ var spellings = []string{
 	"Authentication-results:\r\n %s 1; spf=pass smtp.mailfrom=n%d.example",
 }
 
-// spelled writes field number n, a claim or somebody else's.
+// spelled writes field number n, a claim or a foreign one.
 func spelled(n int, goes bool) given {
 	id := "elsewhere.example"
 	if goes {
@@ -42,7 +42,7 @@ type headerCase struct {
 }
 
 // headerCases are changes that MTAs and milters get wrong: any subset of up to five
-// equal fields has to go, beside fields of every shape that have to stay.
+// equal fields must be removed, and fields of every shape beside them must stay.
 func headerCases() []headerCase {
 	cases := []headerCase{
 		{"nothing to delete", []given{stays("X-Alone: 1")}},
@@ -77,7 +77,7 @@ func headerCases() []headerCase {
 	return cases
 }
 
-// rest is what stands below the fields of a case.
+// rest is the header below the fields of a case.
 func rest(rcpt string) string {
 	return "From: Ann <ann@strict.example>\r\nTo: <" + rcpt + ">\r\nSubject: of headers\r\n" +
 		"Date: Sat, 03 Jan 2026 10:00:00 +0000\r\nMessage-ID: <" + rcpt + ">\r\n\r\nHello.\r\n"
@@ -111,8 +111,8 @@ func TestHeaderChangesInBothMTAs(t *testing.T) {
 	}
 }
 
-// sent is the fields as the client sends them, stayed as they have to arrive: both
-// MTAs take blanks before the colon away.
+// sent are the fields as the client sends them, stayed as they must arrive: both MTAs
+// remove blanks before the colon.
 func sent(fields []given) string {
 	var out strings.Builder
 	for _, f := range fields {
@@ -131,8 +131,8 @@ func stayed(fields []given) string {
 	return out.String()
 }
 
-// sameBelow holds a delivered message to this text, byte for byte, under fields of
-// these names on top.
+// sameBelow checks that a delivered message is this text, byte for byte, below fields
+// of these names.
 func sameBelow(t *testing.T, msg []byte, top []string, want string) {
 	t.Helper()
 	header, _, _ := bytes.Cut(msg, []byte("\r\n\r\n"))
@@ -154,7 +154,7 @@ func sameBelow(t *testing.T, msg []byte, top []string, want string) {
 	}
 }
 
-// hostile are headers made to keep a claim from being found or deleted.
+// hostile are headers that try to hide a claim or to prevent its removal.
 var hostile = []struct{ name, header string }{
 	{"no header at all", "\r\n"},
 	{"a claim and nothing else", ar + ": " + authservID + "; spf=pass\r\n\r\n"},
@@ -192,8 +192,8 @@ func TestNoClaimSurvivesInEitherMTA(t *testing.T) {
 	}
 }
 
-// What an older version of the protocol does not tell us is which fields have no
-// blank after the colon.
+// Older versions of the protocol do not tell us which fields have no blank after the
+// colon.
 func TestOlderMilterProtocols(t *testing.T) {
 	want(t)
 	verify, sign := "inet:"+freeAddr(t), "inet:"+freeAddr(t)
@@ -227,7 +227,7 @@ func TestBothMTAsWriteOurFieldAlike(t *testing.T) {
 	verify := "inet:" + freeAddr(t)
 	startDaemon(t, config{Zone: strangersZone(), Listen: []string{"{address: \"" + verify + "\", role: verify}"}})
 	const rcpt = "alike@" + destDomain
-	// Many signatures make a field of many folds.
+	// Many signatures make a field with many folds.
 	msg := rest(rcpt)
 	for _, domain := range []string{"strict.example", "good.example", "doubt.example", "dkimtemp.example", "silent.example"} {
 		msg = sign(t, msg, domain)

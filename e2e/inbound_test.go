@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// other is a client that no domain of strangersZone allows to send.
+// other is a client that no domain of strangersZone authorizes.
 var other = &party{addr: "203.0.113.9", name: "unknown.example.net", helo: "unknown.example.net"}
 
-// inbound are letters with what is to be said of them.
+// inbound are letters with their expected results.
 var inbound = []struct {
 	name             string
 	client           *party
@@ -130,8 +130,7 @@ func TestForgedResultsDoNotSurvive(t *testing.T) {
 	}
 }
 
-// survivors checks that there are our field and this many foreign ones, and no
-// other.
+// survivors checks that there are our field and this many foreign ones, and no others.
 func survivors(t *testing.T, msg []byte, foreign int) {
 	t.Helper()
 	verdictsOf(t, msg)
@@ -220,8 +219,8 @@ func TestOnTemperrorTempfail(t *testing.T) {
 	}
 }
 
-// releases checks that the message stands in the hold queue, undelivered, and
-// lets it go as an operator would.
+// releases checks that the message is in the hold queue, undelivered, and releases it
+// as an operator would.
 func (p *postfix) releases(t *testing.T, rcpt string) {
 	t.Helper()
 	held := p.queued(t, "hold")

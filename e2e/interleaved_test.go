@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestManyConnectionsAtOnce has each step of a transaction done on all connections
-// before the next one, so that the daemon has all messages in hand together. Each
-// must come out with its own verdicts or its own signature.
+// TestManyConnectionsAtOnce does each step of a transaction on all connections before
+// the next step, so that the daemon has all messages at once. Each must get its own
+// verdicts or its own signature.
 func TestManyConnectionsAtOnce(t *testing.T) {
 	want(t)
 	d := startDaemon(t, config{Listen: []string{"inet:" + freeAddr(t)}, Zone: ourZone() + strangersZone()})

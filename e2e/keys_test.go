@@ -13,8 +13,8 @@ import (
 	"sync"
 )
 
-// A testKey is a key pair with its selector, in the forms that a key file and a
-// DNS record have. It is made here, not by Signpost.
+// A testKey is a key pair with its selector, in the forms of a key file and a DNS
+// record. The test makes it, not Signpost.
 type testKey struct {
 	selector string
 	signer   crypto.Signer
@@ -27,7 +27,7 @@ var ourKeys = sync.OnceValue(func() []testKey {
 	return []testKey{rsaKey("rsa"), rsaKey("rsa2"), ed25519Key("ed")}
 })
 
-// theirKey is the key with which strangers' domains sign, selector "sel".
+// theirKey is the key of foreign domains, selector "sel".
 var theirKey = sync.OnceValue(func() testKey { return rsaKey("sel") })
 
 func rsaKey(selector string) testKey {
@@ -60,7 +60,7 @@ func newKey(selector string, key crypto.Signer, tags string, pub []byte, err err
 	}
 }
 
-// at is the name of the key's record in a domain's DNS.
+// at is the DNS name of the key's record in a domain.
 func (k testKey) at(domain string) string { return k.selector + "._domainkey." + domain }
 
 // line is the record as a line of a zone file.

@@ -14,8 +14,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// leakSize is how many messages the leak test sends: SIGNPOST_LEAKS, or few. There
-// are a tenth as many broken connections.
+// leakSize is the number of messages of the leak test: SIGNPOST_LEAKS, or few. A tenth
+// as many connections are broken.
 func leakSize(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("SIGNPOST_LEAKS")
@@ -27,9 +27,9 @@ func leakSize(t *testing.T) int {
 	return size
 }
 
-// TestLeaks sends messages, ours and strangers', over good connections and beside
-// them breaks connections in every way, and looks whether descriptors, memory and
-// goroutines come back to where they were.
+// TestLeaks sends our own and foreign messages over good connections, breaks other
+// connections in every way, and checks that descriptors, memory and goroutines return
+// to their initial numbers.
 func TestLeaks(t *testing.T) {
 	want(t)
 	addr, names := freeAddr(t), &everyName{key: theirKey().record}
@@ -41,12 +41,12 @@ func TestLeaks(t *testing.T) {
 	l := letter{from: "a@strict.example", signed: true, extra: forgeries}
 	inbound, outbound := l.text(t, "bob@"+destDomain), ourMail("bob@"+destDomain, "again and again")
 
-	// So many domains that a question is always on its way, though the resolver keeps
-	// each answer for a second.
+	// So many domains that a query is always running, although the resolver keeps each
+	// answer for a second.
 	var strangers atomic.Int64
 	nextDomain := func() string { return fmt.Sprintf("strict%d.example", strangers.Add(1)%4000) }
 
-	// round is a tenth of it all. Its connections are closed when it returns.
+	// round is a tenth of the total. Its connections are closed when it returns.
 	round := func() {
 		t.Helper()
 		var all sync.WaitGroup
@@ -72,7 +72,7 @@ func TestLeaks(t *testing.T) {
 	}
 	idle := d.descriptors(t)
 	settled := func() bool { return d.descriptors(t) <= idle }
-	// What a heap grows to is known after two rounds.
+	// The heap has reached its size after two rounds.
 	round()
 	round()
 	until(t, "all connections are closed", settled)
@@ -88,7 +88,7 @@ func TestLeaks(t *testing.T) {
 	if slack := 8 * mib; after > before+slack {
 		t.Errorf("resident memory grew from %d to %d KiB", before/kib, after/kib)
 	}
-	// The runtime's own, those of an idle daemon, and those that wait for the next look-ups.
+	// Those of the runtime, of an idle daemon, and the workers that wait for look-ups.
 	const usual, waiting = 25, 64
 	workers := 0
 	for _, g := range all {
@@ -102,8 +102,8 @@ func TestLeaks(t *testing.T) {
 	}
 }
 
-// everyName is a nameserver that knows SPF, DMARC and a key for every name, for no
-// time at all. Some questions it does not answer.
+// everyName is a nameserver that has SPF, DMARC and a key for every name, with a TTL of
+// zero. Some questions it does not answer.
 type everyName struct {
 	key   string
 	asked atomic.Int64
@@ -136,9 +136,9 @@ func (e *everyName) ServeDNS(w dns.ResponseWriter, ask *dns.Msg) {
 	w.WriteMsg(answer)
 }
 
-// broken opens a connection and breaks it, in a way and at a place that the number
-// chooses: within any packet or between two, by an end, by a reset, by garbage, or
-// by a length that no packet has.
+// broken opens a connection and breaks it, in a way and at a position that the number
+// selects: within a packet or between two, by an end, a reset, garbage, or an invalid
+// length.
 func broken(addr string, number int) error {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {

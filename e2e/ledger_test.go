@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A ledger is a list that grows while tests wait for an entry: the daemon's log
-// lines, the messages that reached the sink.
+// A ledger is a growing list on which tests wait for an entry: the daemon's log lines,
+// the messages at the sink.
 type ledger[T any] struct {
 	mu      sync.Mutex
 	entries []T
@@ -24,7 +24,7 @@ func (l *ledger[T]) add(entry T) {
 	}
 }
 
-// all returns what is there by now, and a channel that closes when there is more.
+// all returns the current entries, and a channel that closes when there are more.
 func (l *ledger[T]) all() ([]T, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -34,7 +34,7 @@ func (l *ledger[T]) all() ([]T, <-chan struct{}) {
 	return l.entries[:len(l.entries):len(l.entries)], l.grown
 }
 
-// wait returns the first entry that fits, whether it is there already or comes.
+// wait returns the first entry that fits, present or future.
 func (l *ledger[T]) wait(t testing.TB, what string, fits func(T) bool) T {
 	t.Helper()
 	late := time.After(patience)
@@ -53,7 +53,7 @@ func (l *ledger[T]) wait(t testing.TB, what string, fits func(T) bool) T {
 	}
 }
 
-// find returns the entries that fit by now.
+// find returns the present entries that fit.
 func (l *ledger[T]) find(fits func(T) bool) []T {
 	entries, _ := l.all()
 	var found []T

@@ -212,7 +212,7 @@ func TestDNSOverTheNetwork(t *testing.T) {
 			zone.WriteString(line)
 		}
 	}
-	// A key record longer than a UDP answer may be has to be asked for again by TCP.
+	// A key record that is too long for UDP must be queried again over TCP.
 	long := theirKey()
 	long.record += "; n=" + strings.Repeat("a long note ", 200)
 	zone.WriteString(long.line("long.example") + txtLine("long.example", "v=spf1 a -all") + "long.example. 300 IN A 192.0.2.1\n")

@@ -15,12 +15,12 @@ import (
 	"time"
 )
 
-// patience bounds every wait. It is long, for the machine may be busy; a test
-// that passes never spends it.
+// patience limits every wait. It is long because the machine may be busy; a passing
+// test never reaches it.
 const patience = 30 * time.Second
 
-// workDir is where all files of this test run lie. Postfix's and Signpost's users
-// must be able to walk into it, which t.TempDir does not allow.
+// workDir has all files of this test run. Postfix's and Signpost's users must be able
+// to enter it, which t.TempDir does not allow.
 var workDir string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -44,15 +44,15 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// atEnd is what remains to be done when all tests are through. Tests do not run
-// in parallel, so nothing guards it.
+// atEnd are the actions after all tests. Tests do not run in parallel, so it needs no
+// lock.
 var atEnd []func()
 
-// needs lists the programs that the tests drive. They are looked for in PATH and in
-// /usr/sbin, which an unprivileged user's PATH leaves out.
+// needs lists the programs that the tests run. They are searched for in PATH and in
+// /usr/sbin, which is not in an ordinary user's PATH.
 var needs = []string{"postfix", "postconf", "sendmail", "postsuper", "opendkim"}
 
-// want skips the test where it cannot run, or fails it where it must.
+// want skips the test if it cannot run, or fails it if it must run.
 func want(t *testing.T) {
 	t.Helper()
 	if what := lacking(); what != "" {
@@ -60,7 +60,7 @@ func want(t *testing.T) {
 	}
 }
 
-// without ends a test that cannot run: skipped, or failed where it must run.
+// without ends a test that cannot run: it is skipped, or fails if it must run.
 func without(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("SIGNPOST_E2E") == "require" {
@@ -119,9 +119,9 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// readSources looks at every source file of the module. The go command keeps the
-// result of a test and shows it again while no file that the test has looked at is
-// changed; without this it would not know that the program under test is one.
+// readSources opens every source file of the module. The go command caches a test
+// result until a file that the test has opened changes; otherwise it would not notice
+// changes of the program under test.
 func readSources() error {
 	return filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() && (filepath.Ext(path) == ".go" || filepath.Base(path) == "go.mod") {
@@ -140,7 +140,7 @@ func folder(t *testing.T) string {
 	return dir
 }
 
-// freeAddr is a loopback address that nobody listens on now.
+// freeAddr is a loopback address with an unused port.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -149,7 +149,7 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// ids are a system user's numbers, with the group of another name if one is given.
+// ids are a system user's ids, with the group of another name if one is given.
 func ids(t *testing.T, name, group string) (uid, gid int) {
 	t.Helper()
 	u, err := user.Lookup(name)
@@ -175,7 +175,7 @@ func write(t *testing.T, path, text string) {
 	check(t, os.WriteFile(path, []byte(text), 0o644))
 }
 
-// until waits for something outside this process that gives no other sign.
+// until waits for a state outside this process that gives no signal.
 func until(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	if !comes(done) {
@@ -183,7 +183,7 @@ func until(t testing.TB, what string, done func() bool) {
 	}
 }
 
-// comes reports whether something comes about before patience ends.
+// comes reports whether a state is reached before patience ends.
 func comes(done func() bool) bool {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -198,7 +198,7 @@ func comes(done func() bool) bool {
 	return true
 }
 
-// listening waits until somebody accepts connections there.
+// listening waits until the address accepts connections.
 func listening(t testing.TB, network, addr string) {
 	t.Helper()
 	until(t, addr+" accepts connections", func() bool { return reachable(network, addr) })

@@ -17,8 +17,8 @@ const (
 	mib = 1 << 20
 )
 
-// status is a number of /proc/PID/status, in bytes: "VmRSS", and "VmHWM", which is
-// the most it ever was.
+// status is a number of /proc/PID/status, in bytes: "VmRSS", or "VmHWM", its maximum so
+// far.
 func (d *daemon) status(t *testing.T, key string) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
@@ -38,8 +38,8 @@ func (d *daemon) descriptors(t *testing.T) int {
 	return len(open)
 }
 
-// goroutines ends the process with SIGQUIT, at which Go's runtime writes the stack
-// of each goroutine into the log, and returns them.
+// goroutines ends the process with SIGQUIT, which makes Go's runtime write the stack of
+// each goroutine into the log, and returns them.
 func (d *daemon) goroutines(t *testing.T) []string {
 	t.Helper()
 	check(t, d.cmd.Process.Signal(syscall.SIGQUIT))
@@ -72,7 +72,7 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 		conn, err := net.Dial("tcp", addr)
 		check(t, err)
 		defer conn.Close()
-		// The length of a packet, which does not come.
+		// The length of a packet that never comes.
 		_, err = conn.Write([]byte{0, 1, 0, 0})
 		check(t, err)
 	}
@@ -134,7 +134,7 @@ func TestAPeerThatSendsNonsenseCostsLittle(t *testing.T) {
 			check(t, err)
 			for range 300 {
 				if _, err = conn.Write([]byte(c.packet)); err != nil {
-					break // the daemon has had enough
+					break // the daemon has closed the connection
 				}
 			}
 			if used := d.status(t, "VmHWM"); used > most {

@@ -20,8 +20,8 @@ func dialMilter(addr string) (*milter.ClientSession, error) {
 	return c.Session()
 }
 
-// through takes one message from this client through the milter. It has to be
-// accepted with one change to its header at least.
+// through passes one message from this client through the milter. It must be accepted
+// with at least one change to its header.
 func through(s *milter.ClientSession, client, from, msg string, body io.Reader) error {
 	changes, answer, err := offered(s, client, from, msg, body)
 	if err != nil {
@@ -33,7 +33,7 @@ func through(s *milter.ClientSession, client, from, msg string, body io.Reader) 
 	return nil
 }
 
-// offered takes one message from this client to the milter and returns the changes and
+// offered sends one message from this client to the milter and returns the changes and
 // the final answer.
 func offered(s *milter.ClientSession, client, from, msg string, body io.Reader) ([]milter.ModifyAction, *milter.Action, error) {
 	steps := []func() (*milter.Action, error){
@@ -58,7 +58,7 @@ func offered(s *milter.ClientSession, client, from, msg string, body io.Reader) 
 	return s.BodyReadFrom(body)
 }
 
-// tenMessages are five of ours and five of strangers, on one connection.
+// tenMessages sends five of our messages and five foreign ones on one connection.
 func tenMessages(addr string, nextDomain func() string, inbound, outbound string) error {
 	s, err := dialMilter(addr)
 	if err != nil {
@@ -86,7 +86,7 @@ func packet(command byte, data string) []byte {
 	return append([]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n), command}, data...)
 }
 
-// conversation is all that an MTA says for one message, up to its end.
+// conversation is all packets of an MTA for one message.
 var conversation = bytes.Join([][]byte{
 	packet('O', "\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff"),
 	packet('D', "Cj\x00mx.example.com\x00{daemon_name}\x00smtpd\x00"),

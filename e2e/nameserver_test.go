@@ -9,8 +9,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A nameserver is a real DNS server on loopback, with its own reading of a zone
-// text. A name can be held: its questions wait until it is let go.
+// A nameserver is a DNS server on loopback that reads zone text independently of the
+// product. Questions for a held name wait until it is released.
 type nameserver struct {
 	addr    string
 	mu      sync.RWMutex        // guards records and broken
@@ -58,7 +58,7 @@ func serveDNS(t *testing.T, handler dns.Handler) (addr string) {
 	return addr
 }
 
-// release lets the held questions go.
+// release answers the held questions.
 func (n *nameserver) release() { close(n.gate) }
 
 func (n *nameserver) ServeDNS(w dns.ResponseWriter, ask *dns.Msg) {
@@ -93,7 +93,7 @@ func (n *nameserver) ServeDNS(w dns.ResponseWriter, ask *dns.Msg) {
 	w.WriteMsg(answer)
 }
 
-// publish makes the text the one TXT record of a name; without one, the name is gone.
+// publish sets the only TXT record of a name; without a text it removes the name.
 func (n *nameserver) publish(t *testing.T, name string, text ...string) {
 	t.Helper()
 	n.mu.Lock()
@@ -106,7 +106,7 @@ func (n *nameserver) publish(t *testing.T, name string, text ...string) {
 	}
 }
 
-// fail has the server answer SERVFAIL, or takes that back.
+// fail makes the server answer SERVFAIL, or ends that.
 func (n *nameserver) fail(broken bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -126,7 +126,7 @@ func (n *nameserver) texts(name string) ([]string, error) {
 	return texts, nil
 }
 
-// exists reports whether there is anything at or below the name.
+// exists reports whether there are records at or below the name.
 func (n *nameserver) exists(name string) bool {
 	for known := range n.records {
 		if known == name || strings.HasSuffix(known, "."+name) {

@@ -11,8 +11,8 @@ import (
 	"github.com/emersion/go-milter"
 )
 
-// A neighbour is another milter, which changes the header before Signpost sees it.
-// It is made with go-milter and speaks version 2 of the protocol.
+// A neighbour is another milter that changes the header before Signpost. It uses
+// go-milter and speaks version 2 of the protocol.
 type neighbour struct {
 	milter.NoOpMilter
 	addr string
@@ -36,7 +36,7 @@ func startNeighbour(t *testing.T) *neighbour {
 	return n
 }
 
-// next says what to do with the messages to come.
+// next sets the action for the next messages.
 func (n *neighbour) next(edit func(*milter.Modifier) error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -54,12 +54,12 @@ func (n *neighbour) Body(m *milter.Modifier) (milter.Response, error) {
 	return milter.RespContinue, nil
 }
 
-// ar is the name of the field that the cases below are about.
+// ar is the name of the field in the cases below.
 const ar = "Authentication-Results"
 
-// edits are what a milter before ours does to a header that has, top first, a
-// claim, another's field, a claim and another's field; with what remains of these
-// after both. A new field on top is above the MTA's own.
+// edits are the changes by a milter before ours to a header that has, top first, a
+// claim, a foreign field, a claim and a foreign field; with the fields that remain
+// after both. A new field at the top is above the MTA's own.
 var edits = []struct {
 	name   string
 	edit   func(*milter.Modifier) error
@@ -139,8 +139,8 @@ func TestHeaderChangesAfterAnotherMilter(t *testing.T) {
 	}
 }
 
-// signedShapes are headers to be signed, above From and the rest. Sendmail writes
-// addresses anew on their way out, so no shape is in an address.
+// signedShapes are headers to sign, above From and the rest. Sendmail rewrites
+// addresses in outgoing mail, so no shape is in an address.
 var signedShapes = []headerCase{
 	{"plain", nil},
 	{"no, one and two leading blanks, tabs", []given{stays("Keywords:none"), stays("Comments:  two"), stays("Keywords:	tab")}},
@@ -163,7 +163,7 @@ func TestSignaturesFromBothMTAs(t *testing.T) {
 		}
 		return nil
 	}
-	// Simple is the one that sees every octet.
+	// Simple detects every changed octet.
 	sign := "inet:" + freeAddr(t)
 	startDaemon(t, config{Listen: []string{sign}, Zone: ourZone(), Canon: "simple/simple"})
 	for _, kind := range mtas {
@@ -192,8 +192,8 @@ func TestSignaturesFromBothMTAs(t *testing.T) {
 	}
 }
 
-// Verify first, sign last, as deploy/postfix has it: the milter between the two
-// breaks neither.
+// Verify first and sign last, as in deploy/postfix: the milter between them breaks
+// neither.
 func TestAMilterThatChangesMailBetweenVerifyAndSign(t *testing.T) {
 	want(t)
 	verify, sign := "inet:"+freeAddr(t), "inet:"+freeAddr(t)

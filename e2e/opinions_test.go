@@ -16,8 +16,8 @@ import (
 	"github.com/emersion/go-msgauth/dkim"
 )
 
-// others are the implementations that judge what Signpost signed. Each gives one
-// verdict a signature, "pass" or why not.
+// others are the independent implementations that verify Signpost's signatures. Each
+// gives one verdict for each signature, "pass" or the reason.
 var others = []struct {
 	name string
 	ask  func(*testing.T, []byte) []string
@@ -27,8 +27,8 @@ var others = []struct {
 	{"opendkim", askOpenDKIM},
 }
 
-// signedFor holds a delivered message to what three other implementations say of
-// it: each must find exactly this many signatures, and all of them good.
+// signedFor checks a delivered message with three other implementations: each must find
+// exactly this many signatures, all valid.
 func signedFor(t *testing.T, msg []byte, signatures int) {
 	t.Helper()
 	wanted := strings.TrimSpace(strings.Repeat("pass ", signatures))
@@ -45,8 +45,7 @@ func head(msg []byte) string {
 	return fmt.Sprintf("%s…", msg[:min(len(msg), end+200)])
 }
 
-// published are the key records that the other implementations find, by the name
-// that they stand at.
+// published are the key records for the other implementations, by name.
 var published = sync.OnceValue(func() map[string]string {
 	records := map[string]string{}
 	for _, k := range ourKeys() {
@@ -62,7 +61,7 @@ func publish(t *testing.T, name, record string) {
 	check(t, writeRecords(openDKIMKeys()))
 }
 
-// writeRecords writes them as OpenDKIM reads them, afresh for each signature.
+// writeRecords writes them in OpenDKIM's format, again for each signature.
 func writeRecords(file string) error {
 	var text strings.Builder
 	for name, record := range published() {
@@ -126,9 +125,9 @@ func askDkimpy(t *testing.T, msg []byte) []string {
 	return nil
 }
 
-// askOpenDKIM runs OpenDKIM as a milter of its own, hands it the message as an
-// MTA would, and reads its Authentication-Results. (Its test mode, opendkim -t,
-// loses white space after a field's colon.)
+// askOpenDKIM runs OpenDKIM as a separate milter, sends it the message as an MTA would,
+// and reads its Authentication-Results. (Its test mode, opendkim -t, loses white space
+// after a field's colon.)
 func askOpenDKIM(t *testing.T, msg []byte) []string {
 	t.Helper()
 	session := openDKIMSession(t)
@@ -210,7 +209,7 @@ func openDKIMKeys() string { return workDir + "/opendkim.keys" }
 // field is one header field with the bytes after its colon.
 type field struct{ name, value string }
 
-// fields cuts a header into its fields, without any of the product's code.
+// fields cuts a header into its fields without code of the product.
 func fields(header []byte) []field {
 	var all []field
 	for _, line := range strings.SplitAfter(string(header)+"\r\n", "\r\n") {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Clients as they are pretended to Postfix.
+// Clients that Postfix sees through XCLIENT.
 var (
 	stranger  = &party{addr: "192.0.2.1", name: "mail.stranger.example", helo: "mail.stranger.example"}
 	roaming   = &party{addr: "198.51.100.7", name: "cafe.example.net", helo: "laptop.local"}
@@ -134,7 +134,7 @@ type shape struct {
 	body   string
 }
 
-// shapes are what a signature must survive under either canonicalization.
+// shapes are messages whose signatures must survive under either canonicalization.
 var shapes = []shape{
 	{name: "header fields with no, one and two leading spaces",
 		header: "Subject:none\r\nX-One: one\r\nX-Two:  two\r\nCc:  carol@dest.example\r\n"},
@@ -216,7 +216,7 @@ func TestSignaturesVerifyElsewhere(t *testing.T) {
 	}
 }
 
-// signed is signedFor, and the signatures must have this canonicalization.
+// signed is signedFor with a check of the signatures' canonicalization.
 func signed(t *testing.T, msg []byte, canon string, signatures int) {
 	t.Helper()
 	for _, value := range named(msg, "DKIM-Signature") {

@@ -14,27 +14,27 @@ import (
 )
 
 const (
-	ourDomain  = "example.com"  // whose mail is signed
-	destDomain = "dest.example" // whose mail Postfix takes from everybody
+	ourDomain  = "example.com"  // its mail is signed
+	destDomain = "dest.example" // Postfix accepts its mail from every client
 	unknown    = "nobody@" + destDomain
 )
 
-// A postfix is one running instance with everything of its own.
+// A postfix is one running instance with its own files and ports.
 type postfix struct {
-	dir        string // etc, queue, data and maillog lie here
-	mx         string // where strangers deliver
-	submission string // where users log in; its daemon name is ORIGINATING
+	dir        string // has etc, queue, data and maillog
+	mx         string // for mail from other hosts
+	submission string // for users with a login; its daemon name is ORIGINATING
 	sink       *sink
 
 	main, master string // main.cf and master.cf
 }
 
-// longest bounds an instance's life, should the test run die before it.
+// longest limits an instance's life, in case the test run dies first.
 const longest = "1200"
 
-// startPostfix starts an instance whose mail passes through the milter, given as
-// in main.cf. What it accepts it relays to a sink. Each adjust may change the files
-// before it starts.
+// startPostfix starts an instance whose mail passes through the milter, written as in
+// main.cf. It relays accepted mail to a sink. Each adjust may change the files before
+// the start.
 func startPostfix(t *testing.T, milter string, adjust ...func(*postfix)) *postfix {
 	t.Helper()
 	dir := folder(t)
@@ -56,8 +56,8 @@ func startPostfix(t *testing.T, milter string, adjust ...func(*postfix)) *postfi
 
 func (p *postfix) path(name string) string { return filepath.Join(p.dir, name) }
 
-// configure writes a configuration file and makes it look a minute old: Postfix
-// takes one of the last two seconds for unfinished, and waits.
+// configure writes a configuration file with a time stamp one minute old: Postfix
+// considers a file of the last two seconds unfinished, and waits.
 func (p *postfix) configure(t *testing.T, name, text string) {
 	t.Helper()
 	write(t, p.path(name), text)
@@ -65,7 +65,7 @@ func (p *postfix) configure(t *testing.T, name, text string) {
 	check(t, os.Chtimes(p.path(name), old, old))
 }
 
-// makeFolders makes what postfix check would, which takes it seconds: it starts a
+// makeFolders does the work of postfix check, which takes seconds because it starts a
 // process for each folder. Modes and owners are those of postfix-files(5).
 func (p *postfix) makeFolders(t *testing.T) {
 	t.Helper()
@@ -164,7 +164,7 @@ func (p *postfix) feed(t testing.TB, input, name string, args ...string) string 
 	return said
 }
 
-// command is feed for any goroutine.
+// command is feed for use in any goroutine.
 func (p *postfix) command(input, name string, args ...string) (string, error) {
 	if _, err := exec.LookPath(name); err != nil {
 		name = "/usr/sbin/" + name
@@ -187,14 +187,14 @@ func (p *postfix) command(input, name string, args ...string) (string, error) {
 	return string(text), nil
 }
 
-// sendmail submits by sendmail(1). The message's line ends are LF, as that
-// command has them.
+// sendmail submits by sendmail(1). The message's line ends are LF, as that command
+// requires.
 func (p *postfix) sendmail(t testing.TB, from, to, msg string) {
 	t.Helper()
 	check(t, p.submit(from, to, msg))
 }
 
-// submit is sendmail for any goroutine.
+// submit is sendmail for use in any goroutine.
 func (p *postfix) submit(from, to, msg string) error {
 	_, err := p.command(strings.ReplaceAll(msg, "\r\n", "\n"), "sendmail", "-i", "-f", from, to)
 	return err
@@ -214,8 +214,8 @@ func (p *postfix) queued(t testing.TB, queue string) []string {
 	return names
 }
 
-// stop ends the instance, and shows its log if the test failed. Postfix takes a
-// second to end, which nobody waits for before the whole run is over.
+// stop ends the instance, and prints its log if the test failed. Postfix takes a second
+// to end; only the end of the whole run waits for it.
 func (p *postfix) stop(t *testing.T) {
 	if log, err := os.ReadFile(p.path("maillog")); err == nil && t.Failed() {
 		t.Logf("Postfix's log:\n%s", tail(log, 60))

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// withProxyFilter has the port for strangers hand every message to a filter before it is
-// queued, and take it back at another port with these milters.
+// withProxyFilter makes the port for other hosts send every message to a filter before
+// it is queued, and accept it back at another port with these milters.
 func withProxyFilter(t *testing.T, milters string) func(*postfix) {
 	t.Helper()
 	back := freeAddr(t)
@@ -24,8 +24,8 @@ func withProxyFilter(t *testing.T, milters string) func(*postfix) {
 	}
 }
 
-// A milter on the port that hands content to smtpd_proxy_filter sees none of it: forged
-// results stay in the mail. The log says so once.
+// A milter on the port that uses smtpd_proxy_filter sees no content: forged results
+// stay in the mail. The log says so once.
 func TestAProxyFilterKeepsContentFromMilters(t *testing.T) {
 	want(t)
 	d := startDaemon(t, config{Listen: []string{"inet:" + freeAddr(t)}, Zone: ourZone() + strangersZone()})
@@ -50,7 +50,8 @@ func TestAProxyFilterKeepsContentFromMilters(t *testing.T) {
 	}
 }
 
-// Clients that break off during DATA do not look like that: the message has a queue id.
+// Clients that disconnect during DATA do not cause this warning: the message has a
+// queue id.
 func TestClientsThatBreakOffAreNoProxyFilter(t *testing.T) {
 	want(t)
 	d := startDaemon(t, config{Listen: []string{"inet:" + freeAddr(t)}, Zone: ourZone() + strangersZone()})
@@ -74,8 +75,8 @@ func TestClientsThatBreakOffAreNoProxyFilter(t *testing.T) {
 	}
 }
 
-// What works instead: the milter on the port where the filter hands mail back, with a role
-// of its own, since the client there is the filter.
+// The alternative that works: the milter on the port where the filter returns mail,
+// with its own role, since the client there is the filter.
 func TestMiltersBehindAProxyFilter(t *testing.T) {
 	want(t)
 	verify, sign := "inet:"+freeAddr(t), "inet:"+freeAddr(t)

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// What is refused of a domain that this host signs for says how to make the client ours.
-// Clients that are all private are warned of once.
+// A refusal of mail from a domain that this host signs for names the setting that makes
+// the client ours. If all clients are private, one warning is logged.
 func TestTheLogSaysWhatToDoAboutClients(t *testing.T) {
 	want(t)
 	d := startDaemon(t, config{

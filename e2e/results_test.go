@@ -5,9 +5,8 @@ import (
 	"testing"
 )
 
-// verdicts are the results that one Authentication-Results field gives: for each
-// method its words ("spf": "pass"; "dkim": "pass fail"), read without any of the
-// product's code.
+// verdicts are the results of one Authentication-Results field: for each method its
+// words ("spf": "pass"; "dkim": "pass fail"), read without code of the product.
 func verdicts(value string) map[string]string {
 	found := map[string]string{}
 	for i, part := range strings.Split(uncommented(value), ";") {
@@ -49,8 +48,8 @@ func uncommented(value string) string {
 	return strings.TrimSpace(out.String())
 }
 
-// verdictsOf finds the one field of our verifier in a delivered message, which
-// must stand above all else.
+// verdictsOf finds the only field of our verifier in a delivered message; it must be
+// above all others.
 func verdictsOf(t *testing.T, msg []byte) map[string]string {
 	t.Helper()
 	var ours []string

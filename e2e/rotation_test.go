@@ -10,8 +10,8 @@ import (
 	"github.com/emersion/go-msgauth/dkim"
 )
 
-// A flow of mail of ours goes on while something else happens. Each message is
-// verified when it is delivered, against the DNS of that moment.
+// A flow sends mail of ours while a test changes keys. Each message is verified at
+// delivery, with the DNS of that moment.
 type flow struct {
 	p    *postfix
 	ns   *nameserver
@@ -33,8 +33,8 @@ func (f *flow) one(t *testing.T) string {
 	return selectors(msg)
 }
 
-// until sends mail until the daemon has logged a line with these parts, and some
-// more. Before that line, all of it must be signed with one selector.
+// until sends mail until the daemon has logged a line with these parts, and some more.
+// Before that line, all mail must be signed with one selector.
 func (f *flow) until(t *testing.T, d *daemon, with string, parts ...string) {
 	t.Helper()
 	has := func(line string) bool {
@@ -97,7 +97,7 @@ func TestARotationWithMailFlowingAllTheTime(t *testing.T) {
 		f.until(t, d, "rsa", "selector=rsa2 state=differs")
 		f.signedWith(t, "rsa")
 	})
-	d.restart(t) // what is known of the keys survives
+	d.restart(t) // the facts about the keys survive
 	f.open = dial(t, p.mx, colleague)
 	f.signedWith(t, "rsa")
 	t.Run("the record is published", func(t *testing.T) {
@@ -137,7 +137,7 @@ func TestARotationWithMailFlowingAllTheTime(t *testing.T) {
 	t.Logf("%d messages", f.sent)
 }
 
-// questions counts what was asked for a name.
+// questions counts the queries for a name.
 func (n *nameserver) questions(name string) int {
 	return len(n.asked.find(func(q string) bool { return q == name+". TXT" }))
 }

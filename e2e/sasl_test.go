@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// password is everybody's.
+// password is the password of every user.
 const password = "correct horse"
 
 // startSASL answers Postfix's questions about logins, in the protocol of

@@ -13,18 +13,18 @@ import (
 	"text/template"
 )
 
-// A sendmail is one running instance of Debian's Sendmail, which is unpacked, not
-// installed, with everything of its own.
+// A sendmail is one running instance of Debian's Sendmail, unpacked but not installed,
+// with its own files and ports.
 type sendmail struct {
 	dir  string
-	addr string // where it takes mail from everybody
+	addr string // accepts mail from every client
 	sink *sink
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
 }
 
-// sendmailMC is its configuration. It trusts nobody's DNS but the hosts file and
-// relays all mail to the sink.
+// sendmailMC is its configuration. It uses the hosts file in place of DNS and relays
+// all mail to the sink.
 var sendmailMC = template.Must(template.New("").Delims("<<", ">>").Parse(`
 include(` + "`<<.CF>>/m4/cf.m4'" + `)dnl
 OSTYPE(` + "`linux'" + `)dnl
@@ -75,10 +75,9 @@ func wantSendmail(t *testing.T) {
 	}
 }
 
-// startSendmail starts an instance whose mail passes through the milters in turn.
-// They are given as Signpost and Postfix have them, and Sendmail knows them as
-// milter0 and so on. What it accepts it relays to a sink. Further lines go into
-// sendmail.mc.
+// startSendmail starts an instance whose mail passes through the milters in turn. They
+// are written as for Signpost and Postfix; Sendmail calls them milter0 and so on. It
+// relays accepted mail to a sink. Further lines go into sendmail.mc.
 func startSendmail(t *testing.T, milters []string, lines ...string) *sendmail {
 	t.Helper()
 	s := &sendmail{dir: folder(t), addr: freeAddr(t), sink: startSink(t), done: make(chan struct{})}
@@ -106,7 +105,7 @@ func (s *sendmail) run(t *testing.T, input string, said *bytes.Buffer, args ...s
 	cmd := exec.Command(filepath.Join(sendmailFolder(), "usr/libexec/sendmail/sendmail"), args...)
 	cmd.Stdin = strings.NewReader(input)
 	cmd.Stdout, cmd.Stderr = said, said
-	// Its deliveries are processes of their own, and end with it.
+	// Its deliveries are separate processes that end with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	check(t, cmd.Start())
 	done := make(chan struct{})
@@ -143,7 +142,7 @@ func (s *sendmail) configure(t *testing.T, milters, lines []string) {
 	t.Helper()
 	var sockets []string
 	for _, m := range milters {
-		// inet:host:port is inet:port@host with Sendmail, and unix:path is local:path.
+		// In Sendmail, inet:host:port is inet:port@host, and unix:path is local:path.
 		if addr, ok := strings.CutPrefix(m, "inet:"); ok {
 			m = "inet:" + port(addr) + "@" + host(addr)
 		}
@@ -175,9 +174,9 @@ func (s *sendmail) compile(t *testing.T, name, mc string) {
 	write(t, s.path(name+".cf"), string(cf))
 }
 
-// wake ends the minute that Sendmail sleeps at its start where the host's name has
-// no dot, before it has read its configuration (myhostname). SIGUSR1 is harmless:
-// it logs its state. Before it can take the signal it must not get it.
+// wake ends the minute that Sendmail sleeps at its start if the host's name has no dot,
+// before it reads its configuration (myhostname). SIGUSR1 only logs its state, but it
+// must not arrive before Sendmail handles it.
 func wake(process *os.Process) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", process.Pid))
 	if err != nil {
@@ -191,7 +190,7 @@ func wake(process *os.Process) {
 	}
 }
 
-// stop ends the instance, and shows what it said if the test failed.
+// stop ends the instance, and prints its output if the test failed.
 func (s *sendmail) stop(t *testing.T, said fmt.Stringer) {
 	syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM)
 	<-s.done
@@ -201,7 +200,7 @@ func (s *sendmail) stop(t *testing.T, said fmt.Stringer) {
 	}
 }
 
-// An mta is an instance of either kind, as far as the tests of both care.
+// An mta is an instance of either kind, for tests of both.
 type mta struct {
 	addr string
 	sink *sink

@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-// refusedDomain is the domain whose recipients the sink does not take, so that
-// Postfix writes a bounce.
+// refusedDomain is the domain whose recipients the sink refuses, so that Postfix writes
+// a bounce.
 const refusedDomain = "refused.example"
 
-// delivered is one message as it reached the sink.
+// delivered is one message as the sink received it.
 type delivered struct {
 	From string
 	To   []string
@@ -51,7 +51,7 @@ func (s *sink) wait(t testing.TB, rcpt string) delivered {
 	return s.got.wait(t, "a delivery to "+rcpt, func(d delivered) bool { return slices.Contains(d.To, rcpt) })
 }
 
-// has reports whether a message was delivered to this recipient by now.
+// has reports whether a message has been delivered to this recipient.
 func (s *sink) has(rcpt string) bool {
 	return len(s.got.find(func(d delivered) bool { return slices.Contains(d.To, rcpt) })) > 0
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// party is who a client pretends to be, by XCLIENT.
+// party is the client's identity for XCLIENT.
 type party struct {
 	addr string // "192.0.2.1", "IPV6:2001:db8::1"
 	name string
@@ -24,7 +24,7 @@ type client struct {
 	text *textproto.Conn
 }
 
-// reply is what an SMTP server said.
+// reply is an SMTP server's reply.
 type reply struct {
 	code int
 	text string
@@ -64,7 +64,7 @@ func (c *client) say(line string) reply {
 	return reply{code, text}
 }
 
-// must is say with only one answer that will do.
+// must is say with only one acceptable answer.
 func (c *client) must(code int, line string) {
 	c.t.Helper()
 	if r := c.say(line); r.code != code {
@@ -78,8 +78,8 @@ func (c *client) login(user string) {
 	c.must(235, "AUTH PLAIN "+base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00"+password)))
 }
 
-// send is one whole mail transaction; its last answer is returned. A refused
-// sender ends it early.
+// send does one whole mail transaction and returns its last answer. A refused sender
+// ends it early.
 func (c *client) send(from string, to []string, msg string) reply {
 	c.t.Helper()
 	return c.sendWith("BODY=8BITMIME", from, to, msg)
@@ -127,7 +127,7 @@ func (c *client) put(msg string) {
 	check(c.t, w.Flush())
 }
 
-// chunk sends the message by BDAT, which needs no line end at its end (RFC 3030).
+// chunk sends the message by BDAT, which needs no final line end (RFC 3030).
 func (c *client) chunk(msg string) reply {
 	c.t.Helper()
 	fmt.Fprintf(c.text.W, "BDAT %d LAST\r\n%s", len(msg), msg)

@@ -9,8 +9,8 @@ import (
 	"github.com/emersion/go-msgauth/dkim"
 )
 
-// strangersZone is the DNS of those who send us mail. Each domain is named after
-// what is to come of its mail; all are allowed to send from 192.0.2.1 alone.
+// strangersZone is the DNS of foreign senders. Each domain is named after the expected
+// result; all authorize only 192.0.2.1.
 func strangersZone() string {
 	var zone strings.Builder
 	add := func(name, text string) { zone.WriteString(txtLine(name, text)) }
@@ -34,7 +34,7 @@ func strangersZone() string {
 	return zone.String()
 }
 
-// letter is a message from a stranger.
+// letter is a message from a foreign sender.
 type letter struct {
 	from   string // the author's address, and the reverse-path unless sender is set
 	sender string

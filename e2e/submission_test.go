@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// withTLS gives Postfix a submission service as it ought to be: TLS first, then a
-// login, then mail. Its certificate is self-signed; the pool that trusts it and the
-// service's address are filled in.
+// withTLS gives Postfix a proper submission service: TLS first, then a login, then
+// mail. Its certificate is self-signed; it fills in the pool that trusts it and the
+// service's address.
 func withTLS(t *testing.T, trust **x509.CertPool, addr *string) func(*postfix) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -70,7 +70,7 @@ func TestSubmissionWithTLSAndLogin(t *testing.T) {
 	d.logged(t, "msg=message", "ours=true", `rule="logged in as alice"`)
 }
 
-// startTLS goes on with TLS over the same connection.
+// startTLS continues with TLS on the same connection.
 func (c *client) startTLS(config *tls.Config) {
 	c.t.Helper()
 	c.must(220, "STARTTLS")
@@ -89,7 +89,7 @@ func TestAChrootedPostfixAndAUnixSocket(t *testing.T) {
 		check(t, os.Mkdir(sockets, 0o750))
 		check(t, os.Chown(sockets, uid, gid))
 		d = startDaemon(t, config{Listen: []string{"unix:" + sockets + "/milter.sock"}, Zone: ourZone() + strangersZone()})
-		// The path holds inside of the new root alone.
+		// The path is valid only inside the new root.
 		p.master += addr + ` inet n - y - - smtpd
   -o smtpd_milters=unix:/signpost/milter.sock
   -o cleanup_service_name=cleanup-chroot

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// loopbackZone is strangersZone, and a domain whose mail may come from where all of
-// Sendmail's clients come from here: it has no XCLIENT.
+// loopbackZone is strangersZone and a domain that authorizes the address of all of
+// Sendmail's clients here: it has no XCLIENT.
 func loopbackZone() string {
 	const domain = "loopback.example"
 	return strangersZone() + theirKey().line(domain) +
@@ -79,7 +79,7 @@ func TestSendmailJudges(t *testing.T) {
 		const rcpt = "sm-held@" + destDomain
 		l := letter{from: "a@doubt.example", signed: true, forged: true}
 		accepted(t, c.send(l.from, []string{rcpt}, l.text(t, rcpt)))
-		// hf is the envelope of a message that is held.
+		// hf is the envelope of a held message.
 		until(t, "a message is held", func() bool { return len(s.queued(t, "hf")) == 1 })
 		if s.sink.has(rcpt) {
 			t.Error("the held message was delivered")
@@ -108,7 +108,7 @@ func (s *sendmail) queued(t *testing.T, prefix string) []string {
 
 func TestSendmailSubmits(t *testing.T) {
 	wantSendmail(t)
-	// Sendmail takes no socket below a folder that everybody may write to, as /tmp is.
+	// Sendmail accepts no socket below a world-writable folder such as /tmp.
 	sockets, err := os.MkdirTemp("/run", "spe2e")
 	check(t, err)
 	t.Cleanup(func() { os.RemoveAll(sockets) })
@@ -165,11 +165,11 @@ func TestSendmailSubmits(t *testing.T) {
 	})
 }
 
-// submit hands a message to the submission program, which hands it to the instance
-// by SMTP.
+// submit passes a message to the submission program, which passes it to the instance by
+// SMTP.
 func (s *sendmail) submit(t *testing.T, from, to, msg string) {
 	t.Helper()
-	// It insists on not being root.
+	// It refuses to run as root.
 	uid, gid := ids(t, "mail", "mail")
 	check(t, os.Mkdir(s.path("client"), 0o770))
 	check(t, os.Chown(s.path("client"), uid, gid))
@@ -187,7 +187,7 @@ func (s *sendmail) submit(t *testing.T, from, to, msg string) {
 	s.command(t, strings.ReplaceAll(msg, "\r\n", "\n"), "-C"+s.path("submit.cf"), "-Ac", "-i", "-f", from, to)
 }
 
-// Both MTAs are told that Signpost is still at work while DNS is slow, and wait
+// Signpost tells both MTAs that it is still working while DNS is slow, and they wait
 // beyond the time for one answer.
 func TestBothMTAsWaitForSlowDNS(t *testing.T) {
 	wantSendmail(t)
@@ -198,7 +198,7 @@ func TestBothMTAsWaitForSlowDNS(t *testing.T) {
 	p := startPostfix(t, "inet:"+addr, func(p *postfix) {
 		p.main += fmt.Sprintf("milter_content_timeout = %.0fs\nmilter_command_timeout = %.0fs\n", patient.Seconds(), patient.Seconds())
 	})
-	// E is the time for all of it, which PROGRESS does not make longer.
+	// E limits the total time; PROGRESS does not extend it.
 	s := startSendmail(t, nil, fmt.Sprintf("INPUT_MAIL_FILTER(`signpost', `S=inet:%s@%s, F=T, T=S:%[3]ds;R:%[3]ds;E:5m')dnl",
 		port(addr), host(addr), int(patient.Seconds())))
 	const rcpt = "slow@" + destDomain

@@ -7,8 +7,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// lameDNS answers SERVFAIL for some names and all below them, as for a zone whose own
-// servers are gone.
+// lameDNS answers SERVFAIL for some names and their subdomains, as for a zone whose own
+// servers have failed.
 type lameDNS struct {
 	*nameserver
 	lame []string
@@ -24,8 +24,8 @@ func (l lameDNS) ServeDNS(w dns.ResponseWriter, ask *dns.Msg) {
 	l.nameserver.ServeDNS(w, ask)
 }
 
-// With p=reject, a sender who names something below the victim that fails in DNS gets
-// 451, not past the policy. Honest mail passes beside it, and policy none is left alone.
+// With p=reject, a sender that uses a name below the victim that fails in DNS gets 451
+// and does not evade the policy. Honest mail passes, and policy none is not affected.
 func TestWhatTheSenderMakesFailInDNSSparesNoForgery(t *testing.T) {
 	want(t)
 	zone := txtLine("strict.example", "v=spf1 ip4:192.0.2.1 -all") + txtLine("_dmarc.strict.example", "v=DMARC1; p=reject") +
@@ -78,8 +78,8 @@ func TestWhatTheSenderMakesFailInDNSSparesNoForgery(t *testing.T) {
 	}
 }
 
-// A replayed header with another body, longer than is read, is refused for good: nothing
-// else speaks for it, and a retry does not make it shorter.
+// A replayed header with another body, longer than the limit, is refused permanently:
+// no other check passes, and a retry does not make it shorter.
 func TestABodyThatIsTooLongSparesNoForgery(t *testing.T) {
 	want(t)
 	d := startDaemon(t, config{

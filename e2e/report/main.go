@@ -35,7 +35,7 @@ type event struct {
 	Action, Package, ImportPath, Test, Output string
 }
 
-// A report collects what each test says until it is known whether that matters.
+// A report collects each test's output until it is known whether it is printed.
 type report struct {
 	out     io.Writer
 	said    map[[2]string][]string // package and test: its output
@@ -65,8 +65,8 @@ func (r *report) read(in io.Reader) error {
 	}
 }
 
-// line takes one event; a line that is none (the go command complains) is printed
-// as it is.
+// line processes one event; another line (a complaint of the go command) is printed as
+// it is.
 func (r *report) line(line []byte) {
 	var e event
 	if line[0] != '{' || json.Unmarshal(line, &e) != nil {
@@ -85,13 +85,13 @@ func (r *report) line(line []byte) {
 	}
 }
 
-// ofPackage prints the package's own words, except the PASS that go test prints
-// only with -v. Here too stands what a test printed that brought the process down.
+// ofPackage prints the package's own output, except the PASS that go test prints only
+// with -v. It includes the output of a test that crashed the process.
 func (r *report) ofPackage(e event) {
 	switch {
 	case e.Action == "fail":
 		r.failed++
-		for key, said := range r.said { // tests that a crash left without an end
+		for key, said := range r.said { // tests that a crash left unfinished
 			if key[0] == e.Package {
 				r.print(said)
 				delete(r.said, key)
@@ -134,10 +134,10 @@ func (r *report) print(said []string) {
 	}
 }
 
-// place is the file and line before the words of t.Skip.
+// place is the file and line before the text of t.Skip.
 var place = regexp.MustCompile(`^\s+\S+\.go:\d+: `)
 
-// reasonOf is what the test gave as the reason of its skip.
+// reasonOf is the reason of the test's skip.
 func reasonOf(said []string) string {
 	for _, line := range slices.Backward(said) {
 		if at := place.FindString(line); at != "" {

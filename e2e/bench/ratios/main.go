@@ -54,10 +54,10 @@ func read(r io.Reader) (*results, error) {
 	}
 }
 
-// spread is the median of a figure with its extremes.
+// spread is the median of a figure with its minimum and maximum.
 type spread struct{ median, least, most float64 }
 
-// of returns the spread of a figure in a cell; zero if nothing was measured.
+// of returns the spread of a figure in a cell; zero without measurements.
 func (r *results) of(at cell, figure func(run) float64) spread {
 	var all []float64
 	for _, one := range r.runs[at] {
@@ -94,7 +94,7 @@ func (r *results) table(w io.Writer) {
 	}
 }
 
-// A comparison is how often a peer's CPU time goes into ours.
+// A comparison is the ratio of a peer's CPU time to ours.
 type comparison struct {
 	ours, peer, size string
 	target           float64 // 0: none is set
@@ -115,7 +115,7 @@ var comparisons = []comparison{
 	{"signpost-sign-ed", "rspamd-sign-ed", "200k", 0},
 }
 
-// ratios compares at the highest number of sessions that was measured.
+// ratios compares at the highest number of sessions measured.
 func (r *results) ratios(w io.Writer) {
 	sessions := 0
 	for _, at := range r.order {
@@ -140,7 +140,7 @@ func (r *results) ratios(w io.Writer) {
 	r.scaling(w, sessions)
 }
 
-// rounds returns the least and the greatest ratio within one round.
+// rounds returns the smallest and the largest ratio within one round.
 func (r *results) rounds(ours, peer cell) (least, most float64) {
 	n := min(len(r.runs[ours]), len(r.runs[peer]))
 	for i := range n {
@@ -153,11 +153,11 @@ func (r *results) rounds(ours, peer cell) (least, most float64) {
 	return least, most
 }
 
-// hashing is what SHA-256 of a 2 KB message with its header costs, in milliseconds,
+// hashing is the cost of SHA-256 for a 2 KB message with its header, in milliseconds,
 // at 1.2 GB/s.
 const hashing = 0.003
 
-// floor compares signing with the sum of what it cannot do without: the transport,
+// floor compares signing with the sum of its unavoidable costs: the transport,
 // libcrypto's signature and the hash.
 func (r *results) floor(w io.Writer, sessions int) {
 	transport := r.of(cell{"noop-goraw", "2k", sessions}, cpu).median
@@ -169,8 +169,8 @@ func (r *results) floor(w io.Writer, sessions int) {
 	}
 }
 
-// scaling compares the rate on all processors, which the generator shares, with
-// that on one of its own.
+// scaling compares the rate on all processors, which the generator uses too, with that
+// on one processor.
 func (r *results) scaling(w io.Writer, sessions int) {
 	one, two := r.of(cell{"signpost-sign-rsa", "2k", sessions}, rate), r.of(cell{"signpost-sign-rsa-2cpu", "2k", sessions}, rate)
 	if one.median > 0 && two.median > 0 {

@@ -15,7 +15,7 @@ import (
 
 const (
 	customer     = "customer.example" // signs with our key under its own name
-	neighbouring = "other.example"    // has a key of its own
+	neighbouring = "other.example"    // has its own key
 )
 
 // tableFile writes a file of entries, readable for the daemon.
@@ -26,7 +26,7 @@ func tableFile(t *testing.T, lines ...string) string {
 	return path
 }
 
-// keyFor puts a key file into a domain's folder, for the daemon's user.
+// keyFor puts a key file into a domain's folder, owned by the daemon's user.
 func (d *daemon) keyFor(t *testing.T, domain string, k testKey) (path string) {
 	t.Helper()
 	uid, gid := ids(t, "nobody", "postfix")
@@ -80,7 +80,7 @@ func TestAKeyFileMissingAtTheStartCostsItsEntryAlone(t *testing.T) {
 	d.logged(t, "error=", "signing as "+neighbouring, "there is no file "+file)
 	signed(t, "ours", ourDomain)
 	signed(t, "customers", customer)
-	d.reload(t) // a reload is not held up by what is missing already
+	d.reload(t) // a reload does not fail for a file that is already missing
 	if len(d.log.find(func(line string) bool { return strings.Contains(line, "reload refused") })) > 0 {
 		t.Error("the reload is refused")
 	}
@@ -90,7 +90,7 @@ func TestAKeyFileMissingAtTheStartCostsItsEntryAlone(t *testing.T) {
 }
 
 // asRoot runs a key command as the administrator does, and then lets the daemon's group
-// read the keys: the group signpost, which the command gives them to, need not exist.
+// read the keys: the group signpost, to which the command gives them, may not exist.
 func (d *daemon) asRoot(t *testing.T, args ...string) string {
 	t.Helper()
 	bin, err := binary()
@@ -112,8 +112,8 @@ func (d *daemon) asRoot(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// A customer signs with our key under its own name. We rotate as the command tells, and
-// the customer is signed all the time, over restarts too.
+// A customer signs with our key under its own name. We rotate as the command says, and
+// the customer's mail is always signed, across restarts too.
 func TestARotationOfAKeyThatACustomerSignsWith(t *testing.T) {
 	want(t)
 	rsa := ourKeys()[0]
@@ -168,7 +168,7 @@ func TestARotationOfAKeyThatACustomerSignsWith(t *testing.T) {
 	if !strings.Contains(string(text), customer+" rsa ") {
 		t.Errorf("the customer listed rsa and not next; the table is now\n%s", text)
 	}
-	write(t, table, customer+" next keys_of="+ourDomain+"\n") // by hand, as told the first time
+	write(t, table, customer+" next keys_of="+ourDomain+"\n") // by hand, as the first command said
 	write(t, d.path("signpost.yaml"), strings.Replace(d.read(t, "signpost.yaml"), "selectors: [third]", "selectors: [next]", 1))
 	d.asRoot(t, "keys", "rotate", "--all-entries", ourDomain, "--template", "fourth")
 	publish(ourDomain, "fourth")
@@ -178,7 +178,7 @@ func TestARotationOfAKeyThatACustomerSignsWith(t *testing.T) {
 	publish(customer, "fourth")
 	until(t, "the new key signs for the customer", func() bool { return signedWith(customer) == "fourth" })
 
-	for _, old := range []string{"rsa", "next"} { // as told, once they have retired
+	for _, old := range []string{"rsa", "next"} { // as the command said, after they have retired
 		check(t, os.Remove(d.path("keys/"+ourDomain+"/"+old+".pem")))
 		ns.publish(t, old+"._domainkey."+ourDomain, "v=DKIM1; p=")
 		ns.publish(t, old+"._domainkey."+customer, "v=DKIM1; p=")
