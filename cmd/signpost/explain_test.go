@@ -126,3 +126,12 @@ func TestExplainKnowsTheListenersRole(t *testing.T) {
 		t.Errorf("exit %d, %s", r.code, r.stderr)
 	}
 }
+
+// explain shows that fields that claim to be ours leave mail of ours too, as in the daemon.
+func TestExplainShowsRemovedFieldsOfMailOfOurs(t *testing.T) {
+	config, _ := setUp(t)
+	e := explained(t, "Authentication-Results: mx.example.net; dmarc=pass\nFrom: a@example.com\n\nhello\n", "--outbound", "--login", "alice", "--config", config)
+	if e.Notes["removed"] != "1 fields that claim to be ours" || e.Notes["signed"] != "example.com" {
+		t.Errorf("the explanation is %+v", e)
+	}
+}
