@@ -22,15 +22,15 @@ const (
 	search fs.FileMode = 1
 )
 
-// process is who reads or makes the keys: the ids by which the kernel judges.
+// process is the process that reads or makes keys, with the ids that the kernel checks.
 type process struct {
 	uid, gid int
 	groups   []int
-	daemon   int // the uid of the user signpost; 0 where there is none
+	daemon   int // the uid of the user signpost; 0 if there is none
 }
 
 func thisProcess() process {
-	groups, _ := os.Getgroups() // without them, the primary group decides
+	groups, _ := os.Getgroups() // if it fails, the primary group decides
 	return process{uid: os.Geteuid(), gid: os.Getegid(), groups: groups, daemon: daemonUID()}
 }
 
@@ -45,8 +45,7 @@ var daemonUID = sync.OnceValue(func() int {
 
 func (p process) in(gid int) bool { return gid == p.gid || slices.Contains(p.groups, gid) }
 
-// class is which of the three classes of a file's mode holds for the process,
-// as chmod writes it.
+// class returns which class of a file's mode applies to the process, in the letters of chmod.
 func (p process) class(info fs.FileInfo) string {
 	uid, gid := owner(info)
 	switch {
@@ -73,9 +72,8 @@ func owner(info fs.FileInfo) (uid, gid int) {
 	return -1, -1
 }
 
-// whyNot finds what keeps the process from reading the file at path: the folder
-// that it may not enter, or the file. The answer names the user, the component and
-// the remedy. dir is the key folder.
+// whyNot says why the process cannot read the file at path: a folder that it may not enter, or
+// the file itself. It names the user, the component and the remedy. dir is the key folder.
 func whyNot(path, dir string, p process) string {
 	who := fmt.Sprintf("the user %s (uid %d)", userName(p.uid), p.uid)
 	fault, info := blocking(path, p)
@@ -95,8 +93,8 @@ func whyNot(path, dir string, p process) string {
 // do: the file or a folder above it, with its mode.
 func Unreadable(path, folder string) string { return whyNot(path, folder, thisProcess()) }
 
-// blocking returns the first component of the path that keeps the process out,
-// following symbolic links; info is nil when the modes keep nobody out.
+// blocking returns the first component of the path that the process may not enter or read. It
+// follows symbolic links. info is nil if the modes allow everything.
 func blocking(path string, p process) (at string, info fs.FileInfo) {
 	visit(path, func(component string, found fs.FileInfo) bool {
 		if found.Mode()&fs.ModeSymlink != 0 {
@@ -111,9 +109,9 @@ func blocking(path string, p process) (at string, info fs.FileInfo) {
 	return at, info
 }
 
-// visit calls see with each component of a path, in the order in which the kernel
-// comes to them: folders, symbolic links and what they lead to, the last component
-// included. It ends where see returns false, or where the path does.
+// visit calls see with each component of a path, in the order of the kernel: folders, symbolic
+// links and their targets, and the last component. It ends when see returns false, or at a
+// component that does not exist.
 func visit(path string, see func(at string, info fs.FileInfo) bool) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -143,9 +141,9 @@ func visit(path string, see func(at string, info fs.FileInfo) bool) {
 	}
 }
 
-// remedy is what lets the daemon in, and no other user. An ordinary user is told no
-// command that changes a file: it would shut the daemon out. A folder above the key
-// folder belongs to the system and stays as it is.
+// remedy is the command that gives access to the daemon and to no other user. An ordinary user
+// gets no command that changes a file, since that could exclude the daemon. Folders above the
+// key folder belong to the system and are left alone.
 func (p process) remedy(fault, dir string, info fs.FileInfo) string {
 	const asRoot = "run this as root"
 	bit := map[bool]string{true: "x", false: "r"}[info.IsDir()]
@@ -176,7 +174,7 @@ func within(path, dir string) bool {
 	return err == nil && (path == abs || strings.HasPrefix(path, strings.TrimSuffix(abs, "/")+"/"))
 }
 
-// Access describes the file's mode, owner and group, as ls does:
+// Access describes the file's mode, owner and group in the form of ls:
 // "-rw-r----- root:signpost".
 func (k *Key) Access() string {
 	info, err := os.Stat(k.Path)

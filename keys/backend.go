@@ -36,8 +36,7 @@ func (b Backend) Info() BackendInfo {
 	return BackendInfo{BackendOpenSSL, lib.Version()}
 }
 
-// VerifyRSA returns the library's verification of RSA signatures (see
-// openssl.Library.Verify), or nil where Go verifies.
+// VerifyRSA returns openssl.Library.Verify, or nil if Go verifies.
 func (b Backend) VerifyRSA() func(public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
 	lib := b.library()
 	if lib == nil {
@@ -61,7 +60,7 @@ func (b Backend) check() error {
 	return nil
 }
 
-// library returns the library that signs, nil where Go does.
+// library returns the library that signs, or nil if Go signs.
 func (b Backend) library() *openssl.Library {
 	if b == BackendGo {
 		return nil
@@ -73,8 +72,8 @@ func (b Backend) library() *openssl.Library {
 	return lib
 }
 
-// signer returns the signer for a key that was parsed: the library's for RSA if there
-// is one, else the key itself.
+// signer returns the library's signer for an RSA key, if there is a library; else the key
+// itself.
 func (b Backend) signer(ref Ref, key crypto.Signer) crypto.Signer {
 	private, isRSA := key.(*rsa.PrivateKey)
 	lib := b.library()
@@ -84,9 +83,9 @@ func (b Backend) signer(ref Ref, key crypto.Signer) crypto.Signer {
 	return lib.NewSigner(openssl.Name(ref), &private.PublicKey, x509.MarshalPKCS1PrivateKey(private), nil)
 }
 
-// readRSA returns the reader of RSA keys in PKCS #1 for the library: it checks them
-// faster than crypto/x509 does, and keeps their octets outside of Go's heap. The reader
-// returns nil for what crypto/x509 has to judge.
+// readRSA returns the library's reader of RSA keys in PKCS #1. It checks them faster than
+// crypto/x509, and keeps their octets outside of Go's heap. It returns nil for keys that
+// crypto/x509 has to check.
 func (c Config) readRSA(ref Ref) func(pkcs1 []byte) crypto.Signer {
 	lib := c.Backend.library()
 	if lib == nil {

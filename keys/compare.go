@@ -8,35 +8,34 @@ import (
 	"signpost/internal/dkim"
 )
 
-// Answer is what DNS says of one key's record: one server at one time, or all of
-// them as far as is known.
+// Answer says what DNS has at a key's name: by one server at one time, or by all servers.
 type Answer string
 
 const (
-	// NoAnswer is a time-out, SERVFAIL and the like; as what is known, that nothing is.
+	// NoAnswer is a timeout, SERVFAIL and the like; for all servers: nothing is known.
 	NoAnswer Answer = ""
-	// Found is a record with this very key.
+	// Found is a record with exactly this key.
 	Found Answer = "found"
 	// Absent is no key record.
 	Absent Answer = "absent"
-	// Differs is a record that is no good for this key: another key, a revoked one,
-	// several, or text that cannot be read.
+	// Differs is a record that does not fit the key: another key, a revoked one, several
+	// records, or text that cannot be parsed.
 	Differs Answer = "differs"
 )
 
-// Finding is what one answer of DNS means for a key.
+// Finding is the comparison of one answer with a key.
 type Finding struct {
 	Answer Answer
-	// Detail says in words what is wrong, to follow the record's name; "" where
-	// the record is as it should be.
+	// Detail says what is wrong, as the rest of a sentence that begins with the record; "" if the
+	// record is right.
 	Detail string
-	// Warnings are about a record that is Found all the same.
+	// Warnings are about a record that is Found nevertheless.
 	Warnings []string
-	// Err is what a server that gave NoAnswer failed with.
+	// Err is the error of a server that gave NoAnswer.
 	Err error
 }
 
-// Examine compares the TXT records at a key's name with the key of a fingerprint.
+// CompareRecord compares the TXT records at a key's name with the key's fingerprint.
 func CompareRecord(fingerprint string, records []string) Finding {
 	var found, foreign []string
 	for _, r := range records {
@@ -83,13 +82,13 @@ func severalRecords(fingerprint string, records []string) Finding {
 	return Finding{Answer: Differs, Detail: fmt.Sprintf("has %d key records, none of them with this key", len(records))}
 }
 
-// looksLikeKey tells what is meant as a key record from the answers of wildcards.
+// looksLikeKey distinguishes key records from the answers of wildcards.
 func looksLikeKey(record string) bool {
 	text := strings.ToLower(clean(record))
 	return strings.HasPrefix(text, "v=dkim1") || strings.HasPrefix(text, "p=") || strings.Contains(text, ";p=")
 }
 
-// clean takes out what a careless entry adds: blanks, quotation marks, backslashes.
+// clean removes what is often pasted by mistake: blanks, quotation marks, backslashes.
 func clean(record string) string {
 	return strings.Map(func(r rune) rune {
 		if strings.ContainsRune(" \t\r\n\"'\\", r) {
@@ -120,7 +119,7 @@ func compareOne(fingerprint, record string) Finding {
 	return Finding{Answer: Differs, Detail: fmt.Sprintf("has another key (%s, %d bits)", key.Type, key.Bits)}
 }
 
-// examineUse is about a record that has the key: it is good only if verifiers use it.
+// compareUse checks whether verifiers would use a record that has the key.
 func compareUse(key *dkim.Key, record string) Finding {
 	if err := key.CheckUse(); err != nil {
 		return Finding{Answer: Differs, Detail: fmt.Sprintf("has this key, but verifiers do not use it for our signatures (%v): take h= out, or write h=sha256", err)}

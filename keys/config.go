@@ -12,27 +12,27 @@ import (
 type Config struct {
 	// Dir is the folder with a folder for each domain.
 	Dir string `yaml:"dir"`
-	// Backend is who does the RSA arithmetic.
+	// Backend says which library makes RSA signatures.
 	Backend Backend `yaml:"backend"`
-	// InsecureMode is what happens to a key that everybody may read or replace.
+	// InsecureMode decides about a key that other users may read or replace.
 	InsecureMode InsecureMode `yaml:"insecure_mode"`
-	// State is the file with what is known of the keys' life. The daemon writes it,
-	// and makes its folder if need be.
+	// State is the file with the facts of the keys' life. The daemon writes it, and makes its
+	// folder if that is missing.
 	State string `yaml:"state"`
-	// CheckEvery is how often DNS is asked for each key that is as it should be.
+	// CheckEvery is the interval of DNS queries for a key whose record is right.
 	CheckEvery time.Duration `yaml:"check_every"`
-	// QueueTime is how long mail that is signed may be on its way, here and
-	// elsewhere: a key's record is needed that long after its last use.
+	// QueueTime bounds how long signed mail may be on its way, here and elsewhere. The record of a
+	// key is needed that long after its last use.
 	QueueTime time.Duration `yaml:"queue_time"`
 
-	// Lent names for a domain another one, in whose folder its keys are where it has
-	// none of its own. It is not read from the file: the section signer says it.
+	// Shared names, for a domain, another domain whose keys it uses if it has none of its own. It
+	// is not in the file: the section signer determines it.
 	Shared map[string]string
-	// Optional are keys that Open may fail to load, with a warning: nobody who names
-	// them in a database is to keep the daemon from starting.
+	// Optional are keys that Open may fail to load, with a warning: an entry in a database must
+	// not keep the daemon from starting.
 	Optional map[Ref]bool
-	// MayFail says which of the other keys Open may fail to load; nil: none. What lists
-	// such a key does not sign with it, see lifecycle.SigningSet.
+	// MayFail says which other keys Open may fail to load; nil: none. The entries that list such a
+	// key do not sign with it; see lifecycle.SigningSet.
 	MayFail func(Ref) bool
 
 	shared       *sharedKeys     // of one Open
@@ -46,37 +46,35 @@ const (
 	minQueueTime, maxQueueTime = time.Minute, 90 * 24 * time.Hour
 )
 
-// Backend is who does the RSA arithmetic. The key stays in the process either way.
+// Backend is the library that makes RSA signatures.
 type Backend string
 
 const (
-	BackendAuto    Backend = "auto"    // libcrypto where build and machine have it, else Go
-	BackendGo      Backend = "go"      // Go's own
+	BackendAuto    Backend = "auto"    // libcrypto if the build and the host have it, else Go
+	BackendGo      Backend = "go"      // Go's crypto/rsa
 	BackendOpenSSL Backend = "openssl" // libcrypto
 )
 
-// InsecureMode is a choice between not signing and signing with a key that
-// others may have.
+// InsecureMode is the choice between not signing and signing with a key that others may have.
 type InsecureMode string
 
 const (
 	InsecureRefuse InsecureMode = "refuse" // the key is not loaded
-	InsecureWarn   InsecureMode = "warn"   // it is, with a warning
+	InsecureWarn   InsecureMode = "warn"   // the key is loaded, with a warning
 )
 
-// Defaults returns the section as it is when the file says nothing.
+// Defaults returns the section for an empty file.
 func Defaults() Config {
 	return Config{
 		Dir: "/var/lib/signpost/keys", Backend: BackendAuto, InsecureMode: InsecureRefuse,
 		State: "/var/lib/signpost/state/keys.json",
-		// Queues give mail up after five days as a rule (RFC 5321 §4.5.4.1); two more
-		// for readers that verify late.
+		// Queues give up after five days as a rule (RFC 5321 §4.5.4.1); two more for receivers that
+		// verify late.
 		CheckEvery: 10 * time.Minute, QueueTime: 7 * 24 * time.Hour,
 	}
 }
 
-// Validate reports every mistake with its path within the section. It looks at
-// the words only; what is wrong with the files is for Open to say.
+// Validate reports every mistake with its path within the section. Open checks the files.
 func (c Config) Validate(bad func(path, problem string)) {
 	if c.Dir == "" {
 		bad("dir", "a folder is needed: write "+Defaults().Dir+", or take the key out to have it")

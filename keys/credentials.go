@@ -7,16 +7,15 @@ import (
 	"strings"
 )
 
-// credentialsFolder is where systemd puts what LoadCredential names, readable for
-// the service alone (systemd.exec(5)); "" outside of systemd.
+// credentialsFolder is the folder of the service's credentials, LoadCredential in
+// systemd.exec(5); "" outside of systemd.
 func credentialsFolder() string { return os.Getenv("CREDENTIALS_DIRECTORY") }
 
-// folderCredential is the ID under which a whole key folder is loaded; the slashes
-// within it become underscores.
+// folderCredential is the ID of a whole key folder. systemd replaces slashes by underscores.
 const folderCredential = "keys_"
 
-// credentials are the files in which systemd may have put a key: under the name of
-// its record, with or without ".pem", or as part of a whole key folder.
+// credentials returns the files where systemd may have put a key: with the name of its record,
+// with or without ".pem", or as a part of a whole key folder.
 func credentials(name Ref) []string {
 	folder := credentialsFolder()
 	if folder == "" {
@@ -29,9 +28,8 @@ func credentials(name Ref) []string {
 	}
 }
 
-// credentialRefs names the keys among the credentials. Others are for other
-// programs, or for somebody to misspell: a key that is listed and not found is told
-// of with its own name.
+// credentialRefs returns the names of the keys among the credentials. It ignores other names:
+// if one is misspelled, the message about the missing key names it.
 func credentialRefs() []Ref {
 	folder := credentialsFolder()
 	if folder == "" {
@@ -43,7 +41,7 @@ func credentialRefs() []Ref {
 		id := strings.TrimSuffix(file.Name(), ".pem")
 		selector, domain, ok := strings.Cut(id, "._domainkey.")
 		if within, folded := strings.CutPrefix(id, folderCredential); !ok && folded {
-			// A selector may have an underscore in it, a mail domain hardly ever.
+			// A selector may contain an underscore, a mail domain hardly ever.
 			domain, selector, ok = strings.Cut(within, "_")
 		}
 		if ref, err := (Ref{domain, selector}).Canonical(); ok && err == nil {

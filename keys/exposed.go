@@ -11,8 +11,7 @@ import (
 	"signpost/internal/shell"
 )
 
-// exposures are the ways in which other users of the machine may read the key or
-// put another in its place.
+// exposures returns the ways in which other users of the host may read or replace the key.
 func (c Config) exposures(path string, file fs.FileInfo) []string {
 	var found []string
 	if file.Mode().Perm()&(read|write) != 0 {
@@ -29,26 +28,25 @@ func (c Config) exposures(path string, file fs.FileInfo) []string {
 	return append(found, s.of(abs)...)
 }
 
-// surroundings are the faults of the folders that paths lead through. One serves all
-// keys of an Open, so that each folder is looked at once.
+// surroundings are the faults of the folders above key files. Each Open has one, so that it
+// checks each folder once.
 type surroundings struct {
 	process process
 	mu      sync.Mutex
 	folders map[string]surrounding
 }
 
-// surrounding is what is known of one folder and all folders above it.
+// surrounding is the result for one folder and all folders above it.
 type surrounding struct {
 	faults []string
-	sticky bool // everybody may make files in it, and replace only their own
+	sticky bool // each user may make files in it, and replace only their own
 }
 
 func newSurroundings(p process) *surroundings {
 	return &surroundings{process: p, folders: map[string]surrounding{}}
 }
 
-// of returns the faults of all folders above a file, those that symbolic links lead
-// to included.
+// of returns the faults of all folders above a file, also behind symbolic links.
 func (s *surroundings) of(abs string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +98,7 @@ func (s *surroundings) behind(path string) (f surrounding) {
 	return f
 }
 
-// below adds the faults of a file or folder to those of the folders above it.
+// below returns the faults of a folder with those of the folders above it.
 func (s *surroundings) below(above surrounding, path string, info fs.FileInfo) surrounding {
 	f := surrounding{faults: above.faults[:len(above.faults):len(above.faults)]}
 	tell := func(fault string) {
@@ -120,15 +118,15 @@ func (s *surroundings) below(above surrounding, path string, info fs.FileInfo) s
 	return f
 }
 
-// mayOwn reports whether a user may own what lies in a folder that is open to
-// everybody. Root does not know the daemon's user by another name than signpost.
+// mayOwn reports whether a user may own files in a folder with the sticky bit. Root knows the
+// daemon's user only by the name signpost.
 func (s *surroundings) mayOwn(uid int) bool {
 	p := s.process
 	return uid == 0 || uid == p.uid || uid == p.daemon || p.uid == 0 && p.daemon == 0
 }
 
-// widened tells of a group that has more than a daemon needs: one of others that
-// may read the key, or any that may change it. Root knows no group for its own.
+// widened returns a warning about a group with more access than the daemon needs: a foreign
+// group that may read the key, or any group that may change it. Root has no group of its own.
 func widened(path string, file fs.FileInfo, p process) string {
 	_, gid := owner(file)
 	perm := file.Mode().Perm() >> 3
@@ -141,8 +139,8 @@ func widened(path string, file fs.FileInfo, p process) string {
 	return ""
 }
 
-// ownedByDaemon is a warning where the daemon's user may replace its own key folder,
-// as versions before had it; "" where it may not.
+// ownedByDaemon returns a warning if the daemon's user may replace its own key folder, as in
+// earlier versions; else "".
 func (c Config) ownedByDaemon(p process) string {
 	if p.daemon == 0 || p.uid != p.daemon {
 		return ""

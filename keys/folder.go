@@ -14,21 +14,21 @@ import (
 	"signpost/internal/shell"
 )
 
-// access is who gets a new file: its mode, that of new folders, and the group, or
-// -1 for that of the process.
+// access is the mode of a new file, that of new folders, and their group; -1 is the group of
+// the process.
 type access struct {
 	file, folder fs.FileMode
 	gid          int
 }
 
-// maxLinks is how many symbolic links a path may lead through, as in the kernel.
+// maxLinks bounds the symbolic links in a path, as in the kernel.
 const maxLinks = 40
 
-// openFolder opens a folder for new keys and makes what is missing of its path. It
-// goes from the root down, one component at a time, and each component is looked up
-// in the opened folder above it. So no other user can lead it elsewhere by swapping
-// a folder. It refuses a folder whose content another user may replace. The folders
-// are opened with O_PATH, which needs no right to list them.
+// openFolder opens a folder for new keys, and makes the missing part of its path. It goes down
+// from the root, one component at a time, and looks up each component in the opened folder
+// above, so that no other user can redirect it by swapping a folder. It refuses a folder whose
+// content another user may replace. It opens folders with O_PATH, which needs no right to list
+// them.
 func openFolder(path string, a access, p process) (*os.File, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -66,11 +66,11 @@ func components(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == filepath.Separator })
 }
 
-// A descent is a way down from the root, through opened folders.
+// descent is a path of opened folders, from the root down.
 type descent struct {
 	process process
 	access  access     // of new folders
-	path    []string   // the names of the opened folders, without the root
+	path    []string   // names of the opened folders, without the root
 	folders []*os.File // the root first
 }
 
@@ -83,7 +83,7 @@ func (d *descent) close() {
 	d.path, d.folders = nil, nil
 }
 
-// top begins anew at the root.
+// top starts again at the root.
 func (d *descent) top() error {
 	d.close()
 	top, err := os.OpenFile("/", unix.O_PATH|unix.O_DIRECTORY, 0)
@@ -98,8 +98,8 @@ func (d *descent) top() error {
 	return d.process.trusts("/", info)
 }
 
-// enter opens the folder name below, which it makes if it is missing. Where name is
-// a symbolic link, it returns its target and opens nothing.
+// enter opens the folder name, and makes it if it is missing. If name is a symbolic link, it
+// returns the target and opens nothing.
 func (d *descent) enter(name string) (target string, err error) {
 	switch name {
 	case ".":
@@ -125,8 +125,8 @@ func (d *descent) enter(name string) (target string, err error) {
 	return "", nil
 }
 
-// openOrMake opens what bears a name, a symbolic link itself included, or makes a
-// folder that only its maker may enter.
+// openOrMake opens a file, folder or symbolic link by its name, or makes a folder that only its
+// owner may enter.
 func (d *descent) openOrMake(name string) (f *os.File, made bool, err error) {
 	const flags = unix.O_PATH | unix.O_NOFOLLOW
 	f, err = openAt(d.here(), name, flags)
@@ -134,7 +134,7 @@ func (d *descent) openOrMake(name string) (f *os.File, made bool, err error) {
 		return f, false, err
 	}
 	err = unix.Mkdirat(int(d.here().Fd()), name, 0o700)
-	if err != nil && !errors.Is(err, fs.ErrExist) { // where it exists, another run was faster
+	if err != nil && !errors.Is(err, fs.ErrExist) { // if it exists, another process was faster
 		return nil, false, err
 	}
 	made = err == nil
@@ -142,8 +142,8 @@ func (d *descent) openOrMake(name string) (f *os.File, made bool, err error) {
 	return f, made, err
 }
 
-// admit judges an opened component of the path, and gives a folder that was made its
-// group and mode. Of a symbolic link it returns the target.
+// admit checks an opened component of the path, and sets group and mode of a folder that was
+// just made. For a symbolic link it returns the target.
 func (d *descent) admit(next *os.File, at string, made bool) (target string, err error) {
 	info, err := next.Stat()
 	if err != nil {
@@ -166,7 +166,7 @@ func (d *descent) admit(next *os.File, at string, made bool) (target string, err
 		return "", err
 	}
 	defer f.Close()
-	// The mode of mkdir is cut by the umask.
+	// The umask reduces the mode of mkdir.
 	return "", errors.Join(f.Chown(-1, d.access.gid), f.Chmod(d.access.folder))
 }
 
@@ -192,8 +192,8 @@ func readLink(link *os.File) (string, error) {
 // trustsUser reports whether a user may own a folder above new keys.
 func (p process) trustsUser(uid int) bool { return uid == 0 || uid == p.uid }
 
-// trusts returns an error for a folder whose content another user may replace. In a
-// sticky folder that is only the owner of the content, which is judged by itself.
+// trusts returns an error for a folder whose content another user may replace. In a sticky
+// folder only the owner of the content may, so it is checked by itself.
 func (p process) trusts(path string, info fs.FileInfo) error {
 	uid, gid := owner(info)
 	const elsewhere = "; or choose another folder for the keys with keys.dir or --dir"
@@ -213,8 +213,8 @@ func (p process) trusts(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// reown is the remedy for a folder that belongs to another user. Folders of the
-// daemon's user are root's to take back. All others stay with their owner.
+// reown is the remedy for a folder that belongs to another user. Root may take back a folder of
+// the daemon's user; all others stay with their owner.
 func (p process) reown(path string, uid int) string {
 	switch {
 	case p.uid != 0:
@@ -225,8 +225,8 @@ func (p process) reown(path string, uid int) string {
 	return fmt.Sprintf("run this as the user %s, or choose a folder of root with keys.dir or --dir", userName(uid))
 }
 
-// giveToRoot is the command that gives a folder to root and lets the group of the
-// daemon read it.
+// giveToRoot is the command that makes root the owner of a folder and lets the daemon's group
+// read it.
 func (p process) giveToRoot(path string) string {
 	if within(path, home) {
 		for _, folder := range []string{"/usr/lib/tmpfiles.d", "/usr/local/lib/tmpfiles.d", "/etc/tmpfiles.d"} {
@@ -238,8 +238,8 @@ func (p process) giveToRoot(path string) string {
 	return fmt.Sprintf("chown root:%s %s && chmod 0750 %s", daemonGroup, shell.Quote(path), shell.Quote(path))
 }
 
-// writeNew puts text into a file that appears whole or not at all, and makes the
-// folders above it. It never overwrites a file: that is fs.ErrExist.
+// writeNew writes a file as a whole, and makes the folders above it. It never overwrites a
+// file: the error is then fs.ErrExist.
 func writeNew(path string, text []byte, a access) error {
 	folder, err := openFolder(filepath.Dir(path), a, thisProcess())
 	if err != nil {
@@ -261,14 +261,14 @@ func writeNew(path string, text []byte, a access) error {
 	if err := errors.Join(err, f.Sync()); err != nil {
 		return err
 	}
-	// A link, unlike a rename, fails where the name is taken.
+	// A link, unlike a rename, fails if the name exists.
 	if err := unix.Linkat(at, temporary, at, filepath.Base(path), 0); err != nil {
 		return err
 	}
 	return folder.Sync()
 }
 
-// syncFolder makes a new name last through a power cut.
+// syncFolder makes a new name in a folder survive a power failure.
 func syncFolder(folder string) error {
 	d, err := os.Open(folder)
 	if err != nil {

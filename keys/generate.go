@@ -15,19 +15,17 @@ import (
 	"strconv"
 )
 
-// The user that the daemon runs as, the group through which it reads the keys that
-// root makes, and the folder that holds its keys and its state.
+// The daemon's user, the group by which it reads the keys of root, and its home folder.
 const (
 	daemonUser  = "signpost"
 	daemonGroup = "signpost"
 	home        = "/var/lib/signpost"
 )
 
-// Generate makes a key and writes it to <dir>/<domain>/<selector>.pem, with the
-// folders where they are missing. A file that is there already is never
-// overwritten, also not by two runs at once, and is fs.ErrExist. bits is for RSA;
-// 0 means 2048. Where root makes the key and there is a group signpost, this group
-// may read it; else the user who makes it, alone.
+// Generate makes a key and writes it to <dir>/<domain>/<selector>.pem. It makes missing folders.
+// It never overwrites a file, not even if two processes run at once: the error is then
+// fs.ErrExist. bits is for RSA; 0 means 2048. If root makes the key, the group signpost may
+// read it, if there is one; else only the user who makes it.
 func Generate(dir, domain, selector string, alg Algorithm, bits int) (*Key, error) {
 	return generate(dir, Ref{domain, selector}, alg, bits, daemonGroup)
 }
@@ -76,26 +74,26 @@ func newSigner(alg Algorithm, bits int) (crypto.Signer, error) {
 	return nil, fmt.Errorf("%q is no algorithm of DKIM: choose %s or %s", alg, RSA, Ed25519)
 }
 
-// unused refuses a name that has a key in any of the places where Load looks.
+// unused returns an error if one of the files where Load looks exists.
 func (c Config) unused(name Ref) error {
 	for _, path := range c.paths(name, name.Selector) {
 		if _, err := os.Lstat(path); err == nil {
-			return &taken{path}
+			return &existing{path}
 		}
 	}
 	return nil
 }
 
-// taken is the error for a key that would overwrite another.
-type taken struct{ path string }
+// existing is the error for a key that would overwrite another.
+type existing struct{ path string }
 
-func (e *taken) Error() string {
+func (e *existing) Error() string {
 	return fmt.Sprintf("there is a key %s already: choose a new selector, since a key in use is never overwritten", e.path)
 }
 
-func (e *taken) Is(target error) bool { return target == fs.ErrExist }
+func (e *existing) Is(target error) bool { return target == fs.ErrExist }
 
-// accessFor is who gets what this process makes: for root, the group too.
+// accessFor is the access to new files of this process: if it is root, the group may read.
 func accessFor(group string) access {
 	own := access{file: 0o600, folder: 0o700, gid: -1}
 	if os.Geteuid() != 0 {
@@ -115,7 +113,7 @@ func accessFor(group string) access {
 func explainWrite(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return &taken{path}
+		return &existing{path}
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("writing the key %s: %w; run this as root, or choose a folder of your own with --dir", path, err)
 	}

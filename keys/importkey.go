@@ -5,9 +5,9 @@ import (
 	"os"
 )
 
-// Import puts the text of a key file under a name of ours, as Generate would a new
-// key. A key that is there already under this name is not an error, if it is the
-// same. In a dry run nothing is written, and the key's Path is where it would be.
+// Import writes the text of a key file under a name, as Generate writes a new key. If the same
+// key exists under this name, that is not an error. In a dry run it writes nothing, and the
+// key's Path is where it would be.
 func (c Config) Import(ref Ref, text []byte, dry bool) (*Key, error) {
 	name, err := ref.Canonical()
 	if err != nil {

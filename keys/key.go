@@ -33,10 +33,10 @@ const (
 	maxRSABits  = 8192 // beyond, one signature takes a good part of a second
 )
 
-// A Key is one private key with the name under which it is published. But for when
-// it was last used it never changes, and any number of goroutines may use it.
+// Key is one private key with its name in DNS. It is immutable, except for the time of its last
+// use, and safe for concurrent use.
 type Key struct {
-	// Domain is the SDID in A-labels, lower case; "*" for a key of every domain.
+	// Domain is the SDID in A-labels and lower case; "*" for a key of every domain.
 	Domain string
 	// Selector is in A-labels, lower case.
 	Selector  string
@@ -45,9 +45,9 @@ type Key struct {
 	Bits int
 	// Signer signs as crypto/rsa and crypto/ed25519 do; see crypto.Signer.
 	Signer crypto.Signer
-	// Path is the file the key was read from.
+	// Path is the file that the key was read from.
 	Path string
-	// Warnings say what a person should mend, although the key signs.
+	// Warnings are faults of a key that signs nevertheless.
 	Warnings []string
 
 	print string       // see Fingerprint
@@ -64,7 +64,7 @@ func (k *Key) Used(now time.Time) {
 	}
 }
 
-// lastUsed is when the key last signed in this process; zero: never.
+// LastUsed is when the key last signed in this process; zero: never.
 func (k *Key) LastUsed() time.Time {
 	if second := k.used.Load(); second != 0 {
 		return time.Unix(second, 0).UTC()
@@ -72,17 +72,17 @@ func (k *Key) LastUsed() time.Time {
 	return time.Time{}
 }
 
-// A Ref names a key.
+// Ref is the name of a key.
 type Ref struct{ Domain, Selector string }
 
-// AnyDomain as a Ref's Domain names, for its selector, the keys of every domain
-// that has a folder, and those in the folder of this name.
+// AnyDomain, as the domain of a Ref, means the keys with this selector of every domain that has
+// a folder, and those in the folder "*".
 const AnyDomain = "*"
 
 // maxName bounds the name of a key record (RFC 1035 §2.3.4).
 const maxName = 253
 
-// canonical returns the ref in A-labels and lower case, fit to be part of a path.
+// Canonical returns the ref in A-labels and lower case. It is then safe in a path.
 func (r Ref) Canonical() (Ref, error) {
 	selector, ok := message.DomainToASCII(r.Selector)
 	if !ok {
@@ -113,7 +113,7 @@ func (r Ref) Compare(o Ref) int {
 
 func (r Ref) String() string { return r.Selector + " of " + r.Domain }
 
-// newKey judges the strength of a parsed key.
+// newKey checks the strength of a parsed key.
 func newKey(ref Ref, signer crypto.Signer) (*Key, error) {
 	k := &Key{Domain: ref.Domain, Selector: ref.Selector, Signer: signer, print: fingerprint(signer.Public())}
 	switch pub := signer.Public().(type) {
@@ -153,7 +153,7 @@ func (k *Key) warn(format string, args ...any) {
 	k.Warnings = append(k.Warnings, fmt.Sprintf(format, args...))
 }
 
-// Fingerprint tells keys apart: a hash of the public key.
+// Fingerprint is a hash of the public key.
 func (k *Key) Fingerprint() string { return k.print }
 
 func fingerprint(public crypto.PublicKey) string {

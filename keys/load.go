@@ -16,9 +16,8 @@ import (
 	"signpost/internal/shell"
 )
 
-// Load reads the key <dir>/<domain>/<selector>.pem, and refuses one that
-// everybody may read or replace. The domain may be in Unicode. The error says
-// what to do about it.
+// Load reads the key <dir>/<domain>/<selector>.pem. It refuses a key that other users of the
+// host may read or replace. The domain may be in Unicode. The error says what to do.
 func Load(dir, domain, selector string) (*Key, error) {
 	cfg := Defaults()
 	cfg.Dir = dir
@@ -57,15 +56,15 @@ func (m *missing) Error() string {
 
 func (m *missing) Is(target error) bool { return target == fs.ErrNotExist }
 
-// paths are the files in which a key may lie, the preferred one first: the
-// folder may be in Unicode, and the file in the letters of the configuration.
+// paths returns the files where a key may be, the preferred one first. The folder may be in
+// Unicode, and the file name in the spelling of the configuration.
 func (c Config) paths(name Ref, asWritten string) []string {
 	folders := []string{name.Domain}
 	if unicode, err := idna.ToUnicode(name.Domain); err == nil && unicode != name.Domain {
 		folders = append(folders, unicode)
 	}
 	files := []string{name.Selector}
-	// Only a selector that passed as a name in ASCII is safe within a path.
+	// Only a selector that is a valid name in ASCII is safe in a path.
 	if asWritten != name.Selector && message.LowerASCII(asWritten) == name.Selector {
 		files = append(files, asWritten)
 	}
@@ -78,10 +77,10 @@ func (c Config) paths(name Ref, asWritten string) []string {
 	return paths
 }
 
-// loadFile reads a key from one file. A file that is not there is fs.ErrNotExist.
+// loadFile reads a key from one file. If the file is missing, the error is fs.ErrNotExist.
 func (c Config) loadFile(ref Ref, path string) (*Key, error) {
 	wrong := func(err error) error { return fmt.Errorf("the key %s, %s: %w", ref, path, bare(err)) }
-	// Without O_NONBLOCK a named pipe would hold us until somebody writes.
+	// Without O_NONBLOCK, opening a named pipe waits for a writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -127,7 +126,7 @@ func (s shut) Error() string { return string(s) }
 
 func (s shut) Is(target error) bool { return target == fs.ErrPermission }
 
-// bare takes the path off an error, where it stands already.
+// bare removes the path from an error, for messages that already have it.
 func bare(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
@@ -135,7 +134,7 @@ func bare(err error) error {
 	return err
 }
 
-// guard judges who else may read the key or put another in its place.
+// guard checks which other users may read or replace the key.
 func (c Config) guard(k *Key, info fs.FileInfo) error {
 	for _, problem := range c.exposures(k.Path, info) {
 		if c.InsecureMode != InsecureWarn {
@@ -149,7 +148,7 @@ func (c Config) guard(k *Key, info fs.FileInfo) error {
 	return nil
 }
 
-// there reports whether a key has a file.
+// HasFile reports whether a key has a file.
 func (c Config) HasFile(ref Ref) bool {
 	return slices.ContainsFunc(c.paths(ref, ref.Selector), func(path string) bool {
 		_, err := os.Lstat(path)

@@ -1,13 +1,13 @@
 package keys
 
-// fault is why one key could not be loaded.
+// fault is the error of loading one key.
 type fault struct {
 	ref Ref
 	err error
 }
 
-// lose notes a key that could not be loaded, where cfg.MayFail lets it fail. Else it
-// returns the error.
+// lose notes a key that could not be loaded, if cfg.MayFail allows that. Else it returns the
+// error.
 func (s *Store) lose(cfg Config, f fault) error {
 	ref, err := f.ref.Canonical()
 	if err != nil || cfg.MayFail == nil || !cfg.MayFail(ref) {
@@ -27,7 +27,7 @@ func (s *Store) lose(cfg Config, f fault) error {
 // other. The ref is canonical, as those of Refs.
 func (s *Store) Lost(ref Ref) error { return s.lost[ref] }
 
-// Losses says of each key that is lost why, one line each, the first fifty.
+// Losses returns the reason for each lost key, one on each line, for the first fifty.
 func (s *Store) Losses() []string {
 	var all faults
 	for _, ref := range s.lostOrder {

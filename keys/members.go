@@ -9,15 +9,15 @@ import (
 	"signpost/internal/shell"
 )
 
-// groupFile has the members of groups that /etc/passwd does not name (group(5)).
+// groupFile has the members of groups that /etc/passwd does not list (group(5)).
 const groupFile = "/etc/group"
 
-// otherMembers is a warning for each user beside the daemon's in the group that reads
-// the keys. Such a user was often put there to reach a socket of the daemon.
+// otherMembers returns a warning for each other user in the daemon's group, which may read the
+// keys. Such users are often added to let them use a socket of the daemon.
 func otherMembers() []string {
 	text, err := os.ReadFile(groupFile)
 	if err != nil {
-		return nil // groups come from elsewhere
+		return nil // groups come from another source
 	}
 	var warnings []string
 	for _, member := range membersOf(string(text), daemonGroup) {

@@ -19,13 +19,12 @@ const maxKeyFile = 64 << 10
 
 var errNoKey = errors.New("there is no private key in it: it must hold RSA or Ed25519 in PEM, or the base64 of an Ed25519 seed")
 
-// parse reads the one private key of a key file. Certificates and parameters
-// that tools write beside it are passed over. No error repeats what is in the
-// file, since that may be key material.
+// parse reads the one private key in a key file. It skips certificates and parameters. No error
+// repeats the file's text, since that may be key material.
 func parse(text []byte) (crypto.Signer, error) { return parseWith(text, noRSA) }
 
-// parseWith is parse with another reader of RSA keys in PKCS #1. What that returns
-// nil for, crypto/x509 reads.
+// parseWith is parse with another reader of RSA keys in PKCS #1. If it returns nil, crypto/x509
+// reads the key.
 func parseWith(text []byte, readRSA func(pkcs1 []byte) crypto.Signer) (crypto.Signer, error) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // the byte order mark of some editors
 	if bytes.HasPrefix(text, []byte{0xff, 0xfe}) || bytes.HasPrefix(text, []byte{0xfe, 0xff}) {
@@ -97,7 +96,7 @@ func parseBlock(block *pem.Block, readRSA func(pkcs1 []byte) crypto.Signer) (cry
 	return key, nil
 }
 
-// kindOf keeps a PEM type to what fits into a message.
+// kindOf shortens a PEM type for a message.
 func kindOf(pemType string) string {
 	const longest = 40
 	if len(pemType) > longest {

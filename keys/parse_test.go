@@ -157,7 +157,7 @@ func TestRSAKeyLengths(t *testing.T) {
 		refused bool
 		warning string
 	}{
-		{"VER-026 under 1024 bits nobody verifies", 1023, true, ""},
+		{"under 1024 bits, which verifiers must refuse (RFC 8301 §3.2)", 1023, true, ""},
 		{"1024 bits sign with a warning", 1024, false, "an RSA key of 1024 bits is weak: make one of 2048 bits under a new selector"},
 		{"2047 bits sign with a warning", 2047, false, "an RSA key of 2047 bits is weak: make one of 2048 bits under a new selector"},
 		{"2048 bits are good", 2048, false, ""},

@@ -6,21 +6,21 @@ import (
 	"sync/atomic"
 )
 
-// ahead holds keys that were loaded together, on all processors: to parse and check
-// one RSA key takes a good tenth of a millisecond, and there may be thousands.
+// preloaded are keys that were loaded in parallel: one RSA key takes a tenth of a millisecond to
+// parse and check, and there may be thousands.
 type preloaded struct {
 	cfg    Config
 	loaded map[Ref]*loaded
 }
 
-// loaded is what became of one key.
+// loaded is the result for one key.
 type loaded struct {
 	ref Ref
 	key *Key
 	err error
 }
 
-// ahead loads keys. What is not among refs is loaded when it is asked for.
+// preload loads keys on all processors. Other keys are loaded when they are needed.
 func (c Config) preload(refs []Ref) *preloaded {
 	a := &preloaded{cfg: c, loaded: make(map[Ref]*loaded, len(refs))}
 	var jobs []*loaded

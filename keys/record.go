@@ -11,24 +11,23 @@ import (
 // §3.6.2.1).
 func (k *Key) RecordName() string { return k.Ref().RecordName() }
 
-// Record is the text of the key's TXT record, in one piece: what the web forms of
-// DNS providers want.
+// Record is the text of the key's TXT record in one piece, for the web forms of DNS providers.
 func (k *Key) Record() string {
 	record, err := dkim.KeyRecord(k.Signer.Public())
 	if err != nil {
-		return "" // not of a key that was loaded: newKey lets no other kind pass
+		return "" // not for a key from newKey
 	}
 	return record
 }
 
-// RevokedRecord is the text of the record that takes a key back (RFC 6376 §3.6.1).
+// RevokedRecord is the text of a record that revokes a key (RFC 6376 §3.6.1).
 const RevokedRecord = "v=DKIM1; p="
 
-// RecordOptions are what a key record may say beside the key (RFC 6376 §3.6.1).
+// RecordOptions are the optional tags of a key record (RFC 6376 §3.6.1).
 type RecordOptions struct {
 	Testing bool   // t=y: verifiers may treat the mail as unsigned
-	Email   bool   // s=email: the key is for nothing but mail
-	Note    string // n=, for people
+	Email   bool   // s=email: the key is for mail only
+	Note    string // n=, a note for administrators
 }
 
 // RecordWith is Record with these options.
@@ -47,8 +46,8 @@ func (k *Key) RecordWith(o RecordOptions) string {
 	return head + tags.String() + "p=" + p
 }
 
-// quotedPrintable writes text as n= has it: RFC 2045 §6.7, without line breaks, and
-// with the octets that end a tag or trouble a zone file encoded.
+// quotedPrintable encodes text for n=: RFC 2045 §6.7, without line breaks, and with the octets
+// that end a tag or need quoting in a zone file encoded.
 func quotedPrintable(text string) string {
 	var b strings.Builder
 	for i, c := range []byte(text) {
@@ -62,12 +61,11 @@ func quotedPrintable(text string) string {
 	return b.String()
 }
 
-// maxString is the most that one character-string of a TXT record holds
-// (RFC 1035 §3.3).
+// maxString bounds one character-string of a TXT record (RFC 1035 §3.3).
 const maxString = 255
 
-// Strings cuts a record into the character-strings of DNS, which a verifier joins
-// again (RFC 6376 §3.6.2.2): in front of the key, and where one is full.
+// Strings splits a record into character-strings, which a verifier joins again (RFC 6376
+// §3.6.2.2): before the key, and at the maximum length.
 func Strings(record string) []string {
 	if len(record) <= maxString {
 		return []string{record}
@@ -84,16 +82,15 @@ func Strings(record string) []string {
 	return parts
 }
 
-// Quoted is a record as those providers want it that take the strings of a TXT
-// record each in quotation marks.
+// Quoted is a record for providers that want each character-string in quotation marks.
 func Quoted(record string) string {
 	return `"` + strings.Join(Strings(record), `" "`) + `"`
 }
 
-// ZoneLine is the record as a zone file has it (RFC 1035 §5.1).
+// ZoneLine is the record as a line of a zone file (RFC 1035 §5.1).
 func (k *Key) ZoneLine() string { return ZoneLine(k.RecordName(), k.Record()) }
 
-// ZoneLine is a TXT record as a zone file has it, for a name without a final dot.
+// ZoneLine is a TXT record as a line of a zone file. name has no final dot.
 func ZoneLine(name, record string) string {
 	head := name + ". 3600 IN TXT "
 	parts := Strings(record)

@@ -6,35 +6,34 @@ import (
 	"sync"
 )
 
-// lenders has what was loaded of other domains' folders within one Open, which loads
-// on all processors. A nil one keeps nothing.
+// sharedKeys are the keys of other domains' folders that one Open has loaded. Its method may be
+// used concurrently. A nil value keeps nothing.
 type sharedKeys struct {
 	mu   sync.Mutex
 	keys map[Ref]func() (*Key, error)
 }
 
-// load returns what load returned when it was first called for a key.
-func (l *sharedKeys) load(from Ref, load func(Ref) (*Key, error)) (*Key, error) {
-	if l == nil {
+// load returns the result of the first call for each key.
+func (s *sharedKeys) load(from Ref, load func(Ref) (*Key, error)) (*Key, error) {
+	if s == nil {
 		return load(from)
 	}
-	l.mu.Lock()
-	once := l.keys[from]
+	s.mu.Lock()
+	once := s.keys[from]
 	if once == nil {
 		once = sync.OnceValues(func() (*Key, error) { return load(from) })
-		l.keys[from] = once
+		s.keys[from] = once
 	}
-	l.mu.Unlock()
+	s.mu.Unlock()
 	return once()
 }
 
-// lentKey loads a key of another domain's folder for a domain that signs with it:
-// with the same selector, under its own name. A file that several domains sign with
-// is read once for all, within one Open.
+// sharedKey loads the key with the same selector from the folder of owner, for a domain that
+// signs with it under its own name. One Open reads each file once.
 func (c Config) sharedKey(name Ref, owner string) (*Key, error) {
-	lender := c
-	lender.Shared = nil // what is lent is not lent on
-	k, err := c.shared.load(Ref{owner, name.Selector}, lender.load)
+	owned := c
+	owned.Shared = nil // an owner cannot use the keys of a third domain
+	k, err := c.shared.load(Ref{owner, name.Selector}, owned.load)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +43,7 @@ func (c Config) sharedKey(name Ref, owner string) (*Key, error) {
 	}, nil
 }
 
-// orLent is what load makes of the key that it found for a name, or did not find.
+// orShared replaces the error for a missing key by the key of the domain that shares its keys.
 func (c Config) orShared(name Ref, k *Key, err error) (*Key, error) {
 	owner := c.Shared[name.Domain]
 	if owner == "" || owner == name.Domain || !errors.Is(err, fs.ErrNotExist) {

@@ -27,7 +27,7 @@ func TestADomainSignsWithAnothersKeyUnderItsOwnName(t *testing.T) {
 		t.Error("a key of the domain's own does not go first")
 	}
 	if _, ok := store.Lookup("provider.example", "s1"); ok {
-		t.Error("the lender's key is there under its own name, which nobody listed")
+		t.Error("the lender's key is there under its own name, which is not listed")
 	}
 	for domain, want := range map[string]string{
 		"c.example": "s1 of a.example", // what is lent is not lent on

@@ -10,9 +10,8 @@ import (
 	"strconv"
 )
 
-// theDaemon is the process that the daemon will be, as far as this one can tell: the
-// user signpost where root asks, else this process. ok is false for an ordinary user
-// who is not the daemon's, and cannot say anything about it.
+// theDaemon returns the ids of the daemon's process: those of the user signpost if root runs
+// this process, else its own. ok is false for another user, who cannot tell.
 func theDaemon() (p process, ok bool) {
 	p = thisProcess()
 	if p.daemon == 0 || p.uid == p.daemon {
@@ -37,9 +36,9 @@ func theDaemon() (p process, ok bool) {
 	return d, true
 }
 
-// Unwritable says what keeps the daemon from making files in a folder, or from making
-// the folder; "" for nothing that can be seen. made is a folder that the service manager
-// makes at the start: what lies in it is not looked at while it is missing.
+// Unwritable says why the daemon could not make files in a folder, or the folder itself; "" if
+// no reason is visible. The service manager makes the folder made at the start, so it may be
+// missing.
 func Unwritable(folder, made string) string {
 	p, ok := theDaemon()
 	if !ok {
@@ -70,8 +69,8 @@ func (p process) unwritable(folder, made string) string {
 	}
 }
 
-// StateTrouble says why the daemon will not be able to keep the state file, and what to
-// do; "" for nothing that can be seen.
+// StateTrouble says why the daemon could not write the state file, and what to do; "" if no
+// reason is visible.
 func (c Config) StateTrouble() string {
 	if info, err := os.Stat(c.State); err == nil && !info.Mode().IsRegular() {
 		return fmt.Sprintf("keys.state: %s is not a plain file (%s): name a file that the daemon may write", c.State, info.Mode())

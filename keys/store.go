@@ -13,25 +13,25 @@ import (
 	"signpost/internal/openssl"
 )
 
-// A Store holds the keys of one generation of the configuration. It never changes
-// and may be used by any number of goroutines.
+// Store has the keys of one generation of the configuration. It is immutable and safe for
+// concurrent use.
 type Store struct {
 	keys    map[Ref]*Key
 	order   []*Key
 	standby map[Ref]*Key
-	// troubles are about spares that could not be loaded.
+	// troubles are warnings about the folder, and about standby keys that could not be loaded.
 	troubles []string
-	// lost are wanted keys that could not be loaded, with the reasons; see Config.MayFail.
+	// lost are listed keys that could not be loaded, with the reasons; see Config.MayFail.
 	lost      map[Ref]error
 	lostOrder []Ref
 }
 
-// Open loads the keys that wanted names. One that is missing or refused is an
-// error, unless cfg.MayFail lets it fail; the error lists every fault, one a line. The spares are keys that the
-// configuration no longer lists and that may have to go on signing for a while;
-// to lack one of them is a warning.
-func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
-	s := &Store{keys: make(map[Ref]*Key, len(wanted)), standby: make(map[Ref]*Key, len(spares))}
+// Open loads the keys of wanted. A key that is missing or refused is an error, unless
+// cfg.MayFail allows it; the error lists every fault, one on each line. standby are keys that
+// the configuration no longer lists, but that may have to sign until their successors are
+// published. If one of them cannot be loaded, that is a warning.
+func Open(cfg Config, wanted []Ref, standby ...Ref) (*Store, error) {
+	s := &Store{keys: make(map[Ref]*Key, len(wanted)), standby: make(map[Ref]*Key, len(standby))}
 	if len(wanted) == 0 {
 		return s, nil
 	}
@@ -72,7 +72,7 @@ func Open(cfg Config, wanted []Ref, spares ...Ref) (*Store, error) {
 	if warning := cfg.ownedByDaemon(thisProcess()); warning != "" {
 		s.troubles = append(s.troubles, warning)
 	}
-	for _, ref := range spares {
+	for _, ref := range standby {
 		k, err := cfg.load(ref)
 		if err != nil {
 			s.troubles = append(s.troubles, fmt.Sprintf("a key that is retiring cannot stand in for its successor any more: %s", standbyFault(err)))
@@ -92,8 +92,8 @@ func standbyFault(err error) string {
 	return err.Error()
 }
 
-// Standby returns a loaded key that the configuration does not list, or nil. One of
-// a former list may have been loaded for "*" as well.
+// Standby returns a loaded key that the configuration does not list, or nil. An entry for "*"
+// may have loaded a key of a former list as well.
 func (s *Store) Standby(ref Ref) *Key {
 	if k := s.standby[ref]; k != nil {
 		return k
@@ -104,28 +104,28 @@ func (s *Store) Standby(ref Ref) *Key {
 // Has reports whether a listed key is loaded. The ref is canonical, as those of Refs.
 func (s *Store) Has(ref Ref) bool { return s.keys[ref] != nil }
 
-// NewStore returns a store of keys that are already loaded: listed and spare ones, and
-// the reasons why others could not be loaded.
-func NewStore(listed, spares map[Ref]*Key, lost map[Ref]error) *Store {
-	return &Store{keys: listed, standby: spares, lost: lost}
+// NewStore returns a store of keys that are already loaded, and of the reasons why others could
+// not be loaded.
+func NewStore(listed, standby map[Ref]*Key, lost map[Ref]error) *Store {
+	return &Store{keys: listed, standby: standby, lost: lost}
 }
 
-// reachable tells of a key folder that is not there or shut once, instead of for
-// each key.
+// reachable returns one error for a key folder that is missing or unreadable, instead of one
+// for each key.
 func (c Config) reachable() error {
 	_, err := os.ReadDir(c.Dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && credentialsFolder() != "":
-		return nil // systemd may have all the keys
+		return nil // all keys may be systemd credentials
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("the key folder %s is not there: set keys.dir, or make the first key with signpost keys generate", c.Dir)
 	case err != nil && !errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("the key folder %s: %w", c.Dir, bare(err))
 	}
-	return nil // a folder that may be entered but not listed is enough
+	return nil // the right to list the folder is not needed
 }
 
-// add loads one key, unless it is there already.
+// add loads one key, unless it is already loaded.
 func (s *Store) add(ahead *preloaded, ref Ref) error {
 	if name, err := ref.Canonical(); err == nil && s.keys[name] != nil {
 		return nil
@@ -139,8 +139,8 @@ func (s *Store) add(ahead *preloaded, ref Ref) error {
 	return nil
 }
 
-// addAny loads a selector's keys of all domains that have one, and the one of the
-// folder "*". There must be at least one.
+// addAny loads the keys with a selector of all domains, and of the folder "*". At least one
+// has to exist.
 func (s *Store) addAny(cfg Config, ref Ref) []fault {
 	if _, err := ref.Canonical(); err != nil {
 		return []fault{{ref, err}}
@@ -152,7 +152,7 @@ func (s *Store) addAny(cfg Config, ref Ref) []fault {
 	var all []Ref
 	for _, domain := range domains {
 		wanted := Ref{domain, ref.Selector}
-		if _, err := wanted.Canonical(); err == nil { // not lost+found and the like
+		if _, err := wanted.Canonical(); err == nil { // skips lost+found and the like
 			all = append(all, wanted)
 		}
 	}
@@ -174,8 +174,8 @@ func (s *Store) addAny(cfg Config, ref Ref) []fault {
 	return faults
 }
 
-// domainsOf are the domains that may have a key of this selector: the folders, and
-// what systemd has loaded.
+// domainsOf returns the domains that may have a key with this selector, by folders and systemd
+// credentials.
 func (c Config) domainsOf(selector string) ([]string, error) {
 	folders, err := os.ReadDir(c.Dir)
 	switch {
@@ -197,9 +197,8 @@ func (c Config) domainsOf(selector string) ([]string, error) {
 	return domains, nil
 }
 
-// Lookup returns the key of a domain and selector, in any spelling of the names.
-// A domain gets no key of another one: those of the folder "*" are asked for by
-// the domain "*".
+// Lookup returns the key of a domain and selector, in any spelling. The keys of the folder "*"
+// have the domain "*".
 func (s *Store) Lookup(domain, selector string) (*Key, bool) {
 	if k, ok := s.keys[Ref{domain, selector}]; ok {
 		return k, true
@@ -212,11 +211,11 @@ func (s *Store) Lookup(domain, selector string) (*Key, bool) {
 	return k, ok
 }
 
-// Keys returns the keys in the order in which they were wanted.
+// Keys returns the keys in the order of wanted.
 func (s *Store) Keys() []*Key { return slices.Clone(s.order) }
 
-// Refs names the keys in the order in which they were wanted, in A-labels, and behind
-// them those that are lost.
+// Refs returns the names of the keys in the order of wanted, in A-labels, then those of lost
+// keys.
 func (s *Store) Refs() []Ref {
 	var refs []Ref
 	for _, k := range s.order {
@@ -225,7 +224,7 @@ func (s *Store) Refs() []Ref {
 	return append(refs, s.lostOrder...)
 }
 
-// Warnings are those of all keys, one line each, with the key they concern.
+// Warnings returns the warnings of all keys, one on each line, with the name of the key.
 func (s *Store) Warnings() []string {
 	lines := slices.Clone(s.troubles)
 	for _, k := range s.order {
@@ -236,7 +235,7 @@ func (s *Store) Warnings() []string {
 	return lines
 }
 
-// faults collects errors for people: many of one kind are told in few.
+// faults collects errors. It keeps the first fifty and counts the others.
 type faults struct {
 	errs []error
 	more int
@@ -272,7 +271,7 @@ func (f *faults) join() error {
 // Key loads one key; see Load.
 func (c Config) Key(domain, selector string) (*Key, error) { return c.load(Ref{domain, selector}) }
 
-// Files names the keys that have a file, by domain and selector.
+// Files returns the names of all keys that have a file, by domain and selector.
 func (c Config) Files() ([]Ref, error) {
 	folders, err := os.ReadDir(c.Dir)
 	switch {
@@ -287,7 +286,7 @@ func (c Config) Files() ([]Ref, error) {
 	for _, folder := range folders {
 		files, err := os.ReadDir(c.Dir + "/" + folder.Name())
 		if err != nil {
-			continue // no folder, or one of another's
+			continue // not a folder, or not readable
 		}
 		for _, file := range files {
 			selector, pem := strings.CutSuffix(file.Name(), ".pem")

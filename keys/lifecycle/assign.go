@@ -43,7 +43,7 @@ func (c *candidate) ready(require bool, now time.Time) bool {
 //  1. The listed keys that are due and proven. If some have an active_from, those with the
 //     latest.
 //  2. Else the proven key that left the configuration last.
-//  3. Else the listed keys that are due and of which nothing is known, although DNS was
+//  3. Else the listed keys that are due and without a known record, although DNS was
 //     queried.
 func pickSigners(slot []*candidate, require bool, now time.Time) {
 	var latest time.Time

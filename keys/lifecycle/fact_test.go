@@ -38,8 +38,8 @@ func TestWhatIsKnownOfAKeyAfterEachServerWasAsked(t *testing.T) {
 		{"a wrong key is withdrawn", other, []keys.Answer{gone}, gone},
 		{"an absent key comes to every server", gone, []keys.Answer{ok, ok}, ok},
 		{"an absent key has come to one server only", gone, []keys.Answer{ok, gone}, gone},
-		{"nobody says any more that it is absent, but not all have it", gone, []keys.Answer{ok, no}, no},
-		{"nobody was asked", ok, nil, ok},
+		{"no server says any more that it is absent, but not all have it", gone, []keys.Answer{ok, no}, no},
+		{"no server was asked", ok, nil, ok},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := combine(c.known, c.answers); got != c.want {
@@ -166,7 +166,7 @@ func TestWhoSigns(t *testing.T) {
 		{"of several with active_from the latest", "a:found,before b:found,now c:found", "b", ""},
 		{"at active_from the new key is not published", "a:found b:absent,now", "a", "b does not sign yet"},
 		{"before active_from the key that it alone replaces stands in", "b:found,later a:gone,found", "a", "until then a goes on signing"},
-		{"before active_from there is nobody", "b:found,later", "", "b signs from"},
+		{"before active_from no key signs", "b:found,later", "", "b signs from"},
 		{"no keys", "", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -207,7 +207,7 @@ func TestEachAlgorithmHasItsOwnTurn(t *testing.T) {
 		{"one is given up", "rsa2:found rsa1:gone,found ed1:gone,found", "rsa2"},
 		{"one is given up while the other waits", "rsa2:absent rsa1:gone,found ed1:gone,found", "rsa1"},
 		{"a domain that is given up", "rsa1:gone,found ed1:justgone,found", ""},
-		{"another algorithm rather than nobody", "ed1:absent rsa1:gone,found", "rsa1"},
+		{"another algorithm rather than none", "ed1:absent rsa1:gone,found", "rsa1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			all := slotOf(c.keys)

@@ -83,7 +83,7 @@ func (d *SigningSet) wait(ctx context.Context) error {
 func (w *Tracker) firstLookups(p *Spec, facts, before facts, start bool) (questions, others []target) {
 	for ref, f := range facts {
 		t, b := target{ref, f.Fingerprint}, before[ref]
-		anew := start || p.ServersChanged || b.Fingerprint != f.Fingerprint || !w.plan.needsDNS(b)
+		anew := start || p.ServersChanged || b.Fingerprint != f.Fingerprint || !w.spec.needsDNS(b)
 		old := anew && w.now().Sub(f.Asked).Abs() > 2*p.Config.CheckEvery
 		switch {
 		case !p.needsDNS(f) || (f.DNS != keys.NoAnswer && !old):
@@ -115,7 +115,7 @@ func (w *Tracker) open(questions []target, before facts) {
 func (w *Tracker) dropUnneeded(refs iter.Seq[keys.Ref]) (gone []*lookup) {
 	for ref := range refs {
 		q, f := w.pending[ref], w.known[ref]
-		if q != nil && (f.Fingerprint != q.fingerprint || !w.plan.needsDNS(f)) {
+		if q != nil && (f.Fingerprint != q.fingerprint || !w.spec.needsDNS(f)) {
 			delete(w.pending, ref)
 			gone = append(gone, q)
 		}
@@ -135,7 +135,7 @@ func (w *Tracker) close(ref keys.Ref) {
 // together.
 func (w *Tracker) queryNow(t target) {
 	w.mu.Lock()
-	plan := w.plan
+	plan := w.spec
 	w.mu.Unlock()
 	heard := query(timeouts{context.Background(), firstAnswer, firstAnswer}, plan, []target{t})
 	w.unappliedMu.Lock()

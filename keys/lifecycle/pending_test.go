@@ -106,7 +106,7 @@ func TestAMessageHasItsQuestionPutAgain(t *testing.T) {
 	play(t, func(s *scene) {
 		s.publish("s1")
 		free := s.full()
-		s.tracker = NewTracker(s.cfg.State, time.Now) // nobody asks in the background
+		s.tracker = NewTracker(s.cfg.State, time.Now) // no query runs in the background
 		s.reload("s1")
 		d := s.spec.Active.of("example.com")
 		d.expedite()
@@ -458,7 +458,7 @@ func TestOnlyKeysThatMayYetSignAreWaitedFor(t *testing.T) {
 		{"a spare without its file", []candidate{asked(listed, keys.Absent), lost}, 0},
 		{"a spare of the other listed algorithm", []candidate{asked(listed, keys.Found), asked(other, keys.Absent), otherSpare}, 1},
 		{"a spare of an algorithm that is given up", []candidate{asked(listed, keys.Found), otherSpare}, 0},
-		{"that, where else nobody signs", []candidate{asked(listed, keys.Absent), otherSpare}, 1},
+		{"that, where else none signs", []candidate{asked(listed, keys.Absent), otherSpare}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var all []*candidate

@@ -46,7 +46,7 @@ func (w *Tracker) report(before, after facts, now time.Time) {
 	most += min(lines, maxReported) // new states do not displace problems
 	more := max(0, lines-maxReported)
 	lines -= more
-	sets := *w.plan.Active.sets.Load()
+	sets := *w.spec.Active.sets.Load()
 	for _, domain := range w.troubled(sets) {
 		d, last := sets[domain], w.reported[domain]
 		switch {

@@ -145,7 +145,7 @@ func printState(to io.Writer, facts []Fact) error {
 // forgetRetired drops retired keys whose file is gone.
 func (w *Tracker) forgetRetired() {
 	for ref, f := range w.known {
-		if f.State == Retired && !w.plan.Store.Has(ref) && !w.plan.Config.HasFile(ref) {
+		if f.State == Retired && !w.spec.Store.Has(ref) && !w.spec.Config.HasFile(ref) {
 			delete(w.known, ref)
 			w.changed = true
 		}
@@ -169,9 +169,9 @@ func (w *Tracker) save(last bool) {
 		return
 	}
 	if last { // the times of use since the last round
-		w.known = w.plan.assignAll(w.known, now, w.pending)
+		w.known = w.spec.assignAll(w.known, now, w.pending)
 	}
-	path, facts := w.plan.Config.State, w.known.sorted()
+	path, facts := w.spec.Config.State, w.known.sorted()
 	damaged := w.damaged
 	w.changed, w.saved, w.damaged = false, now, false
 	w.mu.Unlock()

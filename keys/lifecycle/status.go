@@ -30,7 +30,7 @@ type DomainStatus struct {
 // may not read, and about which the daemon has written, counts as one that the daemon can
 // read. The result is ordered by domain.
 func DomainStatuses(cfg keys.Config, listed []Listed, require bool, entries []Status, now time.Time) []DomainStatus {
-	listedKeys, spares, lost := map[keys.Ref]*keys.Key{}, map[keys.Ref]*keys.Key{}, map[keys.Ref]error{}
+	listedKeys, standby, lost := map[keys.Ref]*keys.Key{}, map[keys.Ref]*keys.Key{}, map[keys.Ref]error{}
 	known := facts{}
 	for _, e := range entries {
 		if e.Fact.Fingerprint != "" {
@@ -41,12 +41,12 @@ func DomainStatuses(cfg keys.Config, listed []Listed, require bool, entries []St
 		case k != nil && e.Listed:
 			listedKeys[e.Ref] = k
 		case k != nil:
-			spares[e.Ref] = k
+			standby[e.Ref] = k
 		case e.Listed:
 			lost[e.Ref] = e.Err
 		}
 	}
-	plan := &Spec{Config: cfg, Store: keys.NewStore(listedKeys, spares, lost), Listed: listed, Require: require}
+	plan := &Spec{Config: cfg, Store: keys.NewStore(listedKeys, standby, lost), Listed: listed, Require: require}
 	plan.assignAll(known, now, nil)
 	var all []DomainStatus
 	for domain, d := range *plan.Active.sets.Load() {

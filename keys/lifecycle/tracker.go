@@ -38,7 +38,7 @@ type Tracker struct {
 
 	mu       sync.Mutex
 	log      *slog.Logger
-	plan     *Spec
+	spec     *Spec
 	known    facts
 	schedule map[keys.Ref]nextQuery
 	pending  map[keys.Ref]*lookup
@@ -130,13 +130,13 @@ func (w *Tracker) Preview(p *Spec) {
 // delays a reload but does not prevent it.
 func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 	w.mu.Lock()
-	start, now := w.plan == nil, w.now()
+	start, now := w.spec == nil, w.now()
 	if !start { // the times of use until now
-		p.epoch = w.plan.epoch
+		p.epoch = w.spec.epoch
 		if p.ServersChanged {
 			p.epoch++
 		}
-		w.known = w.plan.assignAll(w.known, now, w.pending)
+		w.known = w.spec.assignAll(w.known, now, w.pending)
 	}
 	next := p.assignAll(w.known, now, nil)
 	questions, others := w.firstLookups(p, next, w.known, start)
@@ -152,7 +152,7 @@ func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 	}
 	defer w.mu.Unlock()
 	w.open(questions, before)
-	w.plan, w.log = p, log
+	w.spec, w.log = p, log
 	if w.trouble != "" {
 		w.log.Warn(w.trouble)
 		w.trouble = ""
@@ -241,7 +241,7 @@ func (w *Tracker) due() (*Spec, []target) {
 			due = append(due, target{ref, w.known[ref].Fingerprint})
 		}
 	}
-	return w.plan, due
+	return w.spec, due
 }
 
 // apply decides on all keys with new observations, for the spec in force. before are the facts
@@ -249,10 +249,10 @@ func (w *Tracker) due() (*Spec, []target) {
 func (w *Tracker) apply(before facts, observed []observation) {
 	now := w.now()
 	answered := w.record(observed, now)
-	w.known = w.plan.assignAll(w.known, now, w.pending)
+	w.known = w.spec.assignAll(w.known, now, w.pending)
 	if gone := w.dropUnneeded(maps.Keys(w.pending)); len(gone) > 0 {
 		answered = append(answered, gone...)
-		w.known = w.plan.assignAll(w.known, now, w.pending)
+		w.known = w.spec.assignAll(w.known, now, w.pending)
 	}
 	w.release(answered, before)
 	w.reschedule(now)
@@ -278,7 +278,7 @@ func (w *Tracker) applyFew(observed []observation) {
 
 // reassign is Spec.reassign with the tracker's facts.
 func (w *Tracker) refill(domains []string, now time.Time) (before, after facts) {
-	before, after = w.plan.reassign(w.known, now, w.pending, domains)
+	before, after = w.spec.reassign(w.known, now, w.pending, domains)
 	for ref := range before {
 		delete(w.known, ref)
 	}
@@ -290,7 +290,7 @@ func (w *Tracker) refill(domains []string, now time.Time) (before, after facts) 
 // are answered.
 func (w *Tracker) record(observed []observation, now time.Time) (answered []*lookup) {
 	for _, o := range observed {
-		if o.epoch != w.plan.epoch {
+		if o.epoch != w.spec.epoch {
 			continue // from servers that are no longer in the configuration
 		}
 		if q := w.pending[o.ref]; q != nil && q.fingerprint == o.fingerprint {
@@ -302,7 +302,7 @@ func (w *Tracker) record(observed []observation, now time.Time) (answered []*loo
 			continue
 		}
 		w.known[o.ref] = f.observed(o.answers(), o.detail, now)
-		t, every := nextQuery{}, w.plan.Config.CheckEvery
+		t, every := nextQuery{}, w.spec.Config.CheckEvery
 		if !o.settled() {
 			t.wait = min(max(firstWait, 2*w.schedule[o.ref].wait), every)
 			every = t.wait
@@ -333,9 +333,9 @@ func jitter(d time.Duration) time.Duration {
 func (w *Tracker) reschedule(now time.Time) {
 	for ref, f := range w.known {
 		switch _, queued := w.schedule[ref]; {
-		case queued && !w.plan.needsDNS(f):
+		case queued && !w.spec.needsDNS(f):
 			delete(w.schedule, ref)
-		case !queued && w.plan.needsDNS(f):
+		case !queued && w.spec.needsDNS(f):
 			w.schedule[ref] = nextQuery{at: now}
 		}
 	}
@@ -352,7 +352,7 @@ func (w *Tracker) pause() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := w.now()
-	next := now.Add(min(w.plan.Config.CheckEvery, savedEvery))
+	next := now.Add(min(w.spec.Config.CheckEvery, savedEvery))
 	rested, asking := w.rested.Add(roundRest*time.Duration(len(w.known))), false
 	for ref, t := range w.schedule {
 		q := w.pending[ref]
@@ -370,7 +370,7 @@ func (w *Tracker) pause() time.Duration {
 	if unsaved := w.saved.Add(w.saveInterval()); (w.changed || unsaved.After(now)) && unsaved.Before(next) {
 		next = unsaved
 	}
-	for _, l := range w.plan.Listed {
+	for _, l := range w.spec.Listed {
 		if l.ActiveFrom.After(now) && l.ActiveFrom.Before(next) {
 			next = l.ActiveFrom
 		}

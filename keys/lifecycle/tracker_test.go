@@ -175,7 +175,7 @@ func (s *scene) reload(listed ...string) {
 // after lets time pass, and everything that happens in it.
 func (s *scene) after(d time.Duration) { pass(d) }
 
-// pass moves the clock of a synctest bubble, in which nobody waits, and lets all happen
+// pass moves the clock of a synctest bubble, in which no message waits, and lets all happen
 // that is due by then.
 func pass(d time.Duration) {
 	time.Sleep(d)
@@ -547,7 +547,7 @@ func BenchmarkDuty(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if r.of("example.com") == nil {
-			b.Fatal("nobody is on duty")
+			b.Fatal("no key signs")
 		}
 	}
 }
