@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// strangersDomain is the domain of message number n, if a stranger's or forged. Each
-// has its own, so that no cache answers for the nameserver.
+// strangersDomain is the domain of message number n, if it is foreign or forged. Each
+// message has its own, so that no cache answers for the nameserver.
 func strangersDomain(n int) string { return fmt.Sprintf("chaos%d.example", n) }
 
-// chaosZone publishes our keys, and for each of so many domains of strangers what
-// lets their mail pass and forgeries fail.
+// chaosZone publishes our keys, and for each foreign domain the records with which its
+// mail passes and forgeries fail.
 func chaosZone(size int) string {
 	var zone strings.Builder
 	zone.WriteString(ourZone())
@@ -29,11 +29,11 @@ func chaosZone(size int) string {
 	return zone.String()
 }
 
-// kindOfMail is what chaos makes of a message by its number.
+// kindOfMail is the kind of a message; its number decides it.
 type kindOfMail int
 
 const (
-	ourSubmission kindOfMail = iota // signed, whatever happens
+	ourSubmission kindOfMail = iota // always signed
 	ourSendmail                     // by sendmail(1), signed as well
 	genuine                         // a stranger's, with dmarc=pass
 	forgery                         // never delivered
@@ -43,8 +43,7 @@ var kindsOfMail = []kindOfMail{
 	ourSubmission, genuine, ourSubmission, forgery, ourSendmail, genuine, ourSubmission, forgery, ourSubmission, genuine,
 }
 
-// A mailing is one message on its way, which its sender offers until it is taken or
-// refused.
+// A mailing is one message that its sender offers until it is accepted or refused.
 type mailing struct {
 	number int
 	kind   kindOfMail
@@ -82,8 +81,8 @@ func newMailing(t *testing.T, number int, xclient bool) *mailing {
 	return m
 }
 
-// offer tries once, on a connection of its own. An error is one after which nobody
-// knows whether the message was taken, which must not be.
+// offer tries once, on its own connection. An error means that the sender does not know
+// whether the message was accepted; this must not happen.
 func (m *mailing) offer(addr string) (reply, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -120,8 +119,8 @@ func (m *mailing) offer(addr string) (reply, error) {
 	return reply{code, said}, nil
 }
 
-// stir makes the next trouble after every so many answers, until all is settled.
-// Trouble comes by the count of answers, so that it comes among messages.
+// stir causes the next disturbance after every so many answers, until all messages are
+// settled. It counts answers so that disturbances occur between messages.
 func stir(t *testing.T, outcomes <-chan mailing, settled <-chan struct{}, every int, trouble []func()) {
 	t.Helper()
 	for answers, next := 1, 0; ; answers++ {
@@ -141,7 +140,7 @@ func stir(t *testing.T, outcomes <-chan mailing, settled <-chan struct{}, every 
 }
 
 // submitAll offers all messages, several at a time, each until it is settled. Every
-// answer goes to outcomes; settled closes when there is nothing left to offer.
+// answer goes to outcomes; settled is closed when no message is left.
 func submitAll(t *testing.T, mail []*mailing, offer func(*mailing) (reply, error), outcomes chan<- mailing, settled chan<- struct{}) *atomic.Int64 {
 	const senders = 8
 	todo := make(chan *mailing, len(mail))
@@ -187,7 +186,7 @@ func mailings(t *testing.T, size int, xclient bool) []*mailing {
 	return all
 }
 
-// offer takes a message by the way of its kind.
+// offer submits a message in the way of its kind.
 func (p *postfix) offer(m *mailing) (reply, error) {
 	if m.kind == ourSendmail {
 		return reply{code: 250}, p.submit(m.from, m.rcpt, m.text)
@@ -195,7 +194,7 @@ func (p *postfix) offer(m *mailing) (reply, error) {
 	return m.offer(p.mx)
 }
 
-// emptied waits until nothing is on its way any more.
+// emptied waits until all queues are empty.
 func (p *postfix) emptied(t *testing.T) {
 	t.Helper()
 	for _, queue := range []string{"maildrop", "incoming", "active", "deferred", "hold"} {
@@ -203,7 +202,7 @@ func (p *postfix) emptied(t *testing.T) {
 	}
 }
 
-// account compares what was submitted with what was delivered.
+// account compares the delivered messages with the submitted ones.
 func account(t *testing.T, s *sink, mail []*mailing) {
 	t.Helper()
 	for _, m := range mail {

@@ -5,8 +5,8 @@ import "strings"
 // maxTags bounds a tag list. Signatures in use have fewer than 20.
 const maxTags = 64
 
-// A problem says in constant words what is wrong with a signature or a key. It contains
-// no foreign text, so it may be shown to anyone.
+// A problem is a mistake in a signature or a key, in constant words. It contains no
+// foreign text, so it may be shown to anyone.
 type problem string
 
 func (p problem) Error() string { return string(p) }

@@ -50,7 +50,7 @@ type Evaluation struct {
 	// Reason says, for a person, what decided the result.
 	Reason string
 	// Flawed is set for a None if DNS has a text that was meant as a record; Reason
-	// says what is wrong with it.
+	// names its mistake.
 	Flawed bool
 	// Err is the cause of a TempError: an UndecidedError or a LookupError. Both wrap
 	// the resolver's error.

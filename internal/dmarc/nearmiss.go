@@ -70,7 +70,7 @@ func startsWithQuote(text string) bool {
 	return slices.ContainsFunc([]string{`"`, "'", "`", "“", "”", "„", "‘", "’", "«"}, func(quote string) bool { return strings.HasPrefix(text, quote) })
 }
 
-// wrongVersion says what is wrong with the value of v=, which ends at the first
+// wrongVersion describes the mistake in the value of v=, which ends at the first
 // semicolon.
 func wrongVersion(value string) string {
 	const version = "DMARC1"

@@ -1,6 +1,7 @@
 // Package message has the types that all parts of Signpost share for one mail
 // message: its header with the exact bytes, its envelope, its author, and the outcome.
-// It imports no other package of ours and is pure: no I/O, clock or log (RFC 5322, 6532, 6854; RFC 5890 and UTS 46 for domain names).
+// It imports no other package of ours and is pure: no I/O, clock or log (RFC 5322,
+// 6532, 6854; RFC 5890 and UTS 46 for domain names).
 //
 // Known deviations, all in [Header.Author]: obsolete addresses that RFC 5322 §4
 // accepts (a source route, a comment inside a domain, white space that makes an
