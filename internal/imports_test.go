@@ -48,7 +48,7 @@ var mayImport = map[string][]string{
 	"keys/lifecycle": {"internal/shell", "keys"},
 
 	"signer":   {"internal/config", "internal/dkim", "internal/message", "keys", "keys/lifecycle"},
-	"verifier": {"internal/authres", "internal/config", "internal/dkim", "internal/dmarc", "internal/message", "internal/spf"},
+	"verifier": {"internal/arc", "internal/authres", "internal/config", "internal/dkim", "internal/dmarc", "internal/message", "internal/spf"},
 	"milter":   {"internal/config", "internal/message"},
 
 	"internal/daemon": {"internal/config", "internal/dns", "internal/message", "internal/tablesource", "keys", "keys/lifecycle", "milter", "signer", "verifier"},

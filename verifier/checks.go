@@ -18,6 +18,9 @@ var checks = []check{
 		atHeader: (*Verification).startDKIM, conclude: concludeDKIM, find: findDKIM, note: noteDKIM, explain: explainDKIM, report: reportDKIM},
 	{method: authres.MethodDMARC, values: dmarcValues,
 		atHeader: (*Verification).startDMARC, conclude: concludeDMARC, find: findDMARC, explain: explainDMARC, report: reportDMARC},
+	// Its look-ups begin with those of DKIM.
+	{method: authres.MethodARC, values: arcValues,
+		conclude: concludeARC, find: findARC, note: noteARC, explain: explainARC, report: reportARC},
 	{method: authres.MethodIPRev, values: iprevValues, on: func(c Config) bool { return c.IPRev }, ask: askIPRev},
 	{method: authres.MethodAuth, values: authValues, on: func(c Config) bool { return c.Auth != AuthOff }, tell: tellAuth},
 }
@@ -28,7 +31,8 @@ type check struct {
 	method string
 	values []string
 	// on says whether the configuration switches it on. nil: it runs for each message that
-	// is judged, and if the verifier itself fails, the field has a temperror for it.
+	// is judged, and if the verifier itself fails, the field has a temperror for it, where
+	// that is one of its results.
 	on func(Config) bool
 	// fieldFirst puts its results above those of the other checks in the field.
 	fieldFirst bool

@@ -19,6 +19,7 @@ type Config struct {
 	DMARC  DMARC  `yaml:"dmarc"`
 	SPF    SPF    `yaml:"spf"`
 	DKIM   DKIM   `yaml:"dkim"`
+	ARC    ARC    `yaml:"arc"`
 	// IPRev looks up whether a name of the client's address leads back to it.
 	IPRev bool `yaml:"iprev"`
 	// Auth says what is written of a client's login, into mail that is judged and into mail
@@ -110,6 +111,7 @@ func (c Config) Validate(bad func(path, problem string)) {
 	config.OneOf(bad, "auth", c.Auth, AuthOff, AuthMethod, AuthUser)
 	config.OneOf(bad, "on_undecided", c.OnUndecided, ActTempfail, ActAccept)
 	config.OneOf(bad, "on_temperror", c.OnTempError, ActAccept, ActTempfail)
+	c.ARC.validate(bad)
 	if n := c.DKIM.MaxSignatures; n < 1 || n > 100 {
 		bad("dkim.max_signatures", fmt.Sprintf("%d is out of range: write a number from 1 to 100", n))
 	}

@@ -17,10 +17,11 @@ var dkimValues = texts(dkim.None, dkim.Pass, dkim.Fail, dkim.Policy, dkim.Neutra
 // signatures that could make DMARC pass.
 func (t *Verification) startDKIM() {
 	v := t.verifier
-	t.dkim = dkim.NewVerification(t.header, dkim.Options{
+	opt := dkim.Options{
 		Now: v.now(), MaxSignatures: v.cfg.DKIM.MaxSignatures, MinRSABits: v.cfg.DKIM.MinRSABits,
 		AuthorDomains: t.author.Domains, VerifyRSA: v.verifyRSA,
-	})
+	}
+	t.dkim = dkim.NewVerification(t.header, opt)
 	for _, aligned := range []bool{true, false} {
 		for i := range t.dkim.Keys() {
 			if t.dkim.KeyMayAlign(i) == aligned {
@@ -28,6 +29,7 @@ func (t *Verification) startDKIM() {
 			}
 		}
 	}
+	t.startARC(opt)
 }
 
 func (t *Verification) lookupKey(i int) {

@@ -99,6 +99,9 @@ func findDMARC(v Verdict, d Decision, f findings) findings {
 	case dmarc.Fail:
 		found.Policy = string(e.Policy)
 	}
+	if v.Sealers.Excuse != "" {
+		found.Public = "local policy: " + v.Sealers.Excuse
+	}
 	if e.Result == dmarc.Fail || e.Result == dmarc.TempError || e.Result == dmarc.PermError || e.Flawed {
 		found.Log = e.Reason
 	}

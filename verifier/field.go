@@ -124,7 +124,7 @@ func brokenField(authservID string) string {
 	f := authres.Field{AuthservID: authservID}
 	for _, first := range []bool{true, false} {
 		for _, c := range checks {
-			if c.on == nil && c.fieldFirst == first {
+			if c.on == nil && c.fieldFirst == first && slices.Contains(c.values, "temperror") {
 				f.Results = append(f.Results, authres.Result{Method: c.method, Value: "temperror", Reason: "internal error"})
 			}
 		}

@@ -51,6 +51,7 @@ var policy = []struct {
 	compared func(Config, Verdict) string
 }{
 	{"author", byAuthor, authorCompared},
+	{"verifier.arc", byARC, arcCompared},
 	{"verifier.dmarc", byDMARC, dmarcCompared},
 	{"verifier.on_undecided", byUndecided, undecidedCompared},
 	{"verifier.on_temperror", byTempError, tempErrorCompared},

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"signpost/internal/arc"
 	"signpost/internal/dkim"
 	"signpost/internal/dmarc"
 	"signpost/internal/message"
@@ -37,6 +38,7 @@ type Resolver interface {
 type Verifier struct {
 	cfg      Config
 	resolver Resolver
+	sealers  sealers
 	hostname string // authserv-id where neither the configuration nor the MTA names one
 	now      func() time.Time
 	share    func(client netip.Addr) Lookups // nil: all messages ask the resolver itself
@@ -49,7 +51,7 @@ type Verifier struct {
 // neither the configuration nor the MTA names one. now is the clock for t= and x= of
 // signatures.
 func New(cfg Config, resolver Resolver, hostname string, now func() time.Time) *Verifier {
-	return &Verifier{cfg: cfg, resolver: resolver, hostname: hostname, now: now}
+	return &Verifier{cfg: cfg, resolver: resolver, hostname: hostname, now: now, sealers: cfg.ARC.sealers()}
 }
 
 // WithRSA returns the verifier with another implementation of RSA; nil is crypto/rsa.
@@ -88,6 +90,11 @@ type Verdict struct {
 	// DMARC is the evaluation that counts: of the author domain, or, of several, the one
 	// with the strictest outcome (RFC 9989 §11.5).
 	DMARC dmarc.Evaluation
+	// ARC is the outcome of the chain; nil where the message has no ARC fields. Client is
+	// the address that it came from, and Sealers is what trusted sealers say of it.
+	ARC     *arc.Outcome
+	Client  netip.Addr
+	Sealers Sealers
 	// Others are the findings of the checks that no rule of the policy reads.
 	Others []Finding
 	// Each has the evaluations of all author domains, where there are several, without
@@ -120,6 +127,7 @@ type Verification struct {
 	spf         spf.Outcome
 	author      message.Author
 	dkim        *dkim.Verification
+	arc         *arc.Verification  // nil without ARC fields
 	discoveries []dmarc.Discovery  // one for each author domain
 	discovery   [1]dmarc.Discovery // room for them: nearly every message has one
 

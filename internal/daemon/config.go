@@ -104,6 +104,9 @@ func (c Config) validate(src *config.Source) {
 func (c Config) complete() (Config, error) {
 	var err error
 	c.Signer, c.tables, err = tablesource.Read(context.Background(), c.Signer, c.tables, c.keptTables())
+	if err == nil {
+		c.Verifier.ARC, err = c.Verifier.ARC.WithFile(os.ReadFile)
+	}
 	c.Keys.Shared, c.Keys.Optional = c.Signer.SharedKeys(), c.Signer.Optional()
 	return c, err
 }

@@ -1,0 +1,301 @@
+package verifier
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"signpost/internal/arc"
+	"signpost/internal/authres"
+	"signpost/internal/dmarc"
+	"signpost/internal/message"
+)
+
+// ARC says whose chains are believed (RFC 8617 §7.2.1).
+type ARC struct {
+	// TrustedSealers are those whose results of SPF and DKIM go into the DMARC decision.
+	TrustedSealers []Sealer `yaml:"trusted_sealers"`
+	// File has more of them: a domain a line, with "accept_dmarc" behind it where that holds;
+	// text after # is a comment. It is read with the configuration.
+	File string `yaml:"file"`
+}
+
+// Sealer is one trusted sealer. It may be written as its domain alone.
+type Sealer struct {
+	// Domain is the d= of its ARC-Seal.
+	Domain string `yaml:"domain"`
+	// AcceptDMARC says that its dmarc=pass counts by itself.
+	AcceptDMARC bool `yaml:"accept_dmarc"`
+}
+
+// UnmarshalText reads a sealer that is a domain alone.
+func (s *Sealer) UnmarshalText(text []byte) error {
+	*s = Sealer{Domain: string(text)}
+	return nil
+}
+
+// maxSealersFile is the largest file of sealers, in octets.
+const maxSealersFile = 1 << 20
+
+// WithFile returns the section with the sealers of its file, which read reads.
+func (a ARC) WithFile(read func(path string) ([]byte, error)) (ARC, error) {
+	if a.File == "" {
+		return a, nil
+	}
+	text, err := read(a.File)
+	if err != nil {
+		return a, fmt.Errorf("verifier.arc.file: %w", err)
+	}
+	if len(text) > maxSealersFile {
+		return a, fmt.Errorf("verifier.arc.file: %s is larger than %d octets", a.File, maxSealersFile)
+	}
+	a.TrustedSealers = slices.Clone(a.TrustedSealers)
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		line, _, _ = strings.Cut(line, "#")
+		words := strings.Fields(line)
+		switch {
+		case len(words) == 0:
+			continue
+		case len(words) > 2 || len(words) == 2 && words[1] != "accept_dmarc":
+			return a, fmt.Errorf("verifier.arc.file: %s, line %d: write a domain, or a domain and accept_dmarc", a.File, n)
+		}
+		s := Sealer{words[0], len(words) == 2}
+		if problem := s.problem(); problem != "" {
+			return a, fmt.Errorf("verifier.arc.file: %s, line %d: %s", a.File, n, problem)
+		}
+		a.TrustedSealers = append(a.TrustedSealers, s)
+	}
+	return a, nil
+}
+
+func (s Sealer) problem() string {
+	if name, ok := message.DomainToASCII(s.Domain); !ok || !strings.Contains(name, ".") {
+		return fmt.Sprintf("%q is not a domain: write the d= of the sealer's ARC-Seal, such as list.example", s.Domain)
+	}
+	return ""
+}
+
+func (a ARC) validate(bad func(path, problem string)) {
+	seen := map[string]bool{}
+	for i, s := range a.TrustedSealers {
+		path := fmt.Sprintf("arc.trusted_sealers[%d]", i)
+		name, _ := message.DomainToASCII(s.Domain)
+		switch problem := s.problem(); {
+		case problem != "":
+			bad(path, problem)
+		case seen[name]:
+			bad(path, fmt.Sprintf("%q is listed twice: keep one of the two", s.Domain))
+		}
+		seen[name] = true
+	}
+	if a.File != "" && !strings.HasPrefix(a.File, "/") {
+		bad("arc.file", fmt.Sprintf("%q is not an absolute path: write one such as /etc/signpost/sealers", a.File))
+	}
+}
+
+// sealers are the trusted sealers by their domain in lower-case A-labels.
+type sealers map[string]Sealer
+
+func (a ARC) sealers() sealers {
+	index := make(sealers, len(a.TrustedSealers))
+	for _, s := range a.TrustedSealers {
+		if name, ok := message.DomainToASCII(s.Domain); ok {
+			s.AcceptDMARC = s.AcceptDMARC || index[name].AcceptDMARC
+			index[name] = s
+		}
+	}
+	return index
+}
+
+// Sealers is what trusted sealers say for a message that DMARC would fail.
+type Sealers struct {
+	// Excuse says why the message is not treated as failing, in the form of RFC 8617 §7.2.2;
+	// "" where it is.
+	Excuse string
+	// Undecided is the newest sealer's domain, where it is trusted and the chain could not be
+	// verified for want of DNS.
+	Undecided string
+}
+
+// trustedSealers evaluates DMARC once more with what trusted sealers found. Nothing is asked
+// where DMARC passes, or has no policy, or where the author is not certain.
+func (t *Verification) trustedSealers(v Verdict) Sealers {
+	trusted, o, e := t.verifier.sealers, v.ARC, v.decisive()
+	if len(trusted) == 0 || len(o.Sets) == 0 || v.Cut || len(t.discoveries) != 1 || !v.Author.Certain() ||
+		e.Result != dmarc.Fail && e.Result != dmarc.TempError {
+		return Sealers{}
+	}
+	newest := o.Sets[len(o.Sets)-1]
+	if _, listed := trusted[newest.Domain]; !listed {
+		return Sealers{}
+	}
+	switch {
+	case o.Undecided:
+		return Sealers{Undecided: newest.Domain}
+	case o.Result != arc.Pass:
+		return Sealers{}
+	}
+	said := trusted.read(o.Sets, e.AuthorDomain)
+	ids := identifiers(v.SPF, v.DKIM)
+	again := dmarc.Evaluate(t.ctx, t.dns.Policy, t.discoveries[0], append(ids.spf, said.spf...), append(ids.dkim, said.dkim...))
+	if again.Result != dmarc.Pass && !said.dmarc {
+		return Sealers{}
+	}
+	excuse := "arc=pass " + sealersInWords(o.Sets)
+	if ip := remoteIP(o.Sets[0].Results); ip.IsValid() {
+		excuse += " remote-ip[1]=" + ip.String()
+	}
+	return Sealers{Excuse: excuse}
+}
+
+// testimony is what the trusted sealers of a chain found to pass.
+type testimony struct {
+	spf, dkim []dmarc.Identifier
+	dmarc     bool // dmarc=pass for the author domain, by a sealer with accept_dmarc
+}
+
+// read goes from the newest set down, and ends at the first sealer that is not trusted, at
+// one that left a part of the message unsigned, so that others could change it, and at
+// results for another author.
+func (trusted sealers) read(sets []arc.SetOutcome, author string) testimony {
+	var t testimony
+	for _, s := range slices.Backward(sets) {
+		sealer, listed := trusted[s.Domain]
+		if !listed || !s.Covers {
+			break
+		}
+		results, ok := sealedResults(s.Results)
+		if !ok || !sameAuthor(results, author) {
+			break
+		}
+		for _, r := range results {
+			if r.Value != "pass" {
+				continue
+			}
+			switch r.Method {
+			case authres.MethodSPF:
+				// A forwarder that writes its own MAIL FROM passes SPF for itself.
+				if domain := propertyDomain(r, authres.TypeSMTP, "mailfrom", "mfrom", "from"); domain != "" && !ofSealer(domain, sets) {
+					t.spf = append(t.spf, dmarc.Identifier{Domain: domain, Pass: true})
+				}
+			case authres.MethodDKIM:
+				if domain := propertyDomain(r, authres.TypeHeader, "d", "i"); domain != "" {
+					t.dkim = append(t.dkim, dmarc.Identifier{Domain: domain, Pass: true})
+				}
+			case authres.MethodDMARC:
+				t.dmarc = t.dmarc || sealer.AcceptDMARC && propertyDomain(r, authres.TypeHeader, "from") == author
+			}
+		}
+	}
+	return t
+}
+
+// sealedResults reads the payload of an ARC-Authentication-Results field. Some sealers leave
+// the authserv-id out.
+func sealedResults(payload string) ([]authres.Result, bool) {
+	f, err := authres.Parse(payload)
+	if err != nil {
+		f, err = authres.Parse("unnamed;" + payload)
+	}
+	return f.Results, err == nil
+}
+
+// sameAuthor is false where a result is about another author domain.
+func sameAuthor(results []authres.Result, author string) bool {
+	for _, r := range results {
+		for _, p := range r.Properties {
+			if p.Type == authres.TypeHeader && p.Name == "from" && domainOf(p.Value) != author {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// propertyDomain is the domain in the first of these properties that a result has; "" if
+// none has one.
+func propertyDomain(r authres.Result, ptype string, names ...string) string {
+	for _, name := range names {
+		for _, p := range r.Properties {
+			if p.Type == ptype && p.Name == name {
+				return domainOf(p.Value)
+			}
+		}
+	}
+	return ""
+}
+
+// domainOf is the domain of an address, or a domain, in lower-case A-labels; "" if it is
+// neither.
+func domainOf(value string) string {
+	value = strings.Trim(value, "<>")
+	name, ok := message.DomainToASCII(value[strings.LastIndexByte(value, '@')+1:])
+	if !ok {
+		return ""
+	}
+	return name
+}
+
+// ofSealer says that a domain is a sealer's own: the d= of a seal, above it or below it.
+func ofSealer(domain string, sets []arc.SetOutcome) bool {
+	for _, s := range sets {
+		if domain == s.Domain || strings.HasSuffix(domain, "."+s.Domain) || strings.HasSuffix(s.Domain, "."+domain) {
+			return true
+		}
+	}
+	return false
+}
+
+// remoteIP is the address that the message came from when the results were written.
+func remoteIP(payload string) netip.Addr {
+	results, _ := sealedResults(payload)
+	for _, r := range results {
+		for _, p := range r.Properties {
+			if p.Type == authres.TypeSMTP && p.Name == "remote-ip" || p.Type == authres.TypePolicy && p.Name == "iprev" {
+				if addr, err := netip.ParseAddr(p.Value); err == nil {
+					return addr.WithZone("")
+				}
+			}
+		}
+	}
+	return netip.Addr{}
+}
+
+// byARC spares a message for which trusted sealers found what DMARC wants, and puts one off
+// whose chain could not be verified for want of DNS.
+func byARC(c Config, v Verdict) (Decision, bool) {
+	e := v.decisive()
+	switch {
+	case v.Sealers.Excuse != "":
+		return Decision{Action: ActAccept, Rule: "local policy: " + v.Sealers.Excuse + ", verifier.arc.trusted_sealers"}, true
+	case v.Sealers.Undecided == "" || e.Result != dmarc.Fail:
+		return Decision{}, false
+	}
+	d := c.forPolicy(e.Policy, e.RecordDomain)
+	if !d.Action.refuses() {
+		return Decision{}, false
+	}
+	what := "the ARC chain sealed by " + v.Sealers.Undecided + " could not be checked"
+	because := " because DNS did not answer"
+	if isLocal(v.ARC.Err) {
+		because = " because this host could not ask DNS"
+	}
+	d.Action = c.OnUndecided
+	d.Rule += "; undecided: " + what + because + ", verifier.on_undecided"
+	d.Reply = message.Reply{Code: 451, Enhanced: "4.7.5", Text: what + " just now" + because + ", try again later"}
+	return d, true
+}
+
+func arcCompared(c Config, v Verdict) string {
+	if v.ARC == nil {
+		return fmt.Sprintf("no chain; %d trusted sealers", len(c.ARC.TrustedSealers))
+	}
+	sealer := "none"
+	if n := len(v.ARC.Sets); n > 0 {
+		sealer = v.ARC.Sets[n-1].Domain
+	}
+	return fmt.Sprintf("arc %s, newest sealer %s, dmarc %s; %d trusted sealers", v.ARC.Result, sealer, v.decisive().Result, len(c.ARC.TrustedSealers))
+}
