@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -55,12 +54,6 @@ type Tracker struct {
 
 	unappliedMu sync.Mutex
 	unapplied   []observation // of expedited queries, not applied yet
-}
-
-// nextQuery is the time of a key's next query, and the wait that led to it.
-type nextQuery struct {
-	at   time.Time
-	wait time.Duration
 }
 
 // NewTracker returns a tracker with the facts of the state file. If the file cannot be read,
@@ -225,25 +218,6 @@ func (w *Tracker) queryDue(ctx context.Context, plan *Spec, due []target) []obse
 	return query(p, plan, due)
 }
 
-func (w *Tracker) due() (*Spec, []target) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	now := w.now()
-	var due []target
-	most := max(maxRound, len(w.schedule)/20)
-	for ref, q := range w.pending { // messages may come to wait for these
-		if t, ok := w.schedule[ref]; ok && len(due) < most && !t.at.After(now) && !q.expedited.Load() {
-			due = append(due, q.target)
-		}
-	}
-	for ref, t := range w.schedule {
-		if len(due) < most && !t.at.After(now) && w.pending[ref] == nil {
-			due = append(due, target{ref, w.known[ref].Fingerprint})
-		}
-	}
-	return w.spec, due
-}
-
 // apply decides on all keys with new observations, for the spec in force. before are the facts
 // that were last reported.
 func (w *Tracker) apply(before facts, observed []observation) {
@@ -322,58 +296,4 @@ func (w *Tracker) release(questions []*lookup, before facts) {
 			before[q.ref] = b
 		}
 	}
-}
-
-// jitter spreads queries that would otherwise come at the same time.
-func jitter(d time.Duration) time.Duration {
-	return d - time.Duration(rand.Int64N(int64(d)/10+1))
-}
-
-// reschedule plans a query for each key that needs DNS, and for no other.
-func (w *Tracker) reschedule(now time.Time) {
-	for ref, f := range w.known {
-		switch _, queued := w.schedule[ref]; {
-		case queued && !w.spec.needsDNS(f):
-			delete(w.schedule, ref)
-		case !queued && w.spec.needsDNS(f):
-			w.schedule[ref] = nextQuery{at: now}
-		}
-	}
-	for ref := range w.schedule {
-		if _, ok := w.known[ref]; !ok {
-			delete(w.schedule, ref)
-		}
-	}
-}
-
-// pause is the time until there is something to do: the next query is due, or a key's
-// active_from comes.
-func (w *Tracker) pause() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	now := w.now()
-	next := now.Add(min(w.spec.Config.CheckEvery, savedEvery))
-	rested, asking := w.rested.Add(roundRest*time.Duration(len(w.known))), false
-	for ref, t := range w.schedule {
-		q := w.pending[ref]
-		if q != nil && q.expedited.Load() {
-			continue // its answer wakes us
-		}
-		asking = asking || q != nil
-		if t.at.Before(next) {
-			next = t.at
-		}
-	}
-	if asking {
-		rested = now // a message may come to wait
-	}
-	if unsaved := w.saved.Add(w.saveInterval()); (w.changed || unsaved.After(now)) && unsaved.Before(next) {
-		next = unsaved
-	}
-	for _, l := range w.spec.Listed {
-		if l.ActiveFrom.After(now) && l.ActiveFrom.Before(next) {
-			next = l.ActiveFrom
-		}
-	}
-	return max(0, later(rested, next).Sub(now))
 }
