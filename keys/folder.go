@@ -267,13 +267,3 @@ func writeNew(path string, text []byte, a access) error {
 	}
 	return folder.Sync()
 }
-
-// syncFolder makes a new name in a folder survive a power failure.
-func syncFolder(folder string) error {
-	d, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}

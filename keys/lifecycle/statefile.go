@@ -192,7 +192,7 @@ func (w *Tracker) save(last bool) {
 	w.unsaved = unsaved
 }
 
-// syncFolder makes the renaming of a file in a folder permanent.
+// syncFolder makes a new name in a folder survive a power failure.
 func syncFolder(folder string) error {
 	d, err := os.Open(folder)
 	if err != nil {
