@@ -81,7 +81,11 @@ func Read(path string) (Config, string, error) {
 	if c.DNS.ZoneFile != "" && !src.Has("signer.require_published") {
 		c.Signer.RequirePublished = false
 	}
-	return c, path, src.Err()
+	if err := src.Err(); err != nil {
+		return c, path, err
+	}
+	c.Verifier.ARC, err = c.Verifier.ARC.WithFile(os.ReadFile)
+	return c, path, err
 }
 
 func (c Config) validate(src *config.Source) {
@@ -104,9 +108,6 @@ func (c Config) validate(src *config.Source) {
 func (c Config) complete() (Config, error) {
 	var err error
 	c.Signer, c.tables, err = tablesource.Read(context.Background(), c.Signer, c.tables, c.keptTables())
-	if err == nil {
-		c.Verifier.ARC, err = c.Verifier.ARC.WithFile(os.ReadFile)
-	}
 	c.Keys.Shared, c.Keys.Optional = c.Signer.SharedKeys(), c.Signer.Optional()
 	return c, err
 }
