@@ -27,7 +27,7 @@ func TestADomainSignsWithAnothersKeyUnderItsOwnName(t *testing.T) {
 		t.Error("a key of the domain's own does not go first")
 	}
 	if _, ok := store.Lookup("provider.example", "s1"); ok {
-		t.Error("the lender's key is there under its own name, which is not listed")
+		t.Error("the owner's key is there under its own name, which is not listed")
 	}
 	for domain, want := range map[string]string{
 		"c.example": "s1 of a.example", // what is lent is not lent on
@@ -39,8 +39,8 @@ func TestADomainSignsWithAnothersKeyUnderItsOwnName(t *testing.T) {
 	}
 }
 
-// All processors load keys, and many domains may have one lender.
-func TestManyDomainsHaveOneLender(t *testing.T) {
+// All processors load keys, and many domains may share the keys of one.
+func TestManyDomainsShareTheKeysOfOne(t *testing.T) {
 	cfg := Defaults()
 	cfg.Dir = t.TempDir()
 	_, err := Generate(cfg.Dir, "provider.example", "s1", Ed25519, 0)

@@ -148,10 +148,7 @@ func TestOpenDKIMAnswersAsRecorded(t *testing.T) {
 				if daemon != "" {
 					args = append(args, "--daemon", daemon)
 				}
-				var got []string
-				for _, d := range probedSignatures(t, execute(t, "", args...).stdout) {
-					got = append(got, d)
-				}
+				got := probedSignatures(t, execute(t, "", args...).stdout)
 				var names []string
 				for _, one := range strings.Fields(want) {
 					names = append(names, one[:strings.LastIndexByte(one, '/')])

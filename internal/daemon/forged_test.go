@@ -8,7 +8,7 @@ import (
 	"signpost/internal/message"
 )
 
-// ATK-035: a field that claims to be ours (RFC 8601 §5) is removed from mail that we sign
+// A field that claims to be ours (RFC 8601 §5) is removed from mail that we sign
 // too, and no signature covers a field that is removed.
 func TestForgedResultsAreRemovedFromMailThatWeSign(t *testing.T) {
 	h := newHouse(t)

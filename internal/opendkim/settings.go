@@ -90,7 +90,7 @@ func (m *migrator) macros() error {
 	about := map[string]bool{}
 	if set {
 		if kind, _ := kindOf(macros.Value); kind == "refile" {
-			return fmt.Errorf("opendkim does not start: %s: its data set has to be file: or csl:", macros)
+			return fmt.Errorf("opendkim does not start: %s: its data set has to be of the type file or csl", macros)
 		}
 		d, err := c.dataSet("MacroList")
 		if err != nil {

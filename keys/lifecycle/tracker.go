@@ -241,17 +241,17 @@ func (w *Tracker) applyFew(observed []observation) {
 		domains = append(domains, o.ref.Domain)
 	}
 	answered := w.record(observed, now)
-	before, after := w.refill(domains, now)
+	before, after := w.reassign(domains, now)
 	if gone := w.dropUnneeded(maps.Keys(before)); len(gone) > 0 {
 		answered = append(answered, gone...)
-		_, after = w.refill(domains, now)
+		_, after = w.reassign(domains, now)
 	}
 	w.release(answered, before)
 	w.report(before, after, now)
 }
 
 // reassign is Spec.reassign with the tracker's facts.
-func (w *Tracker) refill(domains []string, now time.Time) (before, after facts) {
+func (w *Tracker) reassign(domains []string, now time.Time) (before, after facts) {
 	before, after = w.spec.reassign(w.known, now, w.pending, domains)
 	for ref := range before {
 		delete(w.known, ref)
