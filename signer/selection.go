@@ -18,8 +18,8 @@ type Selection struct {
 // not sign.
 func (s *Signer) Select(h message.Header) Selection {
 	author := h.Author()
-	if (author.Problem != "" && !author.Lax) || len(author.Domains) == 0 || author.Fields > 1 {
-		return Selection{Why: unsignable(author)}
+	if why := unsignable(author); why != "" {
+		return Selection{Why: why}
 	}
 	c, _ := s.table.find(author, s.table.now, nil)
 	return Selection{SDID: c.sdid, Keys: c.keys, Why: c.rule}

@@ -79,9 +79,7 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 	if t.refused = t.signer.senders.check(env, author, t.trace); t.refused != nil {
 		return false
 	}
-	// RFC 6376 §5.3: a message with two From fields is not valid, even if they agree.
-	if (author.Problem != "" && !author.Lax) || len(author.Domains) == 0 || author.Fields > 1 {
-		t.unsigned = unsignable(author)
+	if t.unsigned = unsignable(author); t.unsigned != "" {
 		traceAuthor(t.trace, author, "not signed")
 		return false
 	}
@@ -123,11 +121,16 @@ func (t *Signing) findKeys(author message.Author) match {
 	return c
 }
 
+// unsignable returns the reason if no domain can sign for the author; "" if one can.
 func unsignable(a message.Author) string {
-	if a.Problem == "" {
+	switch {
+	// RFC 6376 §5.3: a message with two From fields is not valid, even if they agree.
+	case a.Problem != "" && (!a.Lax || a.Fields > 1 || len(a.Domains) == 0):
+		return "the author domain is not certain: " + a.Problem + "; have the sending program write one well-formed From field"
+	case a.Fields > 1 || len(a.Domains) == 0:
 		return "the From field names no domain of two labels or more; have the sending program write one"
 	}
-	return "the author domain is not certain: " + a.Problem + "; have the sending program write one well-formed From field"
+	return ""
 }
 
 // Body hashes a piece of the body.

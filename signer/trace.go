@@ -67,7 +67,7 @@ func traceSigningSet(trace *message.Trace, domain string, d *lifecycle.SigningSe
 			result += "; " + d.Why
 		}
 	}
-	trace.Add("keys on duty", compared, result)
+	trace.Add("active keys", compared, result)
 }
 
 // traceSignatures records the parameters of the signatures.

@@ -137,7 +137,7 @@ func (f *transitHazards) fields(h message.Header) {
 }
 
 // noHazard is the result in a trace if a hazard is absent.
-const noHazard = "nothing to fear"
+const noHazard = "no hazard"
 
 // hazard is one possible cause of an invalid signature.
 type hazard struct {

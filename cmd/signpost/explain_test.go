@@ -52,7 +52,7 @@ func TestExplainShowsEveryRuleOfASignedMessage(t *testing.T) {
 		`signer.ours.authenticated | true; login "alice" by "PLAIN" | ours`,
 		`author domain | addresses ["a@example.com"] | signed by the rules for example.com`,
 		"signer.domains | example.com | its own entry",
-		"keys on duty | the keys of example.com | these sign: s1 (ed25519-sha256, 256 bits)",
+		"active keys | the keys of example.com | these sign: s1 (ed25519-sha256, 256 bits)",
 		"signature | entry signer.domains example.com | d=example.com s=s1 c=relaxed/relaxed",
 		"fields covered | header | h=From:From:")
 	if e.Steps[1].Rule != "signer.ours.authenticated" || e.Steps[2].Rule == "signer.ours.networks" {
@@ -118,7 +118,7 @@ func TestExplainShowsEveryRuleOfAJudgedMessage(t *testing.T) {
 func TestExplainKnowsTheListenersRole(t *testing.T) {
 	config, _ := setUp(t)
 	e := explained(t, explainLetter, "--role", "sign", "--config", config)
-	wantSteps(t, e, "milter.listen role | sign | ours", "keys on duty | example.com | s1")
+	wantSteps(t, e, "milter.listen role | sign | ours", "active keys | example.com | s1")
 	if r := execute(t, "", "explain", "x", "--role", "both"); r.code != exitUsage || !strings.Contains(r.stderr, "write auto, sign or verify") {
 		t.Errorf("exit %d, %s", r.code, r.stderr)
 	}

@@ -31,7 +31,7 @@ func TestTablesInFilesOfTheirOwnAreReadWithTheConfiguration(t *testing.T) {
 		t.Errorf("the explanation is %+v", e)
 	}
 	wantSteps(t, e, `signer.senders | login "alice"; it may be alice@customer.test *@alias.test | allowed`,
-		"signer.domains | customer.test | its own entry", "keys on duty | customer.test | these sign: s1")
+		"signer.domains | customer.test | its own entry", "active keys | customer.test | these sign: s1")
 	e = explained(t, "From: bob@customer.test\n\nhello\n", "--outbound", "--login", "alice", "--config", config)
 	if e.Disposition != "reject" || e.Reply != `550 5.7.1 login "alice" may not send mail as bob@customer.test: put an address of your own into From, or ask the postmaster to allow this one` {
 		t.Errorf("the explanation is %+v", e)
