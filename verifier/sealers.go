@@ -10,6 +10,7 @@ import (
 	"signpost/internal/authres"
 	"signpost/internal/dmarc"
 	"signpost/internal/message"
+	"signpost/internal/spf"
 )
 
 // ARC says whose chains are believed (RFC 8617 §7.2.1).
@@ -280,7 +281,7 @@ func byARC(c Config, v Verdict) (Decision, bool) {
 	}
 	what := "the ARC chain sealed by " + v.Sealers.Undecided + " could not be checked"
 	because := " because DNS did not answer"
-	if isLocal(v.ARC.Err) {
+	if spf.IsLocal(v.ARC.Err) {
 		because = " because this host could not ask DNS"
 	}
 	d.Action = c.OnUndecided

@@ -1,7 +1,6 @@
 package verifier
 
 import (
-	"context"
 	"errors"
 
 	"signpost/internal/dkim"
@@ -21,10 +20,10 @@ func byUndecided(c Config, v Verdict) (Decision, bool) {
 	case e.Result == dmarc.TempError && e.IfFailed != "":
 		d := c.forPolicy(e.IfFailed, e.RecordDomain)
 		return c.undecided(d, v, e), true
-	case e.Result == dmarc.TempError && isLocal(e.Err):
+	case e.Result == dmarc.TempError && spf.IsLocal(e.Err):
 		d := c.forUnknownPolicy()
 		return c.undecided(d, v, e), true
-	case e.Result == dmarc.None && v.SPF.Result == spf.TempError && c.SPF.OnFail == ActReject && isLocal(v.SPF.Err):
+	case e.Result == dmarc.None && v.SPF.Result == spf.TempError && c.SPF.OnFail == ActReject && spf.IsLocal(v.SPF.Err):
 		d := Decision{Action: ActReject, Rule: "spf: temperror and no DMARC record"}
 		return c.undecided(d, v, e), true
 	}
@@ -88,7 +87,7 @@ func temporary(v Verdict, e dmarc.Evaluation) (why string, reply message.Reply) 
 		name = lookup.Name
 	}
 	because := " because DNS did not answer"
-	if isLocal(err) {
+	if spf.IsLocal(err) {
 		because = " because this host could not ask DNS"
 	}
 	if name != "" {
@@ -110,13 +109,3 @@ func failedKey(outcomes []dkim.Outcome, domain string) string {
 
 // keyName: RFC 6376 §3.6.2.1.
 func keyName(o dkim.Outcome) string { return o.Selector + "._domainkey." + o.Domain }
-
-// isLocal says that a look-up failed on this host and not in the DNS of a domain: the
-// error has a method Local that says so, or the message's time was over.
-func isLocal(err error) bool {
-	var says interface{ Local() bool }
-	if errors.As(err, &says) {
-		return says.Local()
-	}
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}

@@ -222,9 +222,9 @@ func (e *evaluation) tempError(name string, err error) *exception {
 	return &exception{result: TempError, reason: printable(err.Error()), failed: failure{name, err}}
 }
 
-// isLocal reports whether a look-up failed on this host before a server could answer:
-// its error has a method Local that says so, or the caller cancelled it.
-func isLocal(err error) bool {
+// IsLocal reports whether a look-up failed on this host before a server could answer:
+// its error has a method Local that says so, or the caller's context ended.
+func IsLocal(err error) bool {
 	var says interface{ Local() bool }
 	if errors.As(err, &says) {
 		return says.Local()

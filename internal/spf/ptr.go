@@ -87,7 +87,7 @@ func (c *clientNames) localFailure(e *evaluation) *exception {
 
 // noteLocal records the first look-up that failed on this host.
 func (c *clientNames) noteLocal(name string, err error) {
-	if c.local.err == nil && err != nil && isLocal(err) {
+	if c.local.err == nil && err != nil && IsLocal(err) {
 		c.local = failure{name, err}
 	}
 }
