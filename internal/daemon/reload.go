@@ -13,6 +13,7 @@ import (
 
 // reload puts a new generation in force, or logs why the old one stays.
 func (s *Service) reload() {
+	defer s.processors.allProcessors()()
 	notify(systemd.SdNotifyReloading + "\n" + monotonic())
 	defer notify(systemd.SdNotifyReady)
 	next, err := Load(s.path, time.Now, s.current)

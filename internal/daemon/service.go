@@ -50,6 +50,8 @@ type Service struct {
 	lock    *lifecycle.StateLock // nil: the file could not be locked
 	counts  *counters            // nil: nothing is counted
 
+	processors *processors
+
 	endWatch func() // see watchKeys
 }
 
@@ -57,14 +59,15 @@ type Service struct {
 // force. It accepts no connection yet.
 func New(g *Generation, path, version string, log *slog.Logger) (*Service, error) {
 	slog.SetDefault(log) // for alarms of the signing library
-	s := &Service{path: path, version: version, log: log, started: g.Config, current: g, server: milter.NewServer(fitConnections(g.Config.Milter, g.Resolver, log), g.Handlers(), log)}
+	s := &Service{path: path, version: version, log: log, started: g.Config, current: g, processors: newProcessors(), server: milter.NewServer(fitConnections(g.Config.Milter, g.Resolver, log), g.Handlers(), log)}
+	s.server.Observe(s.processors)
 	if err := s.lockState(g.Config.Keys.State); err != nil {
 		return nil, err
 	}
 	err := s.server.Listen()
 	if address := g.Config.Metrics.Listen; err == nil && address != "" {
 		s.counts = newCounters()
-		s.server.Observe(s.counts)
+		s.processors.observer = s.counts
 		err = s.counts.serve(address, log)
 	}
 	if err != nil {

@@ -39,13 +39,17 @@ type libcrypto struct {
 	public  publicKeys
 }
 
+// processors is how many processors Go may use. GOMAXPROCS may be lower for a time
+// when the library is loaded.
+var processors = runtime.GOMAXPROCS(0)
+
 // loadLibrary loads libcrypto. It is never unloaded.
 func loadLibrary() (library, error) {
 	handle, err := purego.Dlopen(libraryName, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot be loaded on this machine (%v): install OpenSSL 3", libraryName, err)
 	}
-	l := &libcrypto{slots: make(chan struct{}, runtime.GOMAXPROCS(0)), private: keyCache{most: maxCached}}
+	l := &libcrypto{slots: make(chan struct{}, processors), private: keyCache{most: maxCached}}
 	var versionOf uintptr
 	for name, symbol := range map[string]*uintptr{
 		"OpenSSL_version":               &versionOf,

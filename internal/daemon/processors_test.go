@@ -1,0 +1,64 @@
+package daemon
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"signpost/milter"
+)
+
+type noObserver struct{ decided int }
+
+func (o *noObserver) Decided(milter.Decided) { o.decided++ }
+func (*noObserver) Refused(milter.Refusal)   {}
+
+func TestProcessorsFollowTheLoad(t *testing.T) {
+	now := time.Unix(1000, 0)
+	var used time.Duration
+	var set []int
+	observer := &noObserver{}
+	p := &processors{
+		observer: observer, most: 3, used: func() time.Duration { return used },
+		now: func() time.Time { return now }, set: func(n int) { set = append(set, n) },
+	}
+	p.start()
+	for i, step := range []struct {
+		name       string
+		wall, load time.Duration // of processor time in that time
+		want       int
+	}{
+		{"it begins with one", 0, 0, 1},
+		{"a window that is not over", loadWindow - 1, loadWindow, 1},
+		{"one that is busy", 1, 0, 2},
+		{"two that are half busy", loadWindow, loadWindow, 2},
+		{"two that are busy", loadWindow, 2 * loadWindow, 3},
+		{"never more than there are", loadWindow, 5 * loadWindow, 3},
+		{"a load for two", loadWindow, loadWindow * 3 / 4, 2},
+		{"little load", loadWindow, loadWindow / 10, 1},
+		{"a long idle time", time.Hour, time.Millisecond, 1},
+	} {
+		now, used = now.Add(step.wall), used+step.load
+		p.Decided(milter.Decided{})
+		if p.current != step.want {
+			t.Errorf("%s: %d processors, want %d", step.name, p.current, step.want)
+		}
+		if observer.decided != i+1 {
+			t.Errorf("%s: the next observer saw %d messages", step.name, observer.decided)
+		}
+	}
+	done := p.allProcessors()
+	now = now.Add(time.Second)
+	p.Decided(milter.Decided{})
+	if p.current != 3 {
+		t.Errorf("%d processors for a reload", p.current)
+	}
+	done()
+	for range 3 {
+		now = now.Add(time.Second)
+		p.Decided(milter.Decided{})
+	}
+	if want := "[1 2 3 2 1 3 2 1]"; fmt.Sprint(set) != want {
+		t.Errorf("set %v, want %s: each change stops the world", set, want)
+	}
+}
