@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ import (
 // A case is a text file with the sections dns (a zone file), config (the section
 // verifier), envelope, message and want. In envelope, "sign: DOMAIN" puts a valid
 // signature of that domain on the message (selector ed), and "body: TEXT" then
-// replaces the body, and "prepend: NAME: VALUE" puts a field on top, as a forger or a
+// replaces the body, "own: DOMAIN" makes a domain one that we sign for, and "prepend: NAME: VALUE" puts a field on top, as a forger or a
 // list would. In want, each line must occur:
 // "field: TEXT" in the Authentication-Results field with its folds opened,
 // "not-field: TEXT" not there; the others are compared whole.
@@ -144,7 +145,8 @@ func (c testCase) run(t *testing.T) (message.Outcome, message.Header) {
 	if ip := c.first("ip"); ip != "" {
 		env.ClientAddr = netip.MustParseAddr(ip)
 	}
-	v := New(cfg, c.zone(t), "fallback.example", func() time.Time { return caseTime })
+	v := New(cfg, c.zone(t), "fallback.example", func() time.Time { return caseTime }).
+		WithOwnDomains(func(domain string) bool { return slices.Contains(c.envelope["own"], domain) })
 	tx := v.Verify(context.Background(), env)
 	header, body := c.message(t)
 	if tx.Header(env, header) {

@@ -25,6 +25,9 @@ type Config struct {
 	// Auth says what is written of a client's login, into mail that is judged and into mail
 	// that is signed.
 	Auth AuthMode `yaml:"auth"`
+	// OwnDomains says whether mail from outside may claim one of our signing domains
+	// although nothing authenticates it.
+	OwnDomains OwnDomains `yaml:"own_domains"`
 	// OnUndecided is what enforce mode does where the author domain's policy is known and
 	// would refuse or hold a failing message, but a look-up for SPF or for a DKIM key
 	// failed that could have made it pass: tempfail or accept. The sender chooses what is
@@ -94,6 +97,7 @@ func Defaults() Config {
 		SPF:         SPF{OnFail: ActAccept},
 		DKIM:        DKIM{MaxSignatures: 8, MinRSABits: 1024},
 		Auth:        AuthOff,
+		OwnDomains:  OwnDomainsOff,
 		OnUndecided: ActTempfail,
 		OnTempError: ActAccept,
 	}
@@ -109,6 +113,7 @@ func (c Config) Validate(bad func(path, problem string)) {
 	config.OneOf(bad, "dmarc.discovery", c.DMARC.Discovery, dmarc.TreeWalk, dmarc.PSL)
 	config.OneOf(bad, "spf.on_fail", c.SPF.OnFail, ActAccept, ActReject)
 	config.OneOf(bad, "auth", c.Auth, AuthOff, AuthMethod, AuthUser)
+	config.OneOf(bad, "own_domains", c.OwnDomains, OwnDomainsOff, OwnDomainsProtect)
 	config.OneOf(bad, "on_undecided", c.OnUndecided, ActTempfail, ActAccept)
 	config.OneOf(bad, "on_temperror", c.OnTempError, ActAccept, ActTempfail)
 	c.ARC.validate(bad)

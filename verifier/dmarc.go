@@ -33,9 +33,12 @@ func (t *Verification) discover(i int) {
 
 func concludeDMARC(t *Verification, v Verdict) Verdict {
 	v.DMARC, v.Each = t.evaluate(v.SPF, v.DKIM)
+	signatures := v.DKIM
 	if v.Cut {
-		v.WithoutUnread, v.Each = t.evaluate(v.SPF, decided(v.DKIM))
+		signatures = decided(v.DKIM)
+		v.WithoutUnread, v.Each = t.evaluate(v.SPF, signatures)
 	}
+	v.Own = t.evaluateOwn(v.SPF, signatures)
 	return v
 }
 

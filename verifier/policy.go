@@ -52,6 +52,7 @@ var policy = []struct {
 }{
 	{"author", byAuthor, authorCompared},
 	{"verifier.arc", byARC, arcCompared},
+	{"verifier.own_domains", byOwnDomain, ownDomainCompared},
 	{"verifier.dmarc", byDMARC, dmarcCompared},
 	{"verifier.on_undecided", byUndecided, undecidedCompared},
 	{"verifier.on_temperror", byTempError, tempErrorCompared},

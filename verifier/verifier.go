@@ -63,8 +63,8 @@ func (v *Verifier) WithRSA(verify dkim.RSAVerifier) *Verifier {
 
 // WithOwnDomains returns the verifier with a function that says whether a domain, in
 // lower-case A-labels, is one that this host signs for and that the configuration lists by
-// name. It changes no decision. If mail from such a domain is refused, the log says how to
-// make it outbound mail.
+// name. verifier.own_domains protects these domains. If mail from such a domain is
+// refused, the log says how to make it outbound mail.
 func (v *Verifier) WithOwnDomains(own func(domain string) bool) *Verifier {
 	with := *v
 	with.ownDomain = own
@@ -100,6 +100,9 @@ type Verdict struct {
 	// Each has the evaluations of all author domains, where there are several, without
 	// the unread signatures of a message that was cut. The policy asks each of them.
 	Each []dmarc.Evaluation
+	// Own has the evaluations of the author domains that are signing domains of ours, for
+	// verifier.own_domains. They count a domain without a record as one with a policy.
+	Own []dmarc.Evaluation
 }
 
 // decisive is the evaluation that the policy uses. An unread signature does not spare a

@@ -16,6 +16,8 @@ import (
 	"signpost/internal/daemon"
 	"signpost/internal/dns"
 	"signpost/internal/message"
+	"signpost/keys/lifecycle"
+	"signpost/signer"
 	"signpost/verifier"
 )
 
@@ -157,8 +159,9 @@ func (o verifyOptions) judge(env message.Envelope, now func() time.Time, stdin i
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.Milter.MessageTimeout)
 	defer cancel()
-	host, _ := os.Hostname() // used only without --mta and verifier.authserv_id
-	t := verifier.New(c.Verifier, resolver, host, now).Explain(ctx, env, nil)
+	host, _ := os.Hostname()                                        // used only without --mta and verifier.authserv_id
+	own := signer.New(c.Signer, &lifecycle.ActiveKeys{}, now).Names // without the domains of signer.tables
+	t := verifier.New(c.Verifier, resolver, host, now).WithOwnDomains(own).Explain(ctx, env, nil)
 	if err := feed(t, env, header, body); err != nil {
 		return judged{}, fmt.Errorf("reading %s: %w", o.file, err)
 	}

@@ -14,6 +14,8 @@ const maxWalks = 16
 // alignment compares identifiers with one author domain.
 type alignment struct {
 	author string
+	// ruledAt is a domain whose subdomains are aligned without a look-up, "" for none.
+	ruledAt string
 	// org is the author domain's organizational domain, "" until needed.
 	org    string
 	finder Finder
@@ -22,7 +24,7 @@ type alignment struct {
 }
 
 func newAlignment(d Discovery) *alignment {
-	a := &alignment{author: d.AuthorDomain, org: d.OrgDomain, finder: d.finder, asked: d.asked}
+	a := &alignment{author: d.AuthorDomain, ruledAt: d.ruledAt, org: d.OrgDomain, finder: d.finder, asked: d.asked}
 	if a.asked == nil {
 		a.asked = &answers{}
 	}
@@ -39,7 +41,7 @@ func (a *alignment) first(ctx context.Context, r Resolver, mode Mode, ids []Iden
 			continue
 		}
 		// §4.10.2: an equal domain needs no look-up, in either mode
-		if domain == a.author {
+		if domain == a.author || (a.ruledAt != "" && within(domain, a.ruledAt)) {
 			return domain, nil
 		}
 		domains = append(domains, domain)

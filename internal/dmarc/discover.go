@@ -56,6 +56,8 @@ type Discovery struct {
 	// presumed is the discovery under the assumption that the failed names have no
 	// record. It is nil without Err, and if it has no record.
 	presumed *Discovery
+	// ruledAt is the domain of UnderRule where no record is known, "" otherwise.
+	ruledAt string
 }
 
 // Steps returns the look-ups of policy records, in order; an evaluation may add to

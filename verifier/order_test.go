@@ -1,0 +1,41 @@
+package verifier
+
+import (
+	"slices"
+	"testing"
+)
+
+// Each row is one message to which several rules could apply. The rule that decides is
+// named in its log line.
+func TestTheRuleThatDecides(t *testing.T) {
+	for _, tt := range []struct {
+		name, dns, config, envelope, from, want string
+	}{
+		{"author before own_domains", "", "own_domains: protect", "", "a@ours.example, b@x.example",
+			"author: the From field has addresses of several domains, ours.example and x.example, verifier.author.on_ambiguous"},
+		{"own_domains before DMARC", `_dmarc.ours.example. TXT "v=DMARC1; p=quarantine"`, "own_domains: protect", "", "a@ours.example",
+			"local policy: own domain ours.example, verifier.own_domains"},
+		{"own_domains before SPF alone", `attack.example. TXT "v=spf1 -all"`, "own_domains: protect\nspf: {on_fail: reject}", "", "a@ours.example",
+			"local policy: own domain ours.example, verifier.own_domains"},
+		{"DMARC for other domains", `_dmarc.x.example. TXT "v=DMARC1; p=reject"`, "own_domains: protect", "", "a@x.example",
+			"dmarc: policy reject of x.example, verifier.dmarc.on_reject"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := testCase{name: tt.name, sections: map[string]string{
+				"dns": tt.dns + "\n", "config": "mode: enforce\n" + tt.config + "\n",
+				"message": "From: " + tt.from + "\nSubject: x\n\nhello\n",
+			}}
+			c.envelope = pairs("ip: 203.0.113.66\nhelo: mx.attack.example\nfrom: x@attack.example\nown: ours.example\n" + tt.envelope)
+			out, _ := c.run(t)
+			var decided []string
+			for _, n := range out.Log {
+				if n.Key == "decided" {
+					decided = append(decided, n.Value)
+				}
+			}
+			if !slices.Equal(decided, []string{tt.want}) {
+				t.Errorf("decided by %q, want %q", decided, tt.want)
+			}
+		})
+	}
+}
