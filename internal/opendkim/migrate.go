@@ -3,13 +3,10 @@ package opendkim
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
-
-	"signpost/internal/message"
 )
 
-// Migration is the same as a Config in our terms.
+// Migration is a Config in terms of our configuration.
 type Migration struct {
 	Keys    []Key
 	Entries []Entry
@@ -20,20 +17,19 @@ type Migration struct {
 	Canonicalization string
 	// Sign, Omit and Oversign are names of header fields.
 	Sign, Omit, Oversign []string
-	// Notes say what is not taken over, or means something else here.
+	// Notes name what is not taken over, and what has another meaning here.
 	Notes []string
 }
 
 // Key is a key to be copied. The domain "*" is one key for every domain.
 type Key struct {
 	Domain, Selector string
-	// File is where the key is. EachDomain says that it has a % in the place of the
-	// domain, and stands for as many keys as there are files of domains that fit
-	// Pattern; the domain is then "*".
+	// File is the path of the key. With EachDomain it has a % in the place of the domain:
+	// there is one key for each such file whose domain matches Pattern, and Domain is "*".
 	File       string
 	EachDomain bool
 	Pattern    string
-	// Inline is the key itself, in base64, where there is no file.
+	// Inline is the key itself, in base64, if there is no file.
 	Inline string
 }
 
@@ -58,7 +54,7 @@ type migrator struct {
 	muted   int            // notes beyond maxNotes
 }
 
-// Migrate makes the entries and says what they do not have.
+// Migrate makes the entries, and notes for what they cannot express.
 func (c *Config) Migrate() (Migration, error) {
 	m := &migrator{config: c, entries: map[string]int{}, keyAt: map[string]int{}}
 	if !c.signs() {
@@ -156,311 +152,7 @@ func (m *migrator) namedByDomain(r region) []region {
 	return found
 }
 
-// place makes an entry of each region in which its own line decides.
-func (m *migrator) place(regions []region, d *dataSet) {
-	seen := map[region]bool{}
-	var own, others []work
-	for _, r := range regions {
-		row := r.row
-		if r.row = 0; seen[r] { // an equal line before it, or the same by "%"
-			m.neverUsed(d, row, r)
-			continue
-		}
-		seen[r] = true
-		r.row = row
-		a := m.config.Sign(r.author())
-		switch {
-		case a.Refused != "":
-			m.refused(d, r, a)
-		case len(a.Signatures) == 0:
-			m.note("%s: %s: opendkim does not sign it, and no entry is made", d.where(d.rows[r.row]), a.Unsigned)
-		case m.config.signing != nil && !slices.Contains(a.used, r.row):
-			m.neverUsed(d, r.row, r)
-		default:
-			w := work{r, m.chosen(d, r, a.Signatures)}
-			if sdid, _ := domainName(w.rows[0].Domain); r.kind == exact && sdid == r.domain {
-				own = append(own, w)
-			} else {
-				others = append(others, w)
-			}
-		}
-	}
-	for _, w := range own {
-		m.ownEntry(w)
-	}
-	for _, w := range others {
-		m.entry(w)
-	}
-}
-
-// work is a region with the signatures that it gets, all with one d=.
-type work struct {
-	region
-	rows []Signature
-}
-
-func (m *migrator) where(r region) string {
-	d := m.config.signing
-	if d == nil {
-		d = m.config.domains
-	}
-	return d.where(d.rows[r.row])
-}
-
-// neverUsed tells of a row that its own authors are not signed by.
-func (m *migrator) neverUsed(d *dataSet, row int, r region) {
-	user, domain := r.author()
-	a := m.config.Sign(user, domain)
-	switch {
-	case m.config.signing == nil || len(a.seen) == 0 || a.Refused != "" || slices.Contains(a.used, row):
-		return
-	case slices.Contains(a.seen, row) && m.config.yes("MultipleSignatures"):
-		m.note("%s: with MultipleSignatures, opendkim signs with the first and the last of the lines that match, and with none between: this one is between, and is left out", d.where(d.rows[row]))
-	default:
-		m.note("%s: opendkim never comes to it, since %s matches first", d.where(d.rows[row]), d.where(d.rows[a.seen[0]]))
-	}
-}
-
-func (m *migrator) refused(d *dataSet, r region, a Answer) {
-	if r.kind >= pattern && d.rows[r.row].keyName() == "%" {
-		m.note("%s: mail of domains without a key of their name was refused by opendkim (451: %s); here it leaves unsigned", d.where(d.rows[r.row]), a.Refused)
-		return
-	}
-	m.note("%s: opendkim refuses this mail (451), and no entry is made for it: %s; correct the table, or put the entry in by hand", d.where(d.rows[r.row]), a.Refused)
-}
-
-// chosen returns the signatures that one entry can make: all with the same d=, that of
-// the author if there is one.
-func (m *migrator) chosen(d *dataSet, r region, all []Signature) []Signature {
-	_, domain := r.author()
-	d0 := all[0]
-	for _, s := range all[1:] {
-		if !near(d0.Domain, domain) && near(s.Domain, domain) {
-			d0 = s
-		}
-	}
-	var same []Signature
-	for _, s := range all {
-		if s.Domain == d0.Domain {
-			same = append(same, s)
-			continue
-		}
-		m.note("%s: MultipleSignatures: %s is signed as %s and as %s too; here a message has signatures of one domain, and that of d=%s s=%s is left out", d.where(s.row), who(r), d0.d, s.d, s.d, s.Selector)
-	}
-	return same
-}
-
-// near reports whether one domain is the other or below it.
-func near(sdid, author string) bool {
-	sdid = lower(sdid)
-	return sdid == author || strings.HasSuffix(author, "."+sdid)
-}
-
-// who names the authors of a region.
-func who(r region) string {
-	switch r.kind {
-	case address:
-		return r.local + "@" + r.domain
-	case all:
-		return "mail of every domain"
-	case pattern:
-		return "mail of " + r.domain
-	}
-	return r.domain
-}
-
-// ownEntry is for a domain that signs as itself.
-func (m *migrator) ownEntry(w work) {
-	e := Entry{Domain: w.domain}
-	for _, s := range w.rows {
-		m.addKey(&e, w, s, w.domain)
-	}
-	if m.config.signing == nil && m.config.yes("SubDomains") && !m.config.domains.has("*") {
-		e.Subdomains = true
-	}
-	m.put(e)
-}
-
-func (m *migrator) put(e Entry) {
-	if len(e.Selectors) == 0 && e.SDID == "" {
-		return
-	}
-	if _, there := m.entries[e.Domain]; there {
-		return
-	}
-	m.entries[e.Domain] = len(m.Entries)
-	m.Entries = append(m.Entries, e)
-	if strings.Contains(e.Domain, "*") && e.Domain != AnyDomain {
-		m.globs = append(m.globs, e.Domain)
-	}
-}
-
-// entry is for all other regions.
-func (m *migrator) entry(w work) {
-	s := w.rows[0]
-	name := w.domain
-	if w.kind == address {
-		name = w.local + "@" + w.domain
-	}
-	if (w.kind >= pattern && s.d == "%") || (m.config.signing == nil && w.kind >= pattern) {
-		m.eachOwn(w, name)
-		return
-	}
-	sdid, ok := domainName(s.Domain)
-	switch {
-	case !ok:
-		m.note("%s: %s is not a domain name, and cannot be d= of a signature; %s leaves unsigned", m.where(w.region), quoted(s.Domain), who(w.region))
-		return
-	case w.kind == address && sdid == w.domain:
-		e := Entry{Domain: name}
-		for _, s := range w.rows {
-			m.addKey(&e, w, s, sdid)
-		}
-		m.put(e)
-		return
-	}
-	m.as(w, name, sdid)
-}
-
-// eachOwn is for many domains that sign as themselves.
-func (m *migrator) eachOwn(w work, name string) {
-	e := Entry{Domain: name}
-	for _, s := range w.rows {
-		if m.config.signing == nil || !strings.Contains(s.file, "%") || !isPath(s.file) {
-			m.addKey(&e, w, s, AnyDomain)
-			if w.kind == pattern {
-				e.KeysOf = AnyDomain
-			}
-			continue
-		}
-		if selector, ok := m.selector(w, s); ok {
-			e.Selectors = append(e.Selectors, selector)
-			m.Keys = append(m.Keys, Key{Domain: AnyDomain, Selector: selector, File: s.file, EachDomain: true, Pattern: w.domain})
-			m.note("%s: the keys of %s are the files that exist now: a domain that gets one later needs signpost keys import again; opendkim refuses mail (451) of a domain without a file, and here it leaves unsigned", m.where(w.region), s.file)
-		}
-	}
-	m.put(e)
-}
-
-// as has authors signed as another domain, which needs an entry.
-func (m *migrator) as(w work, name, sdid string) {
-	where := m.where(w.region)
-	if !near(sdid, w.rows[0].author(w)) {
-		m.note("%s: %s is signed as %s, as opendkim did it: such a signature is not aligned unless both are of one organization, and then DMARC takes no account of it", where, who(w.region), sdid)
-	}
-	i, there := m.entries[sdid]
-	if !there {
-		e := Entry{Domain: sdid}
-		for _, s := range w.rows {
-			m.addKey(&e, w, s, sdid)
-		}
-		if len(e.Selectors) == 0 {
-			return
-		}
-		if !w.contains(sdid) {
-			m.note("%s: %s is signed as %s, which has to have an entry: mail of %s itself is signed too, and opendkim did not sign it", where, who(w.region), sdid, sdid)
-		}
-		m.put(e)
-		i = m.entries[sdid]
-	}
-	target := &m.Entries[i]
-	if target.SDID != "" {
-		m.note("%s: %s is signed as %s, which is itself signed as %s: that cannot be said here, and %s leaves unsigned", where, who(w.region), sdid, target.SDID, who(w.region))
-		return
-	}
-	m.sameSelectors(w, target)
-	if w.kind == pattern && w.domain == "*."+sdid && !m.patternBefore(w.domain) {
-		target.Subdomains = true
-		return
-	}
-	m.put(Entry{Domain: name, SDID: sdid})
-}
-
-// author is an author domain of the region that a signature is for.
-func (Signature) author(w work) string {
-	_, domain := w.region.author()
-	return domain
-}
-
-// contains reports whether a region has a domain.
-func (w work) contains(domain string) bool {
-	return w.kind == all || (w.kind == pattern && glob(w.domain, domain))
-}
-
-// sameSelectors tells where an entry signs with other keys than opendkim did.
-func (m *migrator) sameSelectors(w work, target *Entry) {
-	var were []string
-	for _, s := range w.rows {
-		selector, ok := message.DomainToASCII(s.Selector)
-		if !ok {
-			selector = s.Selector
-		}
-		were = append(were, selector)
-		at, there := m.keyAt[selector+" "+target.Domain]
-		if there && m.Keys[at].File+m.Keys[at].Inline != s.Key {
-			m.note("%s: the key of d=%s s=%s is %s here, and another one there; %s is signed with the first", m.where(w.region), target.Domain, selector, shortKey(s.Key), who(w.region))
-		}
-	}
-	slices.Sort(were)
-	have := slices.Sorted(slices.Values(target.Selectors))
-	if !slices.Equal(have, were) {
-		m.note("%s: opendkim signs %s with d=%s s=%s; here, all that is signed as %s has the same keys, and this is signed with s=%s",
-			m.where(w.region), who(w.region), target.Domain, strings.Join(were, " and s="), target.Domain, strings.Join(have, " and s="))
-	}
-}
-
-// patternBefore reports whether an entry by a pattern may be for a name below the
-// domain of *.DOMAIN: an entry with subdomains would go before it.
-func (m *migrator) patternBefore(below string) bool {
-	return slices.ContainsFunc(m.globs, func(glob string) bool {
-		suffix := glob[strings.LastIndexByte(glob, '*')+1:]
-		return strings.HasSuffix(suffix, below[1:]) || strings.HasSuffix(below[1:], suffix)
-	})
-}
-
-func (m *migrator) selector(w work, s Signature) (string, bool) {
-	selector, ok := message.DomainToASCII(s.Selector)
-	if !ok {
-		m.note("%s: %s is not a selector; %s leaves unsigned", m.where(w.region), quoted(s.Selector), who(w.region))
-	}
-	return selector, ok
-}
-
-// addKey has an entry sign with a key, and the key copied into the domain's folder.
-func (m *migrator) addKey(e *Entry, w work, s Signature, folder string) {
-	selector, ok := m.selector(w, s)
-	if !ok || slices.Contains(e.Selectors, selector) {
-		return
-	}
-	e.Selectors = append(e.Selectors, selector)
-	k := Key{Domain: folder, Selector: selector, File: s.Key}
-	if folder == AnyDomain {
-		k.File = s.file
-	}
-	if !isPath(s.file) && m.config.signing != nil {
-		k.File, k.Inline = "", s.Key
-	}
-	name := selector + " " + folder
-	if i, there := m.keyAt[name]; there {
-		if m.Keys[i] != k {
-			m.note("%s: opendkim signs %s with the key %s, but s=%s of %s is another key already (%s), and signs here; give one of them another selector",
-				m.where(w.region), who(w.region), shortKey(s.Key), selector, folder, shortKey(m.Keys[i].File+m.Keys[i].Inline))
-		}
-		return
-	}
-	m.keyAt[name] = len(m.Keys)
-	m.Keys = append(m.Keys, k)
-}
-
-// shortKey names a key; what is not a path is a secret.
-func shortKey(key string) string {
-	if isPath(key) || strings.HasPrefix(key, "/") {
-		return key
-	}
-	return "within the table"
-}
-
-// identities tells that i= is not taken over.
+// identities adds a note for i=, which is not taken over.
 func (m *migrator) identities() {
 	if m.config.signing == nil {
 		return
@@ -473,7 +165,7 @@ func (m *migrator) identities() {
 	}
 }
 
-// unusedKeys tells which keys are not copied since no line names them.
+// unusedKeys adds a note for each key that is not copied because no line names it.
 func (m *migrator) unusedKeys() {
 	if m.config.signing == nil || m.config.keys == nil {
 		return
