@@ -23,10 +23,10 @@ var authValues = []string{authPass}
 
 const authPass = "pass"
 
-// tellAuth reports SMTP AUTH (RFC 8601 §2.7.4). The name of the user is private, and the
+// evaluateAuth reports SMTP AUTH (RFC 8601 §2.7.4). The name of the user is private, and the
 // field goes wherever the message goes, so the name is written only where that is
 // configured.
-func tellAuth(c Config, env message.Envelope) Finding {
+func evaluateAuth(c Config, env message.Envelope) Finding {
 	f := Finding{Compared: fmt.Sprintf("login %q by %q", env.AuthAuthen, env.AuthType)}
 	switch {
 	case env.AuthAuthen == "":

@@ -9,8 +9,8 @@ import (
 )
 
 // checks are all checks, in the order in which they are reported. A check's functions are
-// in the file of its name, and no code outside of its row and file knows it, apart from
-// the rules of the policy.
+// in the file of its name. Code outside of its row and file does not depend on it, with two
+// exceptions: the rules of the policy, and DKIM, which starts ARC to hash the body once.
 var checks = []check{
 	{method: authres.MethodSPF, values: spfValues,
 		atMail: (*Verification).startSPF, conclude: concludeSPF, find: findSPF, explain: explainSPF, report: reportSPF},
@@ -21,8 +21,8 @@ var checks = []check{
 	// Its look-ups begin with those of DKIM.
 	{method: authres.MethodARC, values: arcValues,
 		conclude: concludeARC, find: findARC, note: noteARC, explain: explainARC, report: reportARC},
-	{method: authres.MethodIPRev, values: iprevValues, on: func(c Config) bool { return c.IPRev }, ask: askIPRev},
-	{method: authres.MethodAuth, values: authValues, on: func(c Config) bool { return c.Auth != AuthOff }, tell: tellAuth},
+	{method: authres.MethodIPRev, values: iprevValues, on: func(c Config) bool { return c.IPRev }, query: queryIPRev},
+	{method: authres.MethodAuth, values: authValues, on: func(c Config) bool { return c.Auth != AuthOff }, evaluate: evaluateAuth},
 }
 
 // check is one row. A function that a check does not need is nil.
@@ -37,15 +37,15 @@ type check struct {
 	// fieldFirst puts its results above those of the other checks in the field.
 	fieldFirst bool
 
-	// ask is the whole check, where no rule of the policy reads its result. It is called at
+	// query is the whole check, if no rule of the policy reads its result. It is called at
 	// MAIL FROM, in the background, and may wait for DNS as long as ctx allows. A finding
-	// without a value stands in the trace alone. Of the functions below, such a check needs
-	// none.
-	ask func(ctx context.Context, resolver Resolver, c Config, env message.Envelope) Finding
+	// without a value appears only in the trace. Such a check needs none of the functions
+	// below.
+	query func(ctx context.Context, resolver Resolver, c Config, env message.Envelope) Finding
 
-	// tell is the whole check, where it needs no look-up either. It is called at the end, for
+	// evaluate is the whole check, if it needs no look-up either. It is called at the end, for
 	// mail that is judged and for mail that is signed.
-	tell func(Config, message.Envelope) Finding
+	evaluate func(Config, message.Envelope) Finding
 
 	// atMail and atHeader start its look-ups, at MAIL FROM and at the end of the header.
 	// They must not wait.
@@ -85,7 +85,7 @@ type Finding struct {
 	// Policy is the policy that a failed evaluation calls for.
 	Policy string
 	// Compared and Report are what the trace says was compared, and the check's value in the
-	// JSON of `verify --json`. Only a check with ask or tell sets them.
+	// JSON of `verify --json`. Only a check with query or evaluate sets them.
 	Compared string
 	Report   any
 }
@@ -156,7 +156,7 @@ func texts[T ~string](values ...T) []string {
 	return s
 }
 
-// explain tells the trace what each check compared and found.
+// explain adds to the trace what each check compared and found.
 func explain(trace *message.Trace, env message.Envelope, v Verdict) {
 	if trace == nil {
 		return
@@ -169,7 +169,7 @@ func explain(trace *message.Trace, env message.Envelope, v Verdict) {
 	explainOthers(trace, v.Others)
 }
 
-// words joins a result with what is said of it.
+// words joins a result with its details.
 func words(result string, more ...string) string {
 	var parts []string
 	for _, m := range more {

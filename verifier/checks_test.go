@@ -18,7 +18,7 @@ func TestEveryRowOfTheTableIsWhole(t *testing.T) {
 		}
 		seen[c.method] = true
 		whole := c.conclude != nil && c.find != nil && c.explain != nil && c.report != nil && c.on == nil
-		one := (c.ask != nil) != (c.tell != nil) && c.on != nil && c.find == nil && c.conclude == nil
+		one := (c.query != nil) != (c.evaluate != nil) && c.on != nil && c.find == nil && c.conclude == nil
 		if whole == one {
 			t.Errorf("row %s is neither a check that the policy reads nor one function", c.method)
 		}

@@ -30,9 +30,9 @@ const (
 	iprevTimeout = 5 * time.Second
 )
 
-// askIPRev checks the client's address against DNS (RFC 8601 §3): it passes if a name that
+// queryIPRev checks the client's address against DNS (RFC 8601 §3): it passes if a name that
 // the address has (PTR) has this address (A or AAAA).
-func askIPRev(ctx context.Context, resolver Resolver, _ Config, env message.Envelope) Finding {
+func queryIPRev(ctx context.Context, resolver Resolver, _ Config, env message.Envelope) Finding {
 	addr := env.ClientAddr.Unmap().WithZone("")
 	f := Finding{Compared: "client " + env.ClientAddr.String()}
 	switch {

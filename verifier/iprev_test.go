@@ -75,7 +75,7 @@ func TestIPRevAsksForTenNamesAtMost(t *testing.T) {
 		a.names = append(a.names, fmt.Sprintf("n%d.example.com.", i))
 	}
 	a.names = append(a.names, "mail.example.com.")
-	f := askIPRev(context.Background(), a, Config{}, message.Envelope{ClientAddr: netip.MustParseAddr("192.0.2.10")})
+	f := queryIPRev(context.Background(), a, Config{}, message.Envelope{ClientAddr: netip.MustParseAddr("192.0.2.10")})
 	if n := a.forward.Load(); f.Value != "fail" || n != 10 {
 		t.Errorf("%s after %d names", f.Value, n)
 	}
@@ -87,7 +87,7 @@ func TestIPRevAsksNothingOfAClientWithoutAPublicAddress(t *testing.T) {
 		if addr != "" {
 			env.ClientAddr = netip.MustParseAddr(addr)
 		}
-		if f := askIPRev(context.Background(), nil, Config{}, env); f.Value != "" || !strings.HasPrefix(f.Reason, "not asked") {
+		if f := queryIPRev(context.Background(), nil, Config{}, env); f.Value != "" || !strings.HasPrefix(f.Reason, "not asked") {
 			t.Errorf("%q: %+v", addr, f)
 		}
 	}
@@ -104,7 +104,7 @@ func (waiting) LookupPTR(ctx context.Context, _ netip.Addr) ([]string, error) {
 func TestIPRevEndsWithItsMessage(t *testing.T) {
 	ctx, end := context.WithCancel(context.Background())
 	end()
-	f := askIPRev(ctx, waiting{dns.NewZone()}, Config{}, message.Envelope{ClientAddr: netip.MustParseAddr("192.0.2.10")})
+	f := queryIPRev(ctx, waiting{dns.NewZone()}, Config{}, message.Envelope{ClientAddr: netip.MustParseAddr("192.0.2.10")})
 	if f.Value != "temperror" || f.Public != unanswered {
 		t.Errorf("%+v", f)
 	}

@@ -36,19 +36,19 @@ func (t *Verification) start(what func(*Verification, int), i int) {
 	lookups.run(lookup{t, what, i})
 }
 
-// startAsking starts a check that is one function.
-func (t *Verification) startAsking(row int) {
-	if t.asked == nil {
-		t.asked = make([]Finding, len(checks))
-		t.askedOf = t.env // Header writes the other one meanwhile
+// startQuery starts a check that is one function.
+func (t *Verification) startQuery(row int) {
+	if t.queried == nil {
+		t.queried = make([]Finding, len(checks))
+		t.queriedOf = t.env // Header writes the other one meanwhile
 	}
-	t.start((*Verification).askRow, row)
+	t.start((*Verification).runQuery, row)
 }
 
-func (t *Verification) askRow(row int) {
+func (t *Verification) runQuery(row int) {
 	defer t.done()
 	c := &checks[row]
-	found := c.ask(t.ctx, t.dns.Policy, t.verifier.cfg, t.askedOf)
+	found := c.query(t.ctx, t.dns.Policy, t.verifier.cfg, t.queriedOf)
 	found.Method = c.method
-	t.asked[row] = found
+	t.queried[row] = found
 }

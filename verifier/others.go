@@ -8,29 +8,28 @@ func (t *Verification) others() []Finding {
 	var found []Finding
 	for i := range checks {
 		switch c := &checks[i]; {
-		case c.ask != nil && t.asked != nil && t.asked[i].Method != "":
-			found = append(found, t.asked[i])
-		case c.tell != nil && c.on(t.verifier.cfg):
-			found = append(found, c.told(t.verifier.cfg, t.env))
+		case c.query != nil && t.queried != nil && t.queried[i].Method != "":
+			found = append(found, t.queried[i])
+		case c.evaluate != nil && c.on(t.verifier.cfg):
+			found = append(found, c.evaluated(t.verifier.cfg, t.env))
 		}
 	}
 	return found
 }
 
-func (c *check) told(cfg Config, env message.Envelope) Finding {
-	f := c.tell(cfg, env)
+func (c *check) evaluated(cfg Config, env message.Envelope) Finding {
+	f := c.evaluate(cfg, env)
 	f.Method = c.method
 	return f
 }
 
-// OwnResults is what the checks tell of a message that is signed, without a look-up: one
-// field, notes and results. Without such a check, or if none finds something, all are
-// empty. A nil trace records nothing.
+// OwnResults evaluates the checks that need no look-up, for a message that is signed: one
+// field, notes and results. If no such check is on, or none finds something, all are empty. A nil trace records nothing.
 func (v *Verifier) OwnResults(env message.Envelope, trace *message.Trace) (out message.Outcome) {
 	r := Result{Decision: Decision{Action: ActAccept}}
 	for i := range checks {
-		if c := &checks[i]; c.tell != nil && c.on(v.cfg) {
-			r.Verdict.Others = append(r.Verdict.Others, c.told(v.cfg, env))
+		if c := &checks[i]; c.evaluate != nil && c.on(v.cfg) {
+			r.Verdict.Others = append(r.Verdict.Others, c.evaluated(v.cfg, env))
 		}
 	}
 	explainOthers(trace, r.Verdict.Others)

@@ -121,7 +121,7 @@ type Sealers struct {
 	Undecided string
 }
 
-// trustedSealers evaluates DMARC once more with what trusted sealers found. Nothing is asked
+// trustedSealers evaluates DMARC once more with what trusted sealers found. It does nothing
 // where DMARC passes, or has no policy, or where the author is not certain.
 func (t *Verification) trustedSealers(v Verdict) Sealers {
 	trusted, o, e := t.verifier.sealers, v.ARC, v.decisive()

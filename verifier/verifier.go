@@ -134,8 +134,8 @@ type Verification struct {
 	discoveries []dmarc.Discovery  // one for each author domain
 	discovery   [1]dmarc.Discovery // room for them: nearly every message has one
 
-	asked   []Finding        // of the checks with ask, by their row; nil where none is on
-	askedOf message.Envelope // what these checks read: the envelope at MAIL FROM
+	queried   []Finding        // of the checks with query, by their row; nil if none is on
+	queriedOf message.Envelope // what these checks read: the envelope at MAIL FROM
 
 	results [4]message.Result // room for those of the outcome
 
@@ -165,8 +165,8 @@ func (v *Verifier) Explain(ctx context.Context, env message.Envelope, trace *mes
 		switch c := &checks[i]; {
 		case c.atMail != nil:
 			c.atMail(t)
-		case c.ask != nil && c.on(v.cfg):
-			t.startAsking(i)
+		case c.query != nil && c.on(v.cfg):
+			t.startQuery(i)
 		}
 	}
 	return t
