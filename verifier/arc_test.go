@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -258,6 +259,42 @@ func TestAnAmbiguousAuthorIsNotExcused(t *testing.T) {
 	r := judgeMail(t, raw, arcZone(t), trust("list.example"))
 	if r.Decision.Disposition() != message.Reject || r.Verdict.Sealers.Excuse != "" {
 		t.Errorf("%+v", r.Decision)
+	}
+}
+
+// All that is told of a chain, where its sealer is trusted and where it is not.
+func TestEveryRenderingOfAChain(t *testing.T) {
+	h, body := splitMail(t, sealedBy(t, sealedBy(t, sealedMail, "list.example", authorPassed+"; arc=none smtp.remote-ip=192.0.2.77", nil), "gateway.example", "mx; arc=pass", nil))
+	for name, change := range map[string]func(*Config){"trusted-chain": trust("list.example", "gateway.example"), "untrusted-chain": trust("list.example")} {
+		cfg := Defaults()
+		cfg.Mode = Enforce
+		change(&cfg)
+		golden(t, "testdata/rich/"+name+".golden", renderedMail(t, h, []byte(body), arcZone(t), listEnvelope, cfg))
+	}
+}
+
+// withDeadline answers as the zone does, and notes the time that a look-up of a key has.
+type withDeadline struct {
+	*dns.Zone
+	keys, bounded atomic.Int32
+}
+
+func (w *withDeadline) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	if strings.Contains(name, "._domainkey.") {
+		w.keys.Add(1)
+		if at, ok := ctx.Deadline(); ok && time.Until(at) <= arcTimeout {
+			w.bounded.Add(1)
+		}
+	}
+	return w.Zone.LookupTXT(ctx, name)
+}
+
+// The keys of a chain have a time limit together, since one is asked for after the other.
+func TestTheKeysOfAChainHaveOneTimeLimit(t *testing.T) {
+	w := &withDeadline{Zone: arcZone(t)}
+	r := judgeMail(t, sealedBy(t, sealedBy(t, sealedMail, "list.example", authorPassed, nil), "gateway.example", "mx; arc=pass", nil), w, nil)
+	if r.Verdict.ARC.Result != arc.Pass || w.keys.Load() != 2 || w.bounded.Load() != 2 {
+		t.Errorf("%s, %d keys, %d with a limit", r.Verdict.ARC.Result, w.keys.Load(), w.bounded.Load())
 	}
 }
 

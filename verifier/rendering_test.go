@@ -76,6 +76,12 @@ func rendered(t *testing.T, file string, env message.Envelope, cfg Config) strin
 	if err != nil {
 		t.Fatal(err)
 	}
+	return renderedMail(t, header, body, zone, env, cfg)
+}
+
+// renderedMail is all that is told of a message.
+func renderedMail(t *testing.T, header message.Header, body []byte, zone *dns.Zone, env message.Envelope, cfg Config) string {
+	t.Helper()
 	var trace message.Trace
 	tx := New(cfg, zone, "fallback.example", func() time.Time { return caseTime }).Explain(context.Background(), env, &trace)
 	if tx.Header(env, header) {
