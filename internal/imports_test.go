@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	"keys":           {"internal/config", "internal/dkim", "internal/message", "internal/openssl", "internal/shell"},
 	"keys/lifecycle": {"internal/shell", "keys"},
 
-	"signer":   {"internal/config", "internal/dkim", "internal/message", "keys", "keys/lifecycle"},
+	"signer":   {"internal/arc", "internal/config", "internal/dkim", "internal/message", "keys", "keys/lifecycle"},
 	"verifier": {"internal/arc", "internal/authres", "internal/config", "internal/dkim", "internal/dmarc", "internal/message", "internal/spf"},
 	"milter":   {"internal/config", "internal/message"},
 

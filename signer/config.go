@@ -35,6 +35,8 @@ type Config struct {
 	SelfCheck int `yaml:"self_check"`
 	// Senders restricts the authors that a login or a network may use.
 	Senders Senders `yaml:"senders"`
+	// ARC says which mail that this host forwards is sealed.
+	ARC ARC `yaml:"arc"`
 }
 
 // OutboundRule says which connections bring mail of ours. Header fields never count. One
@@ -115,6 +117,7 @@ func Defaults() Config {
 		},
 		OnError:          OnErrorTempfail,
 		Senders:          Senders{Mode: SendersOff},
+		ARC:              ARC{Seal: SealOff},
 		TablesEvery:      time.Minute,
 		RequirePublished: true,
 		Canonicalization: Canonicalization{dkim.Relaxed, dkim.Relaxed},
@@ -130,6 +133,7 @@ func (c Config) Validate(bad func(path, problem string)) {
 	}
 	c.Fields.validate(bad)
 	c.Senders.validate(bad)
+	c.ARC.validate(bad)
 	seen := map[string]int{}
 	patterns := 0
 	for i, d := range c.Domains {

@@ -52,6 +52,9 @@ func (c Config) Refs() []keys.Ref {
 			refs = append(refs, keys.Ref{Domain: folder, Selector: s.Selector})
 		}
 	}
+	if ref, seals := c.ARC.key(); seals {
+		refs = append(refs, ref)
+	}
 	return refs
 }
 
@@ -74,6 +77,9 @@ func (c Config) Optional() map[keys.Ref]bool {
 				}
 			}
 		}
+	}
+	if ref, seals := c.ARC.key(); seals {
+		delete(optional, ref)
 	}
 	return optional
 }
@@ -126,6 +132,9 @@ func (c Config) Listed(present []keys.Ref) []lifecycle.Listed {
 				}
 			}
 		}
+	}
+	if ref, seals := c.ARC.key(); seals {
+		listed = append(listed, lifecycle.Listed{Ref: ref, SignsFor: c.ARC.signsFor()})
 	}
 	return listed
 }

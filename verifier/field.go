@@ -91,6 +91,11 @@ const (
 // Field is the Authentication-Results field of a result. Text from strangers stands only
 // in property values and reasons, which authres quotes.
 func (r Result) Field() message.Field {
+	return message.Field{Name: fieldName, Value: r.fieldValue(true)}
+}
+
+// fieldValue is the value of the field, with its comments or without.
+func (r Result) fieldValue(comments bool) string {
 	f := authres.Field{AuthservID: r.Verdict.AuthservID, Results: make([]authres.Result, 0, len(r.Findings)+1)}
 	for _, first := range []bool{true, false} {
 		for i := range checks {
@@ -99,7 +104,12 @@ func (r Result) Field() message.Field {
 			}
 		}
 	}
-	return message.Field{Name: fieldName, Value: f.Value()}
+	if !comments {
+		for i := range f.Results {
+			f.Results[i].Comment = ""
+		}
+	}
+	return f.Value()
 }
 
 // appendListed appends the results of one check.

@@ -45,6 +45,8 @@ type Verifier struct {
 
 	verifyRSA dkim.RSAVerifier         // nil: Go's
 	ownDomain func(domain string) bool // nil: none is known
+
+	sealing BeginSeal // nil: none; see WithSealing
 }
 
 // New returns the verifier of a validated configuration. hostname is the authserv-id if
@@ -131,6 +133,7 @@ type Verification struct {
 	author      message.Author
 	dkim        *dkim.Verification
 	arc         *arc.Verification  // nil without ARC fields
+	seal        Seal               // nil: the message is not sealed
 	discoveries []dmarc.Discovery  // one for each author domain
 	discovery   [1]dmarc.Discovery // room for them: nearly every message has one
 
@@ -210,19 +213,27 @@ func (t *Verification) Header(env message.Envelope, h message.Header) (wantBody 
 		return false
 	}
 	t.author = h.Author()
+	if v := t.verifier; v.sealing != nil {
+		t.seal = v.sealing(t.ctx, env, t.trace)
+	}
 	// The last row first, because DMARC asks for one name after the other.
 	for i := range slices.Backward(checks) {
 		if start := checks[i].atHeader; start != nil {
 			start(t)
 		}
 	}
-	return t.dkim.NeedsBody()
+	return t.needsBody()
 }
+
+func (t *Verification) needsBody() bool { return t.seal != nil || t.dkim.NeedsBody() }
 
 // Body hashes a piece of the body.
 func (t *Verification) Body(chunk []byte) (more bool) {
+	if t.seal != nil {
+		t.seal.Body(chunk)
+	}
 	_, err := t.dkim.Write(chunk)
-	return err == nil && t.dkim.NeedsBody()
+	return err == nil && t.needsBody()
 }
 
 // Cut says that the rest of the body will not come. The signatures stay unverified.
@@ -242,7 +253,7 @@ func (t *Verification) End() message.Outcome {
 	case r.Unjudged != "":
 		return message.Outcome{Disposition: message.Accept, Log: []message.Note{{Key: "unjudged", Value: r.Unjudged}}, Unjudged: r.Unjudged}
 	}
-	return t.outcome(r)
+	return t.sealed(t.outcome(r), r)
 }
 
 // Result is a verdict and what the policy makes of it.
@@ -310,5 +321,8 @@ func (t *Verification) failed(err error) message.Outcome {
 	id := t.verifier.authservID(t.env)
 	out.Remove = t.verifier.Forged(t.env, t.header)
 	out.Insert = []message.Field{{Name: fieldName, Value: brokenField(id)}}
+	if t.seal != nil {
+		out.Log = append(out.Log, message.Unsealed("the message could not be checked"))
+	}
 	return out
 }

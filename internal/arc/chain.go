@@ -67,6 +67,7 @@ func (c *Chain) read(k kind, at int, value string, opt Options) {
 		c.fails(fieldNames[k] + " has no usable i=")
 		return
 	case i > MaxSets:
+		c.highest = MaxSets // no other set may be added
 		c.fails(fmt.Sprintf("i= of %s is more than %d", fieldNames[k], MaxSets))
 		return
 	}
@@ -129,7 +130,7 @@ func (c *Chain) fails(why string) {
 
 // endsWithFail is §5.2, step 2.
 func (c *Chain) endsWithFail() bool {
-	return c.highest > 0 && c.sets[c.highest-1].hasSeal && message.EqualFold(c.sets[c.highest-1].seal.Status, string(Fail))
+	return c.highest > 0 && c.highest <= len(c.sets) && c.sets[c.highest-1].hasSeal && message.EqualFold(c.sets[c.highest-1].seal.Status, string(Fail))
 }
 
 // structure is §5.2, step 3, and all of steps 4 and 6 that needs no key. It returns what

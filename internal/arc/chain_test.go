@@ -111,6 +111,10 @@ func TestAChainOfAnyLengthPasses(t *testing.T) {
 	if _, err := NewSealing(h, judged, SealParams{}); !errors.Is(err, ErrEnded) {
 		t.Errorf("a 51st set: %v", err)
 	}
+	h, _, judged = judge(t, []byte("ARC-Seal: i=51; cv=none\r\n"+plain), Options{}, zone(t))
+	if _, err := NewSealing(h, judged, SealParams{}); !errors.Is(err, ErrEnded) {
+		t.Errorf("a set on top of i=51: %v", err)
+	}
 }
 
 // What is broken by its structure costs nobody a query.

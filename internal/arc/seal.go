@@ -31,10 +31,17 @@ type SealParams struct {
 	Headers []string
 	// Time is t=.
 	Time time.Time
+	// Body is the hash of the body, begun before NewSealing by NewBody; nil: NewSealing begins
+	// one.
+	Body *dkim.BodyHash
 	// Payload is the value of an Authentication-Results field with all results, those of this
 	// chain too. Any text is sealed as it is.
 	Payload string
 }
+
+// NewBody begins the hash of a body, for SealParams.Body: the body comes before it is known
+// whether the chain verifies. It takes the body in pieces with CRLF line ends.
+func NewBody() *dkim.BodyHash { return dkim.NewBodyHash(dkim.Relaxed, sha256.New()) }
 
 // Sealing makes the set for one message. The order is: NewSealing; Write for the body;
 // Fields.
@@ -67,7 +74,9 @@ func NewSealing(h message.Header, judged Outcome, p SealParams) (*Sealing, error
 	if err := s.checkParams(); err != nil {
 		return nil, err
 	}
-	s.body = dkim.NewBodyHash(dkim.Relaxed, sha256.New())
+	if s.body = p.Body; s.body == nil {
+		s.body = NewBody()
+	}
 	return s, nil
 }
 

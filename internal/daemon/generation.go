@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"net/netip"
 	"os"
 	"reflect"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"signpost/internal/dns"
+	"signpost/internal/message"
 	"signpost/keys"
 	"signpost/keys/lifecycle"
 	"signpost/milter"
@@ -90,8 +92,19 @@ func Build(c Config, path string, now func() time.Time, before *Generation) (*Ge
 			l := dns.ForMessage(g.Resolver, client)
 			return verifier.Lookups{Policy: l.Policy, AlignedKeys: l.AlignedKeys, OtherKeys: l.OtherKeys}
 		}).WithOwnDomains(g.Signer.Names)
+	if c.Signer.ARC.On() {
+		g.Verifier = g.Verifier.WithSealing(g.beginSeal)
+	}
 	g.Signer = g.Signer.WithForged(g.Verifier.Forged).WithResults(g.Verifier.OwnResults)
 	return g, nil
+}
+
+// beginSeal begins the seal of a message, where the signer chooses it.
+func (g *Generation) beginSeal(ctx context.Context, env message.Envelope, trace *message.Trace) verifier.Seal {
+	if s := g.Signer.Seal(ctx, env, trace); s != nil {
+		return s
+	}
+	return nil
 }
 
 // openResolver opens the resolver, or keeps the one of the generation before. The servers of

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"signpost/keys"
 	"signpost/signer"
 )
 
@@ -25,6 +26,11 @@ func (g *Generation) Warnings() []string {
 	}
 	if s := g.Config.Signer.Senders; s.Mode == signer.SendersOff && len(s.Allow) > 0 {
 		w = append(w, "signer.senders.mode is off: nobody is held to what signer.senders allows; write mode: unsigned or mode: reject")
+	}
+	if arc := g.Config.Signer.ARC; arc.On() {
+		if k, ok := g.Store.Lookup(arc.Domain, arc.Selector); ok && k.Algorithm != keys.RSA {
+			w = append(w, fmt.Sprintf("signer.arc.selector %s is a key of %s: other programs verify ARC seals by RSA keys alone; make one with signpost keys generate", arc.Selector, k.Algorithm))
+		}
 	}
 	w = append(w, g.listenerWarnings()...)
 	w = append(w, g.Config.tables.Warnings()...)

@@ -72,5 +72,8 @@ type Signature struct {
 // Note is one fact for the log: a key in the RFCs' words and its value.
 type Note struct{ Key, Value string }
 
+// Unsealed is the note that a forwarded message was not sealed (RFC 8617), and why.
+func Unsealed(why string) Note { return Note{"unsealed", why} }
+
 // Removed is the note of n fields that were removed because they claim to be ours.
 func Removed(n int) Note { return Note{"removed", strconv.Itoa(n) + " fields that claim to be ours"} }
