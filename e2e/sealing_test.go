@@ -1,0 +1,105 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// chainVerifiers are the independent implementations that verify our ARC seals. Each reads
+// a message and the key records as JSON, and prints the result of the chain.
+var chainVerifiers = []struct {
+	name    string
+	command []string
+}{
+	{"dkimpy", []string{"/usr/bin/python3", "-c", `
+import base64, dkim, json, sys
+ask = json.load(sys.stdin)
+def txt(name, timeout=5):
+    name = name.decode() if isinstance(name, bytes) else name
+    return ask["keys"].get(name.rstrip(".").lower(), "").encode() or None
+cv, results, reason = dkim.arc_verify(base64.b64decode(ask["message"]), dnsfunc=txt)
+print(cv.decode(), "" if cv == b"pass" else reason)
+`}},
+	{"Mail::DKIM", []string{"/usr/bin/perl", "-e", `
+use strict; use warnings; use JSON::PP; use MIME::Base64; use Net::DNS; use Mail::DKIM::ARC::Verifier;
+local $/; my $ask = decode_json(<STDIN>);
+no warnings "redefine";
+*Mail::DKIM::DNS::query = sub {
+	my $record = $ask->{keys}{lc $_[0]} or return ();
+	return Net::DNS::RR->new(name => $_[0], type => "TXT", txtdata => [$record =~ /(.{1,255})/g]);
+};
+my $arc = Mail::DKIM::ARC::Verifier->new();
+$arc->PRINT(decode_base64($ask->{message}));
+$arc->CLOSE;
+print $arc->result eq "pass" ? "pass" : $arc->result_detail;
+`}},
+}
+
+// chainPasses checks a delivered message with the other implementations: its chain must have
+// this many sets and be valid, and be broken where the body is another.
+func chainPasses(t *testing.T, msg []byte, sets int) {
+	t.Helper()
+	for _, name := range []string{"ARC-Seal", "ARC-Message-Signature", "ARC-Authentication-Results"} {
+		if n := len(named(msg, name)); n != sets {
+			t.Fatalf("%d fields %s, want %d\n%s", n, name, sets, head(msg))
+		}
+	}
+	for _, v := range chainVerifiers {
+		for text, want := range map[string]string{string(msg): "pass", string(msg) + "Pay me.\r\n": "fail"} {
+			ask, err := json.Marshal(map[string]any{"message": base64.StdEncoding.EncodeToString([]byte(text)), "keys": published()})
+			check(t, err)
+			cmd := exec.Command(v.command[0], v.command[1:]...)
+			cmd.Stdin = bytes.NewReader(ask)
+			out, err := cmd.CombinedOutput()
+			check(t, err)
+			if got := strings.TrimSpace(string(out)); !strings.HasPrefix(got, want) {
+				t.Errorf("%s says %q of the chain, want %s\n%s", v.name, got, want, head(msg))
+			}
+		}
+	}
+}
+
+// Mail for a recipient whose mail Postfix sends on is sealed on arrival, and other
+// implementations verify the seal after Postfix: of one set, of two, and of a message with
+// forged results.
+func TestForwardedMailIsSealed(t *testing.T) {
+	want(t)
+	if exec.Command("/usr/bin/perl", "-MMail::DKIM::ARC::Verifier", "-e1").Run() != nil {
+		without(t, "libmail-dkim-perl: run e2e/install-packages.sh as root")
+	}
+	const rcpt, second, elsewhere = "forwarded@" + destDomain, "again@" + destDomain, "mailbox@" + destDomain
+	d := startDaemon(t, config{
+		Listen: []string{"inet:" + freeAddr(t)}, Zone: strangersZone() + ourZone(),
+		Signer: "  arc: {seal: forwarded, domain: " + ourDomain + ", selector: rsa2, recipients: [" + rcpt + ", " + second + "]}\n",
+	})
+	p := startPostfix(t, d.milter())
+	c := dial(t, p.mx, stranger)
+	l := letter{from: "a@strict.example", signed: true, extra: append([]string{foreign}, forgeries...)}
+
+	accepted(t, c.send(l.from, []string{rcpt}, l.text(t, rcpt)))
+	once := p.sink.wait(t, rcpt).Data
+	if !bytes.HasPrefix(once, []byte("ARC-Seal:")) {
+		t.Errorf("the seal is not on top:\n%s", head(once))
+	}
+	chainPasses(t, once, 1)
+	results := strings.Join(strings.Fields(named(once, "ARC-Authentication-Results")[0]), " ")
+	if !strings.HasPrefix(results, "i=1; "+authservID+"; dkim=pass ") || !strings.Contains(results, "dmarc=pass ") || strings.ContainsAny(results, "()") || strings.Contains(results, "bank") {
+		t.Errorf("the set has the results %s", results)
+	}
+	if n := len(named(once, "Authentication-Results")); n != 2 {
+		t.Errorf("%d Authentication-Results fields, want ours and the foreign one\n%s", n, head(once))
+	}
+
+	// On the same connection: the sealed message once more, then one that is not forwarded.
+	accepted(t, c.send(l.from, []string{second}, string(once)))
+	chainPasses(t, p.sink.wait(t, second).Data, 2)
+	accepted(t, c.send(l.from, []string{elsewhere}, letter{from: "a@strict.example"}.text(t, elsewhere)))
+	if held := p.sink.wait(t, elsewhere).Data; len(named(held, "ARC-Seal")) > 0 {
+		t.Errorf("another recipient's mail is sealed\n%s", head(held))
+	}
+	d.logged(t, "sealed=", "i=2 cv=pass d="+ourDomain+" s=rsa2")
+}
