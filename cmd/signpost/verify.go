@@ -22,7 +22,7 @@ import (
 )
 
 const verifyText = `Judge a message file with the daemon's own code: SPF, every DKIM signature,
-DMARC.
+DMARC, the ARC chain.
 
     signpost verify FILE --ip ADDRESS --helo NAME --from ADDRESS [OPTIONS]
 
