@@ -69,3 +69,13 @@ func TestRotateLeavesAloneWhatItCannotChangeByItself(t *testing.T) {
 		}
 	}
 }
+
+// verify decides about own domains as the daemon does: a domain of a table is one of ours.
+func TestVerifyProtectsOwnDomainsOfTables(t *testing.T) {
+	config := writeFile(t, "c.yaml", "dns: {zone_file: "+writeFile(t, "dns.zone", "")+"}\nverifier: {mode: enforce, own_domains: protect}\n"+
+		"signer:\n  require_published: false\n  tables: ["+writeFile(t, "domains", "customer.test s1\n")+"]\n")
+	r := execute(t, "From: ceo@customer.test\n\npay me\n", "verify", "-", "--config", config, "--ip", "203.0.113.66", "--from", "x@attack.example")
+	if r.code != exitOK || !strings.Contains(r.stdout, "policy reject") || !strings.Contains(r.stdout, "own domain customer.test") {
+		t.Errorf("exit %d, %s%s", r.code, r.stdout, r.stderr)
+	}
+}

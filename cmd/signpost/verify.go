@@ -159,8 +159,8 @@ func (o verifyOptions) judge(env message.Envelope, now func() time.Time, stdin i
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.Milter.MessageTimeout)
 	defer cancel()
-	host, _ := os.Hostname()                                        // used only without --mta and verifier.authserv_id
-	own := signer.New(c.Signer, &lifecycle.ActiveKeys{}, now).Names // without the domains of signer.tables
+	host, _ := os.Hostname() // used only without --mta and verifier.authserv_id
+	own := signer.New(c.Signer, &lifecycle.ActiveKeys{}, now).Names
 	t := verifier.New(c.Verifier, resolver, host, now).WithOwnDomains(own).Explain(ctx, env, nil)
 	if err := feed(t, env, header, body); err != nil {
 		return judged{}, fmt.Errorf("reading %s: %w", o.file, err)
@@ -177,9 +177,12 @@ func (o verifyOptions) judge(env message.Envelope, now func() time.Time, stdin i
 }
 
 // configured loads the configuration without its keys: verification needs none, and the user
-// may not be allowed to read them.
+// may not be allowed to read them. The entries of signer.tables count only for own_domains.
 func (o verifyOptions) configured() (daemon.Config, dns.Source, error) {
 	c, _, err := daemon.Read(o.config)
+	if err == nil && c.Verifier.OwnDomains == verifier.OwnDomainsProtect {
+		c, _, err = daemon.ReadWhole(o.config)
+	}
 	if err != nil {
 		return c, nil, err
 	}
