@@ -26,7 +26,7 @@ const (
 // Finding is the comparison of one answer with a key.
 type Finding struct {
 	Answer Answer
-	// Detail says what is wrong, as the rest of a sentence that begins with the record; "" if the
+	// Detail names the fault, as the rest of a sentence that begins with the record; "" if the
 	// record is right.
 	Detail string
 	// Warnings are about a record that is Found nevertheless.
@@ -88,7 +88,7 @@ func looksLikeKey(record string) bool {
 	return strings.HasPrefix(text, "v=dkim1") || strings.HasPrefix(text, "p=") || strings.Contains(text, ";p=")
 }
 
-// clean removes what is often pasted by mistake: blanks, quotation marks, backslashes.
+// clean removes characters that are often pasted by mistake: blanks, quotation marks, backslashes.
 func clean(record string) string {
 	return strings.Map(func(r rune) rune {
 		if strings.ContainsRune(" \t\r\n\"'\\", r) {

@@ -165,7 +165,7 @@ func fingerprint(public crypto.PublicKey) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// KnownKey returns a key of which only the fingerprint is known, because another
+// KnownKey returns a key with its fingerprint alone, because another
 // process reads its file. Its Signer is nil.
 func KnownKey(ref Ref, algorithm Algorithm, bits int, fingerprint string) *Key {
 	return &Key{Domain: ref.Domain, Selector: ref.Selector, Algorithm: algorithm, Bits: bits, print: fingerprint}

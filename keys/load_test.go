@@ -18,7 +18,7 @@ import (
 	"signpost/internal/openssl"
 )
 
-// put writes a file of testdata to dir/path with a mode, whatever the umask.
+// put writes a file of testdata to dir/path with a mode, with any umask.
 func put(t testing.TB, dir, path, file string, mode fs.FileMode) string {
 	t.Helper()
 	full := filepath.Join(dir, path)
@@ -259,7 +259,7 @@ func FuzzPathsStayInTheFolder(f *testing.F) {
 	})
 }
 
-// publicAlone is a signer of another backend, of which only the public key is known.
+// publicAlone is a signer of another backend. Only its public key is known.
 type publicAlone struct{ ed25519.PublicKey }
 
 func (p publicAlone) Public() crypto.PublicKey { return p.PublicKey }

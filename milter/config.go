@@ -125,7 +125,7 @@ func (c Config) Validate(bad func(path, problem string)) {
 		bad("peers", fmt.Sprintf(`is empty, so nothing could connect to listen[%d]: write [127.0.0.0/8, "::1/128"]`, i))
 	}
 	if c.SocketMode.Perm()&0o200 == 0 {
-		bad("socket_mode", c.SocketMode.String()+` lets nobody connect: write "0660"`)
+		bad("socket_mode", c.SocketMode.String()+` lets no MTA connect: write "0660"`)
 	}
 	if strings.ContainsAny(c.SocketGroup, " :/") {
 		bad("socket_group", fmt.Sprintf("%q is not a group's name or number", c.SocketGroup))

@@ -12,7 +12,7 @@ import (
 	"signpost/internal/message"
 )
 
-// dialClient connects go-milter's client, an MTA's side by another hand.
+// dialClient connects go-milter's client, an independent implementation of an MTA's side.
 func dialClient(t *testing.T, s *Server, actions gomilter.OptAction, steps gomilter.OptProtocol) *gomilter.ClientSession {
 	t.Helper()
 	addr := s.Addrs()[0]

@@ -16,7 +16,7 @@ import (
 var arcValues = texts(arc.None, arc.Pass, arc.Fail)
 
 // startARC adds the signatures of a chain to those of DKIM, and looks up its keys. A message
-// without ARC fields has no chain, and no result but in the trace and in JSON.
+// without ARC fields has no chain; only the trace and JSON have a result then.
 func (t *Verification) startARC(opt dkim.Options) {
 	chain := arc.Read(t.header, opt)
 	if chain == nil {
@@ -123,7 +123,7 @@ func explainARC(trace *message.Trace, _ message.Envelope, v Verdict) {
 type arcReport struct {
 	Result string `json:"result"`
 	Reason string `json:"reason,omitempty"`
-	// OldestPass is set where the chain passes.
+	// OldestPass is set if the chain passes.
 	OldestPass *int     `json:"oldest_pass,omitempty"`
 	Sets       []arcSet `json:"sets,omitempty"`
 	Excuse     string   `json:"local_policy,omitempty"`

@@ -8,7 +8,7 @@ import (
 	"signpost/internal/message"
 )
 
-// AuthMode is what is written of a client's login.
+// AuthMode says which parts of a client's login are written into the field.
 type AuthMode string
 
 const (
@@ -24,7 +24,7 @@ var authValues = []string{authPass}
 const authPass = "pass"
 
 // evaluateAuth reports SMTP AUTH (RFC 8601 §2.7.4). The name of the user is private, and the
-// field goes wherever the message goes, so the name is written only where that is
+// field leaves with the message, so the name is written only if that is
 // configured.
 func evaluateAuth(c Config, env message.Envelope) Finding {
 	f := Finding{Compared: fmt.Sprintf("login %q by %q", env.AuthAuthen, env.AuthType)}

@@ -16,7 +16,7 @@ func (d Decision) applied() string {
 	return "none"
 }
 
-// notes say what decided and, in monitor mode, what enforce mode would have done.
+// notes name the rule that decided and, in monitor mode, the action of enforce mode.
 func (d Decision) notes() []message.Note {
 	if d.Action == ActAccept {
 		return nil
@@ -28,7 +28,7 @@ func (d Decision) notes() []message.Note {
 	return n
 }
 
-// would is what enforce mode would have done where monitor mode does nothing.
+// would is the action of enforce mode, if monitor mode is on; else "".
 func (d Decision) would() string {
 	if d.Enforced || d.Action == ActAccept {
 		return ""

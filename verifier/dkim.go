@@ -85,7 +85,7 @@ func findDKIM(v Verdict, _ Decision, f findings) findings {
 		if o.Reason == "" && o.Testing {
 			found.Public = "the key is marked as testing (t=y)"
 		}
-		auid := "" // what is not authenticated is not repeated (RFC 8601 §4)
+		auid := "" // only authenticated identifiers are reported (RFC 8601 §4)
 		if o.Result == dkim.Pass {
 			auid = o.AUID
 		}

@@ -14,10 +14,10 @@ type OwnDomains string
 
 const (
 	OwnDomainsOff     OwnDomains = "off"     // their published policies apply
-	OwnDomainsProtect OwnDomains = "protect" // it must pass SPF or DKIM, whatever they publish
+	OwnDomainsProtect OwnDomains = "protect" // it must pass SPF or DKIM, with any published policy
 )
 
-// evaluateOwn is DMARC for each author domain of ours, where own_domains is on.
+// evaluateOwn evaluates each author domain of ours if own_domains is on.
 func (t *Verification) evaluateOwn(s spf.Outcome, signatures []dkim.Outcome) []dmarc.Evaluation {
 	if t.verifier.cfg.OwnDomains != OwnDomainsProtect || t.verifier.ownDomain == nil {
 		return nil

@@ -10,19 +10,19 @@ import (
 	"signpost/internal/spf"
 )
 
-// Decision is what the configuration's policy makes of a verdict.
+// Decision is the result of the configuration's policy for a verdict.
 type Decision struct {
-	// Action is what enforce mode does, and monitor mode would have done.
+	// Action is the action of enforce mode; monitor mode only reports it.
 	Action Action
 	// Enforced says that the action is really taken.
 	Enforced bool
 	// Rule names what decided, with the values that were compared.
 	Rule string
-	// Reply is what the client is told where the action refuses the message.
+	// Reply is the reply to the client if the action refuses the message.
 	Reply message.Reply
 }
 
-// weight orders actions by what they do to a message.
+// weight orders actions by their effect on a message.
 func (a Action) weight() int {
 	return slices.Index([]Action{ActAccept, ActTag, ActQuarantine, ActTempfail, ActReject}, a)
 }

@@ -13,12 +13,12 @@ import (
 	"signpost/internal/spf"
 )
 
-// ARC says whose chains are believed (RFC 8617 §7.2.1).
+// ARC configures the sealers whose chains count (RFC 8617 §7.2.1).
 type ARC struct {
 	// TrustedSealers are those whose results of SPF and DKIM go into the DMARC decision.
 	TrustedSealers []Sealer `yaml:"trusted_sealers"`
-	// File has more of them: a domain a line, with "accept_dmarc" behind it where that holds;
-	// text after # is a comment. It is read with the configuration.
+	// File lists more of them: one domain in each line, followed by "accept_dmarc" if that is
+	// set; text after # is a comment. It is read with the configuration.
 	File string `yaml:"file"`
 }
 
@@ -111,18 +111,18 @@ func (a ARC) sealers() sealers {
 	return index
 }
 
-// Sealers is what trusted sealers say for a message that DMARC would fail.
+// Sealers is the effect of trusted sealers on a message that fails DMARC.
 type Sealers struct {
-	// Excuse says why the message is not treated as failing, in the form of RFC 8617 §7.2.2;
-	// "" where it is.
+	// Excuse is the reason why the message does not count as failing, in the form of RFC 8617
+	// §7.2.2; "" if it does.
 	Excuse string
-	// Undecided is the newest sealer's domain, where it is trusted and the chain could not be
-	// verified for want of DNS.
+	// Undecided is the newest sealer's domain, if it is trusted and the chain could not be
+	// verified because DNS did not answer.
 	Undecided string
 }
 
-// trustedSealers evaluates DMARC once more with what trusted sealers found. It does nothing
-// where DMARC passes, or has no policy, or where the author is not certain.
+// trustedSealers evaluates DMARC again with the results of trusted sealers. It does nothing if
+// DMARC passes or has no policy, or if the author is not certain.
 func (t *Verification) trustedSealers(v Verdict) Sealers {
 	trusted, o, e := t.verifier.sealers, v.ARC, v.decisive()
 	if len(trusted) == 0 || len(o.Sets) == 0 || v.Cut || len(t.discoveries) != 1 || !v.Author.Certain() ||
@@ -152,7 +152,7 @@ func (t *Verification) trustedSealers(v Verdict) Sealers {
 	return Sealers{Excuse: excuse}
 }
 
-// testimony is what the trusted sealers of a chain found to pass.
+// testimony has the passing results of the trusted sealers of a chain.
 type testimony struct {
 	spf, dkim []dmarc.Identifier
 	dmarc     bool // dmarc=pass for the author domain, by a sealer with accept_dmarc
@@ -204,7 +204,7 @@ func sealedResults(payload string) ([]authres.Result, bool) {
 	return f.Results, err == nil
 }
 
-// sameAuthor is false where a result is about another author domain.
+// sameAuthor returns false if a result is about another author domain.
 func sameAuthor(results []authres.Result, author string) bool {
 	for _, r := range results {
 		for _, p := range r.Properties {
@@ -265,8 +265,8 @@ func remoteIP(payload string) netip.Addr {
 	return netip.Addr{}
 }
 
-// byARC spares a message for which trusted sealers found what DMARC wants, and puts one off
-// whose chain could not be verified for want of DNS.
+// byARC accepts a message that passes DMARC by the results of trusted sealers. A message whose
+// chain could not be verified because DNS did not answer gets on_undecided.
 func byARC(c Config, v Verdict) (Decision, bool) {
 	e := v.decisive()
 	switch {

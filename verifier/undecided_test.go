@@ -42,7 +42,7 @@ func (f fails) LookupPTR(ctx context.Context, addr netip.Addr) ([]string, error)
 }
 
 // What this host cannot look up counts like an undecided identifier, even if it is the
-// policy: whoever keeps it busy would else choose that nothing is refused.
+// policy: otherwise a client that keeps it busy could choose that nothing is refused.
 func TestALookUpThatThisHostCannotMakeIsDecidedByOnUndecided(t *testing.T) {
 	const reject, none = "v=DMARC1; p=reject", "v=DMARC1; p=none"
 	local, remote := noSlot{true}, noSlot{false}

@@ -93,7 +93,7 @@ type Verdict struct {
 	// with the strictest outcome (RFC 9989 §11.5).
 	DMARC dmarc.Evaluation
 	// ARC is the outcome of the chain; nil where the message has no ARC fields. Client is
-	// the address that it came from, and Sealers is what trusted sealers say of it.
+	// the address that it came from, and Sealers is the effect of trusted sealers.
 	ARC     *arc.Outcome
 	Client  netip.Addr
 	Sealers Sealers
@@ -151,7 +151,7 @@ func (v *Verifier) Verify(ctx context.Context, env message.Envelope) message.Tra
 	return v.Explain(ctx, env, nil)
 }
 
-// Explain is Verify, with every check and every rule that is asked in the trace,
+// Explain is Verify, with every check and every rule that is evaluated in the trace,
 // which is complete when Judge or End has returned; nil records nothing.
 func (v *Verifier) Explain(ctx context.Context, env message.Envelope, trace *message.Trace) *Verification {
 	t := &Verification{verifier: v, ctx: ctx, env: env, trace: trace}

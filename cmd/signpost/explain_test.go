@@ -20,7 +20,7 @@ func explained(t *testing.T, letter string, args ...string) explanation {
 	return e
 }
 
-// wantSteps holds the steps to lines "rule | compared | result", of which each part
+// wantSteps holds the steps to lines "rule | compared | result". Each part
 // has to occur, in this order; steps between them may be left out.
 func wantSteps(t *testing.T, e explanation, want ...string) {
 	t.Helper()

@@ -21,7 +21,7 @@ import (
 // maxAuthors bounds how many authors are compared if none are named.
 const maxAuthors = 10000
 
-// comparison is what opendkim and Signpost sign, side by side.
+// comparison has the mail that opendkim and Signpost sign, side by side.
 type comparison struct {
 	Authors     int          `json:"authors"`
 	Clients     int          `json:"clients"`
@@ -38,7 +38,7 @@ type difference struct {
 	Signpost treats `json:"signpost"`
 }
 
-// treats is what becomes of the mail.
+// treats is the treatment of the mail.
 type treats struct {
 	Signatures []madeBy `json:"signatures,omitempty"`
 	Ours       *bool    `json:"ours,omitempty"` // of a client

@@ -14,7 +14,7 @@ import (
 	"signpost/signer"
 )
 
-// printSection writes what an import makes of opendkim's configuration, as a fragment
+// printSection writes the import of opendkim's configuration, as a fragment
 // of ours.
 func printSection(w io.Writer, section keys.Config, m opendkim.Migration) {
 	if section.Dir != keys.Defaults().Dir {
@@ -129,10 +129,10 @@ func yamlList(words []string) string {
 	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
-// plainWord is what YAML takes for a string.
+// plainWord matches a word that YAML reads as a string without quotes.
 var plainWord = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_.@/-]*$`)
 
-// yamlWord quotes what YAML could take for something else than a string.
+// yamlWord quotes a word that YAML could read as another type than a string.
 func yamlWord(word string) string {
 	switch strings.ToLower(word) {
 	case "yes", "no", "on", "off", "true", "false", "null":

@@ -26,7 +26,7 @@ func (c comparison) print(w io.Writer) {
 	fmt.Fprintln(w, c.summary())
 }
 
-// summary says how much was compared, and with what result.
+// summary counts the comparisons and their results.
 func (c comparison) summary() string {
 	result := "all are treated as by opendkim"
 	if n := len(c.Differences); n > 0 {
@@ -47,7 +47,7 @@ func (d difference) onlyKeys() bool {
 	return slices.EqualFunc(d.OpenDKIM.Signatures, d.Signpost.Signatures, func(a, b madeBy) bool { return a.Domain == b.Domain && a.Selector == b.Selector })
 }
 
-// words says what becomes of the mail, with the keys if need be.
+// words names the treatment of the mail, with the keys if withKeys is set.
 func (t treats) words(withKeys bool) string {
 	switch {
 	case t.Ours != nil && *t.Ours:

@@ -104,10 +104,10 @@ func generateCommand(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// placeFlags are the options that say where the keys lie.
+// placeFlags are the options for the place of the keys.
 type placeFlags struct{ dir, config *string }
 
-// problem says what is wrong with the options and names together, or "".
+// problem returns the mistake in options and names, or "".
 func (p placeFlags) problem(names []string) string {
 	switch {
 	case *p.dir != "" && *p.config != "":
@@ -118,7 +118,7 @@ func (p placeFlags) problem(names []string) string {
 	return ""
 }
 
-// section is the configuration's section keys, with what the options say.
+// section is the configuration's section keys, changed by the options.
 func (p placeFlags) section() (keys.Config, error) {
 	if *p.dir != "" {
 		section := keys.Defaults()
@@ -143,7 +143,7 @@ func algorithm(kind string, bits int) (alg keys.Algorithm, problem string) {
 	return "", fmt.Sprintf("--type %q is neither rsa nor ed25519", kind)
 }
 
-// keyInfo is what --json prints of a key.
+// keyInfo is a key in the output of --json.
 type keyInfo struct {
 	Domain    string   `json:"domain"`
 	Selector  string   `json:"selector"`

@@ -30,7 +30,7 @@ Example:
     signpost keys check example.com
 `
 
-// checkedKey is what --json prints of one key.
+// checkedKey is a key in the output of --json.
 type checkedKey struct {
 	Domain   string          `json:"domain"`
 	Selector string          `json:"selector"`

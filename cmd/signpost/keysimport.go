@@ -91,7 +91,7 @@ func importCommand(args []string, stdout, stderr io.Writer) int {
 	return o.run(c, stdout, stderr)
 }
 
-// problem says what is wrong with the options together, or "".
+// problem returns the mistake in the options, or "".
 func (o importOptions) problem(rest []string) string {
 	tables := o.keyTable != "" && o.signingTable != ""
 	switch {
@@ -138,7 +138,7 @@ func (o importOptions) run(c *opendkim.Config, stdout, stderr io.Writer) int {
 
 // tellDifferences compares the section that an import made with opendkim's rules.
 func tellDifferences(o *opendkim.Config, text string, stderr io.Writer) {
-	const told = 20
+	const shown = 20
 	var c comparison
 	g, err := sectionAlone(text)
 	if err == nil {
@@ -149,8 +149,8 @@ func tellDifferences(o *opendkim.Config, text string, stderr io.Writer) {
 		return
 	}
 	for i, d := range c.Differences {
-		if i == told {
-			fmt.Fprintf(stderr, "differs: and %d more; signpost keys import --check shows all\n", len(c.Differences)-told)
+		if i == shown {
+			fmt.Fprintf(stderr, "differs: and %d more; signpost keys import --check shows all\n", len(c.Differences)-shown)
 			break
 		}
 		fmt.Fprintf(stderr, "differs: %s\n", d.line())
@@ -197,7 +197,7 @@ func readBounded(path string) (string, error) {
 	return string(text), err
 }
 
-// importKeys copies the keys, and says for each what became of it. It returns how
+// importKeys copies the keys, and prints the result for each. It returns how
 // many could not be.
 func importKeys(section keys.Config, all []opendkim.Key, dry bool, stderr io.Writer) (faults int) {
 	done := "copied to"

@@ -41,7 +41,7 @@ Example:
     signpost keys list example.com
 `
 
-// listedKey is what --json prints of one key.
+// listedKey is a key in the output of --json.
 type listedKey struct {
 	Domain      string     `json:"domain"`
 	Selector    string     `json:"selector"`

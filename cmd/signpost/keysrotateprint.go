@@ -97,7 +97,7 @@ all need the record first: nothing looks whether they have it.
 	}
 }
 
-// printTimes says what happens when.
+// printTimes prints the time of each step.
 func (c Config) printTimes(w io.Writer, todo []rotation) {
 	var old, next []string
 	for _, r := range todo {

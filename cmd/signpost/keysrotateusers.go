@@ -121,7 +121,7 @@ func (c Config) entryOf(domain string) *signer.Domain {
 	return nil
 }
 
-// asciiDomain is a domain in A-labels, or what is not a domain as it is.
+// asciiDomain returns a domain in A-labels. Other text is returned unchanged.
 func asciiDomain(domain string) string {
 	if ascii, ok := message.DomainToASCII(domain); ok {
 		return ascii

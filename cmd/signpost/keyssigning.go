@@ -9,10 +9,10 @@ import (
 	"signpost/keys/lifecycle"
 )
 
-// signingNow is what --json prints of who signs for one domain.
+// signingNow has the keys that sign for one domain, in the output of --json.
 type signingNow struct {
 	Domain    string   `json:"domain"`
-	SDID      string   `json:"sdid,omitempty"` // whose d= and keys it has, where that is another domain
+	SDID      string   `json:"sdid,omitempty"` // the domain with its d= and keys, if that is another one
 	Selectors []string `json:"selectors"`      // that sign now
 	// State is signed, stand_in (a key that is not listed signs), unsigned, failing (a key
 	// file is missing: signer.on_error decides) or unknown (the daemon has written

@@ -165,7 +165,7 @@ func wantsHelp(args []string) bool {
 	return false
 }
 
-// wrongUsage reports a mistake in the command line, and where help is.
+// wrongUsage reports a mistake in the command line and names the help.
 func wrongUsage(stderr io.Writer, name, problem string) int {
 	fmt.Fprintf(stderr, "signpost %s: %s; signpost %s --help shows how\n", name, problem, name)
 	return exitUsage

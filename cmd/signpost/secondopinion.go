@@ -12,7 +12,7 @@ import (
 	"signpost/internal/dns"
 )
 
-// opinion is what another hand's DKIM says of one signature. It knows no selector,
+// opinion is the result of another implementation of DKIM for one signature. It knows no selector,
 // so the order is that of the fields in the message.
 type opinion struct {
 	Result string `json:"result"` // pass, fail, permerror, temperror

@@ -73,7 +73,7 @@ func startAndAwait(t *testing.T, cmd *exec.Cmd, word string) *bufio.Reader {
 	}
 }
 
-// A crash of the daemon leaves no core dump, whatever the limits of its shell are.
+// A crash of the daemon leaves no core dump, with any limits of its shell.
 func TestTheDaemonLeavesNoCoreDump(t *testing.T) {
 	program, dir := builtCommand(t), signingConfig(t)
 	cmd := exec.Command("/bin/sh", "-c", `ulimit -c unlimited 2>/dev/null; exec "$0" serve --config "$1"`, program, filepath.Join(dir, "signpost.yaml"))

@@ -71,7 +71,7 @@ func verifyCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int
 	var o verifyOptions
 	f := flags("verify", verifyText, stderr)
 	o.declare(f)
-	f.BoolVar(&o.second, "second-opinion", false, "let go-msgauth, another hand's DKIM, judge the signatures too")
+	f.BoolVar(&o.second, "second-opinion", false, "verify the signatures with go-msgauth too")
 	rest, code, stop := parse(f, args, stdout)
 	if stop {
 		return code

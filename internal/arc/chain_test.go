@@ -117,7 +117,7 @@ func TestAChainOfAnyLengthPasses(t *testing.T) {
 	}
 }
 
-// What is broken by its structure costs nobody a query.
+// A chain with a broken structure causes no query.
 func TestABrokenStructureFailsWithoutDNS(t *testing.T) {
 	two := chainOf(t, 2)
 	replace := func(old, new string) string { return strings.Replace(two, old, new, 1) }
@@ -324,7 +324,7 @@ func TestTheSealerRefusesWhatVerifiersMayNotTake(t *testing.T) {
 	}
 }
 
-// Lines are no longer than RFC 5322 wants, whatever is signed.
+// No line is longer than RFC 5322 allows, for any signed message.
 func TestASetIsFolded(t *testing.T) {
 	var names []string
 	for i := range 60 {

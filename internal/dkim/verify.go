@@ -262,7 +262,7 @@ func (v *Verification) finish(c *check) Outcome {
 	return c.outcome(decided)
 }
 
-// outcome is what is told of a check with this verdict.
+// outcome returns the outcome of a check with this verdict.
 func (c *check) outcome(decided verdict) Outcome {
 	o := Outcome{Result: decided.result, Reason: decided.reason, Field: c.field, Domain: c.sig.Domain,
 		Selector: c.sig.Selector, AUID: c.sig.AUID, Algorithm: c.sig.Algorithm, B: c.sig.B, KeyBits: c.keyBits,

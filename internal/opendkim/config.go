@@ -20,7 +20,7 @@ import (
 // ReadFile returns the text of a file.
 type ReadFile func(path string) (string, error)
 
-// Limits of what is read.
+// Limits of the input.
 const (
 	maxText    = 64 << 20 // octets of one file
 	maxInclude = 5        // levels of Include, as opendkim has it

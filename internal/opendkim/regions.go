@@ -141,7 +141,7 @@ func domainName(name string) (ascii string, ok bool) {
 	return ascii, ok && strings.Contains(ascii, ".")
 }
 
-// ordered puts regions in the order in which entries are made: what is found by its
+// ordered puts regions in the order in which entries are made: regions found by their
 // name first, then patterns in the order in which opendkim tries them.
 func ordered(regions []region, byLength bool) {
 	rank := func(r region) int { return [...]int{exact: 0, address: 1, pattern: 2, all: 3}[r.kind] }

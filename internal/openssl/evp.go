@@ -155,7 +155,7 @@ func (k *evpKey) takeContext() (*evpContext, error) {
 	return k.newContext()
 }
 
-// release frees what the library has of the key, which wipes what is private.
+// release frees the library's copy of the key. The library wipes the private parts.
 func (k *evpKey) release() {
 	for _, c := range k.idle {
 		purego.SyscallN(k.lib.ctxFree, c.ctx)

@@ -22,7 +22,7 @@ const (
 // concurrently.
 type Library struct{ library }
 
-// Load loads libcrypto, once in a process. The error says what is missing.
+// Load loads libcrypto, once in a process. The error names the missing part.
 func Load() (*Library, error) { return loadOnce() }
 
 var loadOnce = sync.OnceValues(func() (*Library, error) {

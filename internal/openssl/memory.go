@@ -19,7 +19,7 @@ const memoryPages = 1 << 20
 // octets on the heap.
 type Memory struct {
 	mu   sync.Mutex
-	room []byte // what is left of the last pages
+	room []byte // the free part of the last pages
 	all  *pages
 }
 
@@ -56,7 +56,7 @@ func (v *Memory) Copy(octets []byte) []byte {
 	return append([]byte(nil), octets...)
 }
 
-// more maps pages. Where there are none to be had, the heap has to do.
+// more maps pages. If that fails, the heap is used.
 func (v *Memory) more(atLeast int) {
 	const dontDump = 16 // MADV_DONTDUMP of Linux
 	m, err := syscall.Mmap(-1, 0, max(memoryPages, atLeast), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)

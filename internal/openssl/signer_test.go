@@ -148,7 +148,7 @@ func TestTheLibraryIsAskedOnlyForWhatDKIMHas(t *testing.T) {
 	}
 }
 
-// A key with which nobody can sign is not the library's fault.
+// A key that cannot sign at all is not the library's fault.
 func TestADamagedKeyIsToldAsThat(t *testing.T) {
 	log := catchLog(t)
 	var k pkcs1Key

@@ -61,7 +61,7 @@ func (d database) fetch(ctx context.Context, before []fetched, dir string) (f fe
 }
 
 // readKept reads a kept table. The folder belongs to the daemon's user, and root reads it too:
-// what is no regular file, such as a named pipe, is not read.
+// only a regular file is read, no named pipe.
 func readKept(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -121,7 +121,7 @@ func signingSet(all []*candidate, require bool, now time.Time) *SigningSet {
 	}
 	if slices.ContainsFunc(all, listed) && !slices.ContainsFunc(all, func(c *candidate) bool { return c.signs }) {
 		if last := lastProven(all, require); last != nil {
-			last.signs = true // If no key remains, the most recently removed key signs, whatever its algorithm.
+			last.signs = true // If no key remains, the most recently removed key signs, with any algorithm.
 		}
 	}
 	d := &SigningSet{pending: awaitedLookups(all, require, now)}

@@ -6,7 +6,7 @@ import (
 	"signpost/keys"
 )
 
-// combine returns what is known of a record after each server was queried once. Answers change
+// combine returns the answer that counts for a record after each server was queried once. Answers change
 // it only where they agree: a key becomes found when every server has it, and is no longer
 // found when none has it. In between, and if no server answers, the known value stays. But
 // absent and differs become unknown when all servers that still answer have the key.
@@ -54,7 +54,7 @@ const (
 	Retired State = "retired"
 )
 
-// Fact is what is known of one key. A zero time means never.
+// Fact has the facts about one key. A zero time means never.
 type Fact struct {
 	Domain    string         `json:"domain"`
 	Selector  string         `json:"selector"`
@@ -63,7 +63,7 @@ type Fact struct {
 	// Fingerprint identifies the public key; see keys.Key.Fingerprint.
 	Fingerprint string `json:"fingerprint"`
 	State       State  `json:"state"`
-	// DNS is what is known of the record. Detail is the last answer in words, if it is not
+	// DNS is the answer that counts for the record. Detail is the last answer in words, if it is not
 	// simply found.
 	DNS    keys.Answer `json:"dns,omitempty"`
 	Detail string      `json:"detail,omitempty"`

@@ -79,7 +79,7 @@ func (d *SigningSet) wait(ctx context.Context) error {
 // firstLookups returns the keys of a spec for which a lookup has to be pending: keys that were
 // not queried before, without facts or with old ones. At the start of a process these are all
 // keys; at a reload, those that are new to the spec or that only this spec looks up. before are
-// the facts of the spec in force. others are the other keys of which nothing is known.
+// the facts of the spec in force. others are the other keys without a known answer.
 func (w *Tracker) firstLookups(p *Spec, facts, before facts, start bool) (questions, others []target) {
 	for ref, f := range facts {
 		t, b := target{ref, f.Fingerprint}, before[ref]

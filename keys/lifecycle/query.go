@@ -148,7 +148,7 @@ func (p timeouts) queryServer(turn context.Context, s Server, t target) (f keys.
 	return keys.CompareRecord(t.fingerprint, records), true
 }
 
-// describe says what is wrong with the record, the worst finding first.
+// describe lists the faults of the record, the worst first.
 func describe(servers []Server, findings []keys.Finding) string {
 	var parts []string
 	add := func(i int, text string) {
