@@ -1,7 +1,6 @@
 package signer
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +30,11 @@ func (s *Signer) Seal(ctx context.Context, env message.Envelope, trace *message.
 	}
 	why := s.cfg.ARC.chooses(env)
 	if trace != nil {
-		trace.Add("signer.arc", fmt.Sprintf("client %s, recipients %q", env.ClientAddr, env.Recipients), cmp.Or(why, "not chosen: no ARC seal"))
+		result := "not chosen: no ARC seal"
+		if why != "" {
+			result = "sealed if accepted: " + why
+		}
+		trace.Add("signer.arc", fmt.Sprintf("client %s, recipients %q", env.ClientAddr, env.Recipients), result)
 	}
 	if why == "" {
 		return nil

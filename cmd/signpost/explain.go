@@ -37,6 +37,7 @@ type explainOptions struct {
 	daemon   string
 	body     string
 	role     string
+	rcpts    []string
 }
 
 // explanation is a decision with its rules; also the output of --json.
@@ -60,6 +61,10 @@ func explainCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) in
 	f.StringVar(&o.daemon, "daemon", "", "the MTA's `NAME` for the service (macro {daemon_name})")
 	f.StringVar(&o.body, "body", "", "the `TYPE` in MAIL FROM's BODY=, as 8BITMIME")
 	f.StringVar(&o.role, "role", "auto", "the `ROLE` of our listener: auto, sign or verify")
+	f.Func("rcpt", "the `ADDRESS` of a recipient; may be given more than once", func(address string) error {
+		o.rcpts = append(o.rcpts, strings.Trim(address, "<>"))
+		return nil
+	})
 	o.declare(f)
 	rest, code, stop := parse(f, args, stdout)
 	if stop {
@@ -96,7 +101,7 @@ func (o explainOptions) envelope() (message.Envelope, error) {
 	}
 	env.DaemonName = o.daemon
 	env.EightBit = strings.EqualFold(o.body, "8BITMIME") || strings.EqualFold(o.body, "BINARYMIME")
-	env.Role = message.Role(o.role)
+	env.Role, env.Recipients = message.Role(o.role), o.rcpts
 	switch env.Role {
 	case message.RoleAuto, message.RoleSign, message.RoleVerify:
 		return env, nil

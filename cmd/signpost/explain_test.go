@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 )
@@ -134,4 +135,24 @@ func TestExplainShowsRemovedFieldsOfMailOfOurs(t *testing.T) {
 	if e.Notes["removed"] != "1 fields that claim to be ours" || e.Notes["signed"] != "example.com" {
 		t.Errorf("the explanation is %+v", e)
 	}
+}
+
+func TestExplainSaysWhichMailIsSealed(t *testing.T) {
+	config, _ := setUp(t)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Replace(string(text), "signer: {", "signer: {arc: {seal: forwarded, domain: example.com, selector: s1, recipients: [bob@example.com]}, ", 1)
+	if err := os.WriteFile(config, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--ip", "203.0.113.66", "--from", "<a@other.example>", "--config", config}
+	e := explained(t, "From: a@other.example\n\nhello\n", append(args, "--rcpt", "al@example.com", "--rcpt", "<bob@example.com>")...)
+	wantSteps(t, e, `signer.arc | recipients ["al@example.com" "bob@example.com"] | sealed if accepted: a recipient in signer.arc.recipients bob@example.com`)
+	if e.Notes["sealed"] != "i=1 cv=none d=example.com s=s1" || len(e.Inserted) != 4 {
+		t.Errorf("the explanation is %+v", e)
+	}
+	e = explained(t, "From: a@other.example\n\nhello\n", append(args, "--rcpt", "al@example.com")...)
+	wantSteps(t, e, `signer.arc | recipients ["al@example.com"] | not chosen: no ARC seal`)
 }
