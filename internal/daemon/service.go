@@ -164,7 +164,9 @@ func (s *Service) serve(reload, stop <-chan os.Signal, grace time.Duration) erro
 	defer s.Close()
 	s.logStart()
 	notify(systemd.SdNotifyReady)
-	go debug.FreeOSMemory() // loading takes as much memory as it leaves in use
+	debug.FreeOSMemory() // loading takes as much memory as it leaves in use
+	s.processors.start()
+	defer s.processors.stop()
 	for {
 		tables := watchTables(s.current.Config.tables, s.current.Config.Signer.TablesEvery)
 		goOn, err := s.await(served, reload, stop, tables.changed, grace)
