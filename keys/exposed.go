@@ -101,18 +101,18 @@ func (s *surroundings) behind(path string) (f surrounding) {
 // below returns the faults of a folder with those of the folders above it.
 func (s *surroundings) below(above surrounding, path string, info fs.FileInfo) surrounding {
 	f := surrounding{faults: above.faults[:len(above.faults):len(above.faults)]}
-	tell := func(fault string) {
+	report := func(fault string) {
 		if !slices.Contains(f.faults, fault) {
 			f.faults = append(f.faults, fault)
 		}
 	}
 	if uid, _ := owner(info); above.sticky && !s.mayOwn(uid) {
-		tell(fmt.Sprintf("the user %s may replace %s (%s): keep the keys in a folder of root (keys.dir)", userName(uid), path, described(info)))
+		report(fmt.Sprintf("the user %s may replace %s (%s): keep the keys in a folder of root (keys.dir)", userName(uid), path, described(info)))
 	}
 	if info.IsDir() && info.Mode().Perm()&write != 0 {
 		f.sticky = info.Mode()&fs.ModeSticky != 0
 		if !f.sticky {
-			tell(fmt.Sprintf("everybody may replace files in %s (%s): chmod o-w %s", path, described(info), shell.Quote(path)))
+			report(fmt.Sprintf("everybody may replace files in %s (%s): chmod o-w %s", path, described(info), shell.Quote(path)))
 		}
 	}
 	return f

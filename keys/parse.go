@@ -65,7 +65,7 @@ func parseBlock(block *pem.Block, readRSA func(pkcs1 []byte) crypto.Signer) (cry
 	const plain = "openssl pkey -in FILE -out NEWFILE"
 	switch {
 	case block.Type == "ENCRYPTED PRIVATE KEY", strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
-		return nil, errors.New("it is locked with a passphrase, which nobody could type when the daemon starts: unlock it with " + plain)
+		return nil, errors.New("it is locked with a passphrase, which cannot be entered when the daemon starts: unlock it with " + plain)
 	case block.Type == "OPENSSH PRIVATE KEY":
 		return nil, errors.New("it is in the form of OpenSSH: change it with ssh-keygen -p -m PKCS8 -f FILE")
 	case block.Type == "RSA PRIVATE KEY":

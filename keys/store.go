@@ -45,7 +45,7 @@ func Open(cfg Config, wanted []Ref, standby ...Ref) (*Store, error) {
 		return nil, err
 	}
 	var faults, lacking faults
-	ahead := cfg.preload(wanted)
+	preloaded := cfg.preload(wanted)
 	for _, ref := range wanted {
 		if ref.Domain == AnyDomain {
 			for _, f := range s.addAny(cfg, ref) {
@@ -53,7 +53,7 @@ func Open(cfg Config, wanted []Ref, standby ...Ref) (*Store, error) {
 			}
 			continue
 		}
-		err := s.add(ahead, ref)
+		err := s.add(preloaded, ref)
 		if err != nil && cfg.Optional[ref] {
 			lacking.add(fmt.Errorf("a key does not sign: %w", err))
 			continue
@@ -126,11 +126,11 @@ func (c Config) reachable() error {
 }
 
 // add loads one key, unless it is already loaded.
-func (s *Store) add(ahead *preloaded, ref Ref) error {
+func (s *Store) add(from *preloaded, ref Ref) error {
 	if name, err := ref.Canonical(); err == nil && s.keys[name] != nil {
 		return nil
 	}
-	k, err := ahead.load(ref)
+	k, err := from.load(ref)
 	if err != nil {
 		return err
 	}
@@ -158,9 +158,9 @@ func (s *Store) addAny(cfg Config, ref Ref) []fault {
 	}
 	var faults []fault
 	found := false
-	ahead := cfg.preload(all)
+	preloaded := cfg.preload(all)
 	for _, wanted := range all {
-		switch err := s.add(ahead, wanted); {
+		switch err := s.add(preloaded, wanted); {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 			continue
 		case err != nil:
@@ -242,11 +242,11 @@ type faults struct {
 }
 
 func (f *faults) add(errs ...error) {
-	const told = 50
+	const shown = 50
 	for _, err := range errs {
 		switch {
 		case err == nil:
-		case len(f.errs) < told:
+		case len(f.errs) < shown:
 			f.errs = append(f.errs, err)
 		default:
 			f.more++

@@ -40,7 +40,7 @@ type refusal struct {
 func (e *senderPolicy) check(env message.Envelope, a message.Author, trace *message.Trace) *refusal {
 	const rule = "signer.senders"
 	if e.mode == SendersOff {
-		trace.Add(rule, "mode off", "nobody is asked")
+		trace.Add(rule, "mode off", "senders are not checked")
 		return nil
 	}
 	entries := e.entries(env)

@@ -147,7 +147,7 @@ func lower(s string) string {
 func (s Senders) validate(bad func(path, problem string)) {
 	config.OneOf(bad, "senders.mode", s.Mode, SendersOff, SendersUnsigned, SendersReject)
 	if s.Mode != SendersOff && len(s.Allow) == 0 && s.File == "" {
-		bad("senders", fmt.Sprintf("mode is %s and nobody is allowed anything: write allow: [{login: alice, authors: [alice@example.com]}], or file:", s.Mode))
+		bad("senders", fmt.Sprintf("mode is %s and no sender is allowed any author: write allow: [{login: alice, authors: [alice@example.com]}], or file:", s.Mode))
 	}
 	for i, a := range s.Allow {
 		path := fmt.Sprintf("senders.allow[%d]", i)

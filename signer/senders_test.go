@@ -122,7 +122,7 @@ func TestAnAuthorOfNobodysIsUnsignedOrNotAskedFor(t *testing.T) {
 func TestSendersAreHeldToTheirRules(t *testing.T) {
 	for _, c := range []struct{ name, yaml, want string }{
 		{"a bad mode", "senders: {mode: refuse}\n", `senders.mode: "refuse" is not one of off, unsigned, reject`},
-		{"nobody is allowed anything", "senders: {mode: reject}\n", "senders: mode is reject and nobody is allowed anything: write allow: [{login: alice, authors: [alice@example.com]}], or file:"},
+		{"no sender is allowed any author", "senders: {mode: reject}\n", "senders: mode is reject and no sender is allowed any author: write allow: [{login: alice, authors: [alice@example.com]}], or file:"},
 		{"neither login nor network", "senders: {allow: [{authors: [a@example.com]}]}\n", "senders.allow[0]: an entry needs login: NAME, or network: 192.0.2.0/24, or both"},
 		{"no authors", "senders: {allow: [{login: a}]}\n", "senders.allow[0]: an entry needs authors"},
 		{"no address", "senders: {allow: [{login: a, authors: [\"a b@example.com\"]}]}\n", `"a b@example.com" is neither an address nor a pattern`},

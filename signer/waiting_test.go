@@ -79,7 +79,7 @@ func TestAMessageThatWaitedInVainNeverLeavesUnsigned(t *testing.T) {
 			cancel()
 			tx := s.Sign(ctx, message.Envelope{})
 			tx.Header(message.Envelope{}, header(t, letter))
-			comesAgain(t, tx.End(), "before DNS was heard")
+			comesAgain(t, tx.End(), "before DNS answered")
 			// The look-up went on without it, and the next one has its answer.
 			if out := sign(s, message.Envelope{}, header(t, letter)); out.Disposition != message.Accept || noteOf(out, "unsigned") == "" {
 				t.Errorf("the next message: %+v", out)

@@ -33,7 +33,7 @@ func byAuthor(c Config, v Verdict) (Decision, bool) {
 	problem := authorProblem(v.Author)
 	rule := "author: " + problem + ", verifier.author.on_ambiguous"
 	if c.Author.OnAmbiguous != ActReject {
-		rule = "author: " + problem + ", so that not all domains can be asked for their policy"
+		rule = "author: " + problem + ", so that not all policies can be looked up"
 	}
 	return Decision{
 		Action: ActReject, Rule: rule,

@@ -37,10 +37,10 @@ func queryIPRev(ctx context.Context, resolver Resolver, _ Config, env message.En
 	f := Finding{Compared: "client " + env.ClientAddr.String()}
 	switch {
 	case !addr.IsValid():
-		f.Reason = "not asked: the client's address is not known"
+		f.Reason = "not checked: the client's address is not known"
 		return f
 	case isPrivate(addr):
-		f.Reason = "not asked: a private address has no name in the public DNS"
+		f.Reason = "not checked: a private address has no name in the public DNS"
 		return f
 	}
 	ctx, cancel := context.WithTimeout(ctx, iprevTimeout)

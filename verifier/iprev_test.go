@@ -87,7 +87,7 @@ func TestIPRevAsksNothingOfAClientWithoutAPublicAddress(t *testing.T) {
 		if addr != "" {
 			env.ClientAddr = netip.MustParseAddr(addr)
 		}
-		if f := queryIPRev(context.Background(), nil, Config{}, env); f.Value != "" || !strings.HasPrefix(f.Reason, "not asked") {
+		if f := queryIPRev(context.Background(), nil, Config{}, env); f.Value != "" || !strings.HasPrefix(f.Reason, "not checked") {
 			t.Errorf("%q: %+v", addr, f)
 		}
 	}

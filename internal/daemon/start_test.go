@@ -83,7 +83,7 @@ func TestTheFirstMessageWaitsForItsOwnDomainOnly(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	out = s.sign(ctx, "d501.example")
-	if out.Disposition != message.Tempfail || len(out.Insert) != 0 || !strings.Contains(out.Failure, "before DNS was heard") {
+	if out.Disposition != message.Tempfail || len(out.Insert) != 0 || !strings.Contains(out.Failure, "before DNS answered") {
 		t.Errorf("a message that cannot wait: %+v", out)
 	}
 

@@ -122,7 +122,7 @@ func TestAReloadDoesNotTakeAnEmptyTableForAnAnswer(t *testing.T) {
 	step(table, "\n \n", 4, "is empty, and had entries before (2)")
 	step(table, "# the last customer has left\n", 2, "entries=\"a.test, b.test\"")
 	step(table, "", 2, "reloaded")
-	step(senders, "", 2, "has no entry, so signer.senders allows nobody anything")
+	step(senders, "", 2, "has no entry, so signer.senders allows no author")
 }
 
 func TestVerifyOnlyNeedsNoDomains(t *testing.T) {

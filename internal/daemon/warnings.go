@@ -25,7 +25,7 @@ func (g *Generation) Warnings() []string {
 		w = append(w, "signer.require_published is false: every selector listed signs at once, whether DNS has its record or not")
 	}
 	if s := g.Config.Signer.Senders; s.Mode == signer.SendersOff && len(s.Allow) > 0 {
-		w = append(w, "signer.senders.mode is off: nobody is held to what signer.senders allows; write mode: unsigned or mode: reject")
+		w = append(w, "signer.senders.mode is off: the entries of signer.senders are not enforced; write mode: unsigned or mode: reject")
 	}
 	if arc := g.Config.Signer.ARC; arc.On() {
 		if k, ok := g.Store.Lookup(arc.Domain, arc.Selector); ok && k.Algorithm != keys.RSA {
@@ -39,7 +39,7 @@ func (g *Generation) Warnings() []string {
 		w = append(w, trouble)
 	}
 	if g.Config.DNS.ZoneFile != "" {
-		w = append(w, "dns.zone_file is set: the network's DNS is not asked, every verdict rests on "+g.Config.DNS.ZoneFile)
+		w = append(w, "dns.zone_file is set: the network's DNS is not used, every verdict depends on "+g.Config.DNS.ZoneFile)
 		if !g.Config.Signer.RequirePublished && len(g.Config.Signer.Domains) > 0 {
 			w = append(w, "with dns.zone_file, every selector listed signs; signer.require_published: true looks for the keys' records in it")
 		}

@@ -122,7 +122,7 @@ func (p *plan) prepareKey() error {
 	case *rsa.PublicKey:
 		// RFC 8301 §3.2
 		if bits := public.N.BitLen(); bits < defaultMinRSABits {
-			return fmt.Errorf("the RSA key has %d bits: nobody accepts fewer than %d", bits, defaultMinRSABits)
+			return fmt.Errorf("the RSA key has %d bits: verifiers do not accept fewer than %d", bits, defaultMinRSABits)
 		}
 		p.algorithm = rsaSHA256
 	case ed25519.PublicKey:

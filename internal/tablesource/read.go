@@ -31,7 +31,7 @@ func Read(ctx context.Context, c signer.Config, before Tables, keep string) (sig
 		allow, err := readSenders(c.Senders.File)
 		tables.files = append(tables.files, fileSize{c.Senders.File, len(allow)})
 		if err == nil && len(allow)+len(c.Senders.Allow) == 0 && c.Senders.Mode != signer.SendersOff {
-			err = fmt.Errorf("%s has no entry, so signer.senders allows nobody anything: write lines of LOGIN-or-NETWORK AUTHOR", c.Senders.File)
+			err = fmt.Errorf("%s has no entry, so signer.senders allows no author: write lines of LOGIN-or-NETWORK AUTHOR", c.Senders.File)
 		}
 		errs = append(errs, err)
 		c.Senders.Allow = slices.Concat(c.Senders.Allow, allow)

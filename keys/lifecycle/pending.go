@@ -70,7 +70,7 @@ func (d *SigningSet) wait(ctx context.Context) error {
 		select {
 		case <-q.done:
 		case <-ctx.Done():
-			return errors.New("it ended, or its time was up, before DNS was heard about its keys")
+			return errors.New("it ended, or its time was up, before DNS answered about its keys")
 		}
 	}
 	return nil

@@ -35,7 +35,7 @@ func TestAStartWaitsForNothing(t *testing.T) {
 		}
 		d := s.spec.Active.of("example.com")
 		if len(d.pending) == 0 || len(d.Keys) != 0 {
-			t.Errorf("before DNS was heard, %d keys sign, open: %v", len(d.Keys), len(d.pending) > 0)
+			t.Errorf("before DNS answered, %d keys sign, open: %v", len(d.Keys), len(d.pending) > 0)
 		}
 		if text := s.logged(); text != "" {
 			t.Errorf("what is not known yet is told: %s", text)
@@ -58,7 +58,7 @@ func TestAMessageWaitsNoLongerThanItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
 		defer cancel()
 		if err := s.spec.Active.of("example.com").wait(ctx); err == nil {
-			t.Error("it is told that DNS was heard")
+			t.Error("the answer of DNS is reported")
 		}
 		if d := s.spec.Active.of("example.com"); len(d.pending) == 0 || len(d.Keys) != 0 {
 			t.Errorf("%d keys sign", len(d.Keys))
@@ -87,7 +87,7 @@ func TestAKeyThatWasNotAskedForDoesNotSign(t *testing.T) {
 		for range 3 {
 			ctx, cancel := context.WithTimeout(s.t.Context(), MaxWait)
 			if err := s.spec.Active.of("example.com").wait(ctx); err == nil {
-				t.Error("it is told that DNS was heard")
+				t.Error("the answer of DNS is reported")
 			}
 			cancel()
 			if d := s.spec.Active.of("example.com"); len(d.pending) == 0 || len(d.Keys) != 0 {
@@ -191,7 +191,7 @@ func TestSlowDNSIsNotSilent(t *testing.T) {
 					}
 				}
 				if open > 0 {
-					t.Errorf("%d questions are open", open)
+					t.Errorf("%d lookups are pending", open)
 				}
 				cancel()
 				run.Wait()
@@ -360,7 +360,7 @@ func TestAReloadEndsQuestionsThatNobodyAsksAnyMore(t *testing.T) {
 		check(t, <-waited)
 		s.want("after the reload", "s2", "s2 active")
 		if len(s.tracker.pending) != 0 {
-			t.Errorf("%d questions are open", len(s.tracker.pending))
+			t.Errorf("%d lookups are pending", len(s.tracker.pending))
 		}
 		s.after(firstAnswer)
 	})
@@ -466,7 +466,7 @@ func TestOnlyKeysThatMayYetSignAreWaitedFor(t *testing.T) {
 				all = append(all, &one)
 			}
 			if got := signingSet(all, true, noon); len(got.pending) != c.want {
-				t.Errorf("%d questions are waited for, want %d", len(got.pending), c.want)
+				t.Errorf("%d lookups are awaited, want %d", len(got.pending), c.want)
 			}
 		})
 	}

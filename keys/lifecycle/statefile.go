@@ -58,7 +58,7 @@ func ReadState(path string) ([]Fact, error) {
 }
 
 // errDamaged is the error for a file with invalid content.
-var errDamaged = errors.New("it is damaged: nothing is known of the keys until DNS has been asked again")
+var errDamaged = errors.New("it is damaged: all keys are unknown until DNS has been queried again")
 
 func parseState(text []byte) ([]Fact, error) {
 	var s stateFile
