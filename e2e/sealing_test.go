@@ -41,7 +41,7 @@ print $arc->result eq "pass" ? "pass" : $arc->result_detail;
 
 // chainPasses checks a delivered message with the other implementations: its chain must have
 // this many sets and be valid, and be broken where the body is another.
-func chainPasses(t *testing.T, msg []byte, sets int) {
+func chainPasses(t *testing.T, msg []byte, sets int, others ...func(*testing.T, []byte) string) {
 	t.Helper()
 	for _, name := range []string{"ARC-Seal", "ARC-Message-Signature", "ARC-Authentication-Results"} {
 		if n := len(named(msg, name)); n != sets {
@@ -59,6 +59,11 @@ func chainPasses(t *testing.T, msg []byte, sets int) {
 			if got := strings.TrimSpace(string(out)); !strings.HasPrefix(got, want) {
 				t.Errorf("%s says %q of the chain, want %s\n%s", v.name, got, want, head(msg))
 			}
+			for _, ask := range others {
+				if got := ask(t, []byte(text)); got != want {
+					t.Errorf("rspamd says %q of the chain, want %s\n%s", got, want, head(msg))
+				}
+			}
 		}
 	}
 }
@@ -72,6 +77,12 @@ func TestForwardedMailIsSealed(t *testing.T) {
 		without(t, "libmail-dkim-perl: run e2e/install-packages.sh as root")
 	}
 	const rcpt, second, elsewhere = "forwarded@" + destDomain, "again@" + destDomain, "mailbox@" + destDomain
+	var others []func(*testing.T, []byte) string
+	if rspamd, ok := startRspamd(t); ok {
+		others = append(others, rspamd)
+	} else {
+		t.Log("rspamd is not installed: two other implementations are asked, not three")
+	}
 	d := startDaemon(t, config{
 		Listen: []string{"inet:" + freeAddr(t)}, Zone: strangersZone() + ourZone(),
 		Signer: "  arc: {seal: forwarded, domain: " + ourDomain + ", selector: rsa2, recipients: [" + rcpt + ", " + second + "]}\n",
@@ -85,7 +96,7 @@ func TestForwardedMailIsSealed(t *testing.T) {
 	if !bytes.HasPrefix(once, []byte("ARC-Seal:")) {
 		t.Errorf("the seal is not on top:\n%s", head(once))
 	}
-	chainPasses(t, once, 1)
+	chainPasses(t, once, 1, others...)
 	results := strings.Join(strings.Fields(named(once, "ARC-Authentication-Results")[0]), " ")
 	if !strings.HasPrefix(results, "i=1; "+authservID+"; dkim=pass ") || !strings.Contains(results, "dmarc=pass ") || strings.ContainsAny(results, "()") || strings.Contains(results, "bank") {
 		t.Errorf("the set has the results %s", results)
@@ -96,7 +107,7 @@ func TestForwardedMailIsSealed(t *testing.T) {
 
 	// On the same connection: the sealed message once more, then one that is not forwarded.
 	accepted(t, c.send(l.from, []string{second}, string(once)))
-	chainPasses(t, p.sink.wait(t, second).Data, 2)
+	chainPasses(t, p.sink.wait(t, second).Data, 2, others...)
 	accepted(t, c.send(l.from, []string{elsewhere}, letter{from: "a@strict.example"}.text(t, elsewhere)))
 	if held := p.sink.wait(t, elsewhere).Data; len(named(held, "ARC-Seal")) > 0 {
 		t.Errorf("another recipient's mail is sealed\n%s", head(held))
