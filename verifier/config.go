@@ -25,6 +25,8 @@ type Config struct {
 	// Auth says what is written of a client's login, into mail that is judged and into mail
 	// that is signed.
 	Auth AuthMode `yaml:"auth"`
+	// Forwarders are hosts whose mail is judged and not refused.
+	Forwarders []Forwarder `yaml:"forwarders"`
 	// OwnDomains says whether mail from outside may claim one of our signing domains
 	// although nothing authenticates it.
 	OwnDomains OwnDomains `yaml:"own_domains"`
@@ -97,7 +99,7 @@ func Defaults() Config {
 		SPF:         SPF{OnFail: ActAccept},
 		DKIM:        DKIM{MaxSignatures: 8, MinRSABits: 1024},
 		Auth:        AuthOff,
-		OwnDomains:  OwnDomainsOff,
+		OwnDomains:  ownDomainsOff,
 		OnUndecided: ActTempfail,
 		OnTempError: ActAccept,
 	}
@@ -113,7 +115,8 @@ func (c Config) Validate(bad func(path, problem string)) {
 	config.OneOf(bad, "dmarc.discovery", c.DMARC.Discovery, dmarc.TreeWalk, dmarc.PSL)
 	config.OneOf(bad, "spf.on_fail", c.SPF.OnFail, ActAccept, ActReject)
 	config.OneOf(bad, "auth", c.Auth, AuthOff, AuthMethod, AuthUser)
-	config.OneOf(bad, "own_domains", c.OwnDomains, OwnDomainsOff, OwnDomainsProtect)
+	validateForwarders(c.Forwarders, bad)
+	config.OneOf(bad, "own_domains", c.OwnDomains, ownDomainsOff, ownDomainsProtect)
 	config.OneOf(bad, "on_undecided", c.OnUndecided, ActTempfail, ActAccept)
 	config.OneOf(bad, "on_temperror", c.OnTempError, ActAccept, ActTempfail)
 	c.ARC.validate(bad)

@@ -19,6 +19,9 @@ func (d Decision) applied() string {
 // notes name the rule that decided and, in monitor mode, the action of enforce mode.
 func (d Decision) notes() []message.Note {
 	if d.Action == ActAccept {
+		if d.Local != "" {
+			return []message.Note{{Key: "local_policy", Value: d.Local}}
+		}
 		return nil
 	}
 	n := []message.Note{{Key: "decided", Value: d.Rule}}

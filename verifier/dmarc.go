@@ -105,6 +105,9 @@ func findDMARC(v Verdict, d Decision, f findings) findings {
 	if v.Sealers.Excuse != "" {
 		found.Public = "local policy: " + v.Sealers.Excuse
 	}
+	if d.Local != "" {
+		found.Public = "local policy: " + d.Local
+	}
 	if e.Result == dmarc.Fail || e.Result == dmarc.TempError || e.Result == dmarc.PermError || e.Flawed {
 		found.Log = e.Reason
 	}

@@ -13,6 +13,14 @@ func TestTheRuleThatDecides(t *testing.T) {
 	}{
 		{"author before own_domains", "", "own_domains: protect", "", "a@ours.example, b@x.example",
 			"author: the From field has addresses of several domains, ours.example and x.example, verifier.author.on_ambiguous"},
+		{"author before forwarders", "", "forwarders: [{network: 203.0.113.66/32}]", "", "a@y.example, b@x.example",
+			"author: the From field has addresses of several domains, y.example and x.example, verifier.author.on_ambiguous"},
+		{"forwarders before DMARC", `_dmarc.x.example. TXT "v=DMARC1; p=reject"`, "forwarders: [{network: 203.0.113.66/32, name: f}]", "", "b@x.example",
+			"accepted: forwarder f"},
+		{"forwarders before own_domains", `_dmarc.ours.example. TXT "v=DMARC1; p=reject"`,
+			"own_domains: protect\nforwarders: [{network: 203.0.113.66/32, name: f, allow_own_domains: true}]", "", "a@ours.example", "accepted: forwarder f"},
+		{"own_domains for a forwarder that may not have them", "", "own_domains: protect\nforwarders: [{network: 203.0.113.66/32, name: f}]", "", "a@ours.example",
+			"local policy: own domain ours.example, verifier.own_domains"},
 		{"own_domains before DMARC", `_dmarc.ours.example. TXT "v=DMARC1; p=quarantine"`, "own_domains: protect", "", "a@ours.example",
 			"local policy: own domain ours.example, verifier.own_domains"},
 		{"own_domains before SPF alone", `attack.example. TXT "v=spf1 -all"`, "own_domains: protect\nspf: {on_fail: reject}", "", "a@ours.example",
@@ -29,8 +37,11 @@ func TestTheRuleThatDecides(t *testing.T) {
 			out, _ := c.run(t)
 			var decided []string
 			for _, n := range out.Log {
-				if n.Key == "decided" {
+				switch n.Key {
+				case "decided":
 					decided = append(decided, n.Value)
+				case "local_policy":
+					decided = append(decided, "accepted: "+n.Value)
 				}
 			}
 			if !slices.Equal(decided, []string{tt.want}) {

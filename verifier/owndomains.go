@@ -13,13 +13,20 @@ import (
 type OwnDomains string
 
 const (
-	OwnDomainsOff     OwnDomains = "off"     // their published policies apply
-	OwnDomainsProtect OwnDomains = "protect" // it must pass SPF or DKIM, with any published policy
+	ownDomainsOff     OwnDomains = "off"     // their published policies apply
+	ownDomainsProtect OwnDomains = "protect" // it must pass SPF or DKIM, with any published policy
 )
 
-// evaluateOwn evaluates each author domain of ours if own_domains is on.
+// ReadsOwnDomains says whether a decision may depend on the domains of WithOwnDomains.
+func (c Config) ReadsOwnDomains() bool {
+	return c.OwnDomains == ownDomainsProtect || len(c.Forwarders) > 0
+}
+
+// evaluateOwn evaluates each author domain of ours if own_domains is on, or if the client
+// is or may be a forwarder.
 func (t *Verification) evaluateOwn(s spf.Outcome, signatures []dkim.Outcome) []dmarc.Evaluation {
-	if t.verifier.cfg.OwnDomains != OwnDomainsProtect || t.verifier.ownDomain == nil {
+	asked := t.verifier.cfg.OwnDomains == ownDomainsProtect || t.forwarding.Entry != nil || t.forwarding.Err != nil
+	if !asked || t.verifier.ownDomain == nil {
 		return nil
 	}
 	var own []dmarc.Evaluation
@@ -46,7 +53,7 @@ func evaluationOf(domain string, evaluations []dmarc.Evaluation) (dmarc.Evaluati
 // neither aligned SPF nor aligned DKIM passes.
 func byOwnDomain(c Config, v Verdict) (Decision, bool) {
 	e, own := evaluationOf(v.decisive().AuthorDomain, v.Own)
-	if !own || (e.Result != dmarc.Fail && e.Result != dmarc.TempError) {
+	if c.OwnDomains != ownDomainsProtect || !own || (e.Result != dmarc.Fail && e.Result != dmarc.TempError) {
 		return Decision{}, false
 	}
 	d := Decision{Action: ActReject, Rule: "local policy: own domain " + e.AuthorDomain + ", verifier.own_domains"}
@@ -61,7 +68,7 @@ func byOwnDomain(c Config, v Verdict) (Decision, bool) {
 }
 
 func ownDomainCompared(c Config, v Verdict) string {
-	if c.OwnDomains != OwnDomainsProtect {
+	if c.OwnDomains != ownDomainsProtect {
 		return "own_domains: " + string(c.OwnDomains)
 	}
 	domain := v.decisive().AuthorDomain

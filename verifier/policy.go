@@ -20,6 +20,9 @@ type Decision struct {
 	Rule string
 	// Reply is the reply to the client if the action refuses the message.
 	Reply message.Reply
+	// Local names the rule of the configuration by which the published policy does not
+	// decide. The dmarc result and the log have it.
+	Local string
 }
 
 // weight orders actions by their effect on a message.
@@ -52,6 +55,7 @@ var policy = []struct {
 }{
 	{"author", byAuthor, authorCompared},
 	{"verifier.arc", byARC, arcCompared},
+	{"verifier.forwarders", byForwarder, forwarderCompared},
 	{"verifier.own_domains", byOwnDomain, ownDomainCompared},
 	{"verifier.dmarc", byDMARC, dmarcCompared},
 	{"verifier.on_undecided", byUndecided, undecidedCompared},

@@ -69,13 +69,15 @@ type decisionReport struct {
 	Enforced bool   `json:"enforced"`
 	Rule     string `json:"rule"`
 	Reply    string `json:"reply,omitempty"`
+	// Local is the rule of the configuration by which the published policy does not decide.
+	Local string `json:"local_policy,omitempty"`
 }
 
 func (d Decision) report() decisionReport {
 	if d.Action == "" { // the message was not judged
 		return decisionReport{}
 	}
-	r := decisionReport{Disposition: string(d.Disposition()), Action: string(d.Action), Enforced: d.Enforced, Rule: d.Rule}
+	r := decisionReport{Disposition: string(d.Disposition()), Action: string(d.Action), Enforced: d.Enforced, Rule: d.Rule, Local: d.Local}
 	if d.Reply.Code != 0 {
 		r.Reply = fmt.Sprintf("%d %s %s", d.Reply.Code, d.Reply.Enhanced, d.Reply.Text)
 	}

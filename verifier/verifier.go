@@ -102,8 +102,10 @@ type Verdict struct {
 	// Each has the evaluations of all author domains, where there are several, without
 	// the unread signatures of a message that was cut. The policy asks each of them.
 	Each []dmarc.Evaluation
-	// Own has the evaluations of the author domains that are signing domains of ours, for
-	// verifier.own_domains. They count a domain without a record as one with a policy.
+	// Forwarding says whether the client is one of verifier.forwarders.
+	Forwarding forwarding
+	// Own has the evaluations of the author domains that are signing domains of ours, where
+	// a rule asks for them. They count a domain without a record as one with a policy.
 	Own []dmarc.Evaluation
 }
 
@@ -131,6 +133,7 @@ type Verification struct {
 	query       spf.Query
 	spf         spf.Outcome
 	author      message.Author
+	forwarding  forwarding
 	dkim        *dkim.Verification
 	arc         *arc.Verification  // nil without ARC fields
 	seal        Seal               // nil: the message is not sealed
@@ -172,6 +175,7 @@ func (v *Verifier) Explain(ctx context.Context, env message.Envelope, trace *mes
 			t.startQuery(i)
 		}
 	}
+	t.startForwarder()
 	return t
 }
 
@@ -279,7 +283,7 @@ func (t *Verification) Judge() (Result, error) {
 	}
 	v := Verdict{
 		AuthservID: t.verifier.authservID(t.env), Helo: writableHelo(t.env.Helo),
-		Cut: t.cut, Author: t.author, Others: t.others(),
+		Cut: t.cut, Author: t.author, Forwarding: t.forwarding, Others: t.others(),
 	}
 	for i := range checks {
 		if checks[i].conclude != nil {

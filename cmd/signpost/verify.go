@@ -177,10 +177,11 @@ func (o verifyOptions) judge(env message.Envelope, now func() time.Time, stdin i
 }
 
 // configured loads the configuration without its keys: verification needs none, and the user
-// may not be allowed to read them. The entries of signer.tables count only for own_domains.
+// may not be allowed to read them. The entries of signer.tables count only for
+// own_domains and forwarders.
 func (o verifyOptions) configured() (daemon.Config, dns.Source, error) {
 	c, _, err := daemon.Read(o.config)
-	if err == nil && c.Verifier.OwnDomains == verifier.OwnDomainsProtect {
+	if err == nil && c.Verifier.ReadsOwnDomains() {
 		c, _, err = daemon.ReadWhole(o.config)
 	}
 	if err != nil {
