@@ -79,6 +79,13 @@ func (a ARC) key() (ref keys.Ref, seals bool) {
 	return keys.Ref{Domain: domain, Selector: selector}, a.On()
 }
 
+// SealsWith reports whether mail is sealed with a key.
+func (a ARC) SealsWith(domain, selector string) bool {
+	ref, seals := a.key()
+	wanted, err := keys.Ref{Domain: domain, Selector: selector}.Canonical()
+	return seals && err == nil && ref == wanted
+}
+
 // signsFor is the name of the seals' signing set in lifecycle.ActiveKeys. It is no domain, so
 // that the domain's own mail is not signed with the key because of this.
 func (a ARC) signsFor() string {

@@ -95,6 +95,9 @@ func (p placeFlags) stillSigns(domain, selector string) []string {
 			users = append(users, fmt.Sprintf("%s (%s)", d.Domain, c.where(i)))
 		}
 	}
+	if c.Signer.ARC.SealsWith(domain, selector) {
+		users = append(users, "ARC seals (signer.arc.selector)")
+	}
 	if len(users) == 0 {
 		return nil
 	}

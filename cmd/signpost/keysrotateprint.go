@@ -86,7 +86,7 @@ func (r rotation) printStaying(w io.Writer, o rotateOptions) {
 		fmt.Fprintf(w, "    %-30s %-8s %s\n", u.Entry, u.How, u.Where)
 	}
 	if o.dry && !o.all {
-		fmt.Fprintf(w, "\n--all-entries changes them too, but for patterns.\n\n")
+		fmt.Fprintf(w, "\n--all-entries changes them too, but for patterns and ARC seals.\n\n")
 	} else {
 		fmt.Fprintf(w, `
 To change them too, put %s in the place of %s there, and publish its

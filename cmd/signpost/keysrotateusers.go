@@ -15,7 +15,7 @@ import (
 type keyUse struct {
 	Entry string `json:"entry"` // its domain, pattern or address
 	Where string `json:"where"`
-	// How it comes to the key: own, address, keys_of or sdid.
+	// How it comes to the key: own, address, keys_of, sdid, or seals for signer.arc.
 	How string `json:"how"`
 	// Changed says that the entry lists the new key from the next reload on. An entry that
 	// many domains come under is never changed: nothing looks whether all have the record.
@@ -158,6 +158,9 @@ func (c Config) keyUses(r rotating, k *keys.Key, selector string, all bool) []ke
 		if target := asciiDomain(d.SDID); d.SDID != "" && signs[target] {
 			others = append(others, keyUse{Entry: d.Domain, How: "sdid", Changed: all || target == r.domain, entry: -1, Where: c.where(i)})
 		}
+	}
+	if c.Signer.ARC.SealsWith(r.domain, selector) {
+		others = append(others, keyUse{Entry: "ARC seals", How: "seals", entry: -1, Where: "signer.arc.selector"})
 	}
 	return append(own, others...)
 }

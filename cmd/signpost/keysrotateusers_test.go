@@ -173,3 +173,16 @@ func TestRevokingAKeyInUseIsWarnedOf(t *testing.T) {
 		t.Errorf("for a key that no entry lists: %s", r.stderr)
 	}
 }
+
+// A key that also seals is kept when another one signs in its place.
+func TestKeysRotateNamesTheSealsOfAKey(t *testing.T) {
+	h, _, _ := lender(t)
+	h.write(h.config, strings.Replace(h.read(h.config), "verifier:", "  arc: {seal: forwarded, domain: example.com, selector: s2025, recipients: [a@example.com]}\nverifier:", 1))
+	dry := h.run(exitOK, "rotate", "example.com", "--template", "s2", "--dry-run", "--all-entries").stdout
+	wantParts(t, "the dry run", dry, "go on with it:\n\n    ARC seals                      seals    signer.arc.selector", "keep s2025 of example.com")
+	if strings.Contains(dry, "--revoke example.com s2025") {
+		t.Errorf("the dry run tells to revoke the key of the seals:\n%s", dry)
+	}
+	r := h.run(exitOK, "record", "--revoke", "Example.com", "s2025")
+	wantParts(t, "standard error", r.stderr, "do not publish this yet", "ARC seals (signer.arc.selector)")
+}
