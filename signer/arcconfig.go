@@ -23,7 +23,7 @@ type ARC struct {
 	Networks   []netip.Prefix     `yaml:"networks"`
 }
 
-// SealMode says what is sealed.
+// SealMode selects the mail that is sealed.
 type SealMode string
 
 const (

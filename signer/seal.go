@@ -109,7 +109,7 @@ func unsealed(why string) message.Outcome {
 }
 
 // failed is our own failure. The message goes on, since mail that is forwarded must not be
-// lost for want of a seal.
+// lost because it has no seal.
 func (t *Seal) failed(err error) message.Outcome {
 	failure := fmt.Sprintf("sealing as %s: %v", t.signer.cfg.ARC.Domain, err)
 	return message.Outcome{Failure: failure, Log: []message.Note{{Key: "error", Value: failure}, message.Unsealed("sealing broke")}}

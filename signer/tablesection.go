@@ -21,7 +21,7 @@ func (t *Table) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// problem returns what is missing or too much, or "". It does not look at the address.
+// problem returns the missing or surplus key, or "". It does not check the address.
 func (t Table) problem() string {
 	switch {
 	case t.File == "" && t.Database == "":

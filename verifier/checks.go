@@ -65,7 +65,7 @@ type check struct {
 	report func(Verdict) Report
 }
 
-// Finding is what a check found out about a message, or about one signature. The
+// Finding is the result of a check for a message, or for one signature. The
 // Authentication-Results field, log line, metrics and the text of `verify` are made
 // of it.
 type Finding struct {
@@ -84,7 +84,7 @@ type Finding struct {
 	Unlisted bool
 	// Policy is the policy that a failed evaluation calls for.
 	Policy string
-	// Compared and Report are what the trace says was compared, and the check's value in the
+	// Compared has the compared values, for the trace. Report is the check's value in the
 	// JSON of `verify --json`. Only a check with query or evaluate sets them.
 	Compared string
 	Report   any

@@ -22,22 +22,21 @@ type Config struct {
 	ARC    ARC    `yaml:"arc"`
 	// IPRev looks up whether a name of the client's address leads back to it.
 	IPRev bool `yaml:"iprev"`
-	// Auth says what is written of a client's login, into mail that is judged and into mail
-	// that is signed.
+	// Auth selects the parts of a client's login that are written, into mail that is judged
+	// and into mail that is signed.
 	Auth AuthMode `yaml:"auth"`
 	// Forwarders are hosts whose mail is judged and not refused.
 	Forwarders []Forwarder `yaml:"forwarders"`
 	// OwnDomains says whether mail from outside may claim one of our signing domains
 	// although nothing authenticates it.
 	OwnDomains OwnDomains `yaml:"own_domains"`
-	// OnUndecided is what enforce mode does where the author domain's policy is known and
-	// would refuse or hold a failing message, but a look-up for SPF or for a DKIM key
-	// failed that could have made it pass: tempfail or accept. The sender chooses what is
-	// looked up there. It also decides where the record of a subdomain could not be looked
-	// up and that of the organizational domain asks for it, and where this host could not
-	// make a look-up at all.
+	// OnUndecided is the action of enforce mode in three cases: the author domain's policy
+	// would refuse or hold a failing message, but a look-up for SPF or for a DKIM key failed
+	// that could have made it pass (the sender chooses these names); the record of a
+	// subdomain could not be looked up, and that of the organizational domain has such a
+	// policy; this host could not make a look-up at all. It is tempfail or accept.
 	OnUndecided Action `yaml:"on_undecided"`
-	// OnTempError is what enforce mode does if DNS did not answer for the policy itself:
+	// OnTempError is the action of enforce mode if DNS did not answer for the policy itself:
 	// accept or tempfail.
 	OnTempError Action  `yaml:"on_temperror"`
 	Trusted     Trusted `yaml:"trusted"`
@@ -51,7 +50,7 @@ const (
 	Enforce Mode = "enforce" // do what the policy says
 )
 
-// Action is what enforce mode does to a message.
+// Action is the effect of enforce mode on a message.
 type Action string
 
 const (

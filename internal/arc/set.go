@@ -54,7 +54,7 @@ func kindOf(name string) kind {
 }
 
 // instance reads the value of an instance tag: 1*2DIGIT, from 1 to 50 (§3.9). It returns 0
-// for what is none, and for more than two digits MaxSets+1.
+// for other text, and MaxSets+1 for more than two digits.
 func instance(s string) int {
 	n := 0
 	for i := range len(s) {

@@ -20,7 +20,7 @@ const usualDescriptors = 10
 type descriptors struct {
 	limit int // of open files
 	dns   int // that look-ups may hold
-	rest  int // everything else: what is open now, listeners, files that a reload reads
+	rest  int // all others: open ones, listeners, files that a reload reads
 }
 
 // divideDescriptors counts each file that is open now as needed for good.

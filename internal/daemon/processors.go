@@ -132,7 +132,7 @@ func (p *processors) begin(now time.Time) {
 	p.next.Store(now.Add(loadWindow).UnixNano())
 }
 
-// processorTime is what the process has used, in user and system mode.
+// processorTime is the processor time of the process, in user and system mode.
 func processorTime() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {

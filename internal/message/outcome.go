@@ -2,7 +2,7 @@ package message
 
 import "strconv"
 
-// Disposition is what the MTA does with a message. (RFC 9989 uses the word for the
+// Disposition is the MTA's treatment of a message. (RFC 9989 uses the word for the
 // receiver's final action, and not for the domain owner's request.)
 type Disposition string
 

@@ -7,7 +7,7 @@ import (
 )
 
 // memoryPages is how much a Memory takes at once, in bytes: 800 RSA-2048 keys.
-// What is not written to costs nothing.
+// Pages without data cost nothing.
 const memoryPages = 1 << 20
 
 // A Memory keeps the octets of private keys outside of Go's heap. The garbage collector

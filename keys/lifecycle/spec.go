@@ -9,8 +9,8 @@ import (
 	"signpost/keys"
 )
 
-// Spec is the input of one generation of the configuration: which keys it lists, what is
-// loaded of them, and which DNS servers to query.
+// Spec is the input of one generation of the configuration: the keys that it lists,
+// those that are loaded, and the DNS servers to query.
 type Spec struct {
 	Config keys.Config
 	Store  *keys.Store
