@@ -21,13 +21,5 @@ func (t *Signing) withoutForged(h message.Header) message.Header {
 	if len(t.forged) == 0 {
 		return h
 	}
-	kept, forged := make(message.Header, 0, len(h)-len(t.forged)), t.forged
-	for i, f := range h {
-		if len(forged) > 0 && forged[0] == i {
-			forged = forged[1:]
-			continue
-		}
-		kept = append(kept, f)
-	}
-	return kept
+	return h.AppendWithout(make(message.Header, 0, len(h)-len(t.forged)), t.forged)
 }

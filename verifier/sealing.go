@@ -51,14 +51,5 @@ func (t *Verification) sealed(out message.Outcome, r Result) message.Outcome {
 // leaving is the header after the changes of an outcome.
 func leaving(h message.Header, out message.Outcome) message.Header {
 	left := make(message.Header, 0, len(out.Insert)+len(h))
-	left = append(left, out.Insert...)
-	removed := out.Remove
-	for i, f := range h {
-		if len(removed) > 0 && removed[0] == i {
-			removed = removed[1:]
-			continue
-		}
-		left = append(left, f)
-	}
-	return left
+	return h.AppendWithout(append(left, out.Insert...), out.Remove)
 }

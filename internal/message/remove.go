@@ -34,3 +34,16 @@ func RemoveFields(file []byte, indexes []int) []byte {
 	}
 	return kept
 }
+
+// AppendWithout appends the fields of the header to another one, except those with the indexes
+// in removed, which are in ascending order.
+func (h Header) AppendWithout(to Header, removed []int) Header {
+	for i, f := range h {
+		if len(removed) > 0 && removed[0] == i {
+			removed = removed[1:]
+			continue
+		}
+		to = append(to, f)
+	}
+	return to
+}

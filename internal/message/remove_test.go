@@ -56,3 +56,19 @@ func FuzzRemoveFields(f *testing.F) {
 		}
 	})
 }
+
+func TestAppendWithoutLeavesOutTheFieldsWithTheseIndexes(t *testing.T) {
+	h := Header{{Name: "A"}, {Name: "B"}, {Name: "C"}, {Name: "D"}}
+	for _, c := range []struct {
+		removed []int
+		want    string
+	}{{nil, "XABCD"}, {[]int{0}, "XBCD"}, {[]int{1, 3}, "XAC"}, {[]int{0, 1, 2, 3}, "X"}} {
+		got := ""
+		for _, f := range h.AppendWithout(Header{{Name: "X"}}, c.removed) {
+			got += f.Name
+		}
+		if got != c.want {
+			t.Errorf("without %v: %s, want %s", c.removed, got, c.want)
+		}
+	}
+}
