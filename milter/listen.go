@@ -88,19 +88,19 @@ func (s *Server) openOne(l Listen, passed map[string][]net.Listener) (listener, 
 		for i, socket := range sockets {
 			if socket != nil && sameAddress(socket.Addr(), l.Address) {
 				sockets[i] = nil
-				return listener{Listener: socket, role: role}, nil
+				return listener{Listener: socket, role: role, name: l.Address.String()}, nil
 			}
 		}
 	}
 	if l.Address.Network == "unix" {
 		socket, err := s.openUnix(l.Address.Addr)
-		return listener{Listener: socket, role: role}, err
+		return listener{Listener: socket, role: role, name: l.Address.String()}, err
 	}
 	socket, err := openTCP(l.Address)
 	if err != nil {
 		return listener{}, fmt.Errorf("listening at %s: %w%s", l.Address, err, inetHint(err))
 	}
-	return listener{Listener: socket, role: role}, nil
+	return listener{Listener: socket, role: role, name: l.Address.String()}, nil
 }
 
 // openTCP listens at an address: 0.0.0.0 is all of IPv4 and no IPv6, [::] all of IPv6 and no IPv4

@@ -45,6 +45,7 @@ type Server struct {
 type listener struct {
 	net.Listener
 	role    message.Role
+	name    string        // the configured address, "" for a socket of systemd at another one
 	content *contentWatch // set by Serve
 }
 

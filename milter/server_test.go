@@ -72,6 +72,9 @@ func TestServerAtUnixAndTCP(t *testing.T) {
 		if got := h.last(t).first.Role; got != role {
 			t.Errorf("role %q at %s", got, addr)
 		}
+		if got, want := h.last(t).first.Listener, s.config.Listen[i].Address.String(); got != want {
+			t.Errorf("listener %q, want %q as configured", got, want)
+		}
 		conn.Close()
 	}
 }

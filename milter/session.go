@@ -19,12 +19,13 @@ import (
 // session is one connection of an MTA. One goroutine uses it, but for drain, which the server calls, and tick,
 // which a timer calls.
 type session struct {
-	server *Server
-	role   message.Role
-	where  string // the connection, for the log
-	conn   net.Conn
-	reader reader
-	writer writer
+	server   *Server
+	role     message.Role
+	listener string // its address as configured
+	where    string // the connection, for the log
+	conn     net.Conn
+	reader   reader
+	writer   writer
 
 	content *contentWatch // of the listener
 
@@ -43,7 +44,7 @@ type session struct {
 }
 
 func newSession(server *Server, conn net.Conn, l listener, where string) *session {
-	s := &session{server: server, role: l.role, where: where, conn: conn, content: l.content}
+	s := &session{server: server, role: l.role, listener: l.name, where: where, conn: conn, content: l.content}
 	s.reader = reader{conn: conn, ack: newQuickAck(conn), max: uint32(server.config.MaxPacketBytes), arm: s.arm}
 	s.reader.allow = s.accountWith
 	s.reader.buf = s.reader.own[:]

@@ -65,6 +65,7 @@ func (s *session) beginTransaction(path string, parameters []byte) {
 		EightBit:      hasParameter(parameters, "BODY=8BITMIME") || hasParameter(parameters, "BODY=BINARYMIME"),
 		BlanksGuessed: !s.agreed.has(gomilter.OptHeaderLeadingSpace),
 		Role:          s.role,
+		Listener:      s.listener,
 	}
 	var ctx context.Context
 	ctx, t.cancel = context.WithCancelCause(s.server.running)

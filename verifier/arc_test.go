@@ -303,7 +303,7 @@ func TestTheOrderOfRules(t *testing.T) {
 	for _, rule := range policy {
 		names = append(names, rule.name)
 	}
-	const wanted = "author, verifier.arc, verifier.forwarders, verifier.own_domains, verifier.dmarc, verifier.on_undecided, verifier.on_temperror, verifier.spf.on_fail"
+	const wanted = "author, verifier.arc, verifier.forwarders, verifier.overrides, verifier.own_domains, verifier.dmarc, verifier.on_undecided, verifier.on_temperror, verifier.spf.on_fail"
 	if got := strings.Join(names, ", "); got != wanted {
 		t.Errorf("%s, want %s", got, wanted)
 	}

@@ -141,7 +141,7 @@ func (c testCase) run(t *testing.T) (message.Outcome, message.Header) {
 			t.Fatal(err)
 		}
 	}
-	env := message.Envelope{Helo: c.first("helo"), Sender: c.first("from"), MTAName: "mx.receiver.example"}
+	env := message.Envelope{Helo: c.first("helo"), Sender: c.first("from"), MTAName: "mx.receiver.example", Listener: c.first("listener")}
 	if ip := c.first("ip"); ip != "" {
 		env.ClientAddr = netip.MustParseAddr(ip)
 	}

@@ -27,6 +27,8 @@ type Config struct {
 	Auth AuthMode `yaml:"auth"`
 	// Forwarders are hosts whose mail is judged and not refused.
 	Forwarders []Forwarder `yaml:"forwarders"`
+	// Overrides decide about failing messages of some author domains or listeners.
+	Overrides []Override `yaml:"overrides"`
 	// OwnDomains says whether mail from outside may claim one of our signing domains
 	// although nothing authenticates it.
 	OwnDomains OwnDomains `yaml:"own_domains"`
@@ -114,6 +116,7 @@ func (c Config) Validate(bad func(path, problem string)) {
 	config.OneOf(bad, "dmarc.discovery", c.DMARC.Discovery, dmarc.TreeWalk, dmarc.PSL)
 	config.OneOf(bad, "spf.on_fail", c.SPF.OnFail, ActAccept, ActReject)
 	config.OneOf(bad, "auth", c.Auth, AuthOff, AuthMethod, AuthUser)
+	validateOverrides(c.Overrides, bad)
 	validateForwarders(c.Forwarders, bad)
 	config.OneOf(bad, "own_domains", c.OwnDomains, ownDomainsOff, ownDomainsProtect)
 	config.OneOf(bad, "on_undecided", c.OnUndecided, ActTempfail, ActAccept)

@@ -1,6 +1,10 @@
 package verifier
 
-import "signpost/internal/message"
+import (
+	"strings"
+
+	"signpost/internal/message"
+)
 
 // applied is the disposition in the words of aggregate reports (RFC 9990).
 func (d Decision) applied() string {
@@ -18,23 +22,34 @@ func (d Decision) applied() string {
 
 // notes name the rule that decided and, in monitor mode, the action of enforce mode.
 func (d Decision) notes() []message.Note {
-	if d.Action == ActAccept {
-		if d.Local != "" {
-			return []message.Note{{Key: "local_policy", Value: d.Local}}
-		}
-		return nil
+	var n []message.Note
+	if d.Local != "" {
+		n = append(n, message.Note{Key: "local_policy", Value: d.Local})
 	}
-	n := []message.Note{{Key: "decided", Value: d.Rule}}
-	if !d.Enforced {
-		n = append(n, message.Note{Key: "would", Value: string(d.Action) + " (verifier.mode is monitor)"})
+	var would []string
+	if d.Action != ActAccept {
+		n = append(n, message.Note{Key: "decided", Value: d.Rule})
+		if !d.Enforced {
+			would = append(would, string(d.Action)+" (verifier.mode is monitor)")
+		}
+	}
+	if d.Watched != "" && d.Watched != d.Action {
+		would = append(would, string(d.Watched)+" ("+d.WatchedRule+" is in mode monitor)")
+	}
+	if len(would) > 0 {
+		n = append(n, message.Note{Key: "would", Value: strings.Join(would, "; ")})
 	}
 	return n
 }
 
-// would is the action of enforce mode, if monitor mode is on; else "".
+// would is the action that a monitor mode, of the verifier or of an override, does not take;
+// else "".
 func (d Decision) would() string {
-	if d.Enforced || d.Action == ActAccept {
-		return ""
+	switch {
+	case !d.Enforced && d.Action != ActAccept:
+		return string(d.Action)
+	case d.Watched != "" && d.Watched != d.Action && d.Watched != ActAccept:
+		return string(d.Watched)
 	}
-	return string(d.Action)
+	return ""
 }

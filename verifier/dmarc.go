@@ -39,6 +39,7 @@ func concludeDMARC(t *Verification, v Verdict) Verdict {
 		v.WithoutUnread, v.Each = t.evaluate(v.SPF, signatures)
 	}
 	v.Own = t.evaluateOwn(v.SPF, signatures)
+	v.Overridden = t.evaluateOverrides(v.SPF, signatures)
 	return v
 }
 
@@ -105,7 +106,7 @@ func findDMARC(v Verdict, d Decision, f findings) findings {
 	if v.Sealers.Excuse != "" {
 		found.Public = "local policy: " + v.Sealers.Excuse
 	}
-	if d.Local != "" {
+	if d.Local != "" && (d.Enforced || d.Action == ActAccept) {
 		found.Public = "local policy: " + d.Local
 	}
 	if e.Result == dmarc.Fail || e.Result == dmarc.TempError || e.Result == dmarc.PermError || e.Flawed {

@@ -202,8 +202,8 @@ func byForwarder(c Config, v Verdict) (Decision, bool) {
 
 // unexcused is the decision of the rules that a forwarder is excused from.
 func (c Config) unexcused(v Verdict) Decision {
-	for _, rule := range []func(Config, Verdict) (Decision, bool){byOwnDomain, byDMARC, byUndecided, byTempError, bySPF} {
-		if d, applies := rule(c, v); applies {
+	for _, rule := range []func(Config, Verdict) (Decision, bool){byOverride, byOwnDomain, byDMARC, byUndecided, byTempError, bySPF} {
+		if d, applies := rule(c, v); applies && !d.watched {
 			return d
 		}
 	}

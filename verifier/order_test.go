@@ -21,6 +21,14 @@ func TestTheRuleThatDecides(t *testing.T) {
 			"own_domains: protect\nforwarders: [{network: 203.0.113.66/32, name: f, allow_own_domains: true}]", "", "a@ours.example", "accepted: forwarder f"},
 		{"own_domains for a forwarder that may not have them", "", "own_domains: protect\nforwarders: [{network: 203.0.113.66/32, name: f}]", "", "a@ours.example",
 			"local policy: own domain ours.example, verifier.own_domains"},
+		{"overrides before own_domains", "", "own_domains: protect\noverrides: [{domain: ours.example, on_fail: tag}]", "", "a@ours.example",
+			"local policy: override ours.example, verifier.overrides"},
+		{"overrides before DMARC", `_dmarc.x.example. TXT "v=DMARC1; p=quarantine"`, "overrides: [{domain: x.example, on_fail: reject}]", "", "a@x.example",
+			"local policy: override x.example, verifier.overrides"},
+		{"overrides in monitor mode decide nothing", `_dmarc.x.example. TXT "v=DMARC1; p=quarantine"`, "overrides: [{domain: x.example, on_fail: reject, mode: monitor}]", "", "a@x.example",
+			"dmarc: policy quarantine of x.example, verifier.dmarc.on_quarantine"},
+		{"forwarders before overrides", "", "forwarders: [{network: 203.0.113.66/32, name: f}]\noverrides: [{domain: x.example, on_fail: reject}]", "", "a@x.example",
+			"accepted: forwarder f"},
 		{"own_domains before DMARC", `_dmarc.ours.example. TXT "v=DMARC1; p=quarantine"`, "own_domains: protect", "", "a@ours.example",
 			"local policy: own domain ours.example, verifier.own_domains"},
 		{"own_domains before SPF alone", `attack.example. TXT "v=spf1 -all"`, "own_domains: protect\nspf: {on_fail: reject}", "", "a@ours.example",
@@ -37,11 +45,11 @@ func TestTheRuleThatDecides(t *testing.T) {
 			out, _ := c.run(t)
 			var decided []string
 			for _, n := range out.Log {
-				switch n.Key {
-				case "decided":
-					decided = append(decided, n.Value)
-				case "local_policy":
-					decided = append(decided, "accepted: "+n.Value)
+				switch {
+				case n.Key == "decided":
+					decided = []string{n.Value}
+				case n.Key == "local_policy":
+					decided = []string{"accepted: " + n.Value}
 				}
 			}
 			if !slices.Equal(decided, []string{tt.want}) {

@@ -23,6 +23,12 @@ type Decision struct {
 	// Local names the rule of the configuration by which the published policy does not
 	// decide. The dmarc result and the log have it.
 	Local string
+	// Watched is the action of an override in mode monitor, and WatchedRule its name. It is
+	// reported and not taken.
+	Watched     Action
+	WatchedRule string
+
+	watched bool // the decision is one of an override in mode monitor
 }
 
 // weight orders actions by their effect on a message.
@@ -56,6 +62,7 @@ var policy = []struct {
 	{"author", byAuthor, authorCompared},
 	{"verifier.arc", byARC, arcCompared},
 	{"verifier.forwarders", byForwarder, forwarderCompared},
+	{"verifier.overrides", byOverride, overrideCompared},
 	{"verifier.own_domains", byOwnDomain, ownDomainCompared},
 	{"verifier.dmarc", byDMARC, dmarcCompared},
 	{"verifier.on_undecided", byUndecided, undecidedCompared},
@@ -82,20 +89,28 @@ func (c Config) decide(v Verdict, trace *message.Trace) Decision {
 
 // firstRule is the decision of the first rule that applies.
 func (c Config) firstRule(v Verdict, trace *message.Trace) Decision {
+	var watched Decision
 	for _, rule := range policy {
 		d, applies := rule.decide(c, v)
 		if trace != nil {
 			result := "does not apply"
-			if applies {
+			switch {
+			case applies && d.watched:
+				result = "would apply in mode enforce: " + string(d.Action) + " (" + d.Rule + ")"
+			case applies:
 				result = "applies: " + string(d.Action) + " (" + d.Rule + ")"
 			}
 			trace.Add(rule.name, rule.compared(c, v), result)
 		}
-		if applies {
+		switch {
+		case applies && d.watched:
+			watched = d
+		case applies:
+			d.Watched, d.WatchedRule = watched.Action, watched.Local
 			return d
 		}
 	}
-	return Decision{Action: ActAccept, Rule: "nothing speaks against it"}
+	return Decision{Action: ActAccept, Rule: "nothing speaks against it", Watched: watched.Action, WatchedRule: watched.Local}
 }
 
 // byDMARC applies the configured action for a message that fails DMARC.

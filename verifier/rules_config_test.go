@@ -21,6 +21,15 @@ func TestMistakesInLocalRules(t *testing.T) {
 		{"forwarders:\n  - {host: A.example}\n  - {host: a.example}", `test:3: forwarders[1]: a.example stands already in forwarders[0]`},
 		{"forwarders:\n  - {host: a.example, name: \"x\\ty\"}", `test:2: forwarders[0].name: has characters that cannot be printed`},
 		{"forwarders:\n  - {host: a.example, allow: true}", `test:2: forwarders[0].allow`},
+		{"overrides:\n  - {on_fail: reject}", `test:2: overrides[0]: write one of domain`},
+		{"overrides:\n  - {domain: a.example, listener: x, require: dkim}", `test:2: overrides[0]: write one of domain`},
+		{"overrides:\n  - {domain: a.example}", `test:2: overrides[0]: it changes nothing`},
+		{"overrides:\n  - {domain: \"*.example\", on_fail: tag}", `test:2: overrides[0].domain: "*.example" is no domain`},
+		{"overrides:\n  - {domain: a.example, on_fail: accept}", `test:2: overrides[0].on_fail: "accept"`},
+		{"overrides:\n  - {domain: a.example, require: spf}", `test:2: overrides[0].require: "spf"`},
+		{"overrides:\n  - {domain: a.example, on_fail: tag, mode: watch}", `test:2: overrides[0].mode: "watch"`},
+		{"overrides:\n  - {listener: \"inet::1\", on_fail: tag}", `test:2: overrides[0]: an override for a listener needs require: dkim`},
+		{"overrides:\n  - {domain: a.example, on_fail: tag}\n  - {domain: A.example, require: dkim}", `test:3: overrides[1]: a.example stands already in overrides[0]`},
 	} {
 		cfg := Defaults()
 		src := config.Decode("test", []byte(tt.yaml+"\n"), &cfg)

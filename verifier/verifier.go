@@ -36,12 +36,13 @@ type Resolver interface {
 // Verifier is one generation of the verifying configuration. It never changes
 // and may be used by any number of goroutines.
 type Verifier struct {
-	cfg      Config
-	resolver Resolver
-	sealers  sealers
-	hostname string // authserv-id where neither the configuration nor the MTA names one
-	now      func() time.Time
-	share    func(client netip.Addr) Lookups // nil: all messages ask the resolver itself
+	cfg       Config
+	resolver  Resolver
+	sealers   sealers
+	overrides overrides
+	hostname  string // authserv-id where neither the configuration nor the MTA names one
+	now       func() time.Time
+	share     func(client netip.Addr) Lookups // nil: all messages ask the resolver itself
 
 	verifyRSA dkim.RSAVerifier         // nil: Go's
 	ownDomain func(domain string) bool // nil: none is known
@@ -53,7 +54,7 @@ type Verifier struct {
 // neither the configuration nor the MTA names one. now is the clock for t= and x= of
 // signatures.
 func New(cfg Config, resolver Resolver, hostname string, now func() time.Time) *Verifier {
-	return &Verifier{cfg: cfg, resolver: resolver, hostname: hostname, now: now, sealers: cfg.ARC.sealers()}
+	return &Verifier{cfg: cfg, resolver: resolver, hostname: hostname, now: now, sealers: cfg.ARC.sealers(), overrides: newOverrides(cfg.Overrides)}
 }
 
 // WithRSA returns the verifier with another implementation of RSA; nil is crypto/rsa.
@@ -104,6 +105,8 @@ type Verdict struct {
 	Each []dmarc.Evaluation
 	// Forwarding says whether the client is one of verifier.forwarders.
 	Forwarding forwarding
+	// Overridden has the overrides of the author domains.
+	Overridden []overridden
 	// Own has the evaluations of the author domains that are signing domains of ours, where
 	// a rule asks for them. They count a domain without a record as one with a policy.
 	Own []dmarc.Evaluation

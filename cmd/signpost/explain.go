@@ -37,6 +37,7 @@ type explainOptions struct {
 	daemon   string
 	body     string
 	role     string
+	listener string
 	rcpts    []string
 }
 
@@ -60,6 +61,7 @@ func explainCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) in
 	f.BoolVar(&o.outbound, "outbound", false, "the message should have been signed")
 	f.StringVar(&o.daemon, "daemon", "", "the MTA's `NAME` for the service (macro {daemon_name})")
 	f.StringVar(&o.body, "body", "", "the `TYPE` in MAIL FROM's BODY=, as 8BITMIME")
+	f.StringVar(&o.listener, "listener", "", "the `ADDRESS` of our listener, as in milter.listen")
 	f.StringVar(&o.role, "role", "auto", "the `ROLE` of our listener: auto, sign or verify")
 	f.Func("rcpt", "the `ADDRESS` of a recipient; may be given more than once", func(address string) error {
 		o.rcpts = append(o.rcpts, strings.Trim(address, "<>"))
@@ -100,6 +102,9 @@ func (o explainOptions) envelope() (message.Envelope, error) {
 		return env, err
 	}
 	env.DaemonName = o.daemon
+	if o.listener != "" {
+		env.Listener = daemon.ListenerName(o.listener)
+	}
 	env.EightBit = strings.EqualFold(o.body, "8BITMIME") || strings.EqualFold(o.body, "BINARYMIME")
 	env.Role, env.Recipients = message.Role(o.role), o.rcpts
 	switch env.Role {

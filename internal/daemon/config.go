@@ -95,6 +95,7 @@ func (c Config) validate(src *config.Source) {
 	c.Signer.Validate(src.Section("signer"))
 	tablesource.Validate(c.Signer, src.Section("signer"))
 	c.Verifier.Validate(src.Section("verifier"))
+	c.resolveListeners(src)
 	config.OneOf(src.Section("log"), "format", c.Log.Format, "text", "json")
 	config.OneOf(src.Section("log"), "level", c.Log.Level, "debug", "info", "warn", "error")
 	if c.Metrics.Listen != "" {

@@ -35,6 +35,8 @@ type Envelope struct {
 	BlanksGuessed bool
 	// Role is the purpose of the milter listener the message came in on.
 	Role Role
+	// Listener is the address of that listener as configured, "" if it is not configured.
+	Listener string
 }
 
 // Role is the purpose of a milter listener.
