@@ -9,7 +9,7 @@ FUZZ_TOTAL ?= 600
 CHAOS ?= 1000
 LEAKS ?= 100000
 
-.PHONY: build static install run test test-unit e2e systemd chaos leaks conformance why fuzz bench bench-peers bench-domains lint staticcheck vulnerabilities clean
+.PHONY: build static install run test test-unit e2e systemd chaos leaks conformance why fuzz bench bench-peers bench-postfix bench-domains lint staticcheck vulnerabilities clean
 
 # build: the program: bin/signpost. It loads libcrypto for RSA where the machine has
 # it, and so needs the machine's C library
@@ -90,6 +90,10 @@ bench:
 # ../shared/bench; prints ratios. As root
 bench-peers:
 	@bash e2e/bench/peers.sh
+
+# bench-postfix: behind a real Postfix, beside a Go server that does nothing and the peers. As root
+bench-postfix:
+	@bash e2e/bench/postfix.sh
 
 # bench-domains: start to first signature, and memory, with 1,000 and 10,000 domains; as bench-peers
 bench-domains:
