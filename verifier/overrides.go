@@ -27,10 +27,11 @@ type Override struct {
 	Note string `yaml:"note"`
 }
 
-const (
-	onFailNone  Action = "none"
-	requireDKIM        = "dkim"
-)
+// onFailNone as on_fail lets a failing message pass.
+const onFailNone Action = "none"
+
+// requireDKIM as require demands an aligned DKIM signature.
+const requireDKIM = "dkim"
 
 // label names the entry, with its note, for the field and the log.
 func (o *Override) label() string {
