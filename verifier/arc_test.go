@@ -175,6 +175,8 @@ func TestTrustedSealers(t *testing.T) {
 		{"To is not signed", sealedBy(t, sealedMail, "list.example", authorPassed, with("From", "Subject")), trust("list.example"), false},
 		{"a second To is not signed", strings.Replace(list(authorPassed), "To: you", "To: them@example.org\r\nTo: you", 1), trust("list.example"), false},
 		{"Reply-To was added afterwards", strings.Replace(list(authorPassed), "To: you", "Reply-To: evil@example.org\r\nTo: you", 1), trust("list.example"), false},
+		{"Reply-To with a space before its colon was added afterwards", strings.Replace(list(authorPassed), "To: you", "Reply-To : evil@example.org\r\nTo: you", 1), trust("list.example"), false},
+		{"Cc with a tab before its colon was added afterwards", strings.Replace(list(authorPassed), "To: you", "Cc\t: evil@example.org\r\nTo: you", 1), trust("list.example"), false},
 		{"the chain fails", strings.Replace(list(authorPassed), "Hi.", "Ho.", 1), trust("list.example"), false},
 		{"the newest sealer is a stranger", sealedBy(t, list(authorPassed), "stranger.example", "mx; arc=pass", nil), trust("list.example"), false},
 		{"an older sealer is a stranger, and said it passes", sealedBy(t, sealedBy(t, sealedMail, "stranger.example", authorPassed, nil), "list.example", "mx; arc=pass", nil), trust("list.example"), false},

@@ -187,7 +187,7 @@ func (s *Signature) AppendUnsigned(dst []byte, own message.Field) []byte {
 // named as often as they stand.
 func (s *Signature) Uncovers(h message.Header) string {
 	for _, name := range single[:onlyOnce] {
-		stands := h.Count(name)
+		stands := countRead(h, name)
 		if stands == 0 {
 			continue
 		}
@@ -202,6 +202,18 @@ func (s *Signature) Uncovers(h message.Header) string {
 		}
 	}
 	return ""
+}
+
+// countRead counts the fields that programs read as this one: white space may stand before
+// the colon (RFC 5322 §4.5), as in a fieldIndex.
+func countRead(h message.Header, name string) int {
+	n := 0
+	for _, f := range h {
+		if message.EqualFold(trimWSP(f.Name), name) {
+			n++
+		}
+	}
+	return n
 }
 
 // Related is a signature in another field than DKIM-Signature that a Verification verifies
