@@ -177,6 +177,9 @@ func TestTrustedSealers(t *testing.T) {
 		{"Reply-To was added afterwards", strings.Replace(list(authorPassed), "To: you", "Reply-To: evil@example.org\r\nTo: you", 1), trust("list.example"), false},
 		{"Reply-To with a space before its colon was added afterwards", strings.Replace(list(authorPassed), "To: you", "Reply-To : evil@example.org\r\nTo: you", 1), trust("list.example"), false},
 		{"Cc with a tab before its colon was added afterwards", strings.Replace(list(authorPassed), "To: you", "Cc\t: evil@example.org\r\nTo: you", 1), trust("list.example"), false},
+		{"two MAIL FROM domains in one result", list(`mx.list.example; spf=pass (domain of "x) smtp.mailfrom=jo@author.example ("@other.example) smtp.mailfrom="x"@other.example`), trust("list.example"), false},
+		{"two d= in one result", list("mx.list.example; dkim=pass header.d=author.example header.d=other.example"), trust("list.example"), false},
+		{"one MAIL FROM twice in one result", list("mx.list.example; spf=pass smtp.mailfrom=jo@author.example smtp.mailfrom=author.example"), trust("list.example"), true},
 		{"the chain fails", strings.Replace(list(authorPassed), "Hi.", "Ho.", 1), trust("list.example"), false},
 		{"the newest sealer is a stranger", sealedBy(t, list(authorPassed), "stranger.example", "mx; arc=pass", nil), trust("list.example"), false},
 		{"an older sealer is a stranger, and said it passes", sealedBy(t, sealedBy(t, sealedMail, "stranger.example", authorPassed, nil), "list.example", "mx; arc=pass", nil), trust("list.example"), false},
@@ -252,6 +255,24 @@ func TestATrustedChainThatDNSLeavesUndecidedIsPutOff(t *testing.T) {
 	}
 	if d := judgeMail(t, strings.Replace(raw, "spf=pass", "spf=fail", 1), arcZone(t), trust("list.example")).Decision; d.Disposition() != message.Reject {
 		t.Errorf("%+v", d)
+	}
+}
+
+// own_domains refuses no message whose trusted sealer could not be checked, also with p=none.
+func TestOwnDomainsWaitsForATrustedChain(t *testing.T) {
+	raw := sealedBy(t, sealedMail, "list.example", authorPassed, nil)
+	z := parsedZone(t, "_dmarc.author.example. TXT \"v=DMARC1; p=none\"\nlist.example. TXT \"v=spf1 ip4:192.0.2.10 -all\"\n")
+	cfg := Defaults()
+	cfg.Mode, cfg.OwnDomains = Enforce, ownDomainsProtect
+	trust("list.example")(&cfg)
+	h, body := splitMail(t, raw)
+	v := New(cfg, failingKey{z, "ed._domainkey.list.example"}, "mx", func() time.Time { return caseTime })
+	tx := v.WithOwnDomains(func(d string) bool { return d == "author.example" }).Explain(context.Background(), listEnvelope, nil)
+	tx.Header(listEnvelope, h)
+	tx.Body([]byte(body))
+	r, err := tx.Judge()
+	if err != nil || r.Decision.Disposition() != message.Tempfail || !strings.Contains(r.Decision.Reply.Text, "ARC chain sealed by list.example") {
+		t.Errorf("%+v %v", r.Decision, err)
 	}
 }
 

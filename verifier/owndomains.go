@@ -57,8 +57,11 @@ func byOwnDomain(c Config, v Verdict) (Decision, bool) {
 		return Decision{}, false
 	}
 	d := Decision{Action: ActReject, Rule: "local policy: own domain " + e.AuthorDomain + ", verifier.own_domains"}
-	if e.Result == dmarc.TempError {
+	switch {
+	case e.Result == dmarc.TempError:
 		return c.undecided(d, v, e), true
+	case v.Sealers.Undecided != "":
+		return c.undecidedChain(d, v), true
 	}
 	d.Reply = message.Reply{Code: 550, Enhanced: "5.7.1", Text: fmt.Sprintf(
 		"mail from %s is accepted here from its own hosts or with its DKIM signature: spf=%s, dkim=%s%s; "+

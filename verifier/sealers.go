@@ -217,13 +217,23 @@ func sameAuthor(results []authres.Result, author string) bool {
 }
 
 // propertyDomain is the domain in the first of these properties that a result has; "" if
-// none has one.
+// none has one, and if a property stands there with two domains. A sealer that copies an
+// address unescaped into a comment lets the sender write one of them.
 func propertyDomain(r authres.Result, ptype string, names ...string) string {
 	for _, name := range names {
+		domain, has := "", false
 		for _, p := range r.Properties {
-			if p.Type == ptype && p.Name == name {
-				return domainOf(p.Value)
+			if p.Type != ptype || p.Name != name {
+				continue
 			}
+			found := domainOf(p.Value)
+			if has && found != domain {
+				return ""
+			}
+			domain, has = found, true
+		}
+		if has {
+			return domain
 		}
 	}
 	return ""
@@ -279,6 +289,12 @@ func byARC(c Config, v Verdict) (Decision, bool) {
 	if !d.Action.refuses() {
 		return Decision{}, false
 	}
+	return c.undecidedChain(d, v), true
+}
+
+// undecidedChain turns the decision for a failing message into the one for a message whose
+// trusted chain could not be checked.
+func (c Config) undecidedChain(d Decision, v Verdict) Decision {
 	what := "the ARC chain sealed by " + v.Sealers.Undecided + " could not be checked"
 	because := " because DNS did not answer"
 	if spf.IsLocal(v.ARC.Err) {
@@ -287,7 +303,7 @@ func byARC(c Config, v Verdict) (Decision, bool) {
 	d.Action = c.OnUndecided
 	d.Rule += "; undecided: " + what + because + ", verifier.on_undecided"
 	d.Reply = message.Reply{Code: 451, Enhanced: "4.7.5", Text: what + " just now" + because + ", try again later"}
-	return d, true
+	return d
 }
 
 func arcCompared(c Config, v Verdict) string {
