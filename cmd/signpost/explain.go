@@ -22,7 +22,7 @@ The first is for any message: the options say how it came, and the rules say
 whether it is signed or judged. --outbound is for one that should have been
 signed: where it is not ours, the output goes on with what would have become
 of it if it were. FILE - is standard input. The exit code is 0 when there was
-a decision, whatever it was.
+any decision.
 
 Example:
 

@@ -28,7 +28,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"serve", "run the milter", serveCommand},
-		{"check-config", "read a configuration, and say what is wrong with it", checkConfigCommand},
+		{"check-config", "read a configuration, and list its mistakes", checkConfigCommand},
 		{"keys", "make keys and show their DNS records", keysCommand},
 		{"sign", "sign a message file as the daemon would", signCommand},
 		{"verify", "judge a message file as the daemon would", verifyCommand},
