@@ -45,6 +45,8 @@ var mayImport = map[string][]string{
 	"internal/why":     nil, // tests of libraries, none of ours
 
 	"internal/tablesource": {"signer"},
+	"internal/unixsocket":  nil,
+	"internal/control":     {"internal/unixsocket"},
 	"internal/shell":       nil,
 
 	"keys":           {"internal/config", "internal/dkim", "internal/message", "internal/openssl", "internal/shell"},
@@ -52,12 +54,12 @@ var mayImport = map[string][]string{
 
 	"signer":   {"internal/arc", "internal/config", "internal/dkim", "internal/message", "keys", "keys/lifecycle"},
 	"verifier": {"internal/arc", "internal/authres", "internal/config", "internal/dkim", "internal/dmarc", "internal/message", "internal/spf"},
-	"milter":   {"internal/config", "internal/message"},
+	"milter":   {"internal/config", "internal/message", "internal/unixsocket"},
 
-	"internal/daemon": {"internal/config", "internal/dns", "internal/message", "internal/tablesource", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
+	"internal/daemon": {"internal/config", "internal/control", "internal/dns", "internal/message", "internal/tablesource", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
 
 	"cmd/signpost": {
-		"internal/config", "internal/daemon", "internal/dns", "internal/message", "internal/opendkim", "internal/tablesource",
+		"internal/config", "internal/control", "internal/daemon", "internal/dns", "internal/message", "internal/opendkim", "internal/tablesource",
 		"keys", "keys/lifecycle", "milter", "signer", "verifier",
 	},
 	"e2e/report":       nil,

@@ -6,15 +6,13 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
-	"os"
-	"os/user"
 	"strconv"
 	"syscall"
-	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
 
 	"signpost/internal/message"
+	"signpost/internal/unixsocket"
 )
 
 // Listen opens every socket of the configuration and those that systemd passes. It opens all or none.
@@ -157,77 +155,11 @@ func inetHint(err error) string {
 	return ""
 }
 
-// openUnix makes a socket file with the configured mode and group. It first removes a file at which no
-// process listens.
+// openUnix makes a socket file with the configured mode and group.
 func (s *Server) openUnix(path string) (net.Listener, error) {
-	if err := removeStale(path); err != nil {
-		return nil, err
+	socket, err := unixsocket.Listen(path, s.config.SocketMode.Perm(), s.config.SocketGroup)
+	if errors.Is(err, unixsocket.ErrGroup) {
+		return nil, fmt.Errorf("milter.socket_group %q: %w; the group of the MTA is shown by: id postfix", s.config.SocketGroup, err)
 	}
-	// The file must never be open to more people than its final mode allows.
-	before := syscall.Umask(0o077)
-	socket, err := net.Listen("unix", path)
-	syscall.Umask(before)
-	if err != nil {
-		return nil, fmt.Errorf("listening at unix:%s: %w%s", path, err, pathHint(path))
-	}
-	if err := s.setMode(path); err != nil {
-		socket.Close()
-		return nil, err
-	}
-	return socket, nil
-}
-
-// removeStale removes the socket file of a process that has ended. A socket that answers stays.
-func removeStale(path string) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("listening at unix:%s: %w%s", path, err, pathHint(path))
-	}
-	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("listening at unix:%s: there is a file of that name which is no socket: remove it, or take another path", path)
-	}
-	conn, err := net.DialTimeout("unix", path, time.Second)
-	if err == nil {
-		conn.Close()
-		return fmt.Errorf("listening at unix:%s: another process listens there; is the daemon running already?", path)
-	}
-	// Only this error shows for certain that no process listens.
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("listening at unix:%s: there is a socket, and trying it says: %w: remove it if no process uses it", path, err)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing the socket that an earlier process left: %w%s", err, pathHint(path))
-	}
-	return nil
-}
-
-// setMode sets the group and mode of the socket file.
-func (s *Server) setMode(path string) error {
-	if name := s.config.SocketGroup; name != "" {
-		gid, err := groupID(name)
-		if err != nil {
-			return fmt.Errorf("milter.socket_group %q: %w", name, err)
-		}
-		if err := os.Chown(path, -1, gid); err != nil {
-			return fmt.Errorf("giving %s to the group %s: %w: make the daemon's user a member: usermod -aG %s USER", path, name, err, name)
-		}
-	}
-	if err := os.Chmod(path, s.config.SocketMode.Perm()); err != nil {
-		return fmt.Errorf("setting the mode of the socket: %w", err)
-	}
-	return nil
-}
-
-func groupID(name string) (int, error) {
-	if gid, err := strconv.Atoi(name); err == nil && gid >= 0 {
-		return gid, nil
-	}
-	group, err := user.LookupGroup(name)
-	if err != nil {
-		return 0, fmt.Errorf("there is no such group: write the group of the MTA, as shown by: id postfix")
-	}
-	return strconv.Atoi(group.Gid)
+	return socket, err
 }

@@ -99,10 +99,7 @@ func TestUnixSocketsThatCannotBe(t *testing.T) {
 	})
 	t.Run("a directory that may not be written is named with its mode", func(t *testing.T) {
 		if os.Getuid() == 0 {
-			if hint := pathHint("/proc/1/m.sock"); !strings.Contains(hint, "/proc/1 has mode 0555") || strings.Contains(hint, "chown") {
-				t.Errorf("hint %q", hint)
-			}
-			return
+			t.Skip("root may write everywhere; package unixsocket has the test for it")
 		}
 		if _, err := listenUnix(t, "/proc/m.sock"); err == nil || !strings.Contains(err.Error(), "/proc has mode 0555") {
 			t.Error(err)

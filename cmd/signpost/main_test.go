@@ -91,7 +91,7 @@ func TestTheExampleConfigurationIsTheDefaults(t *testing.T) {
 		got, want any
 	}{
 		{"milter", c.Milter, want.Milter}, {"dns", c.DNS, want.DNS}, {"keys", c.Keys, want.Keys},
-		{"signer", c.Signer, want.Signer}, {"verifier", c.Verifier, want.Verifier}, {"log", c.Log, want.Log}, {"metrics", c.Metrics, want.Metrics},
+		{"signer", c.Signer, want.Signer}, {"verifier", c.Verifier, want.Verifier}, {"log", c.Log, want.Log}, {"control", c.Control, want.Control}, {"metrics", c.Metrics, want.Metrics},
 	} {
 		got, _ := json.Marshal(p.got)
 		expected, _ := json.Marshal(p.want)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"signpost/internal/config"
+	"signpost/internal/control"
 	"signpost/internal/dns"
 	"signpost/internal/tablesource"
 	"signpost/keys"
@@ -30,6 +31,7 @@ type Config struct {
 	Signer   signer.Config   `yaml:"signer"`
 	Verifier verifier.Config `yaml:"verifier"`
 	Log      LogConfig       `yaml:"log"`
+	Control  control.Config  `yaml:"control"`
 	Metrics  MetricsConfig   `yaml:"metrics"`
 
 	tables    tablesource.Tables // the contents of signer.tables
@@ -48,7 +50,7 @@ func Defaults() Config {
 	return Config{
 		Milter: milter.Defaults(), DNS: dns.Defaults(), Keys: keys.Defaults(),
 		Signer: signer.Defaults(), Verifier: verifier.Defaults(),
-		Log: LogConfig{Format: "text", Level: "info"},
+		Log: LogConfig{Format: "text", Level: "info"}, Control: control.Defaults(),
 	}
 }
 
@@ -95,6 +97,7 @@ func (c Config) validate(src *config.Source) {
 	c.Signer.Validate(src.Section("signer"))
 	tablesource.Validate(c.Signer, src.Section("signer"))
 	c.Verifier.Validate(src.Section("verifier"))
+	c.Control.Validate(src.Section("control"))
 	c.resolveListeners(src)
 	config.OneOf(src.Section("log"), "format", c.Log.Format, "text", "json")
 	config.OneOf(src.Section("log"), "level", c.Log.Level, "debug", "info", "warn", "error")

@@ -7,6 +7,7 @@ import (
 	"os"
 	"syscall"
 
+	"signpost/internal/control"
 	"signpost/internal/dns"
 	"signpost/milter"
 )
@@ -35,7 +36,7 @@ func divideDescriptors(c milter.Config, source dns.Source) descriptors {
 		open = len(entries)
 	}
 	// A listener may hold one more connection, which waits for a slot.
-	d.rest = open + 2*len(c.Listen) + metricsConnections + min(max(d.limit/16, 4), 64)
+	d.rest = open + 2*len(c.Listen) + metricsConnections + control.MaxConnections + 1 + min(max(d.limit/16, 4), 64)
 	return d
 }
 

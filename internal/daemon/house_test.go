@@ -23,6 +23,7 @@ type house struct {
 const houseYAML = `milter: {listen: ["unix:DIR/m.sock"]}
 keys: {dir: DIR/keys, state: DIR/state/keys.json}
 dns: {zone_file: DIR/zone}
+control: {listen: "unix:DIR/control.sock"}
 signer:
   require_published: true
   domains:

@@ -40,6 +40,7 @@ func (s *Service) warnOfReload(next *Generation) {
 		changed bool
 	}{
 		{"milter", !reflect.DeepEqual(next.Config.Milter, s.started.Milter)},
+		{"control", next.Config.Control != s.started.Control},
 		{"log", next.Config.Log != s.started.Log},
 		{"metrics", next.Config.Metrics != s.started.Metrics},
 	} {

@@ -18,6 +18,7 @@ import (
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 
+	"signpost/internal/control"
 	"signpost/keys/lifecycle"
 	"signpost/milter"
 )
@@ -49,6 +50,7 @@ type Service struct {
 	current *Generation
 	lock    *lifecycle.StateLock // nil: the file could not be locked
 	counts  *counters            // nil: nothing is counted
+	control *control.Server      // nil: no control socket
 
 	processors *processors
 
@@ -76,6 +78,7 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 		return nil, err
 	}
 	s.begin(g)
+	s.openControl()
 	return s, nil
 }
 
@@ -137,6 +140,7 @@ func (s *Service) Start() (served <-chan error) {
 
 // Close saves the state of the keys and releases its lock.
 func (s *Service) Close() {
+	s.control.Close()
 	s.endWatch()
 	s.lock.Close()
 }

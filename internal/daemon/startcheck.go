@@ -37,6 +37,11 @@ func (c Config) StartProblems() []string {
 			lines = append(lines, fmt.Sprintf("milter.listen[%d]: %s: %s", i, l.Address, problem))
 		}
 	}
+	if path := c.Control.Path(); path != "" {
+		if problem := unusableSocket(path, running); problem != "" {
+			lines = append(lines, "control.listen: unix:"+path+": "+problem)
+		}
+	}
 	if c.Metrics.Listen != "" {
 		if problem := unusable(milter.Address{Network: "tcp", Addr: c.Metrics.Listen}, running); problem != "" {
 			lines = append(lines, fmt.Sprintf("metrics.listen: %s: %s", c.Metrics.Listen, problem))

@@ -1,0 +1,65 @@
+package daemon
+
+import (
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+
+	"signpost/internal/config"
+	"signpost/internal/control"
+)
+
+// openControl opens the control socket. Mail does not depend on it: without one, the daemon
+// says why, once, and goes on.
+func (s *Service) openControl() {
+	c := s.started.Control
+	if c.Path() == "" {
+		return
+	}
+	opened, err := control.Serve(c, s.controlMux(), s.log)
+	if err != nil {
+		s.log.Warn("no control socket: signpost status cannot ask this daemon; mail is handled as ever", "problem", err.Error(),
+			"remedy", `mend this and restart, or write control: {listen: ""}`)
+		return
+	}
+	s.control = opened
+	s.log.Info("control", "address", opened.Addr().String())
+	for _, note := range opened.Notes() {
+		s.log.Warn(note)
+	}
+}
+
+// controlMux has all that the daemon answers to a command.
+func (s *Service) controlMux() *control.Mux {
+	m := control.NewMux()
+	m.Answer("GET /ping", func(*http.Request) (any, error) { return Ping{Version: s.version, PID: os.Getpid()}, nil })
+	return m
+}
+
+// Ping is the answer to /ping.
+type Ping struct {
+	Version string `json:"version"`
+	PID     int    `json:"pid"`
+}
+
+// ReadControl reads the section "control" for a command, also from a file with mistakes
+// elsewhere, which a running daemon may have refused. path is as for Read. Where the user may not read
+// the default file, it is the default section.
+func ReadControl(path string) (control.Config, error) {
+	explicit := path != ""
+	if !explicit {
+		path = DefaultPath
+	}
+	c := Defaults()
+	src, err := config.Read(path, &c)
+	switch {
+	case err != nil && !explicit && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)):
+		return control.Defaults(), nil
+	case err != nil:
+		return c.Control, &control.Error{Problem: err.Error(), Remedy: "name a file that this user may read, with --config FILE"}
+	case explicit && !src.Has("") && src.Err() != nil:
+		return c.Control, &control.Error{Problem: src.Err().Error(), Remedy: "mend the file: which control socket it names cannot be read"}
+	}
+	return c.Control, nil
+}
