@@ -56,10 +56,12 @@ var mayImport = map[string][]string{
 	"verifier": {"internal/arc", "internal/authres", "internal/config", "internal/dkim", "internal/dmarc", "internal/message", "internal/spf"},
 	"milter":   {"internal/config", "internal/message", "internal/unixsocket"},
 
-	"internal/daemon": {"internal/config", "internal/control", "internal/dns", "internal/message", "internal/tablesource", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
+	"internal/tail": {"internal/message", "milter"},
+
+	"internal/daemon": {"internal/config", "internal/control", "internal/dns", "internal/message", "internal/tablesource", "internal/tail", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
 
 	"cmd/signpost": {
-		"internal/config", "internal/control", "internal/daemon", "internal/dns", "internal/message", "internal/opendkim", "internal/tablesource",
+		"internal/config", "internal/control", "internal/daemon", "internal/dns", "internal/message", "internal/opendkim", "internal/tablesource", "internal/tail",
 		"keys", "keys/lifecycle", "milter", "signer", "verifier",
 	},
 	"e2e/report":       nil,

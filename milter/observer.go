@@ -1,6 +1,10 @@
 package milter
 
-import "signpost/internal/message"
+import (
+	"time"
+
+	"signpost/internal/message"
+)
 
 // An Observer receives every outcome once, also those that the milter decides itself. Its methods are
 // called by many goroutines at once, while a message waits: they must not block.
@@ -14,10 +18,18 @@ type Observer interface {
 
 // Decided is the result of one message.
 type Decided struct {
-	Outbound bool // ours, to be signed; false: judged
-	Outcome  message.Outcome
-	// Reason is set if the milter decided, or limited the check.
-	Reason Reason
+	Outbound bool   // ours, to be signed; false: judged
+	Rule     string // why it is ours, or not
+	// Envelope is what SMTP gave for the message. It is valid during the call only.
+	Envelope *message.Envelope
+	// Recipients counts the accepted forward-paths, also those that Envelope does not keep.
+	Recipients int
+	Outcome    message.Outcome
+	// Reason is set if the milter decided, or limited the check. Problem says it in words.
+	Reason  Reason
+	Problem string
+	// Waited is the time that the MTA waited at the end of the message.
+	Waited time.Duration
 }
 
 // Reason names a decision of the milter itself. The values are labels of metrics.
@@ -59,10 +71,14 @@ func (noObserver) Decided(Decided) {}
 func (noObserver) Refused(Refusal) {}
 
 // report calls the observer, once for each message.
-func (s *session) report(o message.Outcome, reason Reason) {
-	if s.transaction.reported {
+func (s *session) report(o message.Outcome, reason Reason, waited time.Duration) {
+	t := &s.transaction
+	if t.reported {
 		return
 	}
-	s.transaction.reported = true
-	s.server.observer.Decided(Decided{Outbound: s.transaction.outbound, Outcome: o, Reason: reason})
+	t.reported = true
+	s.server.observer.Decided(Decided{
+		Outbound: t.outbound, Rule: t.rule, Envelope: &t.env, Recipients: t.rcpts, Outcome: o,
+		Reason: reason, Problem: t.problem, Waited: waited,
+	})
 }

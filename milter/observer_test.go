@@ -22,6 +22,8 @@ type observed struct {
 func (o *observed) Decided(d Decided) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	env := *d.Envelope // it is valid during the call only
+	d.Envelope = &env
 	o.decided = append(o.decided, d)
 }
 
@@ -127,6 +129,20 @@ func TestTheDirectionIsObserved(t *testing.T) {
 	p.message("a@example.com", "", "From: a@example.com")
 	if got := o.take(); len(got) != 2 || got[0].Outbound || !got[1].Outbound {
 		t.Errorf("observed %+v", got)
+	}
+}
+
+// Each of two messages on a connection is observed with its own envelope.
+func TestTheEnvelopeIsObserved(t *testing.T) {
+	p, o := watched(t, &handler{})
+	for _, c := range []struct{ sender, queue string }{{"a@example.com", "Q1"}, {"b@example.org", "Q2"}} {
+		p.send(gomilter.CodeMacro, "Mi\x00"+c.queue+"\x00")
+		p.message(c.sender, "", "From: a@example.com")
+		got := o.take()
+		if len(got) != 1 || got[0].Envelope.Sender != c.sender || got[0].Envelope.QueueID != c.queue || got[0].Recipients != 1 ||
+			len(got[0].Envelope.Recipients) != 1 || got[0].Rule == "" {
+			t.Errorf("%s: observed %+v, envelope %+v", c.queue, got, got[0].Envelope)
+		}
 	}
 }
 

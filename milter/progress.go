@@ -86,7 +86,7 @@ func (s *session) tick() {
 		p.waiting, p.late = false, true
 		s.server.log.Error("no decision after the message's time was over; the MTA gets 451", "connection", s.where)
 		outcome := lateOutcome()
-		s.report(outcome, NoDecisionInTime)
+		s.report(outcome, NoDecisionInTime, s.server.config.MessageTimeout-left)
 		s.writer.send(appendReply(nil, outcome.Disposition, outcome.Reply))
 		s.conn.Close()
 		return

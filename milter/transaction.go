@@ -231,12 +231,14 @@ func (s *session) finishTransaction() error {
 	if err != nil {
 		t.fail(err.Error(), MTACannot)
 		t.override.Log, t.override.Results = outcome.Log, outcome.Results
+		t.override.Author, t.override.Trace = outcome.Author, outcome.Trace
 		outcome = *t.override
 		out = appendReply(s.writer.out, outcome.Disposition, outcome.Reply)
 	}
 	s.writer.out = out
-	s.logTransaction(&outcome, time.Since(began))
-	s.report(outcome, t.reason)
+	waited := time.Since(began)
+	s.logTransaction(&outcome, waited)
+	s.report(outcome, t.reason, waited)
 	queue := t.env.QueueID
 	s.endTransaction()
 	if err := s.writer.flush(); err != nil {

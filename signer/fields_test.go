@@ -123,7 +123,7 @@ func TestMistakesInSignerFieldsAreToldByLine(t *testing.T) {
 func TestExplainShowsTheChangedFields(t *testing.T) {
 	s, _ := newSigner(t, "fields: {sign: [+X-Foo], oversign: [-Reply-To]}\ndomains:\n  - domain: example.com\n    selectors: [ed1]\n")
 	var trace message.Trace
-	tx := s.Explain(message.Envelope{}, &trace)
+	tx := s.Explain(t.Context(), message.Envelope{}, &trace)
 	tx.Header(message.Envelope{}, header(t, letter+"X-Foo: 1\n"))
 	for _, step := range trace.Steps {
 		if step.Rule == "fields covered" {

@@ -34,20 +34,22 @@ type refusal struct {
 	why string // for the log, with the remedy
 }
 
+// sendersRule is the trace's name for the check of the author.
+const sendersRule = "signer.senders"
+
 // check returns a refusal unless the entries allow each address in From. An author that is
 // not certain needs an entry for all authors. One whose domain alone is certain needs an
 // entry for the whole domain.
 func (e *senderPolicy) check(env message.Envelope, a message.Author, trace *message.Trace) *refusal {
-	const rule = "signer.senders"
 	if e.mode == SendersOff {
-		trace.Add(rule, "mode off", "senders are not checked")
+		trace.Add(sendersRule, "mode off", "senders are not checked")
 		return nil
 	}
 	entries := e.entries(env)
 	who := sender(env)
 	refused := e.firstRefused(entries, env, a)
 	if trace != nil {
-		trace.Add(rule, who+"; it may be "+allowed(entries), inWords(refused))
+		trace.Add(sendersRule, who+"; it may be "+allowed(entries), inWords(refused))
 	}
 	if refused == "" {
 		return nil

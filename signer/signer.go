@@ -45,6 +45,7 @@ type Signing struct {
 	signer   *Signer
 	ctx      context.Context
 	env      message.Envelope
+	author   message.Author
 	match    match
 	job      *dkim.Signing
 	unsigned string // why it is not signed; "" while it is
@@ -67,15 +68,16 @@ func (s *Signer) Sign(ctx context.Context, env message.Envelope) message.Transac
 }
 
 // Explain is Sign, and records each rule in the trace.
-func (s *Signer) Explain(env message.Envelope, trace *message.Trace) *Signing {
-	return &Signing{signer: s, ctx: context.Background(), env: env, trace: trace}
+func (s *Signer) Explain(ctx context.Context, env message.Envelope, trace *message.Trace) *Signing {
+	return &Signing{signer: s, ctx: ctx, env: env, trace: trace}
 }
 
 // Header chooses the keys by the author domain and starts the signatures.
 func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool) {
 	t.env = env
 	h = t.withoutForged(h)
-	author := h.Author()
+	t.author = h.Author()
+	author := t.author
 	if t.refused = t.signer.senders.check(env, author, t.trace); t.refused != nil {
 		return false
 	}
@@ -154,7 +156,12 @@ func (t *Signing) End() message.Outcome {
 		out.Remove = t.forged
 	}
 	out.Log = t.notes(&out)
-	return t.addResults(out)
+	out = t.addResults(out)
+	out.Author, out.Rule, out.Trace = &t.author, t.match.rule, t.trace
+	if t.refused != nil {
+		out.Rule = sendersRule
+	}
+	return out
 }
 
 // sign is the outcome without the forged fields and the notes.

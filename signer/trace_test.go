@@ -20,11 +20,15 @@ func TestATraceChangesNothing(t *testing.T) {
 		if again, whyAgain := s.Outbound(env); ours != again || why != whyAgain {
 			t.Errorf("ours is %v, %q with a trace and %v, %q without", ours, why, again, whyAgain)
 		}
-		tx := s.Explain(env, &trace)
+		tx := s.Explain(t.Context(), env, &trace)
 		if tx.Header(env, h) {
 			tx.Body([]byte(testBody))
 		}
-		if with, without := tx.End(), sign(s, env, h); !reflect.DeepEqual(with, without) {
+		with, without := tx.End(), sign(s, env, h)
+		if with.Trace != &trace || without.Trace != nil {
+			t.Errorf("%s: the outcomes have the traces %v and %v", from, with.Trace, without.Trace)
+		}
+		if with.Trace = nil; !reflect.DeepEqual(with, without) {
 			t.Errorf("%s: with a trace %+v, without %+v", from, with, without)
 		}
 		if len(trace.Steps) < 5 {

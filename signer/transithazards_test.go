@@ -133,7 +133,7 @@ func TestAFragileMessageIsSignedWithANote(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var trace message.Trace
-			tx := c.signer.Explain(c.env, &trace)
+			tx := c.signer.Explain(t.Context(), c.env, &trace)
 			tx.Header(c.env, header(t, "From: a@example.com\n"+c.header))
 			tx.Body([]byte(c.body))
 			out := tx.End()
@@ -160,7 +160,7 @@ func TestTheAdviceOn8BitMailIsOneThatHelps(t *testing.T) {
 	s, _ := newSigner(t, "domains:\n  - domain: example.com\n    selectors: [ed1]\n")
 	for _, env := range []message.Envelope{{}, {EightBit: true}} {
 		var trace message.Trace
-		tx := s.Explain(env, &trace)
+		tx := s.Explain(t.Context(), env, &trace)
 		tx.Header(env, header(t, "From: a@example.com\nMIME-Version: 1.0\nContent-Transfer-Encoding: 8bit\n"))
 		tx.Body([]byte("h\xc3\xa9\r\n"))
 		if note := noteOf(tx.End(), "fragile"); note != "" {
@@ -205,7 +205,7 @@ func BenchmarkSignBody(b *testing.B) {
 	s, _ := newSigner(b, "domains:\n  - domain: example.com\n    selectors: [ed1]\n")
 	h := header(b, letter)
 	p := bytes.Repeat([]byte("hello, world; this is a line of usual length that stands in a letter\r\n"), 64<<10/70)
-	tx := s.Explain(message.Envelope{}, nil)
+	tx := s.Explain(b.Context(), message.Envelope{}, nil)
 	tx.Header(message.Envelope{}, h)
 	for name, write := range map[string]func(){
 		"with":    func() { tx.Body(p) },

@@ -215,11 +215,10 @@ func (t *Verification) done() {
 
 // Header starts the checks that need the header, and reports whether one needs the body.
 func (t *Verification) Header(env message.Envelope, h message.Header) (wantBody bool) {
-	t.env, t.header = env, h
+	t.env, t.header, t.author = env, h, h.Author()
 	if t.trusted != "" {
 		return false
 	}
-	t.author = h.Author()
 	if v := t.verifier; v.sealing != nil {
 		t.seal = v.sealing(t.ctx, env, t.trace)
 	}
@@ -253,12 +252,18 @@ func (t *Verification) Cut() {
 
 // End waits for the missing answers and returns what to do with the message.
 func (t *Verification) End() message.Outcome {
+	out := t.end()
+	out.Author, out.Trace = &t.author, t.trace
+	return out
+}
+
+func (t *Verification) end() message.Outcome {
 	r, err := t.Judge()
 	switch {
 	case err != nil:
 		return t.failed(err)
 	case r.Unjudged != "":
-		return message.Outcome{Disposition: message.Accept, Log: []message.Note{{Key: "unjudged", Value: r.Unjudged}}, Unjudged: r.Unjudged}
+		return message.Outcome{Disposition: message.Accept, Log: []message.Note{{Key: "unjudged", Value: r.Unjudged}}, Unjudged: r.Unjudged, Rule: "verifier.trusted.networks"}
 	}
 	return t.sealed(t.outcome(r), r)
 }
@@ -320,7 +325,7 @@ func (t *Verification) failed(err error) message.Outcome {
 		d.Rule += ", verifier.on_undecided"
 	}
 	d.Enforced = c.Mode == Enforce
-	out := message.Outcome{Disposition: d.Disposition(), Log: append([]message.Note{{Key: "error", Value: err.Error()}}, d.notes()...), Failure: err.Error(), Would: d.would()}
+	out := message.Outcome{Disposition: d.Disposition(), Log: append([]message.Note{{Key: "error", Value: err.Error()}}, d.notes()...), Failure: err.Error(), Would: d.would(), Rule: d.Rule}
 	if out.Disposition == message.Tempfail {
 		out.Reply = message.Reply{Code: 451, Enhanced: "4.3.0", Text: "the message could not be checked just now, try again later"}
 		return out

@@ -145,7 +145,7 @@ func (o explainOptions) explain(env message.Envelope, now func() time.Time, stdi
 	e.Assumed = o.outbound && !e.Ours
 	var t message.Transaction
 	if e.Ours || e.Assumed {
-		t = g.Signer.Explain(env, &trace)
+		t = g.Signer.Explain(ctx, env, &trace)
 	} else {
 		t = g.Verifier.Explain(ctx, env, &trace)
 	}

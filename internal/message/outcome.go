@@ -38,6 +38,14 @@ type Outcome struct {
 	// people: programs read the fields below.
 	Log []Note
 
+	// Author is the author that the From fields name; nil if the header was not read.
+	Author *Author
+	// Rule is the rule that decided about an incoming message, or the entry that signs a
+	// message of ours, with the values that were compared; it may be empty.
+	Rule string
+	// Trace has the rules of the decision; nil if it was not asked for.
+	Trace *Trace
+
 	// Results are the results of the checks of an incoming message, one for each
 	// signature.
 	Results []Result
