@@ -60,8 +60,14 @@ var mayImport = map[string][]string{
 
 	"internal/daemon": {"internal/config", "internal/control", "internal/dns", "internal/message", "internal/tablesource", "internal/tail", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
 
+	// The doctor looks at everything from outside.
+	"internal/doctor": {
+		"internal/control", "internal/daemon", "internal/dkim", "internal/dmarc", "internal/dns", "internal/message", "internal/mta", "internal/shell", "internal/spf",
+		"keys", "keys/lifecycle", "milter", "signer", "verifier",
+	},
+
 	"cmd/signpost": {
-		"internal/config", "internal/control", "internal/daemon", "internal/dns", "internal/message", "internal/opendkim", "internal/tablesource", "internal/tail",
+		"internal/config", "internal/control", "internal/daemon", "internal/dns", "internal/doctor", "internal/message", "internal/opendkim", "internal/tablesource", "internal/tail",
 		"keys", "keys/lifecycle", "milter", "signer", "verifier",
 	},
 	"e2e/report":       nil,

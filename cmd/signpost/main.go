@@ -33,6 +33,7 @@ func commands() []command {
 		{"sign", "sign a message file as the daemon would", signCommand},
 		{"verify", "judge a message file as the daemon would", verifyCommand},
 		{"explain", "show how the daemon decides about a message, rule by rule", explainCommand},
+		{"doctor", "find what keeps mail from being signed or accepted", doctorCommand},
 		{"probe", "send a message file through a running milter, show its changes", probeCommand},
 		{"demo", "see it work: a daemon with keys and DNS of its own", demoCommand},
 		{"version", "print the version and what this build can do", versionCommand},

@@ -1,0 +1,16 @@
+package doctor
+
+import "context"
+
+// check is one function that looks at something and calls Host.find, or Host.unseen where it
+// could not look.
+type check struct {
+	// name says what is looked at, in the words of the administrator.
+	name string
+	look func(ctx context.Context, h *Host)
+}
+
+// checks is the table of all checks. They run at the same time.
+func checks() []check {
+	return append([]check{}, mtaChecks()...)
+}
