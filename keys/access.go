@@ -93,6 +93,21 @@ func whyNot(path, dir string, p process) string {
 // do: the file or a folder above it, with its mode.
 func Unreadable(path, folder string) string { return whyNot(path, folder, thisProcess()) }
 
+// DaemonUnreadable says what keeps the daemon from reading a key file, and what to do; "" if the
+// modes of the file and of the key folder allow it, or if this process is of a user who cannot
+// tell.
+func (c Config) DaemonUnreadable(path string) string {
+	p, ok := theDaemon()
+	if !ok {
+		return ""
+	}
+	// A daemon that is tried out in a folder of root's runs as root.
+	if fault, info := blocking(path, p); info == nil || !within(fault, c.Dir) && !within(fault, home) {
+		return ""
+	}
+	return whyNot(path, c.Dir, p)
+}
+
 // blocking returns the first component of the path that the process may not enter or read. It
 // follows symbolic links. info is nil if the modes allow everything.
 func blocking(path string, p process) (at string, info fs.FileInfo) {

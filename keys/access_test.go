@@ -172,11 +172,11 @@ func TestAGroupThatIsNotOursIsWarnedOf(t *testing.T) {
 	info, err := os.Stat(path)
 	check(t, err)
 	_, gid := owner(info)
-	if got := widened(path, info, stranger); !strings.Contains(got, "which is not ours, may read the key (-rw-r-----") {
-		t.Errorf("a stranger: %q", got)
+	if e, _ := widened(path, info, stranger); !strings.Contains(e.String(), "which is not ours, may read the key (-rw-r-----") {
+		t.Errorf("a stranger: %q", e)
 	}
 	for name, p := range map[string]process{"a member": {uid: 1, gid: gid}, "root": {uid: 0, gid: 1}} {
-		if got := widened(path, info, p); got != "" {
+		if got, found := widened(path, info, p); found {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

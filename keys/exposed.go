@@ -11,11 +11,42 @@ import (
 	"signpost/internal/shell"
 )
 
-// exposures returns the ways in which other users of the host may read or replace the key.
-func (c Config) exposures(path string, file fs.FileInfo) []string {
-	var found []string
+// Exposure is a way in which another user of the host may read or replace a key.
+type Exposure struct {
+	// Fault names the file or folder, with its mode and owner.
+	Fault string
+	// Mode and Path are the arguments of chmod that mend it; empty if Advice does.
+	Mode, Path string
+	Advice     string
+}
+
+func (e Exposure) String() string {
+	if e.Mode == "" {
+		return e.Fault + ": " + e.Advice
+	}
+	return e.Fault + ": chmod " + e.Mode + " " + shell.Quote(e.Path)
+}
+
+// Exposures returns the ways in which other users of the host may read or replace the key in a
+// file, also those that are no more than a warning of Load.
+func (c Config) Exposures(path string) []Exposure {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil
+	}
+	found := c.exposures(path, info)
+	p, known := theDaemon()
+	if e, ok := widened(path, info, p); ok && known && !slices.ContainsFunc(found, func(o Exposure) bool { return o.Path == path }) {
+		found = append(found, e)
+	}
+	return found
+}
+
+// exposures returns those for which a key is not loaded, unless insecure_mode is warn.
+func (c Config) exposures(path string, file fs.FileInfo) []Exposure {
+	var found []Exposure
 	if file.Mode().Perm()&(read|write) != 0 {
-		found = append(found, fmt.Sprintf("everybody may read or change it (%s): chmod o-rw %s", described(file), shell.Quote(path)))
+		found = append(found, Exposure{Fault: fmt.Sprintf("everybody may read or change it (%s)", described(file)), Mode: "o-rw", Path: path})
 	}
 	s := c.surroundings
 	if s == nil {
@@ -38,7 +69,7 @@ type surroundings struct {
 
 // surrounding is the result for one folder and all folders above it.
 type surrounding struct {
-	faults []string
+	faults []Exposure
 	sticky bool // each user may make files in it, and replace only their own
 }
 
@@ -47,7 +78,7 @@ func newSurroundings(p process) *surroundings {
 }
 
 // of returns the faults of all folders above a file, also behind symbolic links.
-func (s *surroundings) of(abs string) []string {
+func (s *surroundings) of(abs string) []Exposure {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	above := s.folder(filepath.Dir(abs))
@@ -58,7 +89,7 @@ func (s *surroundings) of(abs string) []string {
 	return union(above.faults, s.behind(abs).faults)
 }
 
-func union(a, b []string) []string {
+func union(a, b []Exposure) []Exposure {
 	both := slices.Clone(a)
 	for _, line := range b {
 		if !slices.Contains(both, line) {
@@ -101,18 +132,18 @@ func (s *surroundings) behind(path string) (f surrounding) {
 // below returns the faults of a folder with those of the folders above it.
 func (s *surroundings) below(above surrounding, path string, info fs.FileInfo) surrounding {
 	f := surrounding{faults: above.faults[:len(above.faults):len(above.faults)]}
-	report := func(fault string) {
+	report := func(fault Exposure) {
 		if !slices.Contains(f.faults, fault) {
 			f.faults = append(f.faults, fault)
 		}
 	}
 	if uid, _ := owner(info); above.sticky && !s.mayOwn(uid) {
-		report(fmt.Sprintf("the user %s may replace %s (%s): keep the keys in a folder of root (keys.dir)", userName(uid), path, described(info)))
+		report(Exposure{Fault: fmt.Sprintf("the user %s may replace %s (%s)", userName(uid), path, described(info)), Advice: "keep the keys in a folder of root (keys.dir)"})
 	}
 	if info.IsDir() && info.Mode().Perm()&write != 0 {
 		f.sticky = info.Mode()&fs.ModeSticky != 0
 		if !f.sticky {
-			report(fmt.Sprintf("everybody may replace files in %s (%s): chmod o-w %s", path, described(info), shell.Quote(path)))
+			report(Exposure{Fault: fmt.Sprintf("everybody may replace files in %s (%s)", path, described(info)), Mode: "o-w", Path: path})
 		}
 	}
 	return f
@@ -125,18 +156,18 @@ func (s *surroundings) mayOwn(uid int) bool {
 	return uid == 0 || uid == p.uid || uid == p.daemon || p.uid == 0 && p.daemon == 0
 }
 
-// widened returns a warning about a group with more access than the daemon needs: a foreign
-// group that may read the key, or any group that may change it. Root has no group of its own.
-func widened(path string, file fs.FileInfo, p process) string {
+// widened finds a group with more access than the daemon needs: a foreign group that may read
+// the key, or any group that may change it. Root has no group of its own.
+func widened(path string, file fs.FileInfo, p process) (e Exposure, found bool) {
 	_, gid := owner(file)
 	perm := file.Mode().Perm() >> 3
 	switch {
 	case perm&write != 0:
-		return fmt.Sprintf("the group %s may change the key (%s): chmod g-w %s", groupName(gid), described(file), shell.Quote(path))
+		return Exposure{Fault: fmt.Sprintf("the group %s may change the key (%s)", groupName(gid), described(file)), Mode: "g-w", Path: path}, true
 	case perm&read != 0 && p.uid != 0 && !p.in(gid):
-		return fmt.Sprintf("the group %s, which is not ours, may read the key (%s): chmod g-r %s", groupName(gid), described(file), shell.Quote(path))
+		return Exposure{Fault: fmt.Sprintf("the group %s, which is not ours, may read the key (%s)", groupName(gid), described(file)), Mode: "g-r", Path: path}, true
 	}
-	return ""
+	return e, false
 }
 
 // ownedByDaemon returns a warning if the daemon's user may replace its own key folder, as in

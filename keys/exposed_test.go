@@ -68,7 +68,10 @@ func TestWhoMayOwnAKeyFolderWhereEverybodyMayMakeOne(t *testing.T) {
 		{"another user, seen by a daemon of another name", alice, process{uid: daemon}, true},
 	} {
 		check(t, os.Chown(folder, c.owner, -1))
-		got := strings.Join(newSurroundings(c.by).of(filepath.Join(folder, "s1.pem")), "\n")
+		got := ""
+		for _, e := range newSurroundings(c.by).of(filepath.Join(folder, "s1.pem")) {
+			got += e.String() + "\n"
+		}
 		if c.fault != strings.Contains(got, "may replace "+folder+" (") || !c.fault && got != "" {
 			t.Errorf("%s: got %q", c.name, got)
 		}

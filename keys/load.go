@@ -136,17 +136,28 @@ func bare(err error) error {
 
 // guard checks which other users may read or replace the key.
 func (c Config) guard(k *Key, info fs.FileInfo) error {
-	for _, problem := range c.exposures(k.Path, info) {
+	for _, e := range c.exposures(k.Path, info) {
+		problem := e.String()
 		if c.InsecureMode != InsecureWarn {
-			return errors.New(problem + "; then make a new key, since this one may be known to others; or set keys.insecure_mode: warn")
+			return exposed(problem + "; then make a new key, since this one may be known to others; or set keys.insecure_mode: warn")
 		}
 		k.Warnings = append(k.Warnings, problem)
 	}
-	if problem := widened(k.Path, info, thisProcess()); problem != "" {
-		k.Warnings = append(k.Warnings, problem)
+	if e, ok := widened(k.Path, info, thisProcess()); ok {
+		k.Warnings = append(k.Warnings, e.String())
 	}
 	return nil
 }
+
+// exposed is the error for a key that other users may read or replace.
+type exposed string
+
+func (e exposed) Error() string { return string(e) }
+
+func (e exposed) Is(target error) bool { return target == ErrExposed }
+
+// ErrExposed says that a key is refused because other users of the host may read or replace it.
+var ErrExposed = errors.New("other users may read or replace the key")
 
 // HasFile reports whether a key has a file.
 func (c Config) HasFile(ref Ref) bool {

@@ -12,5 +12,17 @@ type check struct {
 
 // checks is the table of all checks. They run at the same time.
 func checks() []check {
-	return append([]check{}, mtaChecks()...)
+	return append([]check{
+		{"signing domains", lookAtDomains},
+		{"trusted networks", lookAtTrusted},
+		{"what is refused", lookAtEnforce},
+		{"key files", lookAtKeyFiles},
+	}, mtaChecks()...)
+}
+
+// lookAtDomains notes what a host without signing domains cannot have.
+func lookAtDomains(_ context.Context, h *Host) {
+	if len(h.Domains) == 0 {
+		h.absent("signing domains", "signer.domains lists none: this host judges mail and signs none")
+	}
 }

@@ -35,7 +35,6 @@ type Host struct {
 	mu     sync.Mutex
 	report Report
 	kinds  map[string]kind
-	views  viewCache
 }
 
 // newHost reads what all checks need. The error says that nothing can be looked at.
