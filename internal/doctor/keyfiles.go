@@ -29,8 +29,8 @@ func (h *Host) listedKeys() []lifecycle.Status {
 }
 
 // lookAtKeyFiles checks that the daemon can read each listed key, and that no other user can.
-func lookAtKeyFiles(_ context.Context, h *Host) {
-	for _, k := range h.listedKeys() {
+func lookAtKeyFiles(ctx context.Context, h *Host) {
+	each(ctx, h, "key files", h.listedKeys(), func(_ context.Context, k lifecycle.Status) {
 		switch {
 		case k.Key != nil:
 			h.lookAtAccess(k)
@@ -41,7 +41,7 @@ func lookAtKeyFiles(_ context.Context, h *Host) {
 		default:
 			h.find("key.unreadable", keyName(k.Ref), k.Err.Error(), h.unreadableRemedy(k))
 		}
-	}
+	})
 }
 
 // keyPath is where the key's file should be.
