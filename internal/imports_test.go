@@ -42,6 +42,7 @@ var mayImport = map[string][]string{
 
 	"internal/clock":   nil,
 	"internal/openssl": {"internal/clock"},
+	"internal/mta":     nil,
 	"internal/why":     nil, // tests of libraries, none of ours
 
 	"internal/tablesource": {"signer"},
