@@ -119,7 +119,7 @@ func benchmarkSession(b *testing.B, steps uint32, body string) {
 	if _, err := mta.Write(encode('O', offer(6, allActions, steps))); err != nil {
 		b.Fatal(err)
 	}
-	a, _ := negotiate([]byte(offer(6, allActions, steps)), message.RoleAuto)
+	a, _ := negotiate([]byte(offer(6, allActions, steps)), true)
 	if _, err := io.ReadFull(mta, make([]byte, len(a.appendTo(nil)))); err != nil {
 		b.Fatal(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	gomilter "github.com/emersion/go-milter"
+
+	"signpost/internal/message"
 )
 
 // replyContinue answers "continue", unless the MTA expects no answer at this step.
@@ -20,7 +22,7 @@ func (s *session) handleOptions(offer []byte) error {
 	if s.negotiated {
 		return errors.New("options offered twice: this is no milter client")
 	}
-	agreed, err := negotiate(offer, s.role)
+	agreed, err := negotiate(offer, s.role != message.RoleSign && s.server.early.worthwhile())
 	if err != nil && !s.server.once("options") {
 		return errAlreadyLogged
 	}

@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	gomilter "github.com/emersion/go-milter"
-
-	"signpost/internal/message"
 )
 
 // Supported protocol versions. The abilities of an MTA follow from the offered flags, not from the
@@ -21,9 +19,7 @@ const (
 const wantedActions = gomilter.OptAddHeader | gomilter.OptChangeHeader | gomilter.OptQuarantine | gomilter.OptSetSymList
 
 // unansweredSteps are the steps that we do not answer, or that we do not receive at all, since the
-// message is decided at its end. MAIL is not among them on purpose: Postfix holds back all commands
-// that need no answer, so the answer at MAIL makes it deliver the envelope while the client is still
-// talking, and SPF can start (milter8_event). A listener that only signs does not need that.
+// message is decided at its end. MAIL is answered while earlyEnvelope says so.
 //
 // Macros of a step arrive even if the step itself is not sent.
 const unansweredSteps = gomilter.OptNoUnknown | gomilter.OptNoData |
@@ -44,8 +40,9 @@ func (a agreement) can(action gomilter.OptAction) bool { return a.actions&action
 // has reports whether the step flag is agreed.
 func (a agreement) has(step gomilter.OptProtocol) bool { return a.steps&step != 0 }
 
-// negotiate returns the part of the MTA's offer that a listener of this role uses.
-func negotiate(offer []byte, role message.Role) (agreement, error) {
+// negotiate returns the part of the MTA's offer that a connection uses. early: the MTA waits for an answer at
+// MAIL, and so delivers the envelope at once.
+func negotiate(offer []byte, early bool) (agreement, error) {
 	if len(offer) < 12 {
 		return agreement{}, fmt.Errorf("option packet of %d octets, 12 are needed: this is no milter client", len(offer))
 	}
@@ -60,7 +57,7 @@ func negotiate(offer []byte, role message.Role) (agreement, error) {
 	}
 	steps := gomilter.OptProtocol(binary.BigEndian.Uint32(offer[8:]))
 	wanted := unansweredSteps | gomilter.OptHeaderLeadingSpace
-	if role == message.RoleSign {
+	if !early {
 		wanted |= gomilter.OptNoMailReply
 	}
 	if steps&gomilter.OptNoBodyReply == 0 {

@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	gomilter "github.com/emersion/go-milter"
-
-	"signpost/internal/message"
 )
 
 // Each agreed flag was offered.
@@ -24,7 +22,7 @@ func TestNegotiation(t *testing.T) {
 		{"no deleting, no holding", 2, 0x01, 0, 2, 0x01, 2},
 		{"no holding", 6, 0x11, 0, 6, 0x11, 1},
 	} {
-		a, err := negotiate([]byte(offer(c.version, c.actions, c.steps)), message.RoleAuto)
+		a, err := negotiate([]byte(offer(c.version, c.actions, c.steps)), true)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
@@ -50,7 +48,7 @@ func TestNegotiation(t *testing.T) {
 
 // We must not ask to omit steps that we need, nor for rejected recipients.
 func TestNoNeededStepIsTurnedOff(t *testing.T) {
-	a, err := negotiate([]byte(offer(6, allActions, 0xffffffff)), message.RoleAuto)
+	a, err := negotiate([]byte(offer(6, allActions, 0xffffffff)), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +68,7 @@ func TestNoNeededStepIsTurnedOff(t *testing.T) {
 		t.Error("SKIP is asked for though pieces of the body get no answer")
 	}
 	// Where nothing is judged, no look-up is to begin at MAIL.
-	signs, err := negotiate([]byte(offer(6, allActions, 0xffffffff)), message.RoleSign)
+	signs, err := negotiate([]byte(offer(6, allActions, 0xffffffff)), false)
 	if a.steps |= gomilter.OptNoMailReply; err != nil || signs != a {
 		t.Errorf("a listener that only signs agrees to %+v, want %+v: %v", signs, a, err)
 	}
@@ -79,7 +77,7 @@ func TestNoNeededStepIsTurnedOff(t *testing.T) {
 // Every stage is named: Postfix drops its own lists otherwise, and Sendmail needs the
 // one of end of header to see that of end of message.
 func TestTheListsOfMacros(t *testing.T) {
-	a, _ := negotiate([]byte(offer(6, allActions, allSteps)), message.RoleAuto)
+	a, _ := negotiate([]byte(offer(6, allActions, allSteps)), true)
 	out := a.appendTo(nil)[17:]
 	lists := map[uint32]string{}
 	for len(out) > 0 {
@@ -102,7 +100,7 @@ func TestTheListsOfMacros(t *testing.T) {
 			}
 		}
 	}
-	a, _ = negotiate([]byte(offer(6, 0xff, allSteps)), message.RoleAuto)
+	a, _ = negotiate([]byte(offer(6, 0xff, allSteps)), true)
 	if out := a.appendTo(nil); len(out) != 17 {
 		t.Errorf("lists though the MTA takes none: %q", out)
 	}
@@ -112,7 +110,7 @@ func FuzzNegotiate(f *testing.F) {
 	f.Add([]byte(offer(6, allActions, allSteps)))
 	f.Add([]byte("short"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		a, err := negotiate(data, message.RoleAuto)
+		a, err := negotiate(data, true)
 		if err != nil {
 			return
 		}

@@ -77,6 +77,7 @@ func (s *session) report(o message.Outcome, reason Reason, waited time.Duration)
 		return
 	}
 	t.reported = true
+	s.server.early.note(o.EnvelopeWaited)
 	s.server.observer.Decided(Decided{
 		Outbound: t.outbound, Rule: t.rule, Envelope: &t.env, Recipients: t.rcpts, Outcome: o,
 		Reason: reason, Problem: t.problem, Waited: waited,

@@ -14,6 +14,9 @@ import (
 type quickAck struct{ raw syscall.RawConn }
 
 func newQuickAck(conn net.Conn) quickAck {
+	if d, ok := conn.(*directConn); ok {
+		conn = d.Conn
+	}
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return quickAck{}

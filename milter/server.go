@@ -28,6 +28,7 @@ type Server struct {
 	logged  sync.Map      // keys of once
 
 	headers headerMemory
+	early   earlyEnvelope
 
 	notPeerLog logLimiter // log lines about peers that may not connect
 	tooManyLog logLimiter // log lines about peers with too many connections
@@ -81,6 +82,7 @@ func NewServer(cfg Config, gen *Generation, log *slog.Logger) *Server {
 	}
 	s.running, s.halt = context.WithCancelCause(context.Background())
 	s.generation.Store(gen)
+	s.early.init()
 	return s
 }
 
@@ -194,7 +196,7 @@ func (s *Server) start(conn net.Conn, peer netip.Addr, l listener) {
 	if from := conn.RemoteAddr().String(); from != "" && from != "@" {
 		where += " from " + from
 	}
-	session := newSession(s, conn, l, where)
+	session := newSession(s, direct(conn), l, where)
 	s.mu.Lock()
 	if s.stopping {
 		session.drain()

@@ -19,7 +19,7 @@ const (
 // outcome tells the MTA what the decision means.
 func (t *Verification) outcome(r Result) message.Outcome {
 	d := r.Decision
-	out := message.Outcome{Disposition: d.Disposition(), Log: r.notes(), Results: r.appendResults(t.results[:0]), Would: d.would(), Rule: d.Rule}
+	out := message.Outcome{Disposition: d.Disposition(), Log: r.notes(), Results: r.appendResults(t.results[:0]), Would: d.would(), Rule: d.Rule, EnvelopeWaited: t.envelopeWaited.Load()}
 	if n := t.ownRefused(r); n.Key != "" {
 		out.Log = append(out.Log, n)
 	}

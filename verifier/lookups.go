@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"net/netip"
+	"time"
 
 	"signpost/internal/dkim"
 )
@@ -45,8 +46,17 @@ func (t *Verification) startQuery(row int) {
 	t.start((*Verification).runQuery, row)
 }
 
+// noteWait is called at the end of a look-up that began with the envelope.
+func (t *Verification) noteWait(began time.Time) {
+	// From the cache it takes microseconds.
+	if time.Since(began) > time.Millisecond {
+		t.envelopeWaited.Store(true)
+	}
+}
+
 func (t *Verification) runQuery(row int) {
 	defer t.done()
+	defer t.noteWait(time.Now())
 	c := &checks[row]
 	found := c.query(t.ctx, t.dns.Policy, t.verifier.cfg, t.queriedOf)
 	found.Method = c.method

@@ -3,6 +3,7 @@ package verifier
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"signpost/internal/authres"
 	"signpost/internal/message"
@@ -21,6 +22,7 @@ func (t *Verification) startSPF() {
 
 func (t *Verification) checkHost(int) {
 	defer t.done()
+	defer t.noteWait(time.Now())
 	t.spf = spf.CheckHost(t.ctx, t.dns.Policy, t.query)
 }
 

@@ -17,6 +17,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"signpost/internal/arc"
@@ -145,6 +146,8 @@ type Verification struct {
 
 	queried   []Finding        // of the checks with query, by their row; nil if none is on
 	queriedOf message.Envelope // what these checks read: the envelope at MAIL FROM
+
+	envelopeWaited atomic.Bool // see noteWait
 
 	results [4]message.Result // room for those of the outcome
 

@@ -60,6 +60,8 @@ type Outcome struct {
 	Refused  string // why a client may not send a message of ours
 	// Would is the action of enforce mode; set only in monitor mode.
 	Would string
+	// EnvelopeWaited is set if a look-up that began with the envelope had to wait for DNS.
+	EnvelopeWaited bool
 }
 
 // Result is the result of one check, in the words of RFC 8601 §2.7.
