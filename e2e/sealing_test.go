@@ -114,3 +114,68 @@ func TestForwardedMailIsSealed(t *testing.T) {
 	}
 	d.logged(t, "sealed=", "i=2 cv=pass d="+ourDomain+" s=rsa2")
 }
+
+// throughList is what list software makes of a delivered message: a tag in Subject and a footer.
+func throughList(msg []byte) string {
+	return strings.Replace(string(msg), "\r\nSubject: ", "\r\nSubject: [list] ", 1) + "-- \r\nthe list\r\n"
+}
+
+// Mail comes in through the usual listener. List software changes it and hands it to a port
+// of its own, whose milter has the role seal. The seal there has the results of the arrival.
+func TestListMailIsSealedWhenItComesBack(t *testing.T) {
+	want(t)
+	if exec.Command("/usr/bin/perl", "-MMail::DKIM::ARC::Verifier", "-e1").Run() != nil {
+		without(t, "libmail-dkim-perl: run e2e/install-packages.sh as root")
+	}
+	var others []func(*testing.T, []byte) string
+	if rspamd, ok := startRspamd(t); ok {
+		others = append(others, rspamd)
+	}
+	const list, sealedList, reader = "list@" + destDomain, "sealed@" + destDomain, "reader@" + destDomain
+	usual, seal, back := "inet:"+freeAddr(t), "inet:"+freeAddr(t), freeAddr(t)
+	d := startDaemon(t, config{
+		Listen: []string{usual, `{address: "` + seal + `", role: seal}`}, Zone: strangersZone() + ourZone(),
+		Signer: "  arc: {seal: forwarded, domain: " + ourDomain + ", selector: rsa2, recipients: [" + sealedList + "], list_networks: [127.0.0.1/32]}\n",
+	})
+	p := startPostfix(t, usual, func(p *postfix) { p.master += back + " inet n - n - - smtpd\n  -o smtpd_milters=" + seal + "\n" })
+	in, out := dial(t, p.mx, stranger), dial(t, back, nil)
+	l := letter{from: "a@strict.example", signed: true, extra: append([]string{foreign}, forgeries...)}
+	arrives := func(l letter, rcpt string) []byte {
+		t.Helper()
+		accepted(t, in.send(l.from, []string{rcpt}, l.text(t, rcpt)))
+		return p.sink.wait(t, rcpt).Data
+	}
+	returns := func(c *client, rcpt, msg string) []byte {
+		t.Helper()
+		accepted(t, c.send("bounce@"+ourDomain, []string{rcpt}, msg))
+		return p.sink.wait(t, rcpt).Data
+	}
+	once := arrives(l, list)
+	got := returns(out, reader, throughList(once))
+	chainPasses(t, got, 1, others...)
+	results := strings.Join(strings.Fields(named(got, "ARC-Authentication-Results")[0]), " ")
+	if !strings.HasPrefix(results, "i=1; "+authservID+"; dkim=pass ") || !strings.Contains(results, "smtp.mailfrom=strict.example") || strings.ContainsAny(results, "()") || strings.Contains(results, "bank") {
+		t.Errorf("the set has the results %s", results)
+	}
+	d.logged(t, "signer.arc.list_networks", "i=1 cv=none d="+ourDomain)
+
+	// On the same connections: a message that was sealed on arrival too, then the list's own
+	// address in From, which is signed below the seal.
+	got = returns(out, "second-"+reader, throughList(arrives(l, sealedList)))
+	chainPasses(t, got, 2, others...)
+	d.logged(t, "i=2 cv=pass d="+ourDomain)
+	unsigned := arrives(letter{from: l.from}, "unsigned-"+list)
+	own := strings.Replace(throughList(unsigned), "\r\nFrom: <"+l.from, "\r\nFrom: <list@"+ourDomain, 1)
+	got = returns(out, "own-"+reader, own)
+	chainPasses(t, got, 1, others...)
+	signedFor(t, got, 1)
+
+	// A client that is no list software brings results in our name.
+	got = returns(dial(t, back, stranger), "outside-"+reader, throughList(once))
+	if n := len(named(got, "ARC-Seal")); n != 0 || strings.Count(string(got), "Authentication-Results: "+authservID) != 1 {
+		t.Errorf("a client outside of list_networks: %d seals\n%s", n, head(got))
+	}
+	if results := named(got, "Authentication-Results")[0]; !strings.Contains(results, "dkim=fail") {
+		t.Errorf("its results were kept: %s", results)
+	}
+}

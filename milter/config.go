@@ -118,7 +118,7 @@ func (c Config) Validate(bad func(path, problem string)) {
 		}
 		seen[l.Address] = i
 		if l.Role != "" {
-			config.OneOf(bad, path+".role", l.Role, message.RoleAuto, message.RoleSign, message.RoleVerify)
+			config.OneOf(bad, path+".role", l.Role, message.RoleAuto, message.RoleSign, message.RoleVerify, message.RoleSeal)
 		}
 	}
 	if i := slices.IndexFunc(c.Listen, Listen.isTCP); i >= 0 && len(c.Peers) == 0 {

@@ -70,7 +70,7 @@ func (s *Server) logListening(open []listener) {
 
 func roleOfName(name string) message.Role {
 	switch role := message.Role(name); role {
-	case message.RoleSign, message.RoleVerify:
+	case message.RoleSign, message.RoleVerify, message.RoleSeal:
 		return role
 	}
 	return message.RoleAuto

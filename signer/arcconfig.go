@@ -21,6 +21,9 @@ type ARC struct {
 	// enough.
 	Recipients []RecipientPattern `yaml:"recipients"`
 	Networks   []netip.Prefix     `yaml:"networks"`
+	// ListNetworks are the hosts of list software. What they hand to a listener with role
+	// seal is sealed with the results that it brings.
+	ListNetworks []netip.Prefix `yaml:"list_networks"`
 }
 
 // SealMode selects the mail that is sealed.
@@ -116,7 +119,12 @@ func (a ARC) validate(bad func(path, problem string)) {
 	if _, ok := message.DomainToASCII(a.Selector); !ok && (a.On() || a.Selector != "") {
 		bad("arc.selector", fmt.Sprintf("%q is not a selector: write NAME as given to signpost keys generate", a.Selector))
 	}
-	if a.On() && len(a.Recipients) == 0 && len(a.Networks) == 0 {
-		bad("arc", `seal: forwarded without recipients and networks seals nothing: list the recipients whose mail this host forwards, or "*"`)
+	if a.On() && len(a.Recipients) == 0 && len(a.Networks) == 0 && len(a.ListNetworks) == 0 {
+		bad("arc", `seal: forwarded without recipients, networks and list_networks seals nothing: list the recipients whose mail this host forwards, or "*"`)
+	}
+	for i, n := range a.ListNetworks {
+		if n.Bits() == 0 {
+			bad(fmt.Sprintf("arc.list_networks[%d]", i), "every client is in it, and could have results sealed that it made up: write the hosts of the list software, such as 127.0.0.1/32")
+		}
 	}
 }

@@ -17,7 +17,7 @@ func (t *Signing) withoutForged(h message.Header) message.Header {
 	if t.signer.forged == nil {
 		return h
 	}
-	t.forged = t.signer.forged(t.env, h)
+	t.forged = t.returned.keepOurs(t.signer.forged(t.env, h))
 	if len(t.forged) == 0 {
 		return h
 	}

@@ -28,7 +28,11 @@ func (s *Signer) ExplainOutbound(env message.Envelope, trace *message.Trace) (ou
 		trace.Add(listener, "verify", "not ours")
 		return false, "the listener's role is verify"
 	}
-	trace.Add(listener, "auto", "the connection decides")
+	if env.Role != message.RoleSeal {
+		trace.Add(listener, "auto", "the connection decides")
+	} else if why := s.returns(env, trace); why != "" {
+		return true, why
+	}
 
 	loggedIn := env.AuthAuthen != "" || env.AuthType != ""
 	ours = s.cfg.Outbound.Authenticated && loggedIn

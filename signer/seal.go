@@ -76,7 +76,7 @@ func (t *Seal) End(h message.Header, judged arc.Outcome, results string) message
 		return t.failed(err)
 	}
 	key.Used(t.signer.now())
-	return message.Outcome{Insert: fields, Log: []message.Note{{
+	return message.Outcome{Insert: fields, Sealed: string(judged.Result), Log: []message.Note{{
 		Key: "sealed", Value: fmt.Sprintf("i=%d cv=%s d=%s s=%s", judged.Instances+1, judged.Result, ref.Domain, key.Selector),
 	}}}
 }
@@ -105,14 +105,14 @@ func (t *Seal) key() (*keys.Key, message.Outcome) {
 }
 
 func unsealed(why string) message.Outcome {
-	return message.Outcome{Log: []message.Note{message.Unsealed(why)}}
+	return message.Outcome{Unsealed: why, Log: []message.Note{message.Unsealed(why)}}
 }
 
 // failed is our own failure. The message goes on, since mail that is forwarded must not be
 // lost because it has no seal.
 func (t *Seal) failed(err error) message.Outcome {
 	failure := fmt.Sprintf("sealing as %s: %v", t.signer.cfg.ARC.Domain, err)
-	return message.Outcome{Failure: failure, Log: []message.Note{{Key: "error", Value: failure}, message.Unsealed("sealing broke")}}
+	return message.Outcome{Failure: failure, Unsealed: "sealing broke", Log: []message.Note{{Key: "error", Value: failure}, message.Unsealed("sealing broke")}}
 }
 
 // sealedNames is h= of the message signature: what a signature covers, and the signatures that

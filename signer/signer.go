@@ -6,11 +6,13 @@
 package signer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
+	"signpost/internal/arc"
 	"signpost/internal/dkim"
 	"signpost/internal/message"
 	"signpost/keys/lifecycle"
@@ -26,6 +28,7 @@ type Signer struct {
 	check   *selfCheck                                             // nil: none
 	forged  func(message.Envelope, message.Header) []int           // nil: nothing is removed; see WithForged
 	results func(message.Envelope, *message.Trace) message.Outcome // nil: none are added; see WithResults
+	arrival func(message.Envelope, message.Header) arc.Arrival     // nil: nothing is known of it; see WithArrival
 	now     func() time.Time
 }
 
@@ -50,7 +53,8 @@ type Signing struct {
 	job      *dkim.Signing
 	unsigned string // why it is not signed; "" while it is
 	refused  *refusal
-	forged   []int // the fields to remove; see WithForged
+	forged   []int         // the fields to remove; see WithForged
+	returned *returnedMail // nil: not handed back by list software
 	hazards  transitHazards
 	sample   *sample // nil: not self-checked
 	err      error   // our own failure
@@ -72,16 +76,23 @@ func (s *Signer) Explain(ctx context.Context, env message.Envelope, trace *messa
 	return &Signing{signer: s, ctx: ctx, env: env, trace: trace}
 }
 
-// Header chooses the keys by the author domain and starts the signatures.
+// Header chooses the keys by the author domain and starts the signatures and the seal.
 func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool) {
 	t.env = env
+	t.returned = t.signer.returnedBy(env, h)
 	h = t.withoutForged(h)
+	signs := t.begin(env, h)
+	return t.beginSeal(h) || signs
+}
+
+// begin chooses the keys and starts the signatures.
+func (t *Signing) begin(env message.Envelope, h message.Header) (signs bool) {
 	t.author = h.Author()
 	author := t.author
 	if t.refused = t.signer.senders.check(env, author, t.trace); t.refused != nil {
 		return false
 	}
-	if t.unsigned = unsignable(author); t.unsigned != "" {
+	if t.unsigned = cmp.Or(unsignable(author), t.returned.forgery(author)); t.unsigned != "" {
 		traceAuthor(t.trace, author, "not signed")
 		return false
 	}
@@ -95,7 +106,7 @@ func (t *Signing) Header(env message.Envelope, h message.Header) (wantBody bool)
 		t.match.sdid = author.Domains[0]
 		return false
 	case !c.signs():
-		t.unsigned = c.rule
+		t.unsigned = t.returned.unsigned(c.rule)
 		return false
 	}
 	t.match = c
@@ -137,8 +148,12 @@ func unsignable(a message.Author) string {
 
 // Body hashes a piece of the body.
 func (t *Signing) Body(chunk []byte) (more bool) {
+	sealing := t.returned.body(chunk)
+	if t.job == nil || t.err != nil {
+		return sealing
+	}
 	if _, t.err = t.job.Write(chunk); t.err != nil {
-		return false
+		return sealing
 	}
 	t.hazards.body.write(chunk)
 	t.sample.write(chunk)
@@ -147,7 +162,10 @@ func (t *Signing) Body(chunk []byte) (more bool) {
 
 // Cut should not happen, since mail of ours is signed at any size. A signature of half
 // a body would be invalid, so this is a failure.
-func (t *Signing) Cut() { t.err = errors.New("the body was cut off") }
+func (t *Signing) Cut() {
+	t.err = errors.New("the body was cut off")
+	t.returned.cut()
+}
 
 // End signs, and returns the fields to insert and to remove.
 func (t *Signing) End() message.Outcome {
@@ -156,7 +174,11 @@ func (t *Signing) End() message.Outcome {
 		out.Remove = t.forged
 	}
 	out.Log = t.notes(&out)
-	out = t.addResults(out)
+	if t.returned != nil {
+		out = t.sealed(out)
+	} else {
+		out = t.addResults(out)
+	}
 	out.Author, out.Rule, out.Trace = &t.author, t.match.rule, t.trace
 	if t.refused != nil {
 		out.Rule = sendersRule

@@ -86,6 +86,8 @@ func (v *Verifier) Forged(env message.Envelope, h message.Header) []int {
 const (
 	unanswered = "DNS did not answer"
 	tooLarge   = "the message is too large to be checked"
+	// brokenReason is our own failure.
+	brokenReason = "internal error"
 )
 
 // Field is the Authentication-Results field of a result. Text from strangers stands only
@@ -135,7 +137,7 @@ func brokenField(authservID string) string {
 	for _, first := range []bool{true, false} {
 		for _, c := range checks {
 			if c.on == nil && c.fieldFirst == first && slices.Contains(c.values, "temperror") {
-				f.Results = append(f.Results, authres.Result{Method: c.method, Value: "temperror", Reason: "internal error"})
+				f.Results = append(f.Results, authres.Result{Method: c.method, Value: "temperror", Reason: brokenReason})
 			}
 		}
 	}

@@ -34,7 +34,8 @@ func (t *Verification) sealed(out message.Outcome, r Result) message.Outcome {
 		return out
 	}
 	if r.Verdict.Cut {
-		out.Log = append(out.Log, message.Unsealed("the message is larger than milter.max_message_bytes"))
+		out.Unsealed = "the message is larger than milter.max_message_bytes"
+		out.Log = append(out.Log, message.Unsealed(out.Unsealed))
 		return out
 	}
 	judged := arc.Outcome{Result: arc.None}
@@ -44,7 +45,7 @@ func (t *Verification) sealed(out message.Outcome, r Result) message.Outcome {
 	set := t.seal.End(leaving(t.header, out), judged, r.fieldValue(false))
 	out.Insert = append(set.Insert, out.Insert...)
 	out.Log = append(out.Log, set.Log...)
-	out.Failure = set.Failure
+	out.Failure, out.Sealed, out.Unsealed = set.Failure, set.Sealed, set.Unsealed
 	return out
 }
 

@@ -337,7 +337,8 @@ func (t *Verification) failed(err error) message.Outcome {
 	out.Remove = t.verifier.Forged(t.env, t.header)
 	out.Insert = []message.Field{{Name: fieldName, Value: brokenField(id)}}
 	if t.seal != nil {
-		out.Log = append(out.Log, message.Unsealed("the message could not be checked"))
+		out.Unsealed = "the message could not be checked"
+		out.Log = append(out.Log, message.Unsealed(out.Unsealed))
 	}
 	return out
 }

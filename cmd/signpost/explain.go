@@ -62,7 +62,7 @@ func explainCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) in
 	f.StringVar(&o.daemon, "daemon", "", "the MTA's `NAME` for the service (macro {daemon_name})")
 	f.StringVar(&o.body, "body", "", "the `TYPE` in MAIL FROM's BODY=, as 8BITMIME")
 	f.StringVar(&o.listener, "listener", "", "the `ADDRESS` of our listener, as in milter.listen")
-	f.StringVar(&o.role, "role", "auto", "the `ROLE` of our listener: auto, sign or verify")
+	f.StringVar(&o.role, "role", "auto", "the `ROLE` of our listener: auto, sign, verify or seal")
 	f.Func("rcpt", "the `ADDRESS` of a recipient; may be given more than once", func(address string) error {
 		o.rcpts = append(o.rcpts, strings.Trim(address, "<>"))
 		return nil
@@ -108,10 +108,10 @@ func (o explainOptions) envelope() (message.Envelope, error) {
 	env.EightBit = strings.EqualFold(o.body, "8BITMIME") || strings.EqualFold(o.body, "BINARYMIME")
 	env.Role, env.Recipients = message.Role(o.role), o.rcpts
 	switch env.Role {
-	case message.RoleAuto, message.RoleSign, message.RoleVerify:
+	case message.RoleAuto, message.RoleSign, message.RoleVerify, message.RoleSeal:
 		return env, nil
 	}
-	return env, fmt.Errorf("--role %q is none: write auto, sign or verify", o.role)
+	return env, fmt.Errorf("--role %q is none: write auto, sign, verify or seal", o.role)
 }
 
 // explain handles the message as the daemon would.

@@ -120,7 +120,7 @@ func TestExplainKnowsTheListenersRole(t *testing.T) {
 	config, _ := setUp(t)
 	e := explained(t, explainLetter, "--role", "sign", "--config", config)
 	wantSteps(t, e, "milter.listen role | sign | ours", "active keys | example.com | s1")
-	if r := execute(t, "", "explain", "x", "--role", "both"); r.code != exitUsage || !strings.Contains(r.stderr, "write auto, sign or verify") {
+	if r := execute(t, "", "explain", "x", "--role", "both"); r.code != exitUsage || !strings.Contains(r.stderr, "write auto, sign, verify or seal") {
 		t.Errorf("exit %d, %s", r.code, r.stderr)
 	}
 	if r := execute(t, "", "explain"); r.code != exitUsage || !strings.Contains(r.stderr, "give one message file") {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -20,12 +21,13 @@ author domain (From) in the configuration. Line ends stay as they are in the
 file. Fields that claim to be results of this host are removed, as by the
 daemon.
 
-    signpost sign FILE [--config FILE] [--login NAME] [--ip ADDRESS]
+    signpost sign FILE [--login NAME] [--ip ADDRESS] [--role seal] [OPTIONS]
 
 FILE - is standard input. A message that no rule signs, or that signer.senders
 refuses, is not written: standard error names the rule, and the exit code is
 1. Where signer.senders is on, say who sends it: with --login, or with --ip
-for a client without a login.
+for a client without a login. --role seal is for mail that list software hands
+back: with an ARC set for a client in signer.arc.list_networks (--ip).
 
 Example:
 
@@ -40,6 +42,7 @@ func signCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	f.StringVar(&o.login, "login", "", "the `NAME` the client logged in with (SMTP AUTH)")
 	f.StringVar(&o.ip, "ip", "", "the client's `ADDRESS`")
 	f.StringVar(&o.from, "from", "", "the `ADDRESS` in MAIL FROM; empty or <> is the null sender")
+	f.StringVar(&o.role, "role", "sign", "the `ROLE` of our listener: sign or seal")
 	at := f.String("at", "", "sign as of this `TIME`: RFC 3339, or seconds since 1970 (default: now)")
 	rest, code, stop := parse(f, args, stdout)
 	if stop {
@@ -67,7 +70,7 @@ func signCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-type signOptions struct{ file, config, login, ip, from string }
+type signOptions struct{ file, config, login, ip, from, role string }
 
 // envelope is the SMTP session that the options describe.
 func (o signOptions) envelope() (message.Envelope, error) {
@@ -75,7 +78,12 @@ func (o signOptions) envelope() (message.Envelope, error) {
 	if err != nil {
 		return env, err
 	}
-	env.Role = message.RoleSign
+	if env.Role = message.Role(o.role); env.Role != message.RoleSign && env.Role != message.RoleSeal {
+		return env, fmt.Errorf("--role %q is none: write sign or seal", o.role)
+	}
+	if env.Role == message.RoleSeal && o.ip == "" {
+		return env, errors.New("--role seal needs the list software's host: write --ip ADDRESS")
+	}
 	if env.AuthAuthen = o.login; o.login != "" {
 		env.AuthType = "PLAIN"
 	}
@@ -103,13 +111,19 @@ func (o signOptions) sign(env message.Envelope, now func() time.Time, stdin io.R
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
+	if ours, why := g.Signer.Outbound(env); !ours {
+		return nil, fmt.Errorf("%s is neither signed nor sealed: %s", name, why)
+	}
 	t := g.Signer.Sign(context.Background(), env)
 	if err := feed(t, env, header, body); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
 	out := t.End()
-	if len(out.Signatures) == 0 {
+	if len(out.Signatures) == 0 && out.Sealed == "" {
 		why := cmp.Or(out.Refused, out.Unsigned, out.Failure)
+		if out.Unsealed != "" {
+			why += "; no ARC seal: " + out.Unsealed
+		}
 		if o.login == "" && o.ip == "" && g.Config.Signer.Senders.Mode != signer.SendersOff {
 			why += " (signer.senders is on: say who sends the message, with --login NAME or --ip ADDRESS)"
 		}

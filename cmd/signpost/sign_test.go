@@ -61,3 +61,35 @@ func TestSignRemovesFieldsThatClaimToBeOurs(t *testing.T) {
 		}
 	}
 }
+
+// What list software hands back is sealed with the results that it brings; explain shows the rules.
+func TestSignAndExplainKnowTheRoleSeal(t *testing.T) {
+	h := newHouse(t)
+	h.live()
+	text := h.read(h.config)
+	h.write(h.config, strings.Replace(text, "signer:\n", "signer:\n  arc: {seal: forwarded, domain: example.com, selector: s2025, list_networks: [127.0.0.2/32]}\n", 1))
+	if text == h.read(h.config) {
+		t.Fatal("the configuration has no signer")
+	}
+	const results = "Authentication-Results: mx.example.com; dkim=none; spf=pass smtp.mailfrom=else.test; dmarc=none header.from=else.test\r\n"
+	const letter = "From: jo@else.test\r\nSubject: [list] hello\r\n\r\nhello\r\n"
+	for _, c := range []struct {
+		args, message, says string
+		code                int
+	}{
+		{"--role seal --ip 127.0.0.2", results + letter, "", exitOK},
+		{"--role seal --ip 127.0.0.2", letter, "no ARC seal: it has no results of this host", exitFailure},
+		{"--role seal --ip 203.0.113.9", results + letter, "is neither signed nor sealed: client 203.0.113.9 in none", exitFailure},
+		{"--role seal", results + letter, "--role seal needs the list software's host", exitUsage},
+		{"--role verify", results + letter, "write sign or seal", exitUsage},
+	} {
+		r := execute(t, c.message, append([]string{"sign", "-", "--config", h.config}, strings.Fields(c.args)...)...)
+		if r.code != c.code || !strings.Contains(r.stderr, c.says) || (c.code == exitOK) != strings.HasPrefix(r.stdout, "ARC-Seal:") {
+			t.Errorf("%q: exit %d, %q, %q; want it to say %q", c.args, r.code, r.stdout, r.stderr, c.says)
+		}
+	}
+	e := explained(t, results+letter, "--role", "seal", "--ip", "127.0.0.2", "--config", h.config)
+	wantSteps(t, e, "milter.listen role | signer.arc.list_networks 127.0.0.2/32; client 127.0.0.2 | ours, and sealed", "results on arrival | this host | sealed with arc=none")
+	e = explained(t, results+letter, "--role", "seal", "--ip", "203.0.113.9", "--config", h.config)
+	wantSteps(t, e, "milter.listen role | client 203.0.113.9 | as with role auto", "signer.ours.networks | client 203.0.113.9 | no match")
+}

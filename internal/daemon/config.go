@@ -99,6 +99,7 @@ func (c Config) validate(src *config.Source) {
 	c.Verifier.Validate(src.Section("verifier"))
 	c.Control.Validate(src.Section("control"))
 	c.resolveListeners(src)
+	c.validateSealListeners(src)
 	config.OneOf(src.Section("log"), "format", c.Log.Format, "text", "json")
 	config.OneOf(src.Section("log"), "level", c.Log.Level, "debug", "info", "warn", "error")
 	if c.Metrics.Listen != "" {

@@ -23,6 +23,8 @@ type counters struct {
 
 	messages, results, decisions, refusals              *family
 	signed, unsigned, fragile, unjudged, failure, would *metrics.Counter
+	sealed                                              *family
+	unsealed                                            *metrics.Counter
 
 	info *family
 }
@@ -39,6 +41,11 @@ func newCounters() *counters {
 	c.signed = single("signpost_signed_total", "Outbound messages that were signed.")
 	c.unsigned = single("signpost_unsigned_total", "Outbound messages that went on without a signature.")
 	c.fragile = single("signpost_fragile_total", "Signed messages that a later hop will probably change, which breaks the signature.")
+	c.sealed = c.add("signpost_sealed_total", "counter", "Messages that got an ARC set, by its cv=: the result of the chain as it came.")
+	for _, cv := range chainStates {
+		c.sealed.counter(sealedLabel(cv))
+	}
+	c.unsealed = single("signpost_unsealed_total", "Messages that signer.arc chooses and that went on without an ARC set.")
 	c.unjudged = single("signpost_unjudged_total", "Inbound messages of verifier.trusted.networks, passed without checks.")
 	c.failure = single("signpost_error_total", "Messages that could not be signed or checked for a failure of this daemon.")
 	c.would = single("signpost_would_refuse_total", "Inbound messages that enforce mode would have refused, held or tagged.")
@@ -74,6 +81,11 @@ func resultLabels(method, value string) string {
 	return fmt.Sprintf("{method=%q,result=%q}", method, value)
 }
 
+// chainStates are the values of cv= (RFC 8617 §4.4).
+var chainStates = []string{"none", "pass", "fail"}
+
+func sealedLabel(cv string) string { return fmt.Sprintf("{cv=%q}", cv) }
+
 func reasonLabel(reason string) string { return fmt.Sprintf("{reason=%q}", reason) }
 
 // Decided counts a message.
@@ -90,12 +102,15 @@ func (c *counters) Decided(d milter.Decided) {
 	if d.Reason != "" {
 		c.decisions.counter(reasonLabel(string(d.Reason))).Inc()
 	}
+	if o.Sealed != "" {
+		c.sealed.counter(sealedLabel(o.Sealed)).Inc()
+	}
 	for _, one := range []struct {
 		is      bool
 		counter *metrics.Counter
 	}{
 		{len(o.Signatures) > 0, c.signed}, {o.Unsigned != "", c.unsigned}, {o.Fragile != "", c.fragile},
-		{o.Unjudged != "", c.unjudged}, {o.Failure != "", c.failure}, {o.Would != "", c.would},
+		{o.Unjudged != "", c.unjudged}, {o.Failure != "", c.failure}, {o.Would != "", c.would}, {o.Unsealed != "", c.unsealed},
 	} {
 		if one.is {
 			one.counter.Inc()

@@ -95,7 +95,7 @@ func Build(c Config, path string, now func() time.Time, before *Generation) (*Ge
 	if c.Signer.ARC.On() {
 		g.Verifier = g.Verifier.WithSealing(g.beginSeal)
 	}
-	g.Signer = g.Signer.WithForged(g.Verifier.Forged).WithResults(g.Verifier.OwnResults)
+	g.Signer = g.Signer.WithForged(g.Verifier.Forged).WithResults(g.Verifier.OwnResults).WithArrival(g.Verifier.Arrival)
 	return g, nil
 }
 

@@ -32,6 +32,7 @@ func (g *Generation) Warnings() []string {
 			w = append(w, fmt.Sprintf("signer.arc.selector %s is a key of %s: other programs verify ARC seals by RSA keys alone; make one with signpost keys generate", arc.Selector, k.Algorithm))
 		}
 	}
+	w = append(w, g.Config.sealWarnings()...)
 	w = append(w, g.listenerWarnings()...)
 	w = append(w, g.Config.tables.Warnings()...)
 	w = append(w, g.Config.Signer.Warnings()...)

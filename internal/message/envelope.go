@@ -46,4 +46,5 @@ const (
 	RoleAuto   Role = "auto"   // sign our own mail, verify the rest
 	RoleSign   Role = "sign"   // all mail here is our own
 	RoleVerify Role = "verify" // no mail here is our own
+	RoleSeal   Role = "seal"   // list software hands back what it changed, to be sealed; else like auto
 )

@@ -58,6 +58,9 @@ type Outcome struct {
 	Unjudged string // why a message was passed without checks
 	Failure  string // our own failure
 	Refused  string // why a client may not send a message of ours
+	Unsealed string // why a message that is to be sealed has no ARC set of ours
+	// Sealed is cv= of the ARC set that was added: none, pass or fail.
+	Sealed string
 	// Would is the action of enforce mode; set only in monitor mode.
 	Would string
 	// EnvelopeWaited is set if a look-up that began with the envelope had to wait for DNS.
