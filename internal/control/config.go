@@ -20,11 +20,20 @@ type Config struct {
 	// Group is the name or number of the group whose members may connect besides root and
 	// the daemon's user; "" is none.
 	Group string `yaml:"group"`
+	// Recent is how many messages the daemon keeps the facts of, in memory, for
+	// `signpost explain --last` and `--queue-id`; 0 keeps none. Each takes 512 octets.
+	Recent int `yaml:"recent"`
+	// LocalParts shows the local parts of addresses and login names in what is kept and in
+	// `signpost tail`.
+	LocalParts bool `yaml:"local_parts"`
 }
+
+// maxRecent limits what is kept to 50 MB.
+const maxRecent = 100_000
 
 // Defaults returns the section for an empty file.
 func Defaults() Config {
-	return Config{Listen: "unix:/run/signpost/control.sock", Group: "signpost-admin"}
+	return Config{Listen: "unix:/run/signpost/control.sock", Group: "signpost-admin", Recent: 1000}
 }
 
 // Path returns the path of the socket; "" is off.
@@ -44,6 +53,9 @@ func (c Config) Validate(bad func(path, problem string)) {
 		bad("listen", fmt.Sprintf("%q: the path of a socket has at most %d octets: write a shorter one", c.Listen, longestPath))
 	case strings.ContainsRune(path, 0):
 		bad("listen", fmt.Sprintf("%q: a path has no NUL in it: write unix:/run/signpost/control.sock", c.Listen))
+	}
+	if c.Recent < 0 || c.Recent > maxRecent {
+		bad("recent", fmt.Sprintf("%d is not a number of messages from 0 to %d: write one such as 1000", c.Recent, maxRecent))
 	}
 	if strings.ContainsAny(c.Group, " :/\t\n") {
 		bad("group", fmt.Sprintf("%q is not the name or number of a group: write one such as signpost-admin", c.Group))

@@ -17,13 +17,17 @@ func (s *Service) openControl() {
 	if c.Path() == "" {
 		return
 	}
-	opened, err := control.Serve(c, s.controlMux(), s.log)
+	m := s.controlMux()
+	s.openFeed(m)
+	opened, err := control.Serve(c, m, s.log)
 	if err != nil {
+		s.feed = nil
 		s.log.Warn("no control socket: signpost status cannot ask this daemon; mail is handled as ever", "problem", err.Error(),
 			"remedy", `mend this and restart, or write control: {listen: ""}`)
 		return
 	}
 	s.control = opened
+	s.startFeed()
 	s.log.Info("control", "address", opened.Addr().String())
 	for _, note := range opened.Notes() {
 		s.log.Warn(note)

@@ -28,7 +28,7 @@ func (s *Service) reload() {
 	}
 	s.warnOfReload(next)
 	s.begin(next)
-	s.server.Swap(next.Handlers())
+	s.server.Swap(s.handlers(next))
 	s.current = next
 	s.logGeneration("reloaded")
 }

@@ -19,6 +19,7 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 
 	"signpost/internal/control"
+	"signpost/internal/tail"
 	"signpost/keys/lifecycle"
 	"signpost/milter"
 )
@@ -51,6 +52,7 @@ type Service struct {
 	lock    *lifecycle.StateLock // nil: the file could not be locked
 	counts  *counters            // nil: nothing is counted
 	control *control.Server      // nil: no control socket
+	feed    *tail.Feed           // of messages, for commands; nil without a control socket
 
 	processors *processors
 
@@ -69,7 +71,7 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 	err := s.server.Listen()
 	if address := g.Config.Metrics.Listen; err == nil && address != "" {
 		s.counts = newCounters()
-		s.processors.observer = s.counts
+		s.observe(s.counts)
 		err = s.counts.serve(address, log)
 	}
 	if err != nil {

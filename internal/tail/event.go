@@ -77,6 +77,11 @@ type Lost struct {
 	Lost uint64 `json:"lost"`
 }
 
+// Watching is the first line for a reader: it gets the messages that end from now on.
+type Watching struct {
+	Watching bool `json:"watching"`
+}
+
 // The directions of an Event.
 const (
 	Inbound  = "inbound"
