@@ -30,7 +30,8 @@ var mayImport = map[string][]string{
 	"internal/spf":     {"internal/message"},
 
 	// Reports: their formats are pure, too.
-	"internal/reports/aggregate": nil,
+	"internal/reports/aggregate": {"internal/reports/refusal"},
+	"internal/reports/refusal":   nil,
 
 	"internal/config":               nil,
 	"internal/dns":                  {"internal/clock", "internal/config", "internal/message"},

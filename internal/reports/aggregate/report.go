@@ -23,6 +23,7 @@ type Report struct {
 	Version   string
 	Metadata  Metadata
 	Policy    Policy
+	Skipped   int // records without an address or a number of messages: not passed
 }
 
 // Metadata says who reports about which time (RFC 9990 §3.1.1.3).

@@ -1,0 +1,33 @@
+package aggregate
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// The reader reads what the writer writes, and finds what was written.
+func TestTheWritersReportIsTheReadersInput(t *testing.T) {
+	files, _ := filepath.Glob("testdata/oddities/[0-9]*.xml")
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, records, err := readAll(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := written(t, *report, records...)
+		again, records, err := readAll(strings.NewReader(first))
+		if err != nil || again.Metadata.OrgName != report.Metadata.OrgName || !reflect.DeepEqual(again.Metadata.End, report.Metadata.End) {
+			t.Fatalf("%s: %+v, %v", f, again, err)
+		}
+		if second := written(t, *again, records...); first != second {
+			t.Errorf("%s: written\n%s\nread and written again\n%s", f, first, second)
+		}
+	}
+}
