@@ -35,6 +35,7 @@ func commands() []command {
 		{"explain", "show how the daemon decides about a message, rule by rule", explainCommand},
 		{"doctor", "find what keeps mail from being signed or accepted", doctorCommand},
 		{"probe", "send a message file through a running milter, show its changes", probeCommand},
+		{"report", "show what was counted, and the DMARC reports of others", reportCommand},
 		{"demo", "see it work: a daemon with keys and DNS of its own", demoCommand},
 		{"version", "print the version and what this build can do", versionCommand},
 	}

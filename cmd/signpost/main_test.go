@@ -44,6 +44,9 @@ func TestHelpFitsATerminal(t *testing.T) {
 	for _, c := range []string{"generate", "record", "list", "check", "rotate", "import"} {
 		names = append(names, []string{"keys", c})
 	}
+	for _, c := range reportCommands() {
+		names = append(names, []string{"report", c.name})
+	}
 	for _, name := range names {
 		r := execute(t, "", append(name, "--help")...)
 		if r.code != exitOK {

@@ -208,6 +208,8 @@ func example(t reflect.Type) string {
 		return `an address (192.0.2.1, "2001:db8::1")`
 	case reflect.TypeFor[Size]():
 		return "a size (64KiB, 150MB)"
+	case reflect.TypeFor[Days]():
+		return "a number of days (90d)"
 	case reflect.TypeFor[FileMode]():
 		return `a file mode ("0660")`
 	}

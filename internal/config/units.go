@@ -82,3 +82,25 @@ func (m FileMode) String() string { return fmt.Sprintf("%04o", uint16(m)) }
 
 // MarshalText is String.
 func (m FileMode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// Days is a number of whole days, in a file with the unit d.
+type Days int
+
+// UnmarshalText leaves the days unchanged if text is not a number of them.
+func (d *Days) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(strings.TrimSuffix(string(text), "d"), 10, 16)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s is not a number of days: write a whole number and its unit, as 90d", quote(string(text)))
+	case !strings.HasSuffix(string(text), "d"):
+		return fmt.Errorf("%s has no unit: write %dd", quote(string(text)), n)
+	}
+	*d = Days(n)
+	return nil
+}
+
+// String writes the days as UnmarshalText reads them.
+func (d Days) String() string { return strconv.Itoa(int(d)) + "d" }
+
+// MarshalText is String.
+func (d Days) MarshalText() ([]byte, error) { return []byte(d.String()), nil }

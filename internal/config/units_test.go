@@ -82,3 +82,19 @@ func FuzzSize(f *testing.F) {
 		}
 	})
 }
+
+func TestDaysCarryTheirUnit(t *testing.T) {
+	for text, want := range map[string]struct {
+		days    Days
+		problem string
+	}{
+		"90d": {90, ""}, "0d": {0, ""},
+		"90": {7, "has no unit: write 90d"}, "24h": {7, "as 90d"}, "-1d": {7, "as 90d"}, "1.5d": {7, "as 90d"}, "d": {7, "as 90d"}, "99999d": {7, "as 90d"},
+	} {
+		d := Days(7)
+		err := d.UnmarshalText([]byte(text))
+		if d != want.days || (err == nil) != (want.problem == "") || err != nil && !strings.Contains(err.Error(), want.problem) {
+			t.Errorf("%q: %s, %v", text, d, err)
+		}
+	}
+}

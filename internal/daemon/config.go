@@ -12,6 +12,8 @@ import (
 	"signpost/internal/config"
 	"signpost/internal/control"
 	"signpost/internal/dns"
+	"signpost/internal/reports"
+	"signpost/internal/reports/store"
 	"signpost/internal/tablesource"
 	"signpost/keys"
 	"signpost/milter"
@@ -30,6 +32,7 @@ type Config struct {
 	Keys     keys.Config     `yaml:"keys"`
 	Signer   signer.Config   `yaml:"signer"`
 	Verifier verifier.Config `yaml:"verifier"`
+	Reports  reports.Config  `yaml:"reports"`
 	Log      LogConfig       `yaml:"log"`
 	Control  control.Config  `yaml:"control"`
 	Metrics  MetricsConfig   `yaml:"metrics"`
@@ -50,7 +53,7 @@ func Defaults() Config {
 	return Config{
 		Milter: milter.Defaults(), DNS: dns.Defaults(), Keys: keys.Defaults(),
 		Signer: signer.Defaults(), Verifier: verifier.Defaults(),
-		Log: LogConfig{Format: "text", Level: "info"}, Control: control.Defaults(),
+		Reports: reports.Defaults(), Log: LogConfig{Format: "text", Level: "info"}, Control: control.Defaults(),
 	}
 }
 
@@ -59,6 +62,7 @@ func Defaults() Config {
 func withoutFile() Config {
 	c := Defaults()
 	c.Signer.Outbound = signer.OutboundRule{}
+	c.Reports.Database = c.defaultDatabase()
 	return c
 }
 
@@ -83,6 +87,9 @@ func Read(path string) (Config, string, error) {
 	if c.DNS.ZoneFile != "" && !src.Has("signer.require_published") {
 		c.Signer.RequirePublished = false
 	}
+	if !src.Has("reports.database") {
+		c.Reports.Database = c.defaultDatabase()
+	}
 	if err := src.Err(); err != nil {
 		return c, path, err
 	}
@@ -98,6 +105,7 @@ func (c Config) validate(src *config.Source) {
 	tablesource.Validate(c.Signer, src.Section("signer"))
 	c.Verifier.Validate(src.Section("verifier"))
 	c.Control.Validate(src.Section("control"))
+	c.Reports.Validate(src.Section("reports"))
 	c.resolveListeners(src)
 	c.validateSealListeners(src)
 	config.OneOf(src.Section("log"), "format", c.Log.Format, "text", "json")
@@ -119,6 +127,11 @@ func (c Config) complete() (Config, error) {
 
 // keptTables is the folder for copies of the tables of databases.
 func (c Config) keptTables() string { return filepath.Join(filepath.Dir(c.Keys.State), "tables") }
+
+// defaultDatabase is the database of the reports where the file names none.
+func (c Config) defaultDatabase() store.Address {
+	return reports.DefaultDatabase(filepath.Dir(c.Keys.State))
+}
 
 // ReadWhole is Read with the entries of tables.
 func ReadWhole(path string) (Config, string, error) {

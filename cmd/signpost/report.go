@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"io"
+)
+
+// reportCommands are the subcommands of report, in the order of the help.
+func reportCommands() []command {
+	return []command{
+		{"would-refuse", "what enforce mode would refuse", wouldRefuseCommand},
+	}
+}
+
+func reportText() string {
+	text := `Show what the daemon has counted, and the DMARC reports of others.
+
+    signpost report COMMAND [OPTIONS] [ARGUMENTS]
+
+`
+	for _, c := range reportCommands() {
+		text += fmt.Sprintf("    signpost report %-14s%s\n", c.name, c.summary)
+	}
+	return text + `
+They read the database that reports.database names, beside the running daemon.
+Each has --help with its options and an example:
+signpost report would-refuse --help.
+`
+}
+
+func reportCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, reportText())
+		return exitUsage
+	}
+	switch args[0] {
+	case "help", "-h", "-help", "--help":
+		fmt.Fprint(stdout, reportText())
+		return exitOK
+	}
+	for _, c := range reportCommands() {
+		if c.name == args[0] {
+			return c.run(args[1:], stdin, stdout, stderr)
+		}
+	}
+	return wrongUsage(stderr, "report", fmt.Sprintf("no command %q", args[0]))
+}

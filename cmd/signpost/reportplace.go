@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"signpost/internal/daemon"
+	"signpost/internal/reports/store"
+)
+
+// reportPlace has the options that the report commands share.
+type reportPlace struct {
+	name   string // of the command
+	config *string
+	json   *bool
+	stdout io.Writer
+	stderr io.Writer
+}
+
+func newReportPlace(name string, f *flag.FlagSet, stdout, stderr io.Writer) reportPlace {
+	return reportPlace{
+		name: name, stdout: stdout, stderr: stderr,
+		config: f.String("config", "", "configuration `FILE` (default: "+defaultConfig+", if it is there)"),
+		json:   f.Bool("json", false, "print one JSON object"),
+	}
+}
+
+// open reads the configuration, without the keys, and opens its database. It changes neither.
+func (p reportPlace) open(ctx context.Context) (daemon.Config, *store.DB, error) {
+	c, _, err := daemon.Read(*p.config)
+	if err != nil {
+		return c, nil, err
+	}
+	if c.Reports.Database == "" {
+		return c, nil, remedied{errors.New(`reports.database is "": nothing is kept`), "take the key out, reload the daemon, and ask again after some days"}
+	}
+	db, err := store.OpenExisting(ctx, c.Reports.Database)
+	if errors.Is(err, store.ErrNone) {
+		err = remedied{err, "the daemon makes it; start it with this configuration, and look at its log"}
+	}
+	return c, db, err
+}
+
+// remedied is an error with what to do about it.
+type remedied struct {
+	error
+	remedy string
+}
+
+func (e remedied) Unwrap() error { return e.error }
+
+// fail says why the command could not do its work: on standard error, and with --json on
+// standard output as {"error": …, "remedy": …}.
+func (p reportPlace) fail(err error) int {
+	var r remedied
+	errors.As(err, &r)
+	if *p.json {
+		_ = json.NewEncoder(p.stdout).Encode(struct {
+			Error  string `json:"error"`
+			Remedy string `json:"remedy"`
+		}{err.Error(), r.remedy})
+		return exitFailure
+	}
+	if r.remedy != "" {
+		err = fmt.Errorf("%w; %s", err, r.remedy)
+	}
+	return failure(p.stderr, p.name, err)
+}
+
+// usage says what is wrong with the command line, as fail does.
+func (p reportPlace) usage(problem string) int {
+	if *p.json {
+		_ = json.NewEncoder(p.stdout).Encode(map[string]string{"error": problem, "remedy": "signpost " + p.name + " --help shows how"})
+		return exitUsage
+	}
+	return wrongUsage(p.stderr, p.name, problem)
+}
+
+// sinceFlag is the option --since: the UTC day on which a report begins.
+type sinceFlag struct {
+	text string
+	day  int64 // days since 1970
+}
+
+func newSince(f *flag.FlagSet, usual string) *sinceFlag {
+	s := &sinceFlag{}
+	if err := s.Set(usual); err != nil {
+		panic(err)
+	}
+	f.Var(s, "since", "begin so many days back (`14d`) or with a day (2026-11-21), in UTC")
+	return s
+}
+
+const day = 24 * time.Hour
+
+func today() int64 { return time.Now().Unix() / int64(day/time.Second) }
+
+// Set reads a number of days, today being the last of them, or a date.
+func (s *sinceFlag) Set(text string) error {
+	if n, err := strconv.ParseUint(strings.TrimSuffix(text, "d"), 10, 16); err == nil && strings.HasSuffix(text, "d") && n > 0 {
+		s.text, s.day = text, today()-int64(n)+1
+		return nil
+	}
+	at, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		return errors.New("write a number of days such as 14d, or a day such as 2026-11-21")
+	}
+	s.text, s.day = text, at.Unix()/int64(day/time.Second)
+	return nil
+}
+
+func (s *sinceFlag) String() string { return s.text }
+
+// date is the first day, as 2026-11-21.
+func (s *sinceFlag) date() string { return dateOf(s.day) }
+
+func dateOf(d int64) string {
+	return time.Unix(d*int64(day/time.Second), 0).UTC().Format(time.DateOnly)
+}

@@ -1,0 +1,4 @@
+package store
+
+// incomingSchema has the tables of the reports that others send.
+var incomingSchema = []string{}

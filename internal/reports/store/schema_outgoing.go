@@ -1,0 +1,4 @@
+package store
+
+// outgoingSchema has the tables of the reports to others.
+var outgoingSchema = []string{}

@@ -1,0 +1,248 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// DB is an open database of reports. It is safe for concurrent use.
+type DB struct {
+	sql     *sql.DB
+	dialect dialect
+	address Address
+}
+
+// ErrNone says that there is no database yet, or one without tables of reports.
+var ErrNone = errors.New("there is no database of reports yet")
+
+const (
+	// openTime bounds the time until a server answers.
+	openTime = 10 * time.Second
+	// busyTime is how long SQLite waits for another writer.
+	busyTime = 5 * time.Second
+	// maxConnections bounds those of one process. SQLite has one writer at a time; the
+	// others read.
+	maxConnections = 4
+	// fileMode of an SQLite database: the daemon's group may read the reports.
+	fileMode fs.FileMode = 0o640
+)
+
+// Open opens the database for the daemon: it creates what is missing, and migrates. An error
+// does not contain a password.
+func Open(ctx context.Context, a Address) (*DB, error) {
+	db, err := open(ctx, a, create)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.migrate(ctx, areas); err != nil {
+		db.Close()
+		return nil, db.failed(err)
+	}
+	return db, nil
+}
+
+// OpenExisting opens the database for a command, beside a daemon or without one. It creates
+// and migrates nothing: the error is ErrNone, ErrOlder or ErrNewer where the tables are not
+// those that this program knows.
+func OpenExisting(ctx context.Context, a Address) (*DB, error) {
+	db, err := open(ctx, a, existing)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.check(ctx, areas); err != nil {
+		db.Close()
+		return nil, db.failed(err)
+	}
+	return db, nil
+}
+
+func open(ctx context.Context, a Address, prepare func(path string) error) (*DB, error) {
+	if problem := a.Problem(); problem != "" {
+		return nil, errors.New("reports.database: " + problem)
+	}
+	db := &DB{address: a}
+	var err error
+	if path := a.Path(); path != "" {
+		if err = prepare(path); err == nil {
+			db.dialect = sqliteDialect
+			db.sql, err = sql.Open("sqlite", sqliteSource(path))
+		}
+	} else {
+		db.dialect = postgresDialect
+		db.sql, err = openServer(a)
+	}
+	if err != nil {
+		return nil, db.failed(err)
+	}
+	db.sql.SetMaxOpenConns(maxConnections)
+	db.sql.SetConnMaxIdleTime(5 * time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	if err := db.sql.PingContext(ctx); err != nil {
+		db.Close()
+		return nil, db.failed(err)
+	}
+	return db, nil
+}
+
+// sqliteSource opens a file that exists, with a log of its own (WAL), so that commands read
+// while the daemon writes. A transaction takes its lock at once.
+func sqliteSource(path string) string {
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: url.Values{
+		"mode": {"rw"}, "_txlock": {"immediate"},
+		"_pragma": {
+			fmt.Sprintf("busy_timeout(%d)", busyTime.Milliseconds()),
+			"auto_vacuum(INCREMENTAL)", "journal_mode(WAL)", "synchronous(NORMAL)",
+			// The log shrinks again after a large transaction.
+			"journal_size_limit(4194304)",
+		},
+	}.Encode()}).String()
+}
+
+// create makes an empty file for the database. Its folder belongs to the daemon.
+func create(path string) error {
+	if err := existing(path); !errors.Is(err, ErrNone) {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(fileMode), giveToOwner(f, filepath.Dir(path)), f.Close())
+}
+
+// giveToOwner gives a file that root has made to the owner of its folder: the daemon, which
+// runs without privileges, must be able to write it.
+func giveToOwner(f *os.File, folder string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := os.Stat(folder)
+	if err != nil {
+		return err
+	}
+	owner := info.Sys().(*syscall.Stat_t)
+	return f.Chown(int(owner.Uid), int(owner.Gid))
+}
+
+// existing accepts a regular file. Root reads it too, in a folder of the daemon's: a symbolic
+// link does not lead it elsewhere.
+func existing(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: no file %s", ErrNone, path)
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file: remove it, or name another in reports.database", path)
+	}
+	return nil
+}
+
+// openServer opens PostgreSQL without prepared statements, which a pooler in transaction mode
+// would lose.
+func openServer(a Address) (*sql.DB, error) {
+	c, err := pgx.ParseConfig(string(a))
+	if err != nil {
+		return nil, err
+	}
+	c.DefaultQueryExecMode = pgx.QueryExecModeExec
+	c.StatementCacheCapacity, c.DescriptionCacheCapacity = 0, 0
+	if c.ConnectTimeout == 0 || c.ConnectTimeout > openTime {
+		c.ConnectTimeout = openTime
+	}
+	return stdlib.OpenDB(*c), nil
+}
+
+// failed names the database in an error.
+func (db *DB) failed(err error) error {
+	return fmt.Errorf("reports.database %s: %w", db.address, withoutAddress(err))
+}
+
+// Close waits for no one: queries under way fail.
+func (db *DB) Close() error {
+	if db == nil || db.sql == nil {
+		return nil
+	}
+	return db.sql.Close()
+}
+
+// Address is the one that the database was opened by.
+func (db *DB) Address() Address { return db.address }
+
+// Shared says that several daemons may use the database.
+func (db *DB) Shared() bool { return db.dialect.numbered }
+
+// Query runs a statement that returns rows, outside of a transaction.
+func (db *DB) Query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
+	return db.sql.QueryContext(ctx, db.dialect.sql(statement), args...)
+}
+
+// QueryRow runs a statement that returns one row.
+func (db *DB) QueryRow(ctx context.Context, statement string, args ...any) *sql.Row {
+	return db.sql.QueryRowContext(ctx, db.dialect.sql(statement), args...)
+}
+
+// Exec runs one statement that changes rows, as a transaction of its own.
+func (db *DB) Exec(ctx context.Context, statement string, args ...any) (changed int64, err error) {
+	err = db.Write(ctx, func(tx Tx) error {
+		changed, err = tx.Exec(ctx, statement, args...)
+		return err
+	})
+	return changed, err
+}
+
+// Write runs a transaction that changes rows. An error of do rolls it back. With SQLite, one
+// runs at a time. In PostgreSQL, a transaction sees what others commit between its statements.
+func (db *DB) Write(ctx context.Context, do func(Tx) error) error {
+	tx, err := db.sql.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := do(Tx{tx, db.dialect}); err != nil {
+		_ = tx.Rollback() // the error of do counts
+		return err
+	}
+	return tx.Commit()
+}
+
+// Tx is a transaction of Write, with the methods of a DB.
+type Tx struct {
+	tx      *sql.Tx
+	dialect dialect
+}
+
+// Query runs a statement that returns rows. Close them before the next statement.
+func (t Tx) Query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
+	return t.tx.QueryContext(ctx, t.dialect.sql(statement), args...)
+}
+
+// QueryRow runs a statement that returns one row.
+func (t Tx) QueryRow(ctx context.Context, statement string, args ...any) *sql.Row {
+	return t.tx.QueryRowContext(ctx, t.dialect.sql(statement), args...)
+}
+
+// Exec runs a statement, and returns how many rows it changed.
+func (t Tx) Exec(ctx context.Context, statement string, args ...any) (changed int64, err error) {
+	result, err := t.tx.ExecContext(ctx, t.dialect.sql(statement), args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
