@@ -120,7 +120,10 @@ func create(path string) error {
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrExist): // another process was first
+		return existing(path)
+	case err != nil:
 		return err
 	}
 	return errors.Join(f.Chmod(fileMode), giveToOwner(f, filepath.Dir(path)), f.Close())
