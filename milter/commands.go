@@ -15,6 +15,9 @@ type client struct {
 	text string     // addr, for the log
 	name string
 	helo string
+	// local says that no client connected: Postfix gives port 0 for mail of its pickup service and
+	// of its own (cleanup_milter.c).
+	local bool
 }
 
 var errConnectPacket = errors.New("CONNECT packet cut short: this is no milter client")
@@ -32,6 +35,7 @@ func parseConnect(data []byte) (client, error) {
 			return client{}, errConnectPacket
 		}
 		text, _, _ := bytes.Cut(rest[3:], nul)
+		c.local = rest[1] == 0 && rest[2] == 0
 		if c.addr = parseAddr(string(text)); c.addr.IsValid() {
 			c.text = c.addr.String()
 		}

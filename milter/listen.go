@@ -47,6 +47,9 @@ func (s *Server) Listen() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for i := range open {
+		open[i] = open[i].watched()
+	}
 	s.listeners = open
 	s.logListening(open)
 	return nil

@@ -30,6 +30,9 @@ type Decided struct {
 	Problem string
 	// Waited is the time that the MTA waited at the end of the message.
 	Waited time.Duration
+	// Local says that the message was submitted without SMTP: by the sendmail command, or by
+	// the MTA itself. Postfix says so, Sendmail does not.
+	Local bool
 }
 
 // Reason names a decision of the milter itself. The values are labels of metrics.
@@ -80,6 +83,6 @@ func (s *session) report(o message.Outcome, reason Reason, waited time.Duration)
 	s.server.early.note(o.EnvelopeWaited)
 	s.server.observer.Decided(Decided{
 		Outbound: t.outbound, Rule: t.rule, Envelope: &t.env, Recipients: t.rcpts, Outcome: o,
-		Reason: reason, Problem: t.problem, Waited: waited,
+		Reason: reason, Problem: t.problem, Waited: waited, Local: s.client.local,
 	})
 }

@@ -3,6 +3,7 @@ package milter
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -27,8 +28,9 @@ type Server struct {
 	slots   chan struct{} // one for each connection
 	logged  sync.Map      // keys of once
 
-	headers headerMemory
-	early   earlyEnvelope
+	headers   headerMemory
+	early     earlyEnvelope
+	slotWaits atomic.Uint64 // connections that waited for a slot
 
 	notPeerLog logLimiter // log lines about peers that may not connect
 	tooManyLog logLimiter // log lines about peers with too many connections
@@ -46,8 +48,10 @@ type Server struct {
 type listener struct {
 	net.Listener
 	role    message.Role
-	name    string        // the configured address, "" for a socket of systemd at another one
-	content *contentWatch // set by Serve
+	name    string // the configured address, "" for a socket of systemd at another one
+	content *contentWatch
+	traffic *traffic
+	file    fs.FileInfo // of a unix socket, when it was opened
 }
 
 // timeouts are not configurable.
@@ -113,8 +117,11 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	if !s.stopping {
 		s.accepting.Add(len(s.listeners))
-		for _, l := range s.listeners {
-			l.content = new(contentWatch)
+		for i, l := range s.listeners {
+			if l.traffic == nil { // not from Listen
+				l = l.watched()
+				s.listeners[i] = l
+			}
 			go s.accept(l)
 		}
 	}
@@ -128,6 +135,7 @@ func (s *Server) Serve(ctx context.Context) error {
 // accept accepts connections from one listener until it is closed.
 func (s *Server) accept(l listener) {
 	defer s.accepting.Done()
+	defer l.traffic.ended.Store(true)
 	pause := time.Duration(0)
 	for {
 		conn, err := l.Accept()
@@ -135,6 +143,8 @@ func (s *Server) accept(l listener) {
 			return
 		}
 		if err != nil {
+			problem := err.Error()
+			l.traffic.failing.Store(&problem)
 			// Most likely the process is out of descriptors, which passes.
 			pause = min(max(2*pause, 5*time.Millisecond), s.timeouts.backoff)
 			if pause >= s.timeouts.backoff || s.once("accept: "+err.Error()) {
@@ -147,6 +157,7 @@ func (s *Server) accept(l listener) {
 			continue
 		}
 		pause = 0
+		l.traffic.failing.Store(nil)
 		peer := peerAddr(conn)
 		if !s.admit(peer, l) {
 			conn.Close()
@@ -178,6 +189,7 @@ func (s *Server) acquireSlot(l listener) bool {
 		return true
 	default:
 	}
+	s.slotWaits.Add(1)
 	if s.once("max_connections") {
 		s.log.Warn("as many milter connections as there may be; further ones wait",
 			"listener", l.Addr().String(), "max_connections", s.config.MaxConnections)
@@ -204,12 +216,14 @@ func (s *Server) start(conn net.Conn, peer netip.Addr, l listener) {
 	s.sessions[session] = struct{}{}
 	s.serving.Add(1)
 	s.mu.Unlock()
+	l.traffic.enter()
 	go func() {
 		defer s.serving.Done()
 		defer func() {
 			s.mu.Lock()
 			delete(s.sessions, session)
 			s.mu.Unlock()
+			l.traffic.leave()
 			s.leave(peer)
 			<-s.slots
 		}()

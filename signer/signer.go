@@ -29,6 +29,7 @@ type Signer struct {
 	forged  func(message.Envelope, message.Header) []int           // nil: nothing is removed; see WithForged
 	results func(message.Envelope, *message.Trace) message.Outcome // nil: none are added; see WithResults
 	arrival func(message.Envelope, message.Header) arc.Arrival     // nil: nothing is known of it; see WithArrival
+	timed   func(time.Duration)                                    // nil: none; see ObserveSigning
 	now     func() time.Time
 }
 
@@ -192,7 +193,7 @@ func (t *Signing) sign() message.Outcome {
 		return t.refused.outcome(t.signer.senders.mode)
 	}
 	if t.unsigned == "" && t.err == nil {
-		fields, err := t.job.Fields()
+		fields, err := t.signatureFields()
 		if err == nil {
 			now := t.signer.now()
 			for _, k := range t.match.keys {
@@ -208,6 +209,21 @@ func (t *Signing) sign() message.Outcome {
 	}
 	return unsigned(t.unsigned)
 }
+
+// signatureFields makes the signatures, and tells the time that it takes.
+func (t *Signing) signatureFields() ([]message.Field, error) {
+	if t.signer.timed == nil {
+		return t.job.Fields()
+	}
+	began := time.Now()
+	fields, err := t.job.Fields()
+	t.signer.timed(time.Since(began))
+	return fields, err
+}
+
+// ObserveSigning has timed called with the time that the signatures of each message take to
+// make, by many goroutines at once. Call it before the first message.
+func (s *Signer) ObserveSigning(timed func(time.Duration)) { s.timed = timed }
 
 // unsigned is the outcome of a message that leaves without a signature.
 func unsigned(why string) message.Outcome {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding"
 	"fmt"
 	"io"
@@ -38,7 +39,7 @@ func Read(path string, v any) (*Source, error) {
 // all problems reported together: check [Source.Err] before you use v. file names the
 // text in problems.
 func Decode(file string, text []byte, v any) *Source {
-	s := &Source{file: file, unread: map[string]bool{}}
+	s := &Source{file: file, sum: sha256.Sum256(text), unread: map[string]bool{}}
 	root := s.parse(text)
 	if root == nil || isNull(root) || (root.Kind == yaml.MappingNode && len(root.Content) == 0) {
 		s.withoutKeys()

@@ -2,6 +2,8 @@ package config
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -19,11 +21,15 @@ const maxProblems = 100
 type Source struct {
 	file     string
 	root     *yaml.Node
+	sum      [sha256.Size]byte
 	problems []Problem
 	more     int
 	// unread are the paths of values that could not be read.
 	unread map[string]bool
 }
+
+// Sum identifies the text that was read: the hexadecimal SHA-256 of its octets.
+func (s *Source) Sum() string { return hex.EncodeToString(s.sum[:]) }
 
 // A Problem is one mistake. Path is "" if it concerns the file as a whole.
 type Problem struct {

@@ -36,6 +36,8 @@ type shard struct {
 	entries map[key]*entry
 	ring    clock.Ring[*entry]
 	bytes   int
+	lookups uint64
+	hits    uint64 // of the look-ups
 	flights map[key]*flight
 }
 

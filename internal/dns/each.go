@@ -49,7 +49,7 @@ func (r *Resolver) each() []Server {
 	var out []Server
 	for _, s := range r.servers {
 		out = append(out, uncached{&Resolver{
-			servers: []*server{{addr: s.addr, distant: s.distant}}, timeout: r.timeout, tries: r.tries, now: r.now, life: r.life,
+			servers: []*server{{addr: s.addr, distant: s.distant}}, timeout: r.timeout, tries: r.tries, now: r.now, watch: r.watch, life: r.life,
 		}, make(chan struct{}, r.uncached)})
 	}
 	return out

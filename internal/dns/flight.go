@@ -44,7 +44,9 @@ func (r *Resolver) lookup(ctx context.Context, name string, rrtype uint16, c cla
 	k := key{name, rrtype}
 	s := r.cache.shard(k)
 	s.mu.Lock()
+	s.lookups++
 	if a := s.get(k, r.now()); a != nil {
+		s.hits++
 		s.mu.Unlock()
 		return a, a.err
 	}
@@ -62,6 +64,9 @@ func (r *Resolver) lookup(ctx context.Context, name string, rrtype uint16, c cla
 	// Each caller requests a slot until the flight has one: it must not wait for an
 	// earlier caller's slot, which may take long.
 	t := r.slots.request(f, c)
+	if t != nil {
+		r.slotWaits.Add(1)
+	}
 	s.mu.Unlock()
 	select {
 	case <-f.done:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,9 +23,12 @@ type Resolver struct {
 	timeout time.Duration
 	tries   int
 	now     func() time.Time
+	watch   *watch // nil: nothing is told
 
-	cache    cache
-	slots    *slots
+	cache     cache
+	slots     *slots
+	slotWaits atomic.Uint64
+
 	uncached int // limit of uncached look-ups to each server
 	life     context.Context
 	end      context.CancelFunc
@@ -52,7 +56,7 @@ func New(c Config) (*Resolver, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Resolver{timeout: c.Timeout, tries: c.Tries, now: time.Now}
+	r := &Resolver{timeout: c.Timeout, tries: c.Tries, now: time.Now, watch: new(watch)}
 	for _, addr := range addrs {
 		r.servers = append(r.servers, newServer(addr))
 	}

@@ -39,7 +39,9 @@ func (r *Resolver) ask(ctx context.Context, k key, failures *int) (step, error) 
 		srv := order[i]
 		// Capital letters may be the reason for the silence: the last try has none.
 		plainly := *failures > 0 && *failures == r.tries-1
+		began := time.Now()
 		m, err := exchange(ctx, srv, k, r.timeout, r.now(), plainly)
+		took := time.Since(began)
 		if ctx.Err() != nil {
 			return step{}, cmp.Or(r.closed(), last, errTimeout)
 		}
@@ -47,6 +49,7 @@ func (r *Resolver) ask(ctx context.Context, k key, failures *int) (step, error) 
 			return step{}, &serverError{srv.addr, err}
 		}
 		if err != nil {
+			r.watch.tell(Query{Server: srv.addr, Took: took, Err: err})
 			srv.rests.Store(r.now().Add(restTime).UnixNano())
 			last = &serverError{srv.addr, err}
 			i++
@@ -54,6 +57,7 @@ func (r *Resolver) ask(ctx context.Context, k key, failures *int) (step, error) 
 		}
 		srv.rests.Store(0)
 		st, err := judge(m, k)
+		r.watch.tell(Query{Server: srv.addr, Took: took, Answered: true, Err: err})
 		if err == nil {
 			return st, nil
 		}

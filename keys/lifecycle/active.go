@@ -29,6 +29,8 @@ type SigningSet struct {
 	// Why says which listed keys do not sign, why, and what to do about it. It is ""
 	// where exactly the listed keys sign.
 	Why string
+	// Planned says that Why is only about keys whose active_from is to come.
+	Planned bool
 	// StandIn says that a key signs which the configuration does not list.
 	StandIn bool
 	// Lost is not "" where no key signs and the file of a listed key is missing or
@@ -121,6 +123,16 @@ func (f Found) pending() *SigningSet {
 		}
 	}
 	return nil
+}
+
+// Each calls visit for every signing set, in no order. awaited says that DNS has not yet been
+// queried about keys that may sign: the first message asks.
+func (r *ActiveKeys) Each(visit func(name string, s *SigningSet, awaited bool)) {
+	if sets := r.sets.Load(); sets != nil {
+		for name, s := range *sets {
+			visit(name, s, len(s.pending) > 0)
+		}
+	}
 }
 
 // Irregular names the domains whose mail is not signed with exactly the listed keys, in

@@ -126,6 +126,7 @@ func signingSet(all []*candidate, require bool, now time.Time) *SigningSet {
 	}
 	d := &SigningSet{pending: awaitedLookups(all, require, now)}
 	var idle, standIns, lost []string
+	planned := true
 	for _, c := range all {
 		switch {
 		case c.signs:
@@ -135,6 +136,7 @@ func signingSet(all []*candidate, require bool, now time.Time) *SigningSet {
 			}
 		case c.listed && !c.replaced:
 			idle = append(idle, c.idle(now))
+			planned = planned && c.lost == nil && !c.due(now)
 			if c.lost != nil {
 				lost = append(lost, c.lost.Error())
 			}
@@ -143,6 +145,7 @@ func signingSet(all []*candidate, require bool, now time.Time) *SigningSet {
 	if len(d.Keys) == 0 {
 		d.Lost = strings.Join(lost, "; ")
 	}
+	d.Planned = len(idle) > 0 && planned
 	d.StandIn = len(standIns) > 0
 	d.Why = strings.Join(idle, "; ")
 	if d.StandIn {

@@ -182,6 +182,20 @@ func TestWhoSigns(t *testing.T) {
 	}
 }
 
+func TestAPlannedChangeIsToldFromAProblem(t *testing.T) {
+	for slot, want := range map[string]bool{
+		"a:found b:found,later":  true,
+		"a:found b:absent,later": true,
+		"a:found b:absent":       false,
+		"b:absent c:found,later": false,
+		"a:found":                false,
+	} {
+		if got := signingSet(slotOf(slot), true, noon).Planned; got != want {
+			t.Errorf("%s: %v", slot, got)
+		}
+	}
+}
+
 func TestWhoSignsWhereNothingIsRequired(t *testing.T) {
 	for _, c := range []struct{ name, slot, want string }{
 		{"every listed key, whatever DNS has", "a b:absent c:differs", "a b c"},

@@ -109,6 +109,24 @@ func (w *Tracker) InUse(ref keys.Ref) bool {
 	return !f.FirstSeen.IsZero() || !f.LastUsed.IsZero()
 }
 
+// Known returns the facts about the keys of a spec in its order, for at most the first keys.
+func (w *Tracker) Known(p *Spec, first int) []Fact {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []Fact
+	seen := map[keys.Ref]bool{}
+	for _, l := range p.Listed {
+		if len(all) >= first {
+			break
+		}
+		if f, ok := w.known[l.Ref]; ok && !seen[l.Ref] {
+			seen[l.Ref] = true
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
 // Preview writes the active keys of a spec from the known facts. It queries nothing.
 func (w *Tracker) Preview(p *Spec) {
 	w.mu.Lock()

@@ -1,0 +1,69 @@
+package dns_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	wire "github.com/miekg/dns"
+
+	"signpost/internal/dns"
+	"signpost/internal/dns/dnstest"
+)
+
+func TestEachQueryIsTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		behave   dnstest.Behaviour
+		answered bool
+		fails    bool
+	}{
+		"an answer": {nil, true, false},
+		"SERVFAIL":  {dnstest.Rcode(wire.RcodeServerFailure), true, true},
+		"silence":   {dnstest.Drop, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := dnstest.Serve(t, zone(t, everything))
+			if c.behave != nil {
+				srv.Behave(c.behave)
+			}
+			r := resolver(t, 50*time.Millisecond, 1, srv.Addr)
+			told := make(chan dns.Query, 10)
+			dns.Observe(r, func(q dns.Query) { told <- q })
+			_, _ = r.LookupTXT(context.Background(), "example.com")
+			if q := <-told; q.Server.String() != srv.Addr || q.Answered != c.answered || (q.Err != nil) != c.fails || q.Took <= 0 {
+				t.Errorf("%+v", q)
+			}
+			_, _ = dns.Each(r)[0].LookupTXT(context.Background(), "example.com")
+			if q := <-told; q.Answered != c.answered || (q.Err != nil) != c.fails {
+				t.Errorf("uncached: %+v", q)
+			}
+			if got := dns.Addresses(r); len(got) != 1 || got[0].String() != srv.Addr {
+				t.Errorf("servers %v", got)
+			}
+		})
+	}
+}
+
+func TestLookupsCacheHitsAndWaitsAreCounted(t *testing.T) {
+	srv := dnstest.Serve(t, zone(t, everything))
+	r := resolver(t, patience, 1, srv.Addr)
+	for range 3 {
+		if _, err := r.LookupTXT(t.Context(), "example.com"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := dns.StatsOf(r); got != (dns.Stats{Lookups: 3, CacheHits: 2}) {
+		t.Errorf("%+v", got)
+	}
+	srv.Behave(silentBelow("silent.example."))
+	r.SetSlots(1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go r.LookupTXT(ctx, "1.silent.example")
+	until(t, func() bool { return r.UnderWay() == 1 })
+	go r.LookupTXT(ctx, "2.silent.example")
+	until(t, func() bool { return dns.StatsOf(r).SlotWaits >= 1 })
+	if got := dns.StatsOf(zone(t, everything)); got != (dns.Stats{}) {
+		t.Errorf("of a zone: %+v", got)
+	}
+}
