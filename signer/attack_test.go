@@ -105,3 +105,23 @@ func TestAWebFormCannotHaveAnyDomainSigned(t *testing.T) {
 		t.Errorf("a second Reply-To leaves the signature valid: %+v", o)
 	}
 }
+
+// An anonymous login (RFC 4505) is nobody's: it makes no message ours, and no author allowed.
+func TestAnAnonymousLoginIsNoLogin(t *testing.T) {
+	s, _ := newSigner(t, "ours: {networks: [192.0.2.0/24], authenticated: true}\nsenders: {mode: reject, allow: [{login: \"*\", authors: [\"*\"]}]}\n")
+	for _, mechanism := range []string{"ANONYMOUS", "anonymous"} {
+		env := message.Envelope{ClientAddr: netip.MustParseAddr("203.0.113.9"), AuthType: mechanism, AuthAuthen: "alice@example.com"}
+		if ours, why := s.Outbound(env); ours || !strings.Contains(why, "anonymous") {
+			t.Errorf("%s: ours %v, %s", mechanism, ours, why)
+		}
+		env.ClientAddr = netip.MustParseAddr("192.0.2.9")
+		tx := s.Sign(t.Context(), env)
+		tx.Header(env, header(t, letter))
+		if out := tx.End(); out.Disposition != message.Reject {
+			t.Errorf("%s, in a network of ours: %s, %v", mechanism, out.Disposition, out.Log)
+		}
+	}
+	if ours, _ := s.Outbound(message.Envelope{ClientAddr: netip.MustParseAddr("203.0.113.9"), AuthType: "PLAIN"}); !ours {
+		t.Error("another login does not count")
+	}
+}

@@ -34,8 +34,7 @@ func (s *Signer) ExplainOutbound(env message.Envelope, trace *message.Trace) (ou
 		return true, why
 	}
 
-	loggedIn := env.AuthAuthen != "" || env.AuthType != ""
-	ours = s.cfg.Outbound.Authenticated && loggedIn
+	ours = s.cfg.Outbound.Authenticated && env.LoggedIn()
 	if trace != nil {
 		trace.Add("signer.ours.authenticated", fmt.Sprintf("%t; login %q by %q", s.cfg.Outbound.Authenticated, env.AuthAuthen, env.AuthType), outboundOrNext(ours))
 	}
@@ -106,6 +105,9 @@ func (s *Signer) notOurs(env message.Envelope) string {
 	why = append(why, " in none of signer.ours.networks, "...)
 	if env.AuthAuthen != "" {
 		why = append(strconv.AppendQuote(append(why, "login "...), env.AuthAuthen), " does not count"...)
+		if !env.LoggedIn() {
+			why = append(why, ", it is anonymous"...)
+		}
 	} else {
 		why = append(why, "no login"...)
 	}

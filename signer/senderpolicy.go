@@ -68,7 +68,7 @@ func (e *senderPolicy) entries(env message.Envelope) []Sender {
 			}
 		}
 	}
-	if env.AuthAuthen == "" && env.AuthType == "" {
+	if !env.LoggedIn() {
 		add(e.networks, true)
 		return found
 	}
@@ -114,7 +114,7 @@ func (e *senderPolicy) firstRefused(entries []Sender, env message.Envelope, a me
 
 // sender describes the client that the entries apply to.
 func sender(env message.Envelope) string {
-	if env.AuthAuthen != "" || env.AuthType != "" {
+	if env.LoggedIn() {
 		return fmt.Sprintf("login %q", env.AuthAuthen)
 	}
 	return client(env)

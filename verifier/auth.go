@@ -2,7 +2,6 @@ package verifier
 
 import (
 	"fmt"
-	"strings"
 
 	"signpost/internal/authres"
 	"signpost/internal/message"
@@ -32,7 +31,7 @@ func evaluateAuth(c Config, env message.Envelope) Finding {
 	case env.AuthAuthen == "":
 		f.Reason = "the client did not log in"
 		return f
-	case strings.EqualFold(env.AuthType, "ANONYMOUS"): // RFC 4505
+	case !env.LoggedIn():
 		f.Reason = "an anonymous login authenticates no user"
 		return f
 	}

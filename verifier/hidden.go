@@ -28,7 +28,7 @@ var clients = hiddenClients{warn: slog.Warn}
 // saw counts the client of a message that is judged. It ignores clients without an address
 // and clients that logged in.
 func (h *hiddenClients) saw(env message.Envelope) {
-	if h.warned.Load() || !env.ClientAddr.IsValid() || env.AuthAuthen != "" {
+	if h.warned.Load() || !env.ClientAddr.IsValid() || env.LoggedIn() {
 		return
 	}
 	if !isPrivate(env.ClientAddr) {

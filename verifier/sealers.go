@@ -121,16 +121,16 @@ type Sealers struct {
 	Undecided string
 }
 
-// trustedSealers evaluates DMARC again with the results of trusted sealers. It does nothing if
-// DMARC passes or has no policy, or if the author is not certain.
+// trustedSealers evaluates DMARC again with the results of trusted sealers: under each rule
+// that the message fails. It does nothing if no rule fails, or if the author is not certain.
 func (t *Verification) trustedSealers(v Verdict) Sealers {
-	trusted, o, e := t.verifier.sealers, v.ARC, v.decisive()
-	if len(trusted) == 0 || len(o.Sets) == 0 || v.Cut || len(t.discoveries) != 1 || !v.Author.Certain() ||
-		e.Result != dmarc.Fail && e.Result != dmarc.TempError {
+	trusted, o := t.verifier.sealers, v.ARC
+	if len(trusted) == 0 || len(o.Sets) == 0 || v.Cut || len(t.discoveries) != 1 || !v.Author.Certain() {
 		return Sealers{}
 	}
 	newest := o.Sets[len(o.Sets)-1]
-	if _, listed := trusted[newest.Domain]; !listed {
+	failed := t.failedRules(v)
+	if _, listed := trusted[newest.Domain]; !listed || len(failed) == 0 {
 		return Sealers{}
 	}
 	switch {
@@ -139,11 +139,17 @@ func (t *Verification) trustedSealers(v Verdict) Sealers {
 	case o.Result != arc.Pass:
 		return Sealers{}
 	}
-	said := trusted.read(o.Sets, e.AuthorDomain)
-	ids := identifiers(v.SPF, v.DKIM)
-	again := dmarc.Evaluate(t.ctx, t.dns.Policy, t.discoveries[0], append(ids.spf, said.spf...), append(ids.dkim, said.dkim...))
-	if again.Result != dmarc.Pass && !said.dmarc {
-		return Sealers{}
+	author := v.decisive().AuthorDomain
+	said := trusted.read(o.Sets, author)
+	err := t.withoutOwnSPF(&said, author, o.Sets)
+	for _, rule := range failed {
+		switch result := t.resultWith(rule, said, identifiers(v.SPF, v.DKIM)); {
+		case result == dmarc.Pass:
+		case result == dmarc.TempError || err != nil:
+			return Sealers{Undecided: newest.Domain}
+		default:
+			return Sealers{}
+		}
 	}
 	excuse := "arc=pass " + sealersInWords(o.Sets)
 	if ip := remoteIP(o.Sets[0].Results); ip.IsValid() {
@@ -152,10 +158,75 @@ func (t *Verification) trustedSealers(v Verdict) Sealers {
 	return Sealers{Excuse: excuse}
 }
 
+// failedRule is a rule that a message does not pass: the published policy, own_domains or an
+// override.
+type failedRule struct {
+	dmarc.Discovery
+	onlyDKIM bool
+}
+
+// failedRules are those that a message does not pass, or not certainly. An override that is
+// only watched is none.
+func (t *Verification) failedRules(v Verdict) (failed []failedRule) {
+	fails := func(e dmarc.Evaluation) bool { return e.Result == dmarc.Fail || e.Result == dmarc.TempError }
+	d, e := t.discoveries[0], v.decisive()
+	if fails(e) {
+		failed = append(failed, failedRule{d, false})
+	}
+	if own, is := evaluationOf(e.AuthorDomain, v.Own); is && t.verifier.cfg.OwnDomains == ownDomainsProtect && fails(own) {
+		failed = append(failed, failedRule{d.UnderRule(e.AuthorDomain), false})
+	}
+	if o, found := v.override(); found && o.entry.Mode != Monitor && fails(o.evaluation) {
+		_, at := t.verifier.overrides.find(e.AuthorDomain, t.env.Listener)
+		failed = append(failed, failedRule{d.UnderRule(at), o.entry.Require == requireDKIM})
+	}
+	return failed
+}
+
+// resultWith is the result under a rule with the results of trusted sealers.
+func (t *Verification) resultWith(rule failedRule, said testimony, ids authenticated) dmarc.Result {
+	spf, dkim := append(ids.spf, said.spf...), append(ids.dkim, said.dkim...)
+	if rule.onlyDKIM {
+		spf, said.dmarc = nil, false
+	}
+	if rule.Record == nil || rule.Record.ADKIM != dmarc.Strict {
+		dkim = append(dkim, said.users...)
+	}
+	if said.dmarc {
+		return dmarc.Pass
+	}
+	return dmarc.Evaluate(t.ctx, t.dns.Policy, rule.Discovery, spf, dkim).Result
+}
+
+// withoutOwnSPF drops the results of SPF if a sealer is of the author's organization. A
+// forwarder that writes its own MAIL FROM passes SPF for itself, and only a MAIL FROM of the
+// author's organization is of use. The error is a failed look-up; they are dropped then, too.
+func (t *Verification) withoutOwnSPF(said *testimony, author string, sets []arc.SetOutcome) error {
+	near := func(s arc.SetOutcome) bool { return ofSealer(lastTwo(author), []arc.SetOutcome{s}) }
+	if len(said.spf) == 0 || !slices.ContainsFunc(sets, near) {
+		return nil // no organization has just the last label in common
+	}
+	org, err := dmarc.OrganizationalDomain(t.ctx, t.dns.Policy, author, t.verifier.cfg.DMARC.Discovery)
+	if err != nil || ofSealer(org, sets) {
+		said.spf = nil
+	}
+	return err
+}
+
+// lastTwo returns the last two labels of a domain.
+func lastTwo(domain string) string {
+	last := strings.LastIndexByte(domain, '.')
+	return domain[strings.LastIndexByte(domain[:max(last, 0)], '.')+1:]
+}
+
 // testimony has the passing results of the trusted sealers of a chain.
 type testimony struct {
 	spf, dkim []dmarc.Identifier
-	dmarc     bool // dmarc=pass for the author domain, by a sealer with accept_dmarc
+	// users are the domains of header.i (RFC 6376 §3.5) of signatures without header.d, as
+	// Gmail writes them. d= is the same domain or one above it, so they count for relaxed
+	// alignment only.
+	users []dmarc.Identifier
+	dmarc bool // dmarc=pass for the author domain, by a sealer with accept_dmarc
 }
 
 // read goes from the newest set down, and ends at the first sealer that is not trusted, at
@@ -173,25 +244,32 @@ func (trusted sealers) read(sets []arc.SetOutcome, author string) testimony {
 			break
 		}
 		for _, r := range results {
-			if r.Value != "pass" {
-				continue
-			}
-			switch r.Method {
-			case authres.MethodSPF:
-				// A forwarder that writes its own MAIL FROM passes SPF for itself.
-				if domain := propertyDomain(r, authres.TypeSMTP, "mailfrom", "mfrom", "from"); domain != "" && !ofSealer(domain, sets) {
-					t.spf = append(t.spf, dmarc.Identifier{Domain: domain, Pass: true})
-				}
-			case authres.MethodDKIM:
-				if domain := propertyDomain(r, authres.TypeHeader, "d", "i"); domain != "" {
-					t.dkim = append(t.dkim, dmarc.Identifier{Domain: domain, Pass: true})
-				}
-			case authres.MethodDMARC:
-				t.dmarc = t.dmarc || sealer.AcceptDMARC && propertyDomain(r, authres.TypeHeader, "from") == author
+			// RFC 8601 §2.2: another version of a method may mean anything
+			if r.Value == "pass" && r.Version <= 1 {
+				t.add(r, sets, sealer, author)
 			}
 		}
 	}
 	return t
+}
+
+// add takes a result that passed.
+func (t *testimony) add(r authres.Result, sets []arc.SetOutcome, sealer Sealer, author string) {
+	pass := func(domain string) dmarc.Identifier { return dmarc.Identifier{Domain: domain, Pass: true} }
+	switch r.Method {
+	case authres.MethodSPF:
+		if domain := propertyDomain(r, authres.TypeSMTP, "mailfrom", "mfrom", "from"); domain != "" && !ofSealer(domain, sets) {
+			t.spf = append(t.spf, pass(domain))
+		}
+	case authres.MethodDKIM:
+		if domain, has := property(r, authres.TypeHeader, "d"); domain != "" {
+			t.dkim = append(t.dkim, pass(domain))
+		} else if user, _ := property(r, authres.TypeHeader, "i"); user != "" && !has {
+			t.users = append(t.users, pass(user))
+		}
+	case authres.MethodDMARC:
+		t.dmarc = t.dmarc || sealer.AcceptDMARC && propertyDomain(r, authres.TypeHeader, "from") == author
+	}
 }
 
 // sealedResults reads the payload of an ARC-Authentication-Results field. Some sealers leave
@@ -217,26 +295,31 @@ func sameAuthor(results []authres.Result, author string) bool {
 }
 
 // propertyDomain is the domain in the first of these properties that a result has; "" if
-// none has one, and if a property stands there with two domains. A sealer that copies an
-// address unescaped into a comment lets the sender write one of them.
+// none has one.
 func propertyDomain(r authres.Result, ptype string, names ...string) string {
 	for _, name := range names {
-		domain, has := "", false
-		for _, p := range r.Properties {
-			if p.Type != ptype || p.Name != name {
-				continue
-			}
-			found := domainOf(p.Value)
-			if has && found != domain {
-				return ""
-			}
-			domain, has = found, true
-		}
-		if has {
+		if domain, has := property(r, ptype, name); has {
 			return domain
 		}
 	}
 	return ""
+}
+
+// property is the domain in a property. It is "" if the property stands there with two
+// domains: a sealer that copies an address unescaped into a comment lets the sender write one
+// of them.
+func property(r authres.Result, ptype, name string) (domain string, has bool) {
+	for _, p := range r.Properties {
+		if p.Type != ptype || p.Name != name {
+			continue
+		}
+		found := domainOf(p.Value)
+		if has && found != domain {
+			return "", true
+		}
+		domain, has = found, true
+	}
+	return domain, has
 }
 
 // domainOf is the domain of an address, or a domain, in lower-case A-labels; "" if it is
@@ -278,15 +361,14 @@ func remoteIP(payload string) netip.Addr {
 // byARC accepts a message that passes DMARC by the results of trusted sealers. A message whose
 // chain could not be verified because DNS did not answer gets on_undecided.
 func byARC(c Config, v Verdict) (Decision, bool) {
-	e := v.decisive()
 	switch {
 	case v.Sealers.Excuse != "":
 		return Decision{Action: ActAccept, Rule: "local policy: " + v.Sealers.Excuse + ", verifier.arc.trusted_sealers"}, true
-	case v.Sealers.Undecided == "" || e.Result != dmarc.Fail:
+	case v.Sealers.Undecided == "":
 		return Decision{}, false
 	}
-	d := c.forPolicy(e.Policy, e.RecordDomain)
-	if !d.Action.refuses() {
+	d := c.unexcused(v)
+	if _, forwarded := byForwarder(c, v); forwarded || !d.Action.refuses() {
 		return Decision{}, false
 	}
 	return c.undecidedChain(d, v), true

@@ -1,6 +1,9 @@
 package message
 
-import "net/netip"
+import (
+	"net/netip"
+	"strings"
+)
 
 // Envelope is the data that SMTP and the MTA give for a message. No part of it comes
 // from a header field.
@@ -37,6 +40,12 @@ type Envelope struct {
 	Role Role
 	// Listener is the address of that listener as configured, "" if it is not configured.
 	Listener string
+}
+
+// LoggedIn says that the client authenticated as somebody. An anonymous login does not
+// count (RFC 4505): anyone has one.
+func (e Envelope) LoggedIn() bool {
+	return (e.AuthAuthen != "" || e.AuthType != "") && !strings.EqualFold(e.AuthType, "ANONYMOUS")
 }
 
 // Role is the purpose of a milter listener.
