@@ -32,6 +32,8 @@ var mayImport = map[string][]string{
 	// Reports: their formats are pure, too.
 	"internal/reports/aggregate": {"internal/reports/refusal"},
 	"internal/reports/refusal":   nil,
+	"internal/reports/outgoing":  {"internal/dmarc", "internal/message", "internal/reports/aggregate", "internal/reports/store"},
+	"internal/submission":        nil,
 
 	"internal/config":               nil,
 	"internal/dns":                  {"internal/clock", "internal/config", "internal/message"},
