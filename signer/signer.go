@@ -28,6 +28,7 @@ type Signer struct {
 	check   *selfCheck                                             // nil: none
 	forged  func(message.Envelope, message.Header) []int           // nil: nothing is removed; see WithForged
 	results func(message.Envelope, *message.Trace) message.Outcome // nil: none are added; see WithResults
+	handed  func(message.Envelope) bool                            // nil: none; see WithHandedIn
 	arrival func(message.Envelope, message.Header) arc.Arrival     // nil: nothing is known of it; see WithArrival
 	timed   func(time.Duration)                                    // nil: none; see ObserveSigning
 	now     func() time.Time
@@ -69,7 +70,11 @@ type Signing struct {
 // about the domain's keys after a start, for at most lifecycle.MaxWait, and until ctx ends.
 // The end of ctx also frees the memory that the self-check holds for the message.
 func (s *Signer) Sign(ctx context.Context, env message.Envelope) message.Transaction {
-	return &Signing{signer: s, ctx: ctx, env: env}
+	t := &Signing{signer: s, ctx: ctx, env: env}
+	if s.handed != nil && s.handed(env) {
+		return &handedIn{Signing: t}
+	}
+	return t
 }
 
 // Explain is Sign, and records each rule in the trace.
