@@ -34,6 +34,8 @@ var mayImport = map[string][]string{
 	"internal/reports/refusal":   nil,
 	"internal/reports/outgoing":  {"internal/dmarc", "internal/message", "internal/reports/aggregate", "internal/reports/store"},
 	"internal/submission":        nil,
+	"internal/reports/tlsrpt":    {"internal/reports/refusal"},
+	"internal/reports/unpack":    {"internal/reports/refusal"},
 
 	"internal/config":               nil,
 	"internal/dns":                  {"internal/clock", "internal/config", "internal/message"},
@@ -84,7 +86,7 @@ var mayImport = map[string][]string{
 }
 
 // cores are pure: what they decide depends on their arguments alone.
-var cores = []string{"internal/message", "internal/arc", "internal/authres", "internal/dkim", "internal/dmarc", "internal/spf", "internal/reports/aggregate"}
+var cores = []string{"internal/message", "internal/arc", "internal/authres", "internal/dkim", "internal/dmarc", "internal/spf", "internal/reports/aggregate", "internal/reports/tlsrpt", "internal/reports/unpack"}
 
 // impure are the packages through which a core could reach the world.
 var impure = []string{"net", "net/http", "os", "log", "log/slog", "syscall", "os/exec", "math/rand", "math/rand/v2"}

@@ -1,0 +1,122 @@
+package tlsrpt
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"signpost/internal/reports/refusal"
+)
+
+const plain = `{
+  "organization-name": "Receiver of Mail", "contact-info": "tls@receiver.example", "report-id": "2026-11-01@receiver.example",
+  "date-range": {"start-datetime": "2026-11-01T00:00:00Z", "end-datetime": "2026-11-01T23:59:59Z"},
+  "policies": [{
+    "policy": {"policy-type": "sts", "policy-string": ["version: STSv1", "mode: testing"], "policy-domain": "Sender.Example", "mx-host": ["mx.sender.example"]},
+    "summary": {"total-successful-session-count": 5326, "total-failure-session-count": 303},
+    "failure-details": [
+      {"result-type": "certificate-expired", "sending-mta-ip": "2001:db8::1", "receiving-mx-hostname": "mx1.sender.example", "receiving-ip": "192.0.2.1", "failed-session-count": 100},
+      {"result-type": "starttls-not-supported", "failed-session-count": 203, "additional-information": null, "failure-reason-code": "X509_V_ERR"}]
+  }]
+}`
+
+func changed(t *testing.T, pairs ...string) string {
+	t.Helper()
+	s := plain
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(s, pairs[i]) {
+			t.Fatalf("no %q", pairs[i])
+		}
+		s = strings.ReplaceAll(s, pairs[i], pairs[i+1])
+	}
+	return s
+}
+
+func TestAReportIsRead(t *testing.T) {
+	r, err := Read(strings.NewReader(plain))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := r.Policies[0]
+	if r.OrgName != "Receiver of Mail" || r.End.Sub(r.Begin) != 24*time.Hour-time.Second || p.Domain != "sender.example" || p.Type != "sts" ||
+		p.Succeeded != 5326 || p.Failed != 303 || len(p.Failures) != 2 || p.Failures[0].Sender.String() != "2001:db8::1" || p.Failures[1].Count != 203 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestOddReportsAreRead(t *testing.T) {
+	for name, in := range map[string]string{
+		"contact is null":             changed(t, `"tls@receiver.example"`, "null"),
+		"no organization":             changed(t, `"Receiver of Mail"`, `""`),
+		"no addresses and hosts":      changed(t, `"sending-mta-ip": "2001:db8::1", "receiving-mx-hostname": "mx1.sender.example", "receiving-ip": "192.0.2.1", `, ""),
+		"policy-string is text":       changed(t, `["version: STSv1", "mode: testing"]`, `"version: STSv1"`, `["mx.sender.example"]`, `"mx.sender.example"`),
+		"counts are text":             changed(t, `5326`, `"5326"`, `: 303`, `: "303"`),
+		"a mark, spaces and a rest":   "\xef\xbb\xbf \n" + plain + "\x00\x00garbage",
+		"seconds":                     changed(t, `"2026-11-01T00:00:00Z"`, "1793491200", `"2026-11-01T23:59:59Z"`, `"1793577599"`),
+		"a fraction and a zone":       changed(t, `00:00:00Z`, "02:00:00.000+02:00"),
+		"no zone":                     changed(t, `00:00:00Z`, "00:00:00", "23:59:59Z", "23:59:59"),
+		"broken UTF-8":                changed(t, "Receiver of Mail", "R\xe9ception"),
+		"an address that is none":     changed(t, "2001:db8::1", "unknown"),
+		"a policy without its domain": changed(t, `"policies": [`, `"policies": [{"policy": {"policy-type": "no-policy-found"}}, null, `),
+		"unknown members":             changed(t, `"policies"`, `"x": {"y": [1]}, "policies"`),
+	} {
+		r, err := Read(strings.NewReader(in))
+		if err != nil || len(r.Policies) != 1 || r.Policies[0].Failed != 303 || r.Begin.Unix() != 1793491200 || r.End.Unix() != 1793577599 {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+}
+
+func TestWhatIsNoReportIsRefused(t *testing.T) {
+	for in, want := range map[string]refusal.Reason{
+		"":                                       refusal.Truncated,
+		plain[:200]:                              refusal.Truncated,
+		"{}":                                     refusal.NoReport,
+		`{"a": 1}`:                               refusal.NoReport,
+		`{"policies": 3}`:                        refusal.Malformed,
+		"{policies}":                             refusal.Malformed,
+		strings.Repeat("[", 20_000):              refusal.Malformed,
+		`{"a":` + strings.Repeat("[", 20_000):    refusal.Malformed,
+		`{"a":"` + strings.Repeat("a", MaxBytes): refusal.TooBig,
+		changed(t, "Sender.Example", ""):         refusal.NoDomain,
+		changed(t, "Receiver of Mail", "", "tls@receiver.example", ""): refusal.NoReporter,
+		changed(t, "2026-11-01T23", "2026-10-01T23"):                   refusal.BadPeriod,
+		changed(t, "date-range", "dates"):                              refusal.BadPeriod,
+		changed(t, `[{`, `[`+strings.Repeat(`{},`, maxPolicies)+`{`):   refusal.TooManyRecords,
+		changed(t, `[
+`, `[`+strings.Repeat(`{},`, maxFailures)): refusal.TooManyRecords,
+	} {
+		_, err := Read(strings.NewReader(in))
+		if e := refusal.Of(err); e == nil || e.Reason != want {
+			t.Errorf("%.60s: %v, want %s", in, err, want.ID)
+		}
+	}
+}
+
+func TestAnErrorOfTheInputStays(t *testing.T) {
+	broken := errors.New("broken")
+	if _, err := Read(iotest.ErrReader(broken)); !errors.Is(err, broken) {
+		t.Errorf("%v", err)
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(plain))
+	f.Add([]byte(`{"policies":[{"policy":{"policy-domain":"a"}}],"date-range":{"start-datetime":1,"end-datetime":"2"},"contact-info":"@b"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := Read(strings.NewReader(string(data)))
+		if err != nil {
+			if refusal.Of(err).Reason == refusal.NotStored {
+				t.Fatalf("an error that is no refusal: %v", err)
+			}
+			return
+		}
+		out, _ := json.Marshal(r)
+		if r.OrgName == "" || len(r.Policies) == 0 || r.End.Before(r.Begin) || strings.ContainsAny(r.OrgName+r.ReportID+r.Policies[0].Domain, "\x00\n\r") {
+			t.Fatalf("%s", out)
+		}
+	})
+}

@@ -1,0 +1,80 @@
+package unpack
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+
+	"signpost/internal/reports/refusal"
+)
+
+// IsMbox tells whether a file that begins like this is a mailbox of several messages.
+func IsMbox(head []byte) bool { return bytes.HasPrefix(head, []byte("From ")) }
+
+// separates tells whether a line stands before a message: "From ADDRESS Sun Nov  1 00:00:00 2026".
+func separates(line []byte) bool {
+	rest, is := bytes.CutPrefix(line, []byte("From "))
+	if !is {
+		return false
+	}
+	for i := 2; i < len(rest)-2; i++ {
+		if rest[i] == ':' && isNumber(rest[i-2:i]) && isNumber(rest[i+1:i+3]) {
+			return true
+		}
+	}
+	return false
+}
+
+func isNumber(b []byte) bool {
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// Mbox calls each for every message of a mailbox. A line with the word From, an address and a
+// time begins one, after an empty line or at the start. For one beyond MaxMessage, err is a *refusal.Error. The octets are
+// each's to keep.
+func Mbox(r io.Reader, each func(message []byte, err error) error) error {
+	in := bufio.NewReaderSize(r, 64<<10)
+	var message []byte
+	started, empty, tooBig := false, true, false
+	finish := func() error {
+		defer func() { message, tooBig = nil, false }()
+		switch {
+		case !started:
+			return nil
+		case tooBig:
+			return each(nil, refusal.TooBig.With("more than %d octets", MaxMessage))
+		}
+		return each(message, nil)
+	}
+	for lineStart := true; ; {
+		line, err := in.ReadSlice('\n')
+		if lineStart && empty && separates(line) {
+			if err := finish(); err != nil {
+				return err
+			}
+			started = true
+		} else if tooBig = tooBig || len(message)+len(line) > MaxMessage; tooBig {
+			message = nil
+		} else {
+			message = append(message, line...)
+		}
+		empty = lineStart && len(bytes.TrimRight(line, "\r\n")) == 0
+		lineStart = err == nil
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return errors.Join(finish(), notEOF(err))
+		}
+	}
+}
+
+func notEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,265 @@
+package unpack
+
+import (
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"signpost/internal/reports/refusal"
+)
+
+const (
+	xml  = "<?xml version=\"1.0\"?>\n<feedback><report_metadata><org_name>é=1</org_name></report_metadata></feedback>\n"
+	json = "{\"organization-name\": \"Receiver of Mail\", \"policies\": []}\n"
+)
+
+func zipped(files ...string) string {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := 0; i < len(files); i += 2 {
+		w, _ := z.Create(files[i])
+		io.WriteString(w, files[i+1])
+	}
+	z.Close()
+	return b.String()
+}
+
+func gzipped(s string) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	io.WriteString(w, s)
+	w.Close()
+	return b.String()
+}
+
+func b64(s string) string {
+	s = base64.StdEncoding.EncodeToString([]byte(s))
+	var b strings.Builder
+	for len(s) > 76 {
+		b.WriteString(s[:76] + "\r\n")
+		s = s[76:]
+	}
+	return b.String() + s + "\r\n"
+}
+
+func mail(fields, body string) string {
+	return "Received: from a.example by b.example; Sun, 1 Nov 2026 00:00:00 +0000\r\nFrom: dmarc@receiver.example\r\n" + fields + "\r\n" + body
+}
+
+func attached(fields, body string) string {
+	return mail("Content-Type: multipart/mixed;\r\n\tboundary=\"=_1\"\r\n",
+		"This is MIME.\r\n--=_1\r\nContent-Type: text/plain\r\n\r\nThis is a report. <feedback> and {\"policies\"}\r\n--=_1\r\n"+fields+"\r\n"+body+"\r\n--=_1--\r\nrest\r\n")
+}
+
+// all returns what is found, each read to its end, and the ids of what is refused.
+func all(data string) (documents, refused []string) {
+	Find([]byte(data), func(d Document) {
+		text, err := io.ReadAll(d.Open())
+		if err != nil {
+			text = append(text, " error: "+refusal.Of(err).ID...)
+		}
+		again, _ := io.ReadAll(d.Open())
+		if err == nil && !bytes.Equal(text, again) {
+			text = []byte("another text the second time")
+		}
+		documents = append(documents, string(d.Kind)+" "+string(text))
+	}, func(where string, err error) { refused = append(refused, refusal.Of(err).ID) })
+	return documents, refused
+}
+
+// The numbers are those of the list in docs/reports.md.
+func TestReportsAreFoundByTheirContent(t *testing.T) {
+	octets := "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n"
+	quoted := strings.NewReplacer("=", "=3D", "é", "=c3=A9", "<report", "=\r\n<report").Replace(xml)
+	for name, in := range map[string]string{
+		"plain":                              xml,
+		"gzip":                               gzipped(xml),
+		"zip":                                zipped("a.xml", xml),
+		"1 zip as the whole body":            mail("Content-Type: application/zip; name=a\r\nContent-Transfer-Encoding: base64\r\n", b64(zipped("a.xml", xml))),
+		"2 gzip called zip":                  attached("Content-Type: application/zip; name=a.zip\r\nContent-Transfer-Encoding: base64\r\n", b64(gzipped(xml))),
+		"2 gzip called XML":                  attached("Content-Type: text/xml; name=a.xml\r\nContent-Transfer-Encoding: BASE64\r\n", b64(gzipped(xml))),
+		"2 gzip called text":                 attached("Content-Transfer-Encoding: base64\r\n", b64(gzipped(xml))),
+		"3 zip called gzip":                  attached("Content-Type: application/gzip\r\nContent-Transfer-Encoding: base64\r\n", b64(zipped("a", xml))),
+		"3 gzip and a rest":                  attached(octets, b64(gzipped(xml)+"\x00\x00rest")),
+		"3 space in front of gzip":           attached(octets, b64("\r\n"+gzipped(xml))),
+		"3 zip without its directory":        zipped("a.xml", xml)[:len(zipped("a.xml", xml))-30],
+		"3 a rest in front of zip":           attached(octets, b64("\r\n"+zipped("a.xml", xml))),
+		"4 plain XML as 7bit":                attached("Content-Type: text/xml\r\n", strings.ReplaceAll(xml, "\n", "\r\n")),
+		"4 plain XML as 8bit":                attached("Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: 8bit\r\n", xml),
+		"4 plain XML, quoted":                attached("Content-Type: text/xml\r\nContent-Transfer-Encoding: quoted-printable\r\n", quoted),
+		"4 XML that only says base64":        attached(octets, xml),
+		"4 base64 that does not":             attached("Content-Type: text/plain\r\n", b64(xml)),
+		"4 gzip that does not":               attached("Content-Type: text/plain\r\n", b64(gzipped(xml))),
+		"4 XML as the whole body":            mail("Content-Type: text/xml\r\n", xml),
+		"5 a name in pieces":                 attached("Content-Type: application/gzip;\r\n name*0*=UTF-8''a%21;\r\n name*1=b.gz\r\nContent-Transfer-Encoding: base64\r\n", b64(gzipped(xml))),
+		"5 a type that is none":              attached("Content-Type: gzip\r\nContent-Disposition: inline\r\nContent-Transfer-Encoding: base64\r\n", b64(gzipped(xml))),
+		"6 a body that says unused":          mail("Content-Type: multipart/mixed; boundary=b\r\n", "--b\r\n\r\nunused\r\n--b\r\n"+octets+"\r\n"+b64(gzipped(xml))+"--b--"),
+		"21 no end of the multipart":         strings.Split(attached(octets, b64(gzipped(xml))), "\r\n--=_1--")[0],
+		"22 a forwarded message":             attached("Content-Type: message/rfc822\r\n", attached(octets, b64(gzipped(xml)))),
+		"22 forwarded as octets":             attached(octets, b64(attached(octets, b64(gzipped(xml))))),
+		"22 forwarded in a zip":              zipped("a.eml", attached(octets, b64(gzipped(xml)))),
+		"a boundary that is missing":         mail("Content-Type: multipart/mixed\r\n", "--b\r\n"+octets+"\r\n"+b64(gzipped(xml))+"--b--"),
+		"a type that is broken":              mail("Content-Type: multipart/mixed; x=\"; boundary=b; y\r\n", "--b\r\n"+octets+"\r\n"+b64(gzipped(xml))+"--b--"),
+		"a multipart in one":                 attached("Content-Type: multipart/related; boundary=c\r\n", "--c\r\n"+octets+"\r\n"+b64(gzipped(xml))+"\r\n--c--\r\n"),
+		"a part without fields":              mail("Content-Type: multipart/mixed; boundary=b\r\n", "--b\r\n"+xml+"--b--"),
+		"LF alone":                           strings.ReplaceAll(attached(octets, b64(gzipped(xml))), "\r\n", "\n"),
+		"base64 with odd characters":         attached(octets, strings.ReplaceAll(b64(gzipped(xml)), "\r\n", " *\r\n!")),
+		"base64 without padding, and a rest": attached(octets, strings.ReplaceAll(b64(gzipped(xml)+"x"), "=", "")),
+		"base64 in pieces":                   attached(octets, b64(gzipped(xml)[:10])+b64(gzipped(xml)[10:])),
+		"gzip in gzip":                       gzipped(gzipped(xml)),
+		"zip in gzip":                        gzipped(zipped("a", xml)),
+		"a mailbox's first line":             "From a@b Sun Nov  1 00:00:00 2026\n" + attached(octets, b64(gzipped(xml))),
+		"other files beside it":              zipped("x/", "", "__MACOSX/a.xml", xml, "readme.txt", "read me", "a.xml", xml),
+		"a header that is long":              mail("X-A: "+strings.Repeat("a", 10_000)+"\r\n"+octets, b64(gzipped(xml))),
+		"a declaration that is UTF-16":       attached(octets, b64(gzipped(xml))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, refused := all(in)
+			if len(got) == 1 {
+				got[0] = strings.ReplaceAll(got[0], "\r\n", "\n")
+			}
+			if len(got) != 1 || strings.TrimSpace(got[0]) != "aggregate "+strings.TrimSpace(xml) {
+				// Multistream gzip has what follows the end as an error, which a reader of XML does not meet.
+				if len(got) == 1 && strings.HasPrefix(got[0], "aggregate "+xml) && strings.Contains(name, "rest") {
+					return
+				}
+				t.Errorf("found %q, refused %v", got, refused)
+			}
+		})
+	}
+}
+
+func TestTLSReportsAreFoundByTheirContent(t *testing.T) {
+	for name, in := range map[string]string{
+		"plain":                 json,
+		"a mark":                "\xef\xbb\xbf" + json,
+		"RFC 8460":              mail("Content-Type: multipart/report; report-type=tlsrpt; boundary=b\r\n", "--b\r\nContent-Type: application/tlsrpt+gzip\r\nContent-Transfer-Encoding: base64\r\n\r\n"+b64(gzipped(json))+"--b--"),
+		"octets":                attached("Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n", b64(gzipped(json))),
+		"JSON":                  attached("Content-Type: application/tlsrpt+json\r\n", json),
+		"JSON in base64":        attached("Content-Type: application/tlsrpt+json\r\nContent-Transfer-Encoding: base64\r\n", b64(json)),
+		"JSON in silent base64": attached("Content-Type: application/tlsrpt+json\r\n", b64(json)),
+		"zip":                   attached("Content-Type: application/zip\r\n", b64(zipped("a", json))),
+	} {
+		got, refused := all(in)
+		if len(got) != 1 || strings.TrimSpace(strings.ReplaceAll(got[0], "\xef\xbb\xbf", "")) != "tls "+strings.TrimSpace(json) {
+			t.Errorf("%s: found %q, refused %v", name, got, refused)
+		}
+	}
+}
+
+func TestOtherMailIsNoReport(t *testing.T) {
+	for name, in := range map[string]string{
+		"nothing": "", "text": "Hello", "mail": mail("Subject: Report\r\n", "Hello <feedback>\r\n"), "HTML": mail("Content-Type: text/html\r\n", "<html>your opinion</html>"),
+		"an image": attached("Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n", b64("\x89PNG\r\n\x1a\n123")), "JSON": `{"a": 1}`,
+		"a zip of text": zipped("a", "b"), "spaces": strings.Repeat(" \r\n", 10_000), "no body": mail("", ""), "a header alone": "Subject: a\r\n",
+	} {
+		if got, refused := all(in); len(got)+len(refused) > 0 {
+			t.Errorf("%s: found %q, refused %v", name, got, refused)
+		}
+	}
+}
+
+func TestBombsAreRefused(t *testing.T) {
+	bomb := xml[:60] + strings.Repeat("\n", MaxDocument)
+	deep := gzipped(xml)
+	for range maxDepth + 1 {
+		deep = gzipped(deep)
+	}
+	nested := xml
+	for i := range 30 {
+		nested = fmt.Sprintf("Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n%s\r\n--b%d--\r\n", i, i, nested, i)
+	}
+	var files []string
+	for i := range maxParts + 50 {
+		files = append(files, fmt.Sprint(i), "text")
+	}
+	encrypted := []byte(zipped("a", xml))
+	encrypted[6] |= 1
+	encrypted[bytes.Index(encrypted, []byte("PK\x01\x02"))+8] |= 1
+	for name, c := range map[string]struct{ in, want string }{
+		"gzip":             {gzipped(bomb), "too-big"},
+		"zip":              {zipped("a", bomb), "too-big"},
+		"gzip in gzip":     {gzipped(gzipped(bomb)), "too-big"},
+		"zip in gzip":      {gzipped(zipped("a", "b") + strings.Repeat("\x00", MaxMessage)), "too-big"},
+		"gzip of gzips":    {deep, "too-deep"},
+		"multiparts":       {nested, "too-deep"},
+		"files":            {zipped(files...), "too-many-parts"},
+		"parts":            {mail("Content-Type: multipart/mixed; boundary=b\r\n", strings.Repeat("--b\r\n\r\ntext\r\n", 300)), "too-many-parts"},
+		"a zip that ends":  {zipped("a", xml)[:40], "truncated"},
+		"a gzip that ends": {gzipped(xml)[:30], "truncated"},
+		"broken gzip":      {gzipped(xml)[:10] + "\xff\xff\xff", "malformed"},
+		"a password":       {string(encrypted), "encrypted"},
+	} {
+		got, refused := all(c.in)
+		found := strings.Join(refused, " ")
+		for _, g := range got {
+			if _, id, ok := strings.Cut(g, " error: "); ok {
+				found += " " + id
+			}
+		}
+		if !strings.Contains(found, c.want) {
+			t.Errorf("%s: %s, want %s", name, found, c.want)
+		}
+	}
+}
+
+// A hundred files that are each within the limit are together beyond it.
+func TestAllTogetherIsBounded(t *testing.T) {
+	one := xml[:60] + strings.Repeat("\n", 40<<20)
+	var files []string
+	for i := range 20 {
+		files = append(files, fmt.Sprint(i), one)
+	}
+	got, _ := all(zipped(files...))
+	total := 0
+	for _, g := range got {
+		total += len(g)
+	}
+	if total > maxTotal+1<<20 || !strings.HasSuffix(got[len(got)-1], "too-big") {
+		t.Errorf("%d octets", total)
+	}
+}
+
+func TestMessagesOfAMailbox(t *testing.T) {
+	a, b := "Subject: a\n\nFrom here\n>From there\n", "Subject: b\r\n\r\nbody\r\n"
+	in := "From a Sun Nov  1 00:00:00 2026\n" + a + "\nFrom b Mon Nov  2 00:00:00 2026\n" + b + "\r\nFrom c Tue Nov  3 00:00:00 2026\n" + strings.Repeat("c", MaxMessage+1) + "\n\nFrom d Wed Nov  4 00:00 2026\n" + a
+	var got []string
+	var failed int
+	err := Mbox(strings.NewReader(in), func(m []byte, err error) error {
+		if err != nil {
+			failed++
+		} else {
+			got = append(got, strings.TrimSpace(string(m)))
+		}
+		return nil
+	})
+	want := []string{strings.TrimSpace(a), strings.TrimSpace(b), strings.TrimSpace(a)}
+	if err != nil || failed != 1 || fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%q, %d too big, %v", got, failed, err)
+	}
+	stop := errors.New("stop")
+	if err := Mbox(strings.NewReader(in), func([]byte, error) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("%v", err)
+	}
+}
+
+func FuzzFind(f *testing.F) {
+	f.Add([]byte(xml))
+	f.Add([]byte(attached("Content-Transfer-Encoding: base64\r\n", b64(gzipped(xml)))))
+	f.Add([]byte(zipped("a", json, "b", gzipped(xml))))
+	f.Add([]byte(attached("Content-Transfer-Encoding: quoted-printable\r\nContent-Type: message/rfc822\r\n", attached("", "=3C=\r\nfeedback"))))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		Find(data, func(d Document) { io.Copy(io.Discard, d.Open()) }, func(_ string, err error) {
+			if e := refusal.Of(err); e == nil || e.Reason == refusal.NotStored {
+				t.Fatalf("no refusal: %v", err)
+			}
+		})
+		Mbox(bytes.NewReader(data), func([]byte, error) error { return nil })
+	})
+}
