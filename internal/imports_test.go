@@ -77,7 +77,7 @@ var mayImport = map[string][]string{
 
 	"cmd/signpost": {
 		"internal/config", "internal/control", "internal/daemon", "internal/dns", "internal/doctor", "internal/message", "internal/opendkim", "internal/tablesource", "internal/tail",
-		"internal/reports/store",
+		"internal/reports/store", "internal/shell",
 		"keys", "keys/lifecycle", "milter", "signer", "verifier",
 	},
 	"e2e/report":       nil,

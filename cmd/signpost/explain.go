@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +19,7 @@ compared, what came out. Nothing is sent and nothing is changed.
 
     signpost explain FILE --ip ADDRESS [--helo NAME] [--from ADDRESS] [OPTIONS]
     signpost explain --outbound FILE [--login NAME] [--ip ADDRESS] [OPTIONS]
+    signpost explain --last N | --queue-id ID [--config FILE] [--json]
 
 The first is for any message: the options say how it came, and the rules say
 whether it is signed or judged. --outbound is for one that should have been
@@ -24,11 +27,19 @@ signed: where it is not ours, the output goes on with what would have become
 of it if it were. FILE - is standard input. The exit code is 0 when there was
 any decision.
 
+The third asks the running daemon about messages that have passed, also those
+that were refused: it keeps the facts of the last ones (control.recent) in
+memory. They say whose mail it was, what the checks found, which rule decided,
+what enforce mode would have done, and which entry signed. A message that is
+not known any more, or not yet, is exit code 1.
+
 Example:
 
     signpost explain --outbound mail.eml --login alice --ip 203.0.113.7
     signpost explain mail.eml --ip 192.0.2.10 --helo mx.example.com \
         --from user@example.com
+    signpost explain --last 1
+    signpost explain --queue-id 4dKx5T2Lz9z1X
 `
 
 type explainOptions struct {
@@ -39,18 +50,21 @@ type explainOptions struct {
 	role     string
 	listener string
 	rcpts    []string
+	past     past
 }
 
 // explanation is a decision with its rules; also the output of --json.
 type explanation struct {
-	Ours        bool              `json:"ours"`
-	OursBecause string            `json:"ours_because"`
-	Assumed     bool              `json:"assumed_ours,omitempty"`
-	Steps       []message.Step    `json:"steps"`
-	Disposition string            `json:"disposition"`
-	Reply       string            `json:"reply,omitempty"`
-	Inserted    []string          `json:"inserted,omitempty"`
-	Notes       map[string]string `json:"notes"`
+	Ours        bool           `json:"ours"`
+	OursBecause string         `json:"ours_because"`
+	Assumed     bool           `json:"assumed_ours,omitempty"`
+	Steps       []message.Step `json:"steps"`
+	Disposition string         `json:"disposition"`
+	// Would is the action that enforce mode takes, of a message that has passed.
+	Would    string            `json:"would,omitempty"`
+	Reply    string            `json:"reply,omitempty"`
+	Inserted []string          `json:"inserted,omitempty"`
+	Notes    map[string]string `json:"notes"`
 
 	order []message.Note
 }
@@ -68,9 +82,23 @@ func explainCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) in
 		return nil
 	})
 	o.declare(f)
+	f.Func("last", "explain the last `N` messages that the running daemon decided", func(n string) (err error) {
+		if o.past.last, err = strconv.Atoi(n); err != nil || o.past.last < 1 {
+			return fmt.Errorf("give a number from 1")
+		}
+		return nil
+	})
+	f.StringVar(&o.past.queueID, "queue-id", "", "explain the message to which the MTA gave this `ID`")
 	rest, code, stop := parse(f, args, stdout)
 	if stop {
 		return code
+	}
+	if o.past.last > 0 || o.past.queueID != "" {
+		if problem := pastProblem(f, rest); problem != "" {
+			return wrongUsage(stderr, "explain", problem)
+		}
+		o.past.config, o.past.json = o.config, o.json
+		return o.past.explain(stdout, stderr)
 	}
 	if len(rest) != 1 {
 		return wrongUsage(stderr, "explain", "give one message file, or - for standard input")
@@ -91,7 +119,7 @@ func explainCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) in
 	if o.json {
 		return printJSON(stdout, e)
 	}
-	e.print(stdout)
+	_ = e.print(stdout) // standard output keeps its error
 	return exitOK
 }
 
@@ -171,11 +199,10 @@ func (e *explanation) conclude(out message.Outcome, trace message.Trace) {
 }
 
 // print writes the explanation as text: the rules, then the conclusion.
-func (e *explanation) print(w io.Writer) {
+func (e *explanation) print(w io.Writer) error {
 	out := bufio.NewWriter(w)
-	defer out.Flush()
 	for i, s := range e.Steps {
-		fmt.Fprintf(out, "%2d  %s\n      compared  %s\n      result    %s\n", i+1, s.Rule, printable(s.Compared), printable(s.Result))
+		fmt.Fprintf(out, "%2d  %s\n      compared  %s\n      result    %s\n", i+1, printable(s.Rule), printable(s.Compared), printable(s.Result))
 	}
 	fmt.Fprintln(out)
 	switch {
@@ -187,11 +214,33 @@ func (e *explanation) print(w io.Writer) {
 	default:
 		fmt.Fprintf(out, "not ours, judged: %s\n", printable(e.OursBecause))
 	}
-	fmt.Fprintf(out, "disposition: %s\n", e.Disposition)
+	fmt.Fprintf(out, "disposition: %s\n", printable(e.Disposition))
 	if e.Reply != "" {
 		fmt.Fprintf(out, "reply: %s\n", printable(e.Reply))
 	}
 	for _, n := range e.order {
-		fmt.Fprintf(out, "%s: %s\n", n.Key, printable(n.Value))
+		fmt.Fprintf(out, "%s: %s\n", printable(n.Key), printable(n.Value))
 	}
+	return out.Flush()
+}
+
+// pastProblem returns what does not go with --last and --queue-id, or "".
+func pastProblem(f *flag.FlagSet, rest []string) (problem string) {
+	if len(rest) > 0 {
+		return "--last and --queue-id take no message file"
+	}
+	asked := 0
+	f.Visit(func(o *flag.Flag) {
+		switch o.Name {
+		case "last", "queue-id":
+			asked++
+		case "config", "json":
+		default:
+			problem = "--" + o.Name + " is for a message file, and does not go with --last and --queue-id"
+		}
+	})
+	if asked > 1 {
+		return "--last and --queue-id exclude each other"
+	}
+	return problem
 }

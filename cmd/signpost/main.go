@@ -34,6 +34,7 @@ func commands() []command {
 		{"verify", "judge a message file as the daemon would", verifyCommand},
 		{"explain", "show how the daemon decides about a message, rule by rule", explainCommand},
 		{"doctor", "find what keeps mail from being signed or accepted", doctorCommand},
+		{"tail", "show messages as they pass the running daemon", tailCommand},
 		{"probe", "send a message file through a running milter, show its changes", probeCommand},
 		{"report", "show what was counted, and the DMARC reports of others", reportCommand},
 		{"demo", "see it work: a daemon with keys and DNS of its own", demoCommand},

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"signpost/internal/message"
 )
@@ -41,12 +45,31 @@ func writeField(w io.Writer, f message.Field) {
 	fmt.Fprintf(w, "%s: %s\n", f.Name, strings.ReplaceAll(f.Value, "\r\n", "\n"))
 }
 
-// printable replaces control characters, so that foreign text is safe on a terminal.
+// printable replaces control characters, and those that change the direction of writing, so
+// that foreign text is safe on a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == '\uFFFD' {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r
 	}, s)
+}
+
+// asciiControls escapes in JSON what printable replaces in text. JSON itself escapes only the
+// control characters below U+0020.
+func asciiControls(text []byte) []byte {
+	var b bytes.Buffer
+	for _, r := range string(text) {
+		switch {
+		case r < 0x7f || unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.Bytes()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -66,10 +67,14 @@ func currentVersion() versionInfo {
 }
 
 func printJSON(w io.Writer, v any) int {
-	e := json.NewEncoder(w)
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	if e.Encode(v) != nil {
+		return exitFailure
+	}
+	if _, err := w.Write(asciiControls(text.Bytes())); err != nil {
 		return exitFailure
 	}
 	return exitOK

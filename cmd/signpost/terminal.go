@@ -1,0 +1,49 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// palette emphasizes words on a terminal, and leaves them as they are elsewhere.
+type palette struct{ on bool }
+
+// emphasis is for a writer: none if it is no terminal, or NO_COLOR is set.
+func emphasis(w io.Writer) palette {
+	return palette{onTerminal(w) && os.Getenv("NO_COLOR") == ""}
+}
+
+func (p palette) bold(s string) string   { return p.with("1", s) }
+func (p palette) dim(s string) string    { return p.with("2", s) }
+func (p palette) red(s string) string    { return p.with("31", s) }
+func (p palette) green(s string) string  { return p.with("32", s) }
+func (p palette) yellow(s string) string { return p.with("33", s) }
+
+func (p palette) with(code, s string) string {
+	if !p.on || s == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// terminalWidth is the number of columns of the terminal, or 0 if w is none.
+func terminalWidth(w io.Writer) int {
+	if !onTerminal(w) {
+		return 0
+	}
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
+		return n
+	}
+	if o, ok := w.(*output); ok {
+		w = o.to
+	}
+	if f, ok := w.(*os.File); ok {
+		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
+			return int(size.Col)
+		}
+	}
+	return helpWidth
+}
