@@ -37,3 +37,45 @@ func TestAForwarderIsJudgedAndNotRefused(t *testing.T) {
 		t.Error("a refused message was delivered")
 	}
 }
+
+// Overrides decide in place of the published policy: a domain with p=none is refused, one that
+// is only watched is delivered and noted, and a listener demands DKIM of everybody.
+func TestOverridesDecideThroughPostfix(t *testing.T) {
+	want(t)
+	zone := strangersZone() + txtLine("_dmarc.free.example", "v=DMARC1; p=none") + txtLine("_dmarc.watched.example", "v=DMARC1; p=none")
+	usual, partners, port := "inet:"+freeAddr(t), "inet:"+freeAddr(t), freeAddr(t)
+	d := startDaemon(t, config{
+		Listen: []string{usual, partners}, Zone: zone, Mode: "enforce",
+		Verifier: "  overrides:\n    - {domain: free.example, on_fail: reject, note: publishes p=none}\n" +
+			"    - {domain: watched.example, on_fail: reject, mode: monitor}\n    - {listener: \"" + partners + "\", require: dkim}\n",
+	})
+	p := startPostfix(t, usual, func(p *postfix) { p.master += port + " inet n - n - - smtpd\n  -o smtpd_milters=" + partners + "\n" })
+	const rcpt, refused = "reader@" + destDomain, "nobody-gets-this@" + destDomain
+	smtp, partner := dial(t, p.mx, other), dial(t, port, stranger)
+	for range 2 { // on one connection
+		r := smtp.send("x@elsewhere.example", []string{refused}, letter{from: "a@free.example"}.text(t, refused))
+		if r.code != 550 || !strings.Contains(r.text, "mail from free.example must pass SPF or DKIM") {
+			t.Errorf("a forgery of a domain with p=none: %v, want 550", r)
+		}
+		// The client passes SPF for strict.example.
+		r = partner.send("a@strict.example", []string{refused}, letter{from: "a@strict.example"}.text(t, refused))
+		if r.code != 550 || !strings.Contains(r.text, "must have a valid DKIM signature of that domain") || !strings.Contains(r.text, "5.7.22") {
+			t.Errorf("SPF alone at a listener with require: dkim: %v, want 550", r)
+		}
+		r = partner.send("", []string{refused}, strings.Replace(letter{from: "boss@strict.example"}.text(t, refused), "<boss@strict.example>", "The Boss <boss>", 1))
+		if r.code != 550 || !strings.Contains(r.text, "mail without an author domain must have a valid DKIM signature") {
+			t.Errorf("no author at a listener with require: dkim: %v, want 550", r)
+		}
+	}
+	d.logged(t, "local_policy=\"override free.example, publishes p=none\"", "disposition=reject")
+	accepted(t, smtp.send("x@elsewhere.example", []string{rcpt}, letter{from: "a@watched.example"}.text(t, rcpt)))
+	p.sink.wait(t, rcpt)
+	d.logged(t, "would=\"reject (override watched.example is in mode monitor)\"", "disposition=accept")
+	accepted(t, partner.send("a@strict.example", []string{"signed-" + rcpt}, letter{from: "a@strict.example", signed: true}.text(t, rcpt)))
+	p.sink.wait(t, "signed-"+rcpt)
+	accepted(t, dial(t, p.mx, stranger).send("a@strict.example", []string{"usual-" + rcpt}, letter{from: "a@strict.example"}.text(t, rcpt)))
+	p.sink.wait(t, "usual-"+rcpt)
+	if p.sink.has(refused) {
+		t.Error("a refused message was delivered")
+	}
+}

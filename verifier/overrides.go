@@ -73,62 +73,108 @@ func newOverrides(list []Override) overrides {
 	return index
 }
 
-// find returns the entry of an author domain, or of its nearest parent, and its domain; else
-// that of the listener, and the author domain.
-func (o overrides) find(author, listener string) (entry *Override, at string) {
+// located is an entry and the domain that it is about.
+type located struct {
+	entry *Override
+	at    string
+}
+
+// find returns the entry for an author domain, nil if there is none: that of the domain, of
+// its nearest parent, or of the listener. An entry in mode monitor changes nothing, so the
+// search goes on: watched is the first one, above entry.
+func (o overrides) find(author, listener string) (watched, entry located) {
 	for at, more := author, true; more; _, at, more = strings.Cut(at, ".") {
-		if entry := o.domains[at]; entry != nil {
-			return entry, at
+		if found := o.domains[at]; found != nil && found.Mode != Monitor {
+			return watched, located{found, at}
+		} else if found != nil && watched.entry == nil {
+			watched = located{found, at}
 		}
 	}
-	return o.listeners[listener], author
+	found := located{o.listeners[listener], author}
+	if found.entry == nil || found.entry.Mode != Monitor {
+		return watched, found
+	}
+	if watched.entry == nil {
+		watched = found
+	}
+	return watched, located{}
 }
 
 // overridden is the entry for an author domain, and DMARC as the entry wants it.
 type overridden struct {
 	entry      *Override
+	discovery  dmarc.Discovery
 	evaluation dmarc.Evaluation
 }
 
-// evaluateOverrides evaluates each author domain that an entry covers.
+// evaluateOverrides evaluates each author domain that an entry covers, by the entry that is
+// watched and by the one that is enforced.
 func (t *Verification) evaluateOverrides(s spf.Outcome, signatures []dkim.Outcome) []overridden {
 	if len(t.verifier.cfg.Overrides) == 0 {
 		return nil
 	}
 	var all []overridden
 	for _, d := range t.discoveries {
-		entry, at := t.verifier.overrides.find(d.AuthorDomain, t.env.Listener)
-		if entry == nil {
-			continue
+		watched, entry := t.verifier.overrides.find(d.AuthorDomain, t.env.Listener)
+		for _, l := range []located{watched, entry} {
+			if l.entry != nil {
+				all = append(all, t.evaluateOverride(l.entry, d.UnderRule(l.at), identifiers(s, signatures)))
+			}
 		}
-		ids := identifiers(s, signatures)
-		if entry.Require == requireDKIM {
-			ids.spf = nil
-		}
-		e := dmarc.Evaluate(t.ctx, t.dns.Policy, d.UnderRule(at), ids.spf, ids.dkim)
-		if e.Result == dmarc.Fail && entry.Require == requireDKIM {
-			e.Reason = "no aligned DKIM signature passed"
-		}
-		all = append(all, overridden{entry, e})
+	}
+	if entry := t.verifier.overrides.listeners[t.env.Listener]; entry != nil && len(t.discoveries) == 0 {
+		// Nothing is aligned with no author.
+		all = append(all, overridden{entry: entry, evaluation: dmarc.Evaluation{Result: dmarc.Fail, Reason: authorProblem(t.author)}})
 	}
 	return all
 }
 
-// override is the entry for the author domain that the policy is asked about.
-func (v Verdict) override() (overridden, bool) {
-	domain := v.decisive().AuthorDomain
-	for _, o := range v.Overridden {
-		if o.evaluation.AuthorDomain == domain {
-			return o, true
-		}
+func (t *Verification) evaluateOverride(entry *Override, d dmarc.Discovery, ids authenticated) overridden {
+	if entry.Require == requireDKIM {
+		ids.spf = nil
 	}
-	return overridden{}, false
+	e := dmarc.Evaluate(t.ctx, t.dns.Policy, d, ids.spf, ids.dkim)
+	if e.Result == dmarc.Fail && entry.Require == requireDKIM {
+		e.Reason = "no aligned DKIM signature passed"
+	}
+	return overridden{entry, d, e}
 }
 
-// byOverride applies the entry for the author domain to a message that fails.
+// override returns the entries for the author domain that the policy is asked about: the one
+// that is watched and the one that is enforced. entry is nil where there is none.
+func (v Verdict) override() (watched, enforced overridden) {
+	domain := v.decisive().AuthorDomain
+	for _, o := range v.Overridden {
+		switch {
+		case o.evaluation.AuthorDomain != domain:
+		case o.entry.Mode == Monitor:
+			watched = o
+		default:
+			enforced = o
+		}
+	}
+	return watched, enforced
+}
+
+// byOverride applies the entry for the author domain to a message that fails. What an entry
+// in mode monitor would do is noted beside it.
 func byOverride(c Config, v Verdict) (Decision, bool) {
-	o, found := v.override()
-	if !found || (o.evaluation.Result != dmarc.Fail && o.evaluation.Result != dmarc.TempError) {
+	watched, enforced := v.override()
+	would, watches := c.overridden(watched, v)
+	d, applies := c.overridden(enforced, v)
+	switch {
+	case applies && watches:
+		d.Watched, d.WatchedRule = would.Action, would.Local
+	case watches:
+		would.watched = true
+		return would, true
+	}
+	return d, applies
+}
+
+// overridden is the decision of one entry.
+func (c Config) overridden(o overridden, v Verdict) (Decision, bool) {
+	if o.entry == nil || (o.evaluation.Result != dmarc.Fail && o.evaluation.Result != dmarc.TempError) {
 		return Decision{}, false
 	}
 	label := o.entry.label()
@@ -138,7 +184,7 @@ func byOverride(c Config, v Verdict) (Decision, bool) {
 	} else if d.Action == ActReject {
 		d.Reply = o.reply(v)
 	}
-	d.Local, d.watched = label, o.entry.Mode == Monitor
+	d.Local = label
 	return d, true
 }
 
@@ -147,18 +193,32 @@ func (o overridden) reply(v Verdict) message.Reply {
 	if o.entry.Require == requireDKIM {
 		need, enhanced, remedy = "have a valid DKIM signature of that domain", "5.7.22", "send it through a host that signs for that domain" // RFC 7372 §3.1
 	}
-	return message.Reply{Code: 550, Enhanced: enhanced, Text: fmt.Sprintf("mail from %s must %s to be accepted here: spf=%s, dkim=%s%s; %s",
-		o.evaluation.AuthorDomain, need, inWords(string(v.SPF.Result), v.SPF.Domain), dkimInWords(v.DKIM), because(v, o.evaluation), remedy)}
+	from := "from " + o.evaluation.AuthorDomain
+	if o.evaluation.AuthorDomain == "" {
+		from, remedy = "without an author domain", "put an address into From, and "+remedy
+	}
+	return message.Reply{Code: 550, Enhanced: enhanced, Text: fmt.Sprintf("mail %s must %s to be accepted here: spf=%s, dkim=%s%s; %s",
+		from, need, inWords(string(v.SPF.Result), v.SPF.Domain), dkimInWords(v.DKIM), because(v, o.evaluation), remedy)}
 }
 
 func overrideCompared(c Config, v Verdict) string {
 	if len(c.Overrides) == 0 {
 		return "no overrides"
 	}
-	o, found := v.override()
-	if !found {
+	watched, enforced := v.override()
+	var texts []string
+	for _, o := range []overridden{watched, enforced} {
+		if o.entry != nil {
+			texts = append(texts, o.compared())
+		}
+	}
+	if len(texts) == 0 {
 		return fmt.Sprintf("author domain %q has none of %d overrides", v.decisive().AuthorDomain, len(c.Overrides))
 	}
+	return strings.Join(texts, "; and ")
+}
+
+func (o overridden) compared() string {
 	needs := "aligned SPF or DKIM"
 	if o.entry.Require == requireDKIM {
 		needs = "aligned DKIM"

@@ -106,7 +106,9 @@ func (c Config) firstRule(v Verdict, trace *message.Trace) Decision {
 		case applies && d.watched:
 			watched = d
 		case applies:
-			d.Watched, d.WatchedRule = watched.Action, watched.Local
+			if watched.Local != "" {
+				d.Watched, d.WatchedRule = watched.Action, watched.Local
+			}
 			return d
 		}
 	}

@@ -176,9 +176,8 @@ func (t *Verification) failedRules(v Verdict) (failed []failedRule) {
 	if own, is := evaluationOf(e.AuthorDomain, v.Own); is && t.verifier.cfg.OwnDomains == ownDomainsProtect && fails(own) {
 		failed = append(failed, failedRule{d.UnderRule(e.AuthorDomain), false})
 	}
-	if o, found := v.override(); found && o.entry.Mode != Monitor && fails(o.evaluation) {
-		_, at := t.verifier.overrides.find(e.AuthorDomain, t.env.Listener)
-		failed = append(failed, failedRule{d.UnderRule(at), o.entry.Require == requireDKIM})
+	if _, o := v.override(); o.entry != nil && fails(o.evaluation) {
+		failed = append(failed, failedRule{o.discovery, o.entry.Require == requireDKIM})
 	}
 	return failed
 }

@@ -16,6 +16,7 @@ func (c Config) resolveListeners(src *config.Source) {
 	for _, l := range c.Milter.Listen {
 		known = append(known, l.Address.String())
 	}
+	seen, written := map[string]int{}, map[string]string{}
 	for i := range c.Verifier.Overrides {
 		o := &c.Verifier.Overrides[i]
 		if o.Listener == "" {
@@ -27,6 +28,11 @@ func (c Config) resolveListeners(src *config.Source) {
 				fmt.Sprintf("%q is no address of milter.listen: write one of %s", o.Listener, strings.Join(known, ", ")))
 			continue
 		}
+		// Two entries in the same words are reported by the verifier.
+		if first, twice := seen[name]; twice && written[name] != o.Listener {
+			src.Bad(fmt.Sprintf("verifier.overrides[%d].listener", i), fmt.Sprintf("%q is the listener of overrides[%d], written in another way: keep one of the two", o.Listener, first))
+		}
+		seen[name], written[name] = i, o.Listener
 		o.Listener = name
 	}
 }

@@ -34,3 +34,19 @@ func TestAnOverrideNamesAListenerOfMilterListen(t *testing.T) {
 		t.Errorf("an unknown listener: %v", err)
 	}
 }
+
+// Two entries for one listener would hide each other.
+func TestAListenerHasOneOverride(t *testing.T) {
+	for _, pair := range [][2]string{{"inet:127.0.0.1:8891", "inet:8891@127.0.0.1"}, {"inet:8891@127.0.0.1", "127.0.0.1:8891"}, {"127.0.0.1:8891", "127.0.0.1:8891"}} {
+		path := filepath.Join(t.TempDir(), "signpost.yaml")
+		text := "milter: {listen: [\"inet:127.0.0.1:8891\"]}\nverifier:\n  overrides:\n" +
+			"    - {listener: \"" + pair[0] + "\", require: dkim, mode: monitor}\n    - {listener: \"" + pair[1] + "\", require: dkim}\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := Read(path)
+		if err == nil || strings.Count(err.Error(), "keep one of the two") != 1 {
+			t.Errorf("%s and %s: %v", pair[0], pair[1], err)
+		}
+	}
+}
