@@ -1,7 +1,42 @@
 package doctor
 
+import "slices"
+
 // mtaKinds are the ids about the MTA's configuration and log.
-func mtaKinds() []kind { return nil }
+func mtaKinds() []kind {
+	return slices.Concat(postfixKinds(), []kind{
+		{"opendkim.still-there", Medium, "two programs sign, or judge, the same mail; after the next start of the host the old one may take the address of ours", "deploy/postfix, Other milters beside it"},
+	})
+}
+
+func postfixKinds() []kind {
+	const beside = "deploy/postfix, The four lines"
+	return []kind{
+		{"postfix.not-connected", Critical, "no mail passes through Signpost: all of it leaves unsigned and comes in unjudged", beside},
+		{"postfix.local-mail-unsigned", Critical, "mail of programs on this host (cron, PHP, sendmail(1)) leaves unsigned", beside},
+		{"postfix.bounces-unsigned", High, "bounces leave unsigned, and fail DMARC at their destination", beside},
+		{"postfix.service-without-milter", High, "mail through this service is not seen by Signpost", "deploy/postfix, Submission"},
+		{"postfix.wrong-role", Critical, "mail of this service is handled the wrong way round", "deploy/postfix, Other milters beside it"},
+		{"postfix.wrong-address", Critical, "Postfix does not reach Signpost there: mail is deferred or, with milter_default_action = accept, leaves unsigned", "deploy/postfix, A unix socket instead of TCP"},
+		{"postfix.default-action", High, "", "deploy/postfix, When Signpost does not answer"},
+		{"postfix.old-protocol", High, "Postfix tells less about each message than signing needs: logins may be missing, and simple canonicalization fails", "postconf(5), milter_protocol"},
+		{"postfix.macros-overridden", Low, "Signpost asks for its own macros, so that no mail is harmed; with milter_protocol below 6 logins would not be seen", "deploy/postfix, The four lines"},
+		{"postfix.daemon-name-mismatch", Medium, "mail that signer.ours.daemon_names is meant for is judged in place of signed", "deploy/postfix, Submission"},
+		{"postfix.chroot-socket", Critical, "Postfix does not find the socket: mail is deferred or, with milter_default_action = accept, leaves unsigned", "deploy/postfix, A unix socket instead of TCP"},
+		{"postfix.socket-permission", Critical, "Postfix may not open the socket: mail is deferred or, with milter_default_action = accept, leaves unsigned", "deploy/postfix, A unix socket instead of TCP"},
+		{"postfix.second-signer", High, "mail carries two programs' signatures, and what the later one changes breaks the earlier one's", "deploy/postfix, Other milters beside it"},
+		{"postfix.reinjection", Critical, "mail that the filter hands back comes from 127.0.0.1: that of strangers is taken for ours and signed", "deploy/postfix, Content filters"},
+		{"postfix.proxy-filter", High, "Postfix shows milters no content before this filter: mail is not signed and not judged, and forged results stay in it", "deploy/postfix, smtpd_proxy_filter"},
+		{"postfix.timeouts", Medium, "Postfix gives up on Signpost while it still works: mail is deferred, again and again", "postconf(5), milter_command_timeout, milter_content_timeout"},
+		{"postfix.message-size", Low, "the signatures of such large messages are not verified", "config.example.yaml, milter.max_message_bytes"},
+		{"postfix.mime-conversion", Medium, "8-bit mail is turned into quoted-printable after it was signed, and its signature fails", "deploy/postfix, 8-bit mail"},
+		{"postfix.process-limit", Medium, "when all of Postfix' processes are busy, further ones wait for Signpost, and mail is deferred", "config.example.yaml, milter.max_connections"},
+	}
+}
 
 // mtaChecks look at the MTA's configuration and log.
-func mtaChecks() []check { return nil }
+func mtaChecks() []check {
+	return []check{
+		{"the MTA's configuration", lookAtMTA},
+	}
+}

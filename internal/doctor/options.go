@@ -42,6 +42,7 @@ type Options struct {
 
 	now           func() time.Time
 	authorityPort uint16
+	root          string // of the files of other programs, for tests
 }
 
 // DomainLimit is how many signing domains are looked at without Options.All.

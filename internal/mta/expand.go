@@ -173,7 +173,7 @@ func (e *expander) comparison(s string, depth int) (holds bool, rest string, ok 
 func compare(a, operator, b string, byLevel bool) bool {
 	order := strings.Compare(a, b)
 	if byLevel {
-		order = compareVersions(a, b)
+		order = CompareVersions(a, b)
 	} else if m, n, ok := numbers(a, b); ok {
 		order = cmp.Compare(m, n)
 	}
@@ -203,9 +203,9 @@ func numbers(a, b string) (m, n uint64, ok bool) {
 	return m, n, err == nil
 }
 
-// compareVersions compares "3.7.11" and "3.6" by their numbers. A part that is absent counts as 0, and a
+// CompareVersions compares releases such as "3.7.11" and "3.6" by their numbers. A part that is absent counts as 0, and a
 // part ends at the first character that is no digit.
-func compareVersions(a, b string) int {
+func CompareVersions(a, b string) int {
 	for a != "" || b != "" {
 		var x, y string
 		x, a, _ = strings.Cut(a, ".")

@@ -94,7 +94,7 @@ func (p *Postfix) names() []string {
 
 func (p *Postfix) readServices(master string) {
 	// master(5), since Postfix 3.0: without chroot, from compatibility_level 1 on.
-	chroot := compareVersions(p.Value("mail_version"), "3.0") < 0 || compareVersions(p.Value("compatibility_level"), "1") < 0
+	chroot := CompareVersions(p.Value("mail_version"), "3.0") < 0 || CompareVersions(p.Value("compatibility_level"), "1") < 0
 	processes, err := strconv.Atoi(p.Value("default_process_limit"))
 	if err != nil {
 		processes = 100
@@ -209,4 +209,18 @@ func Duration(text string) (time.Duration, bool) {
 	}
 	n, err := strconv.ParseInt(text, 10, 32)
 	return time.Duration(n) * unit, err == nil && n >= 0
+}
+
+// DefaultPostfix is the configuration folder of the Postfix that is installed, as postconf(1) says; it is
+// empty where there is none.
+func DefaultPostfix(ctx context.Context) string {
+	program := Program("postconf")
+	if program == "" {
+		return ""
+	}
+	out, err := runPostconf(ctx, program, "-dh", "config_directory")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(out)
 }

@@ -88,6 +88,7 @@ func (v View) Resolve(path string) ([]Step, error) {
 // An Account is a user with all of its groups.
 type Account struct {
 	Name   string
+	Group  string // the primary one
 	UID    uint32
 	Groups []uint32
 }
@@ -102,7 +103,10 @@ func LookupAccount(name string) (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
-	a := Account{Name: name, UID: uint32(uid)}
+	a := Account{Name: name, Group: u.Gid, UID: uint32(uid)}
+	if g, err := user.LookupGroupId(u.Gid); err == nil {
+		a.Group = g.Name
+	}
 	ids, err := u.GroupIds()
 	if err != nil {
 		return Account{}, err
@@ -136,6 +140,26 @@ func (a Account) Connects(steps []Step) (Denied, bool) {
 		}
 	}
 	return Denied{}, true
+}
+
+// Enters is Connects for steps that are all folders.
+func (a Account) Enters(steps []Step) (Denied, bool) {
+	for _, s := range steps {
+		if !a.may(1, s) {
+			return Denied{s, false}, false
+		}
+	}
+	return Denied{}, true
+}
+
+// InGroup returns the name of the step's group if the account is a member.
+func (a Account) InGroup(s Step) (string, bool) {
+	stat, ok := s.Info.Sys().(*syscall.Stat_t)
+	if !ok || !slices.Contains(a.Groups, stat.Gid) {
+		return "", false
+	}
+	_, group := s.Owner()
+	return group, true
 }
 
 // may reports whether the account has the permission (4 read, 2 write, 1 enter) at the step.

@@ -1,0 +1,147 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// finding is one of those that signpost doctor --json prints.
+type finding struct {
+	ID, Severity, Subject, Finding, Remedy string
+}
+
+// doctor returns the findings about the MTA. It runs as root.
+func doctor(t *testing.T, d *daemon, p *postfix) []finding {
+	t.Helper()
+	bin, err := binary()
+	check(t, err)
+	cmd := exec.Command(bin, "doctor", "--json", "--config", d.path("signpost.yaml"), "--postfix", p.path("etc"), "--mta-log", p.path("maillog"))
+	var out, problems bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &problems
+	_ = cmd.Run() // exit code 1 and 2 are results too
+	var report struct{ Findings []finding }
+	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
+		t.Fatalf("%s: %v\n%s\n%s", cmd, err, &out, &problems)
+	}
+	var mta []finding
+	for _, f := range report.Findings {
+		if strings.HasPrefix(f.ID, "postfix.") || strings.HasPrefix(f.ID, "opendkim.") || strings.HasPrefix(f.ID, "delivery.") {
+			mta = append(mta, f)
+		}
+	}
+	return mta
+}
+
+// apply runs the commands of a remedy as they are printed. The lines of prose end in a colon.
+func apply(t *testing.T, p *postfix, f finding) {
+	t.Helper()
+	for line := range strings.Lines(f.Remedy) {
+		if line = strings.TrimSpace(line); strings.HasSuffix(line, ":") {
+			continue
+		}
+		t.Log(line)
+		cmd := exec.Command("sh", "-c", line)
+		cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
+		// Postfix' reload leaves processes behind that hold the output open.
+		out, err := os.CreateTemp(p.dir, "out")
+		check(t, err)
+		cmd.Stdout, cmd.Stderr = out, out
+		if err := cmd.Run(); err != nil {
+			text, _ := os.ReadFile(out.Name())
+			t.Fatalf("%s: %v\n%s", line, err, text)
+		}
+		out.Close()
+	}
+}
+
+// Each fault at the joint with Postfix harms mail, doctor names it, and its remedy mends it.
+func TestDoctorNamesAndMendsFaultsOfPostfix(t *testing.T) {
+	want(t)
+	chrooted := func(p *postfix, _ string) {
+		p.master = strings.Replace(p.master, p.mx+" inet n - n", p.mx+" inet n - y", 1)
+		p.master = strings.Replace(p.master, "cleanup unix n - n", "cleanup unix n - y", 1)
+	}
+	for _, c := range []struct {
+		id     string
+		local  bool // the mail that is harmed is that of sendmail(1)
+		unix   bool // the socket is in the queue directory
+		fault  func(p *postfix, milter string)
+		always func(t *testing.T, d *daemon)
+	}{
+		{id: "postfix.wrong-address", fault: func(p *postfix, milter string) {
+			p.main = strings.ReplaceAll(p.main, milter, "inet:127.0.0.1:1")
+		}},
+		{id: "postfix.local-mail-unsigned", local: true, fault: func(p *postfix, milter string) {
+			p.main = strings.Replace(p.main, "non_smtpd_milters = "+milter, "", 1)
+		}},
+		{id: "postfix.chroot-socket", unix: true, fault: chrooted},
+		{id: "postfix.socket-permission", unix: true, always: func(t *testing.T, d *daemon) {
+			socket := strings.TrimPrefix(d.listen, "unix:")
+			check(t, os.Chmod(socket, 0o600))
+			check(t, os.Chown(socket, 0, 0))
+		}},
+	} {
+		t.Run(c.id, func(t *testing.T) {
+			listen := "inet:" + freeAddr(t)
+			if c.unix {
+				dir := folder(t)
+				uid, gid := ids(t, "nobody", "postfix")
+				check(t, os.Chown(dir, uid, gid))
+				listen = "unix:" + filepath.Join(dir, "m.sock")
+			}
+			d := startDaemon(t, config{Listen: []string{listen}, Zone: ourZone() + strangersZone()})
+			if c.always != nil {
+				c.always(t, d)
+			}
+			p := startPostfix(t, d.milter(), func(p *postfix) {
+				if c.fault != nil {
+					c.fault(p, d.milter())
+				}
+			})
+			if signs(t, p, "before", c.local) {
+				t.Fatal("the fault does no harm")
+			}
+			found := doctor(t, d, p)
+			if len(found) == 0 {
+				t.Fatal("doctor finds nothing")
+			}
+			for _, f := range found {
+				t.Logf("%+v", f)
+				if f.ID != c.id {
+					t.Errorf("%s: %s", f.ID, f.Finding)
+				}
+				apply(t, p, f)
+			}
+			until(t, "mail is signed", func() bool { return signs(t, p, "after", c.local) })
+			for _, f := range doctor(t, d, p) {
+				t.Errorf("still: %+v", f)
+			}
+		})
+	}
+}
+
+// attempts numbers the messages, so that each has its own recipient.
+var attempts int
+
+// signs sends a message of ours, and reports whether it arrives with a signature.
+func signs(t *testing.T, p *postfix, name string, local bool) bool {
+	t.Helper()
+	attempts++
+	rcpt := fmt.Sprintf("doctor-%s-%d@%s", name, attempts, destDomain)
+	if local {
+		p.sendmail(t, "alice@"+ourDomain, rcpt, ourMail(rcpt, "for the doctor"))
+		return signatures(p.sink.wait(t, rcpt).Data) > 0
+	}
+	c := dial(t, p.mx, nil)
+	defer c.text.Close()
+	if r := c.send("alice@"+ourDomain, []string{rcpt}, ourMail(rcpt, "for the doctor")); r.code != 250 {
+		return false
+	}
+	return signatures(p.sink.wait(t, rcpt).Data) > 0
+}

@@ -1,0 +1,275 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"signpost/internal/message"
+	"signpost/internal/mta"
+	"signpost/milter"
+)
+
+// notConnected is about an MTA that does not ask us at all.
+func (p *postfix) notConnected() {
+	if len(p.h.Config.Milter.Listen) == 0 {
+		p.h.unseen("Postfix' way to Signpost", "milter.listen is empty, and the sockets of systemd are not known here")
+		return
+	}
+	wrong := false
+	for _, c := range p.chains() {
+		wrong = p.wrongAddress(c) || wrong
+	}
+	if wrong {
+		return
+	}
+	var commands [][]string
+	what := "no smtpd_milters and no non_smtpd_milters"
+	if len(p.smtpd) > 0 {
+		commands = append(commands, p.withOursInMain(p.smtpd[0], "smtpd_milters", p.smtpd[0].role()))
+	}
+	if p.local != nil && p.h.signs() {
+		commands = append(commands, p.withOursInMain(p.local, "non_smtpd_milters", message.RoleSign))
+		if !p.filtersBounces() {
+			commands = append(commands, p.filterBounces())
+		}
+	}
+	commands = slices.DeleteFunc(commands, func(words []string) bool { return words == nil })
+	if len(commands) == 0 {
+		return
+	}
+	commands = append(commands, p.reload())
+	p.find(Finding{ID: "postfix.not-connected", Subject: p.Dir,
+		Finding: fmt.Sprintf("%s of this Postfix has an address of Signpost (%s)", what, p.h.listenersText()),
+		Remedy:  do("Give Postfix the address of Signpost:", commands...)})
+}
+
+// withOursInMain is the command that puts our listener in front of a list of main.cf.
+func (p *postfix) withOursInMain(c *chain, parameter string, role message.Role) []string {
+	l, ok := c.listenerFor(role)
+	if !ok {
+		return nil
+	}
+	value := c.postfixForm(l)
+	if before := strings.Join(strings.Fields(p.Raw(parameter)), " "); before != "" {
+		value += ", " + before
+	}
+	return p.postconf("-e", parameter+" = "+value)
+}
+
+// listenersText names our listeners.
+func (h *Host) listenersText() string {
+	var all []string
+	for _, l := range h.Config.Milter.Listen {
+		all = append(all, l.Address.String())
+	}
+	return strings.Join(all, ", ")
+}
+
+// wrongAddress looks for an address in the chain that is meant to be ours but is not. It reports whether
+// there is one.
+func (p *postfix) wrongAddress(c *chain) bool {
+	l, why := c.misaddressed()
+	if why == "" {
+		return false
+	}
+	ours, ok := c.listenerFor(c.role())
+	if !ok {
+		return false
+	}
+	form := c.postfixForm(ours)
+	p.find(Finding{ID: "postfix.wrong-address", Subject: c.listSubject(),
+		Finding: fmt.Sprintf("%s has %s, %s; Signpost listens at %s", c.listSubject(), l.Text, why, p.h.listenersText()),
+		Remedy:  c.setList("Put the address of Signpost in its place:", c.replaced(l.Text, l.with(form)))})
+	return true
+}
+
+// misaddressed returns the milter of the chain at whose address there is nothing, and why.
+func (c *chain) misaddressed() (link, string) {
+	for _, l := range c.links {
+		switch {
+		case l.listener != nil:
+		case l.Network == "":
+			return l, "which Postfix does not understand: it takes inet:HOST:PORT and unix:PATH"
+		case c.silent(l.Milter):
+			return l, "where nothing listens"
+		}
+	}
+	return link{}, ""
+}
+
+// services looks for ways by SMTP that miss us while others do not.
+func (p *postfix) services() {
+	for _, c := range p.smtpd {
+		if !c.connected() && p.needsUs(c) && !p.wrongAddress(c) {
+			p.withoutMilter(c)
+		}
+	}
+}
+
+// needsUs reports whether the mail of a service is meant to pass through us.
+func (p *postfix) needsUs(c *chain) bool {
+	s := c.service
+	_, set := s.Overridden("smtpd_milters")
+	deliberate := p.loopbackOnly(s) && (c.off || set) && !p.submission(s)
+	if deliberate || p.takesBack(s) || p.seenBehindFilter(c.role()) && p.filter(s) != "" || p.For(s, "smtpd_proxy_filter") != "" {
+		return false
+	}
+	if c.role() == message.RoleVerify {
+		return p.h.judges()
+	}
+	return p.h.signs()
+}
+
+func (p *postfix) withoutMilter(c *chain) {
+	f := Finding{ID: "postfix.service-without-milter", Subject: c.service.Key(),
+		Finding:     fmt.Sprintf("the service %s asks no milter of Signpost (smtpd_milters: %s)", c.service.Key(), orNone(p.For(c.service, "smtpd_milters"))),
+		Consequence: "mail that comes in there is not judged, and forged results stay in it"}
+	if c.role() == message.RoleSign {
+		f.Consequence = "mail of the clients of this service leaves unsigned"
+	}
+	if !c.off {
+		f.Remedy = c.withOurs("Give the service the address of Signpost:", c.role())
+		p.find(f)
+		return
+	}
+	f.Finding = fmt.Sprintf("the service %s asks no milter: its receive_override_options have no_milters", c.service.Key())
+	rest := slices.DeleteFunc(mta.List(p.For(c.service, "receive_override_options")), func(o string) bool { return o == "no_milters" })
+	f.Remedy = p.set(c, "Take no_milters out:", "receive_override_options", strings.Join(rest, ","))
+	p.find(f)
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// localMail looks at mail that does not come by SMTP. Of several instances, only the one that sendmail(1)
+// uses has any.
+func (p *postfix) localMail(connected bool) {
+	if p.local == nil || !p.submits || !connected || !p.h.signs() {
+		return
+	}
+	if p.local.has(message.RoleSign) {
+		p.localNetwork()
+		return
+	}
+	if p.local.connected() || p.relaysToUs() || p.Value("content_filter") != "" && p.seenBehindFilter(message.RoleSign) || p.wrongAddress(p.local) {
+		return // the role is another check's
+	}
+	p.find(Finding{ID: "postfix.local-mail-unsigned", Subject: "non_smtpd_milters",
+		Finding: fmt.Sprintf("non_smtpd_milters has no address of Signpost (it is: %s)", orNone(p.For(p.local.service, "non_smtpd_milters"))),
+		Remedy:  p.local.withOurs("Sign mail of programs on this host too:", message.RoleSign)})
+}
+
+// localNetwork: Postfix plays a client 127.0.0.1 for such mail, so that address has to be ours.
+func (p *postfix) localNetwork() {
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	ours := slices.ContainsFunc(p.h.Config.Signer.Outbound.Networks, func(n netip.Prefix) bool { return n.Contains(loopback) })
+	if ours || p.local.hasOnly(message.RoleSign) {
+		return
+	}
+	var networks []string
+	for _, n := range p.h.Config.Signer.Outbound.Networks {
+		networks = append(networks, n.String())
+	}
+	networks = append(networks, "127.0.0.0/8", `"::1/128"`)
+	p.find(Finding{ID: "postfix.local-mail-unsigned", Subject: "signer.ours.networks", Severity: Medium,
+		Finding: "signer.ours.networks has no 127.0.0.1, the client that Postfix states for mail of programs on this host",
+		Remedy:  Remedy{Text: "Add it in signpost.yaml, and reload:", Lines: []string{"signer: {ours: {networks: [" + strings.Join(networks, ", ") + "]}}"}}})
+}
+
+// relaysToUs reports whether the instance hands all of its mail by SMTP to another instance, at a service that
+// asks us.
+func (p *postfix) relaysToUs() bool {
+	relay := p.Value("relayhost")
+	at := strings.LastIndexByte(relay, ':')
+	if at < 0 || !isLoopback(relay[:at]) {
+		return false
+	}
+	port := portNumber(relay[at+1:])
+	for _, o := range p.others {
+		if o != p && slices.ContainsFunc(o.smtpd, func(c *chain) bool { return portNumber(c.service.Port()) == port && c.has(message.RoleSign) }) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *postfix) filtersBounces() bool {
+	return slices.Contains(mta.List(p.Value("internal_mail_filter_classes")), "bounce")
+}
+
+func (p *postfix) filterBounces() []string {
+	classes := append(mta.List(p.Value("internal_mail_filter_classes")), "bounce")
+	return p.postconf("-e", "internal_mail_filter_classes = "+strings.Join(classes, ", "))
+}
+
+// bounces looks at the mail that Postfix writes itself. It takes the way of non_smtpd_milters.
+func (p *postfix) bounces() {
+	if p.local == nil || !p.local.has(message.RoleSign) || !p.h.signs() || p.filtersBounces() || p.relaysToUs() {
+		return
+	}
+	p.find(Finding{ID: "postfix.bounces-unsigned", Subject: "internal_mail_filter_classes",
+		Finding: "internal_mail_filter_classes has no bounce, so that milters do not see the bounces that Postfix writes",
+		Remedy:  do("Let milters see them:", p.filterBounces(), p.reload())})
+}
+
+// roles looks for a listener of the wrong role.
+func (p *postfix) roles(c *chain) {
+	if !c.connected() || p.takesBack(c.service) && c != p.local {
+		return // filters looks at these
+	}
+	switch {
+	case c != p.local && p.strangers(c.service):
+		if c.hasOnly(message.RoleSign) && (p.h.judges() || !p.strangersForThisHostOnly(c.service)) {
+			p.wrongRole(c, message.RoleVerify, "strangers can send to %s, whose milter %s has the role sign", "mail of strangers is signed as yours")
+		}
+	case p.h.signs() && !c.has(message.RoleSign) && (c == p.local || p.submission(c.service)):
+		p.wrongRole(c, message.RoleSign, "your own mail goes through %s, whose milter %s has the role verify", "your own mail leaves unsigned, and is judged as a stranger's")
+	}
+}
+
+func (p *postfix) wrongRole(c *chain, role message.Role, finding, consequence string) {
+	wrong := message.RoleSign
+	if role == message.RoleSign {
+		wrong = message.RoleVerify
+	}
+	at := slices.IndexFunc(c.links, func(l link) bool { return l.listener != nil && l.listener.Role == wrong })
+	if at < 0 {
+		return
+	}
+	l := c.links[at]
+	f := Finding{ID: "postfix.wrong-role", Subject: c.service.Key() + "/" + c.parameter, Finding: fmt.Sprintf(finding, c.service.Key(), l.Text), Consequence: consequence}
+	if right, ok := c.listenerFor(role); ok {
+		f.Remedy = p.setHere(c, fmt.Sprintf("Take the listener of role %s there:", orAuto(right)), c.replaced(l.Text, l.with(c.postfixForm(right))))
+	} else {
+		f.Remedy = Remedy{Text: "Give the listener the role auto in signpost.yaml, and restart Signpost:", Lines: []string{
+			fmt.Sprintf(`milter: {listen: [{address: "%s", role: auto}]}`, l.listener.Address)}}
+	}
+	p.find(f)
+}
+
+// setHere changes the list of one way only: where it comes from main.cf and others use it too, by -o.
+func (p *postfix) setHere(c *chain, text, value string) Remedy {
+	shared := 0
+	for _, o := range p.smtpd {
+		if _, own := o.service.Overridden(c.parameter); !own && o.connected() {
+			shared++
+		}
+	}
+	if c != p.local && shared > 1 {
+		return p.setService(c.service, text, c.parameter, value)
+	}
+	return p.set(c, text, c.parameter, value)
+}
+
+func orAuto(l milter.Listen) message.Role {
+	if l.Role == "" {
+		return message.RoleAuto
+	}
+	return l.Role
+}

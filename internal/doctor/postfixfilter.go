@@ -1,0 +1,99 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"signpost/internal/message"
+)
+
+// filters looks at content filters: before the queue they hide the content, behind it they hand mail back.
+func (p *postfix) filters() {
+	for _, c := range p.smtpd {
+		if filter := p.For(c.service, "smtpd_proxy_filter"); filter != "" && !p.seenBehindFilter(c.role()) {
+			p.proxyFilter(c, filter)
+		}
+	}
+	for _, c := range p.takenBack() {
+		if c.connected() {
+			p.reinjection(c)
+		}
+	}
+}
+
+// proxyFilter is about a service whose milters see no content, and behind whose filter none of ours is.
+func (p *postfix) proxyFilter(c *chain, filter string) {
+	if !p.h.signs() && !p.h.judges() || !p.anyConnected() {
+		return
+	}
+	p.find(Finding{ID: "postfix.proxy-filter", Subject: c.subject("smtpd_proxy_filter"),
+		Finding: fmt.Sprintf("smtpd_proxy_filter of %s is %s: its milters get commands, but no header and no body", c.service.Key(), filter),
+		Remedy: Remedy{Text: "Either let the filter work behind the queue (content_filter), or ask Signpost where the filter hands mail back, by a listener with a role of its own. " +
+			"deploy/postfix shows both. In master.cf, at the service where mail comes back, and in signpost.yaml:",
+			Lines: []string{
+				"  -o smtpd_proxy_filter= -o smtpd_milters=inet:127.0.0.1:8892",
+				fmt.Sprintf(`milter: {listen: [{address: "inet:127.0.0.1:8892", role: %s}]}`, c.role())}}})
+}
+
+func (p *postfix) anyConnected() bool {
+	return slices.ContainsFunc(p.others, (*postfix).connected)
+}
+
+// reinjection is about a service where a filter hands mail back, whose milters have one of ours.
+func (p *postfix) reinjection(c *chain) {
+	foreign := slices.ContainsFunc(p.smtpd, func(o *chain) bool { return p.filter(o.service) != "" && p.strangers(o.service) })
+	switch {
+	case c.signsLoopback():
+		if foreign && !p.separated(c) {
+			p.twice(c, Critical, "mail of strangers comes back from 127.0.0.1 as well, is taken for yours, and signed")
+		} else if !foreign && p.signedBeforeFilter() && !p.separated(c) {
+			p.twice(c, Medium, "your mail is signed twice")
+		}
+	case foreign && p.judgedBeforeFilter():
+		p.twice(c, Medium, "mail is judged twice, the second time by the address of the filter: SPF fails, and the first results are removed")
+	}
+}
+
+// signsLoopback reports whether the chain would have mail of a client 127.0.0.1 signed.
+func (c *chain) signsLoopback() bool {
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	ours := c.p.h.Config.Signer.Outbound
+	return c.p.h.signs() && (c.hasOnly(message.RoleSign) || c.asksAuto() &&
+		(slices.ContainsFunc(ours.Networks, func(n netip.Prefix) bool { return n.Contains(loopback) }) ||
+			slices.Contains(ours.DaemonNames, c.p.For(c.service, "milter_macro_daemon_name"))))
+}
+
+// separated reports whether there is another way back, for the mail of strangers: one that does not sign.
+func (p *postfix) separated(c *chain) bool {
+	return slices.ContainsFunc(p.takenBack(), func(o *chain) bool { return o != c && !o.signsLoopback() })
+}
+
+func (p *postfix) signedBeforeFilter() bool {
+	return slices.ContainsFunc(p.chains(), func(o *chain) bool { return p.filter(o.service) != "" && o.has(message.RoleSign) })
+}
+
+func (p *postfix) judgedBeforeFilter() bool {
+	return slices.ContainsFunc(p.smtpd, func(o *chain) bool {
+		return p.For(o.service, "content_filter") != "" && p.strangers(o.service) && o.has(message.RoleVerify)
+	})
+}
+
+func (p *postfix) twice(c *chain, severity Severity, consequence string) {
+	var rest []string
+	for _, l := range c.links {
+		if l.listener == nil {
+			rest = append(rest, l.Text)
+		}
+	}
+	value := ""
+	for i, text := range rest {
+		if i > 0 {
+			value += ","
+		}
+		value += text
+	}
+	p.find(Finding{ID: "postfix.reinjection", Subject: c.service.Key(), Severity: severity, Consequence: consequence,
+		Finding: fmt.Sprintf("the service %s, where the content filter hands mail back, asks Signpost (%s)", c.service.Key(), c.ours()[0].Text),
+		Remedy:  p.setService(c.service, "Ask no Signpost there:", "smtpd_milters", value)})
+}
