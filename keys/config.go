@@ -35,6 +35,7 @@ type Config struct {
 	// key do not sign with it; see lifecycle.SigningSet.
 	MayFail func(Ref) bool
 
+	folders      map[string]bool // of one Open: the names in Dir; nil: not known
 	shared       *sharedKeys     // of one Open
 	surroundings *surroundings   // of one Open
 	memory       *openssl.Memory // nil: the heap

@@ -30,7 +30,10 @@ func (c Config) load(ref Ref) (*Key, error) {
 		return nil, err
 	}
 	paths := c.paths(name, ref.Selector)
-	for _, path := range append(credentials(name), paths...) {
+	inDir := slices.DeleteFunc(slices.Clone(paths), func(path string) bool {
+		return c.folders != nil && !c.folders[filepath.Base(filepath.Dir(path))]
+	})
+	for _, path := range append(credentials(name), inDir...) {
 		k, err := c.loadFile(name, path)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return k, err

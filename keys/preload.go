@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ type loaded struct {
 
 // preload loads keys on all processors. Other keys are loaded when they are needed.
 func (c Config) preload(refs []Ref) *preloaded {
+	c.folders = c.readFolders()
 	a := &preloaded{cfg: c, loaded: make(map[Ref]*loaded, len(refs))}
 	var jobs []*loaded
 	for _, ref := range refs {
@@ -33,7 +35,8 @@ func (c Config) preload(refs []Ref) *preloaded {
 	}
 	var next atomic.Int64
 	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(jobs)) {
+	// A reload has one processor more than there are, which is left to messages.
+	for range min(runtime.GOMAXPROCS(0), runtime.NumCPU(), len(jobs)) {
 		workers.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(jobs)); i = next.Add(1) - 1 {
 				jobs[i].key, jobs[i].err = c.load(jobs[i].ref)
@@ -42,6 +45,20 @@ func (c Config) preload(refs []Ref) *preloaded {
 	}
 	workers.Wait()
 	return a
+}
+
+// readFolders lists the folders of domains, so that the many domains that share other domains'
+// keys cost no system call each. Without a list, nil, each file is looked for.
+func (c Config) readFolders() map[string]bool {
+	list, err := os.ReadDir(c.Dir)
+	if err != nil {
+		return nil
+	}
+	folders := make(map[string]bool, len(list))
+	for _, f := range list {
+		folders[f.Name()] = true
+	}
+	return folders
 }
 
 func (a *preloaded) load(ref Ref) (*Key, error) {

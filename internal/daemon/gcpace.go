@@ -26,6 +26,16 @@ func paceCollector() (stop func()) {
 	return func() { stopped.Store(true) }
 }
 
+// returnMemory gives memory back to the system that only a load of the configuration needed. It
+// collects, so a small heap is left as it is.
+func returnMemory() {
+	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(heap)
+	if heap[0].Value.Uint64() > 64<<20 {
+		debug.FreeOSMemory()
+	}
+}
+
 // pace sets the percentage for the live heap of the last collection, now and after each
 // collection.
 func pace(stopped *atomic.Bool) {

@@ -50,15 +50,18 @@ func TestProcessorsFollowTheLoad(t *testing.T) {
 	done := p.allProcessors()
 	now = now.Add(time.Second)
 	p.Decided(milter.Decided{})
-	if p.current != 3 {
-		t.Errorf("%d processors for a reload", p.current)
+	if p.current != 4 {
+		t.Errorf("%d processors for a reload, want one more than there are", p.current)
 	}
 	done()
+	if p.current != 3 {
+		t.Errorf("%d processors after a reload", p.current)
+	}
 	for range 3 {
 		now = now.Add(time.Second)
 		p.Decided(milter.Decided{})
 	}
-	if want := "[1 2 3 2 1 3 2 1]"; fmt.Sprint(set) != want {
+	if want := "[1 2 3 2 1 4 3 2 1]"; fmt.Sprint(set) != want {
 		t.Errorf("set %v, want %s: each change stops the world", set, want)
 	}
 }

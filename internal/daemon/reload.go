@@ -31,6 +31,7 @@ func (s *Service) reload() {
 	s.server.Swap(s.handlers(next))
 	s.current = next
 	s.logGeneration("reloaded")
+	returnMemory()
 }
 
 // warnOfReload logs the changes that need a restart, and those that may be mistakes.

@@ -81,6 +81,7 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 	}
 	s.begin(g)
 	s.openControl()
+	returnMemory()
 	return s, nil
 }
 

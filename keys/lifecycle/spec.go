@@ -25,8 +25,9 @@ type Spec struct {
 	// Active is written by the Tracker.
 	Active ActiveKeys
 
-	epoch int                    // counts the changes of Servers
-	names map[string]listedNames // see listedUnder
+	epoch     int                    // counts the changes of Servers
+	names     map[string]listedNames // see listedUnder
+	previewed facts                  // of Preview, for a Begin at the start
 }
 
 // facts are the known facts, by key.

@@ -131,7 +131,7 @@ func (w *Tracker) Known(p *Spec, first int) []Fact {
 func (w *Tracker) Preview(p *Spec) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p.assignAll(w.known, w.now(), nil)
+	p.previewed = p.assignAll(w.known, w.now(), nil)
 }
 
 // Begin puts a spec in force. The first call waits for nothing: lookups stay pending for keys
@@ -149,7 +149,10 @@ func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 		}
 		w.known = w.spec.assignAll(w.known, now, w.pending)
 	}
-	next := p.assignAll(w.known, now, nil)
+	next := p.previewed
+	if p.previewed = nil; !start || next == nil {
+		next = p.assignAll(w.known, now, nil)
+	}
 	questions, others := w.firstLookups(p, next, w.known, start)
 	var observed []observation
 	before := w.known // assignAll makes another map
@@ -174,7 +177,12 @@ func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 			delete(w.schedule, ref)
 		}
 	}
-	w.apply(before, observed)
+	if start && len(w.pending) == 0 { // next is right
+		w.reschedule(now)
+		w.report(before, next, now)
+	} else {
+		w.apply(before, observed)
+	}
 	w.wakeUp()
 }
 
