@@ -56,7 +56,7 @@ func (e *Entries) Add(place Place, words []string) error {
 // Resolve returns the entries without those whose sdid names no entry with keys. It
 // reports each of these: where it stands, whether a database gave it, and the problem.
 func (e *Entries) Resolve(bad func(where string, database bool, problem string)) []Domain {
-	var good []Domain
+	good := make([]Domain, 0, len(e.config.Domains))
 	for i, d := range e.config.Domains {
 		if problem := e.config.sdidProblem(d, e.index); problem != "" {
 			bad(e.where[i], d.fromDatabase, "sdid: "+problem)

@@ -384,7 +384,7 @@ func TestAQuestionEndsWithItsKey(t *testing.T) {
 				s.tracker = NewTracker(s.cfg.State, time.Now)
 				old := Fact{Domain: "example.com", Selector: "s2", Algorithm: keys.Ed25519, Fingerprint: s.keys["s2"].Fingerprint(), State: Retiring,
 					DNS: keys.Absent, FirstSeen: time.Now().Add(-time.Hour), Unlisted: time.Now().Add(time.Second - s.cfg.QueueTime)}
-				s.tracker.known[old.ref()] = old
+				s.tracker.known[old.ref()] = &old
 				s.reload("s1")
 				if s.tracker.pending[old.ref()] == nil {
 					t.Fatal("there is no question about the key that is retiring")
@@ -488,7 +488,7 @@ func TestAFewDomainsAreDecidedOnAsAllAre(t *testing.T) {
 			if f.DNS == keys.Found {
 				f.FirstSeen = noon
 			}
-			known[f.ref()] = f
+			known[f.ref()] = &f
 			if selector == "old" {
 				standby[f.ref()] = k
 				continue
@@ -514,9 +514,9 @@ func TestAFewDomainsAreDecidedOnAsAllAre(t *testing.T) {
 	for i := range domains {
 		p.assignAll(known, noon, nil)
 		ref := keys.Ref{Domain: fmt.Sprintf("d%d.example", i), Selector: "s1"}
-		f := known[ref]
+		f := *known[ref]
 		f.DNS = []keys.Answer{keys.Found, keys.Absent}[i%2]
-		known[ref] = f
+		known[ref] = &f
 		before, after := p.reassign(known, noon, nil, []string{ref.Domain})
 		few := roster()
 		next := p.assignAll(known, noon, nil)
@@ -524,8 +524,8 @@ func TestAFewDomainsAreDecidedOnAsAllAre(t *testing.T) {
 			t.Errorf("%s: a few domains: %v\nall: %v", ref, few, all)
 		}
 		for ref := range before {
-			if after[ref] != next[ref] {
-				t.Errorf("%s: a few domains: %+v\nall: %+v", ref, after[ref], next[ref])
+			if after.of(ref) != next.of(ref) {
+				t.Errorf("%s: a few domains: %+v\nall: %+v", ref, after.of(ref), next.of(ref))
 			}
 		}
 	}
@@ -712,7 +712,7 @@ func TestAKeyOfTwoAddressesHasOneState(t *testing.T) {
 	s1, s2 := keys.Ref{Domain: "example.com", Selector: "s1"}, keys.Ref{Domain: "example.com", Selector: "s2"}
 	for _, ref := range []keys.Ref{s1, s2} {
 		listed[ref] = keys.KnownKey(ref, keys.RSA, 2048, ref.Selector)
-		known[ref] = Fact{Domain: ref.Domain, Selector: ref.Selector, Algorithm: keys.RSA, Fingerprint: ref.Selector, DNS: keys.Found, FirstSeen: noon, Asked: noon, State: Active}
+		known[ref] = &Fact{Domain: ref.Domain, Selector: ref.Selector, Algorithm: keys.RSA, Fingerprint: ref.Selector, DNS: keys.Found, FirstSeen: noon, Asked: noon, State: Active}
 	}
 	p.Listed = []Listed{
 		{Ref: s1, SignsFor: "alice@example.com"},
@@ -736,7 +736,7 @@ func BenchmarkAnswerAmong10000Domains(b *testing.B) {
 		ref := keys.Ref{Domain: fmt.Sprintf("d%d.example", i), Selector: "s1"}
 		listed[ref] = keys.KnownKey(ref, keys.RSA, 2048, "x")
 		p.Listed = append(p.Listed, Listed{Ref: ref})
-		known[ref] = Fact{Domain: ref.Domain, Selector: "s1", Algorithm: keys.RSA, Fingerprint: "x", DNS: keys.Found, FirstSeen: noon}
+		known[ref] = &Fact{Domain: ref.Domain, Selector: "s1", Algorithm: keys.RSA, Fingerprint: "x", DNS: keys.Found, FirstSeen: noon}
 	}
 	p.assignAll(known, noon, nil)
 	b.ReportAllocs()

@@ -33,13 +33,13 @@ func (w *Tracker) report(before, after facts, now time.Time) {
 	}
 	news := facts{}
 	for ref, f := range after {
-		if w.pending[ref] == nil && before[ref].State != f.State {
+		if w.pending[ref] == nil && before.of(ref).State != f.State {
 			news[ref] = f
 		}
 	}
 	w.changed = w.changed || len(news) > 0 || len(before) != len(after)
 	for _, f := range news.sorted() {
-		was := before[f.ref()].State
+		was := before.of(f.ref()).State
 		level, text := f.stateText()
 		line(level, text, "domain", f.Domain, "selector", f.Selector, "state", string(f.State), "was", string(was))
 	}

@@ -25,7 +25,7 @@ func (w *Tracker) due() (*Spec, []target) {
 	}
 	for ref, t := range w.schedule {
 		if len(due) < most && !t.at.After(now) && w.pending[ref] == nil {
-			due = append(due, target{ref, w.known[ref].Fingerprint})
+			due = append(due, target{ref, w.known.of(ref).Fingerprint})
 		}
 	}
 	return w.spec, due
@@ -40,9 +40,9 @@ func jitter(d time.Duration) time.Duration {
 func (w *Tracker) reschedule(now time.Time) {
 	for ref, f := range w.known {
 		switch _, queued := w.schedule[ref]; {
-		case queued && !w.spec.needsDNS(f):
+		case queued && !w.spec.needsDNS(*f):
 			delete(w.schedule, ref)
-		case !queued && w.spec.needsDNS(f):
+		case !queued && w.spec.needsDNS(*f):
 			w.schedule[ref] = nextQuery{at: now}
 		}
 	}

@@ -30,8 +30,25 @@ type Spec struct {
 	previewed facts                  // of Preview, for a Begin at the start
 }
 
-// facts are the known facts, by key.
-type facts map[keys.Ref]Fact
+// facts are the known facts, by key. A Fact is never changed, only replaced: several maps share
+// most of theirs, which matters with a hundred thousand keys.
+type facts map[keys.Ref]*Fact
+
+// of returns the fact of a key; without one, an empty fact.
+func (l facts) of(ref keys.Ref) Fact {
+	if f := l[ref]; f != nil {
+		return *f
+	}
+	return Fact{}
+}
+
+// share returns the map's own copy of an equal fact, else a new one.
+func (l facts) share(f Fact) *Fact {
+	if old := l[f.ref()]; old != nil && *old == f {
+		return old
+	}
+	return &f
+}
 
 // candidates groups the keys by signing set: first the listed keys in the order of the spec,
 // then, in the set of their domain, the keys that are known but not listed. A listed key whose
@@ -64,7 +81,7 @@ func (p *Spec) candidates(known facts, now time.Time, only map[string]bool) map[
 			continue
 		}
 		placed[at], listed[ref] = true, true
-		fact := known[ref].owned(own[ref], now)
+		fact := known.of(ref).owned(own[ref], now)
 		if !ok {
 			fact.Domain, fact.Selector = ref.Domain, ref.Selector
 			out[set] = append(out[set], &candidate{listed: true, activeFrom: l.ActiveFrom, fact: fact, lost: p.Store.Lost(ref)})
@@ -83,7 +100,7 @@ func (p *Spec) candidates(known facts, now time.Time, only map[string]bool) map[
 	}
 	slices.SortFunc(others, keys.Ref.Compare)
 	for _, ref := range others {
-		fact, k := known[ref].owned(false, now), p.Store.Standby(ref)
+		fact, k := known.of(ref).owned(false, now), p.Store.Standby(ref)
 		if k != nil && k.Fingerprint() != fact.Fingerprint {
 			k = nil
 		}
@@ -194,7 +211,7 @@ func (p *Spec) assign(known facts, now time.Time, open map[keys.Ref]*lookup, onl
 			}
 			if stands := rank(c, domain); f.State != Forgotten && f.Fingerprint != "" && stands >= best[f.ref()] {
 				best[f.ref()] = stands
-				next[f.ref()] = f
+				next[f.ref()] = known.share(f)
 			}
 		}
 	}

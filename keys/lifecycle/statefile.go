@@ -76,9 +76,13 @@ func parseState(text []byte) ([]Fact, error) {
 		if ref, err := f.ref().Canonical(); err != nil || ref != f.ref() || !f.sound() {
 			return nil, fmt.Errorf("%w (%q of %q)", errDamaged, f.Selector, f.Domain)
 		}
-		known[f.ref()] = f
+		known[f.ref()] = &f
 	}
-	return known.sorted(), nil
+	all := make([]Fact, 0, len(known))
+	for _, f := range known.sorted() {
+		all = append(all, *f)
+	}
+	return all, nil
 }
 
 // sound reports whether the fact is one that writeState could have written.
@@ -88,17 +92,17 @@ func (f Fact) sound() bool {
 		slices.Contains([]State{Pending, Published, Active, Missing, Differing, Retiring, Retired}, f.State)
 }
 
-func (l facts) sorted() []Fact {
-	facts := make([]Fact, 0, len(l))
+func (l facts) sorted() []*Fact {
+	facts := make([]*Fact, 0, len(l))
 	for _, f := range l {
 		facts = append(facts, f)
 	}
-	slices.SortFunc(facts, func(a, b Fact) int { return a.ref().Compare(b.ref()) })
+	slices.SortFunc(facts, func(a, b *Fact) int { return a.ref().Compare(b.ref()) })
 	return facts
 }
 
 // writeState replaces the file as a whole.
-func writeState(path string, facts []Fact) error {
+func writeState(path string, facts []*Fact) error {
 	folder := filepath.Dir(path)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
@@ -125,7 +129,7 @@ func writeState(path string, facts []Fact) error {
 
 // printState writes one fact after the other: the text of ten thousand takes several
 // megabytes.
-func printState(to io.Writer, facts []Fact) error {
+func printState(to io.Writer, facts []*Fact) error {
 	w := bufio.NewWriter(to)
 	fmt.Fprintf(w, "{\n \"version\": %d,\n \"keys\": [", stateVersion)
 	between := "\n  "

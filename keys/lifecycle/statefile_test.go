@@ -22,7 +22,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		{Domain: "b.example", Selector: "s1", Algorithm: keys.RSA, Bits: 2048, Fingerprint: "z", State: Retired, Unlisted: noon},
 	}
 	for range 2 { // over an old file too
-		check(t, writeState(path, want))
+		check(t, writeState(path, pointers(want)))
 		got, err := ReadState(path)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, %v", got, err)
@@ -70,7 +70,7 @@ func FuzzParseState(f *testing.F) {
 			return
 		}
 		path := filepath.Join(t.TempDir(), "keys.json")
-		check(t, writeState(path, facts))
+		check(t, writeState(path, pointers(facts)))
 		if _, err := ReadState(path); err != nil {
 			t.Errorf("what was read cannot be read again: %v", err)
 		}
@@ -86,4 +86,11 @@ func TestAStateFileThatIsNoFileHoldsNoOne(t *testing.T) {
 	if _, err := ReadState(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("%v", err)
 	}
+}
+
+func pointers(facts []Fact) (all []*Fact) {
+	for _, f := range facts {
+		all = append(all, &f)
+	}
+	return all
 }

@@ -34,7 +34,7 @@ func DomainStatuses(cfg keys.Config, listed []Listed, require bool, entries []St
 	known := facts{}
 	for _, e := range entries {
 		if e.Fact.Fingerprint != "" {
-			known[e.Ref] = e.Fact
+			known[e.Ref] = &e.Fact
 		}
 		k := e.readable()
 		switch {

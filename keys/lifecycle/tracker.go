@@ -68,7 +68,7 @@ func NewTracker(path string, now func() time.Time) *Tracker {
 		w.trouble, w.damaged = err.Error(), errors.Is(err, errDamaged)
 	}
 	for _, f := range facts {
-		w.known[f.ref()] = f
+		w.known[f.ref()] = &f
 	}
 	return w
 }
@@ -105,7 +105,7 @@ func (w *Tracker) Standby(listed []Listed) []keys.Ref {
 func (w *Tracker) InUse(ref keys.Ref) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	f := w.known[ref]
+	f := w.known.of(ref)
 	return !f.FirstSeen.IsZero() || !f.LastUsed.IsZero()
 }
 
@@ -121,7 +121,7 @@ func (w *Tracker) Known(p *Spec, first int) []Fact {
 		}
 		if f, ok := w.known[l.Ref]; ok && !seen[l.Ref] {
 			seen[l.Ref] = true
-			all = append(all, f)
+			all = append(all, *f)
 		}
 	}
 	return all
@@ -301,7 +301,8 @@ func (w *Tracker) record(observed []observation, now time.Time) (answered []*loo
 		if !ok || f.Fingerprint != o.fingerprint {
 			continue
 		}
-		w.known[o.ref] = f.observed(o.answers(), o.detail, now)
+		next := f.observed(o.answers(), o.detail, now)
+		w.known[o.ref] = &next
 		t, every := nextQuery{}, w.spec.Config.CheckEvery
 		if !o.settled() {
 			t.wait = min(max(firstWait, 2*w.schedule[o.ref].wait), every)
@@ -318,8 +319,9 @@ func (w *Tracker) release(questions []*lookup, before facts) {
 	for _, q := range questions {
 		close(q.done)
 		if b, ok := before[q.ref]; ok { // states during a pending lookup are not reported
-			b.State = q.was
-			before[q.ref] = b
+			f := *b
+			f.State = q.was
+			before[q.ref] = &f
 		}
 	}
 }

@@ -532,7 +532,7 @@ func BenchmarkFill100000Domains(b *testing.B) {
 		ref := keys.Ref{Domain: fmt.Sprintf("d%d.example", i), Selector: "s1"}
 		listed[ref] = keys.KnownKey(ref, keys.RSA, 2048, "x")
 		p.Listed = append(p.Listed, Listed{Ref: ref})
-		known[ref] = Fact{Domain: ref.Domain, Selector: "s1", Algorithm: keys.RSA, Fingerprint: "x", DNS: keys.Found, FirstSeen: noon}
+		known[ref] = &Fact{Domain: ref.Domain, Selector: "s1", Algorithm: keys.RSA, Fingerprint: "x", DNS: keys.Found, FirstSeen: noon}
 	}
 	b.ReportAllocs()
 	for b.Loop() {
