@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	// Reports: their formats are pure, too.
 	"internal/reports/aggregate": {"internal/reports/refusal"},
 	"internal/reports/refusal":   nil,
-	"internal/reports/outgoing":  {"internal/dmarc", "internal/message", "internal/reports/aggregate", "internal/reports/store"},
+	"internal/reports/outgoing":  {"internal/dmarc", "internal/message", "internal/reports/aggregate", "internal/reports/store", "internal/submission"},
 	"internal/submission":        nil,
 	"internal/reports/tlsrpt":    {"internal/reports/refusal"},
 	"internal/reports/unpack":    {"internal/reports/refusal"},

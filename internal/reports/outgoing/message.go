@@ -9,6 +9,8 @@ import (
 	"net/mail"
 	"strconv"
 	"time"
+
+	"signpost/internal/message"
 )
 
 // identity is the identity of one report: about a policy domain, a day, and one policy that
@@ -105,4 +107,11 @@ func base64Lines(b *bytes.Buffer, data []byte) {
 		b.WriteString(base64.StdEncoding.EncodeToString(data[:n]) + "\r\n")
 		data = data[n:]
 	}
+}
+
+// split divides a message of this package.
+func split(text []byte) (message.Header, []byte, error) {
+	h, _, err := message.Split(bytes.NewReader(text), message.Limits{})
+	_, body, _ := bytes.Cut(text, []byte("\r\n\r\n"))
+	return h, body, err
 }
