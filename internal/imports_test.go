@@ -36,6 +36,8 @@ var mayImport = map[string][]string{
 	"internal/submission":        nil,
 	"internal/reports/tlsrpt":    {"internal/reports/refusal"},
 	"internal/reports/unpack":    {"internal/reports/refusal"},
+	"internal/reports/incoming": {"internal/message", "internal/reports/aggregate", "internal/reports/refusal", "internal/reports/store",
+		"internal/reports/tlsrpt", "internal/reports/unpack"},
 
 	"internal/config":               nil,
 	"internal/dns":                  {"internal/clock", "internal/config", "internal/message"},

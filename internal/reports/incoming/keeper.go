@@ -1,0 +1,220 @@
+package incoming
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"io"
+	"strings"
+	"time"
+
+	"signpost/internal/reports/aggregate"
+	"signpost/internal/reports/refusal"
+	"signpost/internal/reports/store"
+	"signpost/internal/reports/tlsrpt"
+	"signpost/internal/reports/unpack"
+)
+
+const (
+	// maxPeriod is the longest time of one report, and maxAhead how far it may lie ahead.
+	maxPeriod = 366 * 24 * time.Hour
+	maxAhead  = 24 * time.Hour
+	// maxRawReport is the size, in gzip, up to which a document is kept.
+	maxRawReport = 2 << 20
+)
+
+// A Keeper reads and stores reports. It is safe for concurrent use.
+type Keeper struct {
+	DB      *store.DB
+	Domains Domains
+	Now     func() time.Time
+}
+
+// A Result says what became of one report, or of one input in which none could be found.
+type Result struct {
+	Where string // the way to it within the input
+	ID    int64  // in the store
+	Kind  unpack.Kind
+
+	Org, ReportID, Domain string
+	Begin, End            time.Time
+	Messages, Aligned     int64 // sessions and successful ones, of a TLS report
+	Records, Skipped      int
+
+	Refused *refusal.Error // nil if it was stored
+}
+
+// Read stores each report in data, which may be mail, an archive, or a report itself. allow may
+// refuse kinds; nil allows all. There is at least one result. Each report is stored in one
+// transaction, durably.
+func (k *Keeper) Read(ctx context.Context, data []byte, allow func(unpack.Kind) *refusal.Error) []Result {
+	var results []Result
+	unpack.Find(data, func(d unpack.Document) {
+		r := Result{Where: d.Where, Kind: d.Kind}
+		if allow != nil {
+			r.Refused = allow(d.Kind)
+		}
+		if r.Refused == nil {
+			r.Refused = refusal.Of(k.document(ctx, d, &r))
+		}
+		results = append(results, r)
+	}, func(where string, err error) {
+		results = append(results, Result{Where: where, Refused: refusal.Of(err)})
+	})
+	if len(results) == 0 {
+		results = append(results, Result{Refused: refusal.NoReport.With("%d octets", len(data))})
+	}
+	return results
+}
+
+func (k *Keeper) document(ctx context.Context, d unpack.Document, r *Result) error {
+	raw := &rawCopy{}
+	in := io.TeeReader(d.Open(), raw.writer())
+	if d.Kind == unpack.TLS {
+		report, err := tlsrpt.Read(in)
+		if err != nil {
+			return err
+		}
+		return k.keepTLS(ctx, report, raw, r)
+	}
+	// A report is read twice: to judge it, and to store its records without keeping them in memory.
+	report, err := aggregate.Read(in, func(m *aggregate.Record) error {
+		r.Records++
+		r.Messages += m.Count
+		if m.Aligned() {
+			r.Aligned += m.Count
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	m := &report.Metadata
+	r.Org, r.ReportID, r.Domain, r.Begin, r.End, r.Skipped = m.OrgName, m.ReportID, report.Policy.Domain, m.Begin, m.End, report.Skipped
+	if err := k.judge(r); err != nil {
+		return err
+	}
+	return k.insert(ctx, r, aggregateColumns(report), raw, func(tx store.Tx, id int64) error {
+		rows := &recordRows{ctx: ctx, tx: tx, report: id}
+		if _, err := aggregate.Read(d.Open(), rows.add); err != nil {
+			return err
+		}
+		return rows.flush()
+	})
+}
+
+// judge refuses reports about others' domains and of impossible times.
+func (k *Keeper) judge(r *Result) error {
+	switch now := k.Now(); {
+	case r.Begin.After(now.Add(maxAhead)):
+		return refusal.BadPeriod.With("it begins at %s, in the future", r.Begin.Format(time.RFC3339))
+	case r.End.Sub(r.Begin) > maxPeriod:
+		return refusal.BadPeriod.With("from %s to %s", r.Begin.Format(time.DateOnly), r.End.Format(time.DateOnly))
+	case !k.Domains.Ours(r.Domain):
+		return refusal.NotOurs.With("%.100q", r.Domain)
+	}
+	return nil
+}
+
+// keepTLS stores what a TLS report says of domains of ours.
+func (k *Keeper) keepTLS(ctx context.Context, t *tlsrpt.Report, raw *rawCopy, r *Result) error {
+	r.Org, r.ReportID, r.Begin, r.End, r.Domain = t.OrgName, t.ReportID, t.Begin, t.End, t.Policies[0].Domain
+	var ours []tlsrpt.Policy
+	for _, p := range t.Policies {
+		if k.Domains.Ours(p.Domain) {
+			ours = append(ours, p)
+			r.Messages += p.Succeeded + p.Failed
+			r.Aligned += p.Succeeded
+		}
+	}
+	if len(ours) > 0 {
+		r.Domain = ours[0].Domain
+	}
+	r.Records, r.Skipped = len(ours), len(t.Policies)-len(ours)
+	if err := k.judge(r); err != nil {
+		return err
+	}
+	return k.insert(ctx, r, columns{email: t.Contact}, raw, func(tx store.Tx, id int64) error {
+		for _, p := range ours {
+			if _, err := tx.Exec(ctx, `INSERT INTO incoming_tls (report, domain, policy, succeeded, failed, failures) VALUES (?, ?, ?, ?, ?, ?)`,
+				id, p.Domain, p.Type, p.Succeeded, p.Failed, failuresText(p.Failures)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// identity is the same for a report that comes again: kind, reporter, report id, domain and
+// time. The id alone is not enough, since some reporters use one for several domains.
+func (r *Result) identity() []byte {
+	h := sha256.New()
+	for _, s := range []string{string(r.Kind), strings.ToLower(r.Org), strings.Trim(r.ReportID, "<> "), r.Domain} {
+		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(s))))
+		io.WriteString(h, s)
+	}
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(r.Begin.Unix())))
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(r.End.Unix())))
+	return h.Sum(nil)
+}
+
+// columns are those of incoming_reports that a Result does not have.
+type columns struct {
+	email, p, sp, np, adkim, aspf, testing, problem, generator string
+}
+
+func aggregateColumns(r *aggregate.Report) columns {
+	return columns{email: r.Metadata.Email, p: r.Policy.P, sp: r.Policy.SP, np: r.Policy.NP, adkim: r.Policy.ADKIM, aspf: r.Policy.ASPF,
+		testing: r.Policy.Testing, problem: r.Metadata.Error, generator: r.Metadata.Generator}
+}
+
+// insert stores a report and, with details, what belongs to it, in one transaction.
+func (k *Keeper) insert(ctx context.Context, r *Result, c columns, raw *rawCopy, details func(tx store.Tx, id int64) error) error {
+	return k.DB.Write(ctx, func(tx store.Tx) error {
+		rows, err := tx.Query(ctx, `INSERT INTO incoming_reports (identity, kind, domain, org, email, report_id, begins, ends, received,
+			p, sp, np, adkim, aspf, testing, error, generator, messages, aligned, records, skipped)
+			VALUES (`+store.Arguments(21)+`) ON CONFLICT (identity) DO NOTHING RETURNING id`,
+			r.identity(), string(r.Kind), r.Domain, r.Org, c.email, r.ReportID, r.Begin.Unix(), r.End.Unix(), k.Now().Unix(),
+			c.p, c.sp, c.np, c.adkim, c.aspf, c.testing, c.problem, c.generator, r.Messages, r.Aligned, r.Records, r.Skipped)
+		if err != nil {
+			return err
+		}
+		isNew := rows.Next()
+		if isNew {
+			err = rows.Scan(&r.ID)
+		}
+		if err = firstError(err, rows.Err(), rows.Close()); err != nil {
+			return err
+		}
+		if !isNew {
+			return k.duplicate(ctx, tx, r)
+		}
+		if octets := raw.bytes(); octets != nil {
+			if _, err := tx.Exec(ctx, `INSERT INTO incoming_raw (report, size, octets) VALUES (?, ?, ?)`, r.ID, len(octets), octets); err != nil {
+				return err
+			}
+		}
+		return details(tx, r.ID)
+	})
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// duplicate says which report is stored, and if it counts other messages.
+func (k *Keeper) duplicate(ctx context.Context, tx store.Tx, r *Result) error {
+	var messages int64
+	if err := tx.QueryRow(ctx, `SELECT id, messages FROM incoming_reports WHERE identity = ?`, r.identity()).Scan(&r.ID, &messages); err != nil {
+		return err
+	}
+	if messages != r.Messages {
+		return refusal.Duplicate.With("report %d has %d messages, this one %d", r.ID, messages, r.Messages)
+	}
+	return refusal.Duplicate.With("report %d", r.ID)
+}
