@@ -58,6 +58,7 @@ var mayImport = map[string][]string{
 	"internal/reports/store/storetest": {"internal/reports/store"},
 	"internal/unixsocket":              nil,
 	"internal/control":                 {"internal/unixsocket"},
+	"internal/status":                  {"internal/message"},
 	"internal/shell":                   nil,
 
 	"keys":           {"internal/config", "internal/dkim", "internal/message", "internal/openssl", "internal/shell"},
@@ -69,7 +70,7 @@ var mayImport = map[string][]string{
 
 	"internal/tail": {"internal/message", "milter"},
 
-	"internal/daemon": {"internal/config", "internal/control", "internal/dns", "internal/message", "internal/reports", "internal/reports/store", "internal/tablesource", "internal/tail", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
+	"internal/daemon": {"internal/config", "internal/control", "internal/dns", "internal/message", "internal/reports", "internal/reports/store", "internal/tablesource", "internal/status", "internal/tail", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
 
 	// The doctor looks at everything from outside.
 	"internal/doctor": {
@@ -78,7 +79,7 @@ var mayImport = map[string][]string{
 	},
 
 	"cmd/signpost": {
-		"internal/config", "internal/control", "internal/daemon", "internal/dns", "internal/doctor", "internal/message", "internal/opendkim", "internal/tablesource", "internal/tail",
+		"internal/config", "internal/control", "internal/daemon", "internal/dns", "internal/doctor", "internal/message", "internal/opendkim", "internal/status", "internal/tablesource", "internal/tail",
 		"internal/reports/store", "internal/shell",
 		"keys", "keys/lifecycle", "milter", "signer", "verifier",
 	},

@@ -33,6 +33,7 @@ func commands() []command {
 		{"sign", "sign a message file as the daemon would", signCommand},
 		{"verify", "judge a message file as the daemon would", verifyCommand},
 		{"explain", "show how the daemon decides about a message, rule by rule", explainCommand},
+		{"status", "ask the running daemon whether all is well", statusCommand},
 		{"doctor", "find what keeps mail from being signed or accepted", doctorCommand},
 		{"tail", "show messages as they pass the running daemon", tailCommand},
 		{"probe", "send a message file through a running milter, show its changes", probeCommand},

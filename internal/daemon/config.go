@@ -38,6 +38,7 @@ type Config struct {
 	Metrics  MetricsConfig   `yaml:"metrics"`
 
 	tables    tablesource.Tables // the contents of signer.tables
+	sum       string             // of the file; config.Source.Sum
 	signsNone bool               // the file says domains: [], without tables
 	mayLose   bool               // a listed key may fail to load; then its entry cannot sign
 }
@@ -81,6 +82,7 @@ func Read(path string) (Config, string, error) {
 	if err != nil {
 		return c, path, err
 	}
+	c.sum = src.Sum()
 	c.validate(src)
 	c.signsNone = src.Has("signer.domains") && len(c.Signer.Domains) == 0 && len(c.Signer.Tables) == 0
 	// A zone file is for work off line: it may lack our own records.

@@ -38,6 +38,8 @@ func (s *Service) openControl() {
 func (s *Service) controlMux() *control.Mux {
 	m := control.NewMux()
 	m.Answer("GET /ping", func(*http.Request) (any, error) { return Ping{Version: s.version, PID: os.Getpid()}, nil })
+	m.Answer("GET /status", s.status)
+	m.Answer("GET /ready", s.ready)
 	return m
 }
 

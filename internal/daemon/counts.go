@@ -27,6 +27,8 @@ type counters struct {
 	unsealed                                            *metrics.Counter
 
 	info *family
+
+	ready func() []string // why mail cannot be handled; nil: nothing is known yet
 }
 
 func newCounters() *counters {

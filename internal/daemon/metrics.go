@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -46,7 +47,21 @@ func (c *counters) handler() http.Handler {
 		metrics.WriteProcessMetrics(w)
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", c.readyz)
 	return mux
+}
+
+// readyz is red only where mail cannot be handled at all.
+func (c *counters) readyz(w http.ResponseWriter, _ *http.Request) {
+	why := []string{"no configuration is in force yet"}
+	if c.ready != nil {
+		why = c.ready()
+	}
+	if len(why) > 0 {
+		http.Error(w, strings.Join(why, "\n"), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ready")
 }
 
 // setBackend changes what /metrics says of the RSA arithmetic, which a reload may change.

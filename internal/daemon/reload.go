@@ -21,7 +21,9 @@ func (s *Service) reload() {
 		err = s.lockState(next.Config.Keys.State)
 	}
 	if err != nil {
-		for _, line := range strings.Split(err.Error(), "\n") {
+		problems := strings.Split(err.Error(), "\n")
+		s.vitals.refused(problems)
+		for _, line := range problems {
 			s.log.Error("reload refused, the old configuration stays in force", "problem", line)
 		}
 		return
@@ -36,18 +38,8 @@ func (s *Service) reload() {
 
 // warnOfReload logs the changes that need a restart, and those that may be mistakes.
 func (s *Service) warnOfReload(next *Generation) {
-	for _, section := range []struct {
-		name    string
-		changed bool
-	}{
-		{"milter", !reflect.DeepEqual(next.Config.Milter, s.started.Milter)},
-		{"control", next.Config.Control != s.started.Control},
-		{"log", next.Config.Log != s.started.Log},
-		{"metrics", next.Config.Metrics != s.started.Metrics},
-	} {
-		if section.changed {
-			s.log.Warn("what section " + section.name + " says is not what is in force: it takes effect with a restart only, systemctl restart signpost")
-		}
+	for _, section := range s.needRestart(next.Config) {
+		s.log.Warn("what section " + section + " says is not what is in force: it takes effect with a restart only, systemctl restart signpost")
 	}
 	for _, k := range replaced(s.current.Store, next.Store) {
 		s.log.Warn("another key under the same selector: receivers that remember the old record cannot verify; a new key wants a new selector",
@@ -56,6 +48,26 @@ func (s *Service) warnOfReload(next *Generation) {
 	if gone := leaving(s.current.Config, next.Config); len(gone) > 0 {
 		s.log.Warn("entries are no longer in the configuration: their mail goes unsigned, unless another entry fits", "entries", SomeOf(gone))
 	}
+}
+
+// needRestart returns the sections that differ from those of the start, and that a reload does
+// not put in force.
+func (s *Service) needRestart(next Config) []string {
+	var changed []string
+	for _, section := range []struct {
+		name    string
+		changed bool
+	}{
+		{"milter", !reflect.DeepEqual(next.Milter, s.started.Milter)},
+		{"control", next.Control != s.started.Control},
+		{"log", next.Log != s.started.Log},
+		{"metrics", next.Metrics != s.started.Metrics},
+	} {
+		if section.changed {
+			changed = append(changed, section.name)
+		}
+	}
+	return changed
 }
 
 // replaced returns the keys of the next store whose selector had another key before.

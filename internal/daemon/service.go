@@ -19,6 +19,8 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 
 	"signpost/internal/control"
+	"signpost/internal/dns"
+	"signpost/internal/status"
 	"signpost/internal/tail"
 	"signpost/keys/lifecycle"
 	"signpost/milter"
@@ -51,8 +53,9 @@ type Service struct {
 	current *Generation
 	lock    *lifecycle.StateLock // nil: the file could not be locked
 	counts  *counters            // nil: nothing is counted
-	control *control.Server      // nil: no control socket
-	feed    *tail.Feed           // of messages, for commands; nil without a control socket
+	vitals  vitals
+	control *control.Server // nil: no control socket
+	feed    *tail.Feed      // of messages, for commands; nil without a control socket
 
 	processors *processors
 
@@ -62,15 +65,19 @@ type Service struct {
 // New locks the state of the keys, opens the listeners and puts the generation's keys in
 // force. It accepts no connection yet.
 func New(g *Generation, path, version string, log *slog.Logger) (*Service, error) {
+	kept := status.NewLog(log.Handler())
+	log = slog.New(kept)
 	slog.SetDefault(log) // for alarms of the signing library
-	s := &Service{path: path, version: version, log: log, started: g.Config, current: g, processors: newProcessors(), server: milter.NewServer(fitConnections(g.Config.Milter, g.Resolver, log), g.Handlers(), log)}
+	s := &Service{vitals: vitals{started: time.Now(), log: kept}, path: path, version: version, log: log, started: g.Config, current: g, processors: newProcessors(), server: milter.NewServer(fitConnections(g.Config.Milter, g.Resolver, log), g.Handlers(), log)}
 	s.server.Observe(s.processors)
+	s.observe(&s.vitals)
 	if err := s.lockState(g.Config.Keys.State); err != nil {
 		return nil, err
 	}
 	err := s.server.Listen()
 	if address := g.Config.Metrics.Listen; err == nil && address != "" {
 		s.counts = newCounters()
+		s.counts.ready = s.notReady
 		s.observe(s.counts)
 		err = s.counts.serve(address, log)
 	}
@@ -89,6 +96,7 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 func (s *Service) begin(g *Generation) {
 	ctx, cancel := context.WithTimeout(context.Background(), lifecycle.MaxWait)
 	defer cancel()
+	dns.Observe(g.Resolver, s.vitals.queried)
 	if s.counts != nil {
 		s.counts.setBackend(g.Config.Keys.Backend, s.version)
 	}
@@ -97,6 +105,7 @@ func (s *Service) begin(g *Generation) {
 	if err := g.Config.tables.Keep(g.Config.keptTables()); err != nil {
 		s.log.Warn(err.Error())
 	}
+	s.vitals.begin(g)
 }
 
 // lockState locks the state file, unless this process has the lock. A lock of another process

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime"
+	"signpost/milter"
 	"strings"
 	"syscall"
 	"testing"
@@ -134,7 +135,7 @@ func TestNothingIsKeptWhereTheConfigurationSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.lock.Close()
-	if s.feed != nil || s.processors.observer != nil {
+	if s.feed != nil || s.processors.observer != milter.Observer(&s.vitals) {
 		t.Error("without a control socket there is a feed")
 	}
 	_ = s.server.Shutdown(t.Context())
