@@ -58,18 +58,24 @@ func Serve(c Config, m *Mux, log *slog.Logger) (*Server, error) {
 
 // listen makes the socket for the group, or for root and the own user alone.
 func (s *Server) listen(c Config) (net.Listener, error) {
-	if c.Group != "" {
-		socket, err := unixsocket.Listen(c.Path(), 0o660, c.Group)
-		if err == nil {
-			s.access.group, err = unixsocket.GroupID(c.Group)
-			return socket, err
-		}
-		if !errors.Is(err, unixsocket.ErrGroup) {
-			return nil, err
-		}
-		s.notes = append(s.notes, fmt.Sprintf("control.group: only root and the daemon's own user can use signpost status: %v", err))
+	if c.Group == "" {
+		return unixsocket.Listen(c.Path(), 0o600, "")
 	}
-	return unixsocket.Listen(c.Path(), 0o600, "")
+	gid, err := unixsocket.GroupID(c.Group)
+	if err != nil {
+		s.notes = append(s.notes, fmt.Sprintf("there is no group %s (control.group): only root and the daemon's own user can ask the daemon; "+
+			"systemd-sysusers makes the group, and usermod -aG %[1]s USER a member; then restart the daemon", c.Group))
+		return unixsocket.Listen(c.Path(), 0o600, "")
+	}
+	socket, err := unixsocket.Listen(c.Path(), 0o660, c.Group)
+	if errors.Is(err, unixsocket.ErrGroup) {
+		s.notes = append(s.notes, fmt.Sprintf("control.group: %v; until then only root and the daemon's own user can ask the daemon", err))
+		return unixsocket.Listen(c.Path(), 0o600, "")
+	}
+	if err == nil {
+		s.access.group = gid
+	}
+	return socket, err
 }
 
 // Notes says what an administrator should know about the socket.

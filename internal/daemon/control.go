@@ -30,7 +30,7 @@ func (s *Service) openControl() {
 	s.startFeed()
 	s.log.Info("control", "address", opened.Addr().String())
 	for _, note := range opened.Notes() {
-		s.log.Warn(note)
+		s.log.Info(note)
 	}
 }
 

@@ -64,7 +64,7 @@ func (s *Service) configuration(g *inForce) status.Configuration {
 	c := status.Configuration{
 		Generation: g.number, Since: g.since, File: g.Path,
 		Domains: len(g.Config.Signer.Domains), Keys: len(g.Store.Keys()), Mode: string(g.Config.Verifier.Mode),
-		Backend: g.Config.Keys.Backend.Info().String(), Warnings: g.warnings(), Restart: s.needRestart(g.Config),
+		Backend: string(g.Config.Keys.Backend.Info().Backend), Warnings: g.warnings(), Restart: s.needRestart(g.Config),
 	}
 	c.OnDisk, c.Mistakes = s.vitals.onDisk(s.path, g.Config.sum)
 	if c.File == "" && c.OnDisk != "" {
@@ -211,7 +211,7 @@ func probe(ctx context.Context, servers []lifecycle.Server, name string) map[str
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			problems[server.String()] = "asked just now for " + name + ": " + reason(err)
+			problems[server.String()] = "asked just now for " + name + ": " + strings.TrimPrefix(reason(err), server.String()+": ")
 		})
 	}
 	wg.Wait()

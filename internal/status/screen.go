@@ -66,7 +66,7 @@ func wrapped(text string, most int) []string {
 		lines = append(lines, strings.TrimRight(text[:at], " "))
 		text = strings.TrimLeft(text[at:], " ")
 	}
-	return append(lines, text)
+	return append(lines, strings.TrimRight(text, " "))
 }
 
 func (s screen) paint(code, text string) string {
@@ -177,7 +177,10 @@ func (s screen) resolver(r Resolver) {
 		return
 	}
 	for i, one := range r.Servers {
-		state := fmt.Sprintf("%s in the last hour, %d unanswered, %d failed, %.1f ms", counted(one.Queries, "query"), one.Unanswered, one.Failed, one.MeanMS)
+		state := counted(one.Queries, "query")
+		if one.Queries > 0 {
+			state += fmt.Sprintf(", %d unanswered, %d failed, %.1f ms", one.Unanswered, one.Failed, one.MeanMS)
+		}
 		if one.Problem != "" {
 			state += "  DOWN"
 		}
@@ -187,7 +190,7 @@ func (s screen) resolver(r Resolver) {
 	if r.Lookups > 0 {
 		hits = fmt.Sprint(r.CacheHits * 100 / r.Lookups)
 	}
-	s.line("", fmt.Sprintf("%d look-ups for messages since the start, %s %% from the cache, %d waited", r.Lookups, hits, r.SlotWaits))
+	s.line("", fmt.Sprintf("%d look-ups for mail, %s %% from the cache, %d waited", r.Lookups, hits, r.SlotWaits))
 }
 
 // counts joins the counts that are not 0.
