@@ -5,6 +5,7 @@ import "slices"
 // mtaKinds are the ids about the MTA's configuration and log.
 func mtaKinds() []kind {
 	return slices.Concat(postfixKinds(), []kind{
+		{"delivery.refused", High, "a receiver refuses, or puts off, mail that it does not find authenticated", "RFC 7372 §3; RFC 9989 §8"},
 		{"opendkim.still-there", Medium, "two programs sign, or judge, the same mail; after the next start of the host the old one may take the address of ours", "deploy/postfix, Other milters beside it"},
 	})
 }
@@ -38,5 +39,6 @@ func postfixKinds() []kind {
 func mtaChecks() []check {
 	return []check{
 		{"the MTA's configuration", lookAtMTA},
+		{"the MTA's log", lookAtDeliveries},
 	}
 }
