@@ -116,6 +116,9 @@ type Sealers struct {
 	// Excuse is the reason why the message does not count as failing, in the form of RFC 8617
 	// §7.2.2; "" if it does.
 	Excuse string
+	// Said has the results of trusted sealers that count, in words for a trace, and what ended
+	// the walk through the sets; "" if none was read.
+	Said string
 	// Undecided is the newest sealer's domain, if it is trusted and the chain could not be
 	// verified because DNS did not answer.
 	Undecided string
@@ -142,20 +145,22 @@ func (t *Verification) trustedSealers(v Verdict) Sealers {
 	author := v.decisive().AuthorDomain
 	said := trusted.read(o.Sets, author)
 	err := t.withoutOwnSPF(&said, author, o.Sets)
+	s := Sealers{Said: said.inWords()}
 	for _, rule := range failed {
 		switch result := t.resultWith(rule, said, identifiers(v.SPF, v.DKIM)); {
 		case result == dmarc.Pass:
 		case result == dmarc.TempError || err != nil:
-			return Sealers{Undecided: newest.Domain}
+			s.Undecided = newest.Domain
+			return s
 		default:
-			return Sealers{}
+			return s
 		}
 	}
-	excuse := "arc=pass " + sealersInWords(o.Sets)
+	s.Excuse = "arc=pass " + sealersInWords(o.Sets)
 	if ip := remoteIP(o.Sets[0].Results); ip.IsValid() {
-		excuse += " remote-ip[1]=" + ip.String()
+		s.Excuse += " remote-ip[1]=" + ip.String()
 	}
-	return Sealers{Excuse: excuse}
+	return s
 }
 
 // failedRule is a rule that a message does not pass: the published policy, own_domains or an
@@ -225,7 +230,30 @@ type testimony struct {
 	// Gmail writes them. d= is the same domain or one above it, so they count for relaxed
 	// alignment only.
 	users []dmarc.Identifier
-	dmarc bool // dmarc=pass for the author domain, by a sealer with accept_dmarc
+	dmarc bool   // dmarc=pass for the author domain, by a sealer with accept_dmarc
+	ended string // why the sets below do not count; "" if all do
+}
+
+// inWords lists the results for a trace.
+func (t testimony) inWords() string {
+	var passed []string
+	list := func(method string, ids []dmarc.Identifier) {
+		passed = append(passed, firstFew(len(ids), func(i int) string { return method + " " + ids[i].Domain }))
+	}
+	list("spf", t.spf)
+	list("dkim", t.dkim)
+	list("dkim header.i", t.users)
+	if t.dmarc {
+		passed = append(passed, "dmarc")
+	}
+	text := words("", passed...)
+	if text == "" {
+		text = "none"
+	}
+	if t.ended != "" {
+		text += "; " + t.ended
+	}
+	return text
 }
 
 // read goes from the newest set down, and ends at the first sealer that is not trusted, at
@@ -233,13 +261,21 @@ type testimony struct {
 // results for another author.
 func (trusted sealers) read(sets []arc.SetOutcome, author string) testimony {
 	var t testimony
-	for _, s := range slices.Backward(sets) {
+	for i, s := range slices.Backward(sets) {
 		sealer, listed := trusted[s.Domain]
-		if !listed || !s.Covers {
-			break
-		}
 		results, ok := sealedResults(s.Results)
-		if !ok || !sameAuthor(results, author) {
+		switch {
+		case !listed:
+			t.ended = "is not listed"
+		case !s.Covers:
+			t.ended = "left a field, or a part of the body, unsigned"
+		case !ok:
+			t.ended = "has results that cannot be read"
+		case !sameAuthor(results, author):
+			t.ended = "has results about another author"
+		}
+		if t.ended != "" {
+			t.ended = fmt.Sprintf("set %d of %s %s", i+1, s.Domain, t.ended)
 			break
 		}
 		for _, r := range results {
@@ -395,5 +431,9 @@ func arcCompared(c Config, v Verdict) string {
 	if n := len(v.ARC.Sets); n > 0 {
 		sealer = v.ARC.Sets[n-1].Domain
 	}
-	return fmt.Sprintf("arc %s, newest sealer %s, dmarc %s; %d trusted sealers", v.ARC.Result, sealer, v.decisive().Result, len(c.ARC.TrustedSealers))
+	text := fmt.Sprintf("arc %s, newest sealer %s, dmarc %s; %d trusted sealers", v.ARC.Result, sealer, v.decisive().Result, len(c.ARC.TrustedSealers))
+	if v.Sealers.Said != "" {
+		text += "; passed there: " + v.Sealers.Said
+	}
+	return text
 }

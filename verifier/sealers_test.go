@@ -152,3 +152,39 @@ func TestASealNeedNotCoverTheTypeOfTheContent(t *testing.T) {
 		}
 	}
 }
+
+// A trace says what trusted sealers found, and why the others do not count.
+func TestExplainSaysWhatTrustedSealersFound(t *testing.T) {
+	list := sealedBy(t, sealedMail, "list.example", authorPassed+"; dkim=pass header.i=@author.example", nil)
+	for _, c := range []struct {
+		name, raw string
+		trusted   []string
+		want      string
+	}{
+		{"all that passed", list, []string{"list.example"}, "passed there: spf author.example, dkim header.i author.example"},
+		{"nothing", sealedBy(t, sealedMail, "list.example", "mx; none", nil), []string{"list.example"}, "passed there: none"},
+		{"an older set is a stranger's", sealedBy(t, list, "gateway.example", "mx; arc=pass", nil), []string{"gateway.example"}, "passed there: none; set 1 of list.example is not listed"},
+		{"To is not signed", sealedBy(t, sealedMail, "list.example", authorPassed, func(p *arc.SealParams) { p.Headers = []string{"From"} }),
+			[]string{"list.example"}, "set 1 of list.example left a field, or a part of the body, unsigned"},
+		{"another author", sealedBy(t, sealedMail, "list.example", "mx; dmarc=pass header.from=other.example", nil), []string{"list.example"}, "set 1 of list.example has results about another author"},
+		{"unreadable", sealedBy(t, sealedMail, "list.example", "mx; spf=(", nil), []string{"list.example"}, "set 1 of list.example has results that cannot be read"},
+	} {
+		cfg := Defaults()
+		trust(c.trusted...)(&cfg)
+		h, body := splitMail(t, c.raw)
+		var trace message.Trace
+		tx := New(cfg, arcZone(t), "mx", func() time.Time { return caseTime }).Explain(context.Background(), listEnvelope, &trace)
+		tx.Header(listEnvelope, h)
+		tx.Body([]byte(body))
+		tx.End()
+		found := ""
+		for _, s := range trace.Steps {
+			if s.Rule == "verifier.arc" {
+				found = s.Compared
+			}
+		}
+		if !strings.Contains(found, c.want) {
+			t.Errorf("%s: %s, want %s", c.name, found, c.want)
+		}
+	}
+}

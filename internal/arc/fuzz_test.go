@@ -2,8 +2,11 @@ package arc
 
 import (
 	"context"
+	"crypto/ed25519"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"signpost/internal/dkim"
 	"signpost/internal/message"
@@ -60,3 +63,31 @@ func FuzzChain(f *testing.F) {
 		}
 	})
 }
+
+// FuzzContinued: a chain that is said to be continued can be, whatever the list software did to it.
+func FuzzContinued(f *testing.F) {
+	f.Add("ARC-Seal: i=1; cv=none; d=example.com; s=s; b=AAAA\nARC-Message-Signature: i=1; d=example.com; s=s; h=from; bh=AAAA; b=AAAA\nARC-Authentication-Results: i=1; mx; none", 0)
+	f.Add("ARC-Seal: i=2; cv=fail\n", 1)
+	f.Add("ARC-Authentication-Results: i=50; x", 2)
+	f.Fuzz(func(t *testing.T, text string, result int) {
+		h := message.Header{{Name: "From", Value: " a@example.com"}}
+		for line := range strings.Lines(text) {
+			name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
+			h = append(h, message.Field{Name: name, Value: value})
+		}
+		a := Arrival{Results: "mx; none", Chain: []Result{None, Pass, Fail}[uint(result)%3]}
+		judged, problem := a.Continued(h, "example.com")
+		if problem != "" {
+			return
+		}
+		if judged.Result == None && judged.Instances > 0 || judged.Result == Pass && judged.Instances == 0 {
+			t.Fatalf("%+v", judged)
+		}
+		_, err := NewSealing(h, judged, SealParams{Domain: "example.com", Selector: "s", Key: fuzzKey, Headers: []string{"From"}, Time: time.Unix(1, 0), Payload: a.Results})
+		if err != nil && !errors.Is(err, ErrEnded) {
+			t.Fatalf("%+v: %v", judged, err)
+		}
+	})
+}
+
+var fuzzKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))

@@ -206,9 +206,9 @@ func (h *Host) hasRole(role message.Role) bool {
 	return slices.ContainsFunc(h.Config.Milter.Listen, func(l milter.Listen) bool { return does(l, role) })
 }
 
-// does reports whether a listener signs, or judges; one of role auto does both.
+// does reports whether a listener signs, or judges; those of role auto and seal do both.
 func does(l milter.Listen, role message.Role) bool {
-	return l.Role == role || l.Role == message.RoleAuto || l.Role == ""
+	return l.Role == role || l.Role == message.RoleAuto || l.Role == message.RoleSeal || l.Role == ""
 }
 
 // postconf is a command that changes this instance, and reload the one that puts it in force.
