@@ -68,7 +68,8 @@ var mayImport = map[string][]string{
 	"verifier": {"internal/arc", "internal/authres", "internal/config", "internal/dkim", "internal/dmarc", "internal/message", "internal/spf"},
 	"milter":   {"internal/config", "internal/message", "internal/unixsocket"},
 
-	"internal/tail": {"internal/message", "milter"},
+	"internal/tail":  {"internal/message", "milter"},
+	"internal/setup": {"internal/control", "internal/daemon", "internal/dns", "internal/message", "internal/mta", "internal/shell", "internal/tail", "keys", "keys/lifecycle", "milter"},
 
 	"internal/daemon": {"internal/config", "internal/control", "internal/dns", "internal/message", "internal/reports", "internal/reports/store", "internal/tablesource", "internal/status", "internal/tail", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
 
@@ -80,7 +81,7 @@ var mayImport = map[string][]string{
 
 	"cmd/signpost": {
 		"internal/config", "internal/control", "internal/daemon", "internal/dns", "internal/doctor", "internal/message", "internal/opendkim", "internal/status", "internal/tablesource", "internal/tail",
-		"internal/reports/store", "internal/shell",
+		"internal/reports/store", "internal/setup", "internal/shell",
 		"keys", "keys/lifecycle", "milter", "signer", "verifier",
 	},
 	"e2e/report":       nil,

@@ -27,6 +27,7 @@ type command struct {
 
 func commands() []command {
 	return []command{
+		{"init", "set up a host, from nothing to its first signed message", initCommand},
 		{"serve", "run the milter", serveCommand},
 		{"check-config", "read a configuration, and list its mistakes", checkConfigCommand},
 		{"keys", "make keys and show their DNS records", keysCommand},
