@@ -327,10 +327,10 @@ func (r *initRun) printStep(s setup.Step) {
 	for _, line := range wrapped(printable(s.Waiting), helpWidth-8) {
 		fmt.Fprintln(r.out, "    "+line)
 	}
-	if s.Name == "mta" && len(r.plan.MTALines()) > 0 {
-		s.Hint = "the commands above"
+	if s.Name == "mta" && s.Hint != "" {
+		s.Hint = "see above"
 	}
 	for line := range strings.Lines(s.Hint) {
-		fmt.Fprintln(r.out, "    > "+printable(strings.TrimSuffix(line, "\n")))
+		fmt.Fprintln(r.out, "        "+printable(strings.TrimSuffix(line, "\n")))
 	}
 }

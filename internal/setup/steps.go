@@ -98,7 +98,7 @@ func (p *Plan) checkDNS(ctx context.Context, s *Step) {
 		for _, found := range lifecycle.Check(ctx, servers, loaded) {
 			if found.Answer != keys.Found {
 				s.Waiting = fmt.Sprintf("%s: %s", loaded.RecordName(), answerText(found))
-				s.Hint = "publish the record: " + Command(p.withConfig("signpost", "keys", "record", k.Domain, k.Selector))
+				s.Hint = Command(p.withConfig("signpost", "keys", "record", k.Domain, k.Selector))
 				return
 			}
 		}
@@ -191,7 +191,7 @@ func (p *Plan) MTALines() []string {
 // checkSigned asks the daemon for a message of ours that it signed.
 func (p *Plan) checkSigned(ctx context.Context, s *Step) {
 	domain := p.domains[0]
-	s.Hint = fmt.Sprintf("send one: printf 'From: postmaster@%[1]s\\nTo: postmaster@%[1]s\\nSubject: test\\n\\ntest\\n' | sendmail -f postmaster@%[1]s postmaster@%[1]s", domain)
+	s.Hint = fmt.Sprintf("printf 'From: postmaster@%[1]s\\nSubject: test\\n\\ntest\\n' |\n    sendmail -f postmaster@%[1]s postmaster@%[1]s", domain)
 	if p.running.Control.Path() == "" || p.running.Control.Recent == 0 {
 		s.Waiting, s.Hint = "control.listen is empty or control.recent is 0, so the daemon does not tell of messages", "look into its log: msg=message … signed="+domain
 		return
