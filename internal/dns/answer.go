@@ -211,6 +211,8 @@ func (a *answer) add(rr wire.RR) error {
 		host(rr.Mx)
 	case *wire.PTR:
 		host(rr.Ptr)
+	case *wire.NS:
+		host(rr.Ns)
 	}
 	if n := len(a.texts); n > 0 && len(a.texts[n-1]) > maxRecordBytes {
 		return fmt.Errorf("a record has %d octets: more than %d are not read", len(a.texts[n-1]), maxRecordBytes)
