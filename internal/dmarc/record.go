@@ -60,6 +60,9 @@ type Record struct {
 	// Ignored says, for a person, which faulty parts of the record were ignored. It
 	// affects no result.
 	Ignored []string
+	// Mistakes are those of Ignored that the domain owner should correct: not the tags that RFC
+	// 9989 has no more, and nothing that is without harm.
+	Mistakes []string
 
 	pct string // pct= as written, "" without it
 }
@@ -135,10 +138,10 @@ func (p *parser) segment(segment string) error {
 		p.ignore("", "empty tag")
 		return nil
 	case !ok:
-		p.ignore(name, `no "=" in it`)
+		p.mistake(name, `no "=" in it`)
 		return nil
 	case name == "":
-		p.ignore("="+quoted(value), "a value without a name")
+		p.mistake("="+quoted(value), "a value without a name")
 		return nil
 	}
 	t := tagOf(name)
@@ -152,11 +155,16 @@ func (p *parser) segment(segment string) error {
 		return nil
 	}
 	if t == tagUnknown {
-		p.ignore(name, "unknown or historic tag")
+		const why = "unknown or historic tag"
+		if message.EqualFold(name, "rf") || message.EqualFold(name, "ri") { // RFC 7489 §6.3
+			p.ignore(name, why)
+		} else {
+			p.mistake(name, why)
+		}
 		return nil
 	}
 	if !p.value(t, value) {
-		p.ignore(quoted(name)+"="+quoted(value), "not a valid value")
+		p.mistake(quoted(name)+"="+quoted(value), "not a valid value")
 	}
 	return nil
 }
@@ -199,7 +207,7 @@ func (p *parser) finish() {
 		rec.Unusable = what + ", and no valid rua= that would make it p=none"
 		return
 	}
-	p.ignore("", what+", so it counts as p=none")
+	p.mistake("", what+", so it counts as p=none")
 	rec.P = None
 	if p.badSub {
 		rec.SP, rec.NP = "", ""
@@ -223,6 +231,13 @@ func (p *parser) ignore(what, why string) {
 		why = fmt.Sprintf("%q: %s", quoted(what), why)
 	}
 	p.rec.Ignored = append(p.rec.Ignored, why)
+}
+
+// mistake records an ignored part that the domain owner should correct.
+func (p *parser) mistake(what, why string) {
+	before := len(p.rec.Ignored)
+	p.ignore(what, why)
+	p.rec.Mistakes = append(p.rec.Mistakes, p.rec.Ignored[before:]...)
 }
 
 // quoted shortens foreign text for a remark.

@@ -25,7 +25,7 @@ func (p *parser) uris(list string) []URI {
 		u, ok := parseURI(item)
 		switch {
 		case !ok:
-			p.ignore(item, "not a valid report URI")
+			p.mistake(item, "not a valid report URI")
 		case len(out) == maxURIs:
 			p.ignore(item, "too many report URIs")
 			return out
@@ -54,6 +54,17 @@ func parseURI(s string) (URI, bool) {
 		return URI{}, false
 	}
 	return u, true
+}
+
+// Host returns the domain of a mailto URI's address, in lower case as it is written; "" for
+// another scheme.
+func (u URI) Host() string {
+	if u.Scheme != "mailto" {
+		return ""
+	}
+	_, rest, _ := strings.Cut(u.Text, ":")
+	address, _, _ := strings.Cut(rest, "?")
+	return message.LowerASCII(address[strings.LastIndexByte(address, '@')+1:])
 }
 
 // hasMailbox reports whether a mailto URI names an address to send to (RFC 6068 §2).

@@ -58,6 +58,36 @@ type Step struct {
 	missed bool
 }
 
+// Fault is the kind of a Step's Problem, for programs.
+type Fault string
+
+const (
+	NoFault      Fault = ""
+	FaultSeveral Fault = "several" // more than one record, so that none counts
+	FaultSyntax  Fault = "syntax"  // the only record is invalid, or a text misses being a record
+	FaultForeign Fault = "foreign" // only texts that are something else
+)
+
+// Select reads the texts at the name of a domain's policy record as Discover does.
+func Select(domain string, texts []string) Step {
+	s := Step{Domain: domain}
+	s.take(texts)
+	return s
+}
+
+// Fault returns the kind of the problem.
+func (s Step) Fault() Fault {
+	switch {
+	case s.several:
+		return FaultSeveral
+	case s.invalid || s.missed:
+		return FaultSyntax
+	case s.Problem != "":
+		return FaultForeign
+	}
+	return NoFault
+}
+
 // answers are the look-ups made for one message, in order. There are few, so a linear
 // search is faster than a map.
 type answers struct {

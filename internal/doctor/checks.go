@@ -17,6 +17,13 @@ func checks() []check {
 		{"trusted networks", lookAtTrusted},
 		{"what is refused", lookAtEnforce},
 		{"key files", lookAtKeyFiles},
+		{"the records of keys", lookAtKeyRecords},
+		{"the strength of keys", lookAtKeyStrength},
+		{"shared keys", lookAtSharedKeys},
+		{"DMARC records", lookAtDMARC},
+		{"the alignment of signatures", lookAtAlignment},
+		{"SPF records", lookAtSPF},
+		{"names of addresses", lookAtNames},
 	}, mtaChecks()...)
 }
 

@@ -35,6 +35,11 @@ type Host struct {
 	mu     sync.Mutex
 	report Report
 	kinds  map[string]kind
+	views  *views
+
+	mtaOnce, addressOnce sync.Once
+	mta                  *theMTA
+	from                 []address
 }
 
 // newHost reads what all checks need. The error says that nothing can be looked at.
@@ -53,6 +58,7 @@ func newHost(o Options) (*Host, error) {
 	if h.DNS, err = dns.Open(h.Config.DNS); err != nil {
 		return nil, err
 	}
+	h.views = newViews(h.DNS, h.Config.DNS.ZoneFile, o.authorityPort)
 	h.readKeys()
 	h.readDomains()
 	return h, nil

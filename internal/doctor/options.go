@@ -53,7 +53,7 @@ const day = 24 * time.Hour
 // Defaults returns the options of a plain run.
 func Defaults() Options {
 	return Options{
-		LogDays: 7, KeyAge: 400 * day, TestingFor: 7 * day, RetiredFor: 14 * day, PendingFor: 7 * day,
+		LogDays: 7, KeyAge: 365 * day, TestingFor: 7 * day, RetiredFor: 14 * day, PendingFor: 7 * day,
 		SlowDNS: time.Second, Skew: time.Minute, Limit: 15 * time.Second,
 		now: time.Now, authorityPort: 53,
 	}

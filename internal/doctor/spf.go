@@ -1,0 +1,172 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"signpost/internal/spf"
+)
+
+// lookAtSPF checks the SPF records of the signing domains.
+func lookAtSPF(ctx context.Context, h *Host) {
+	from := h.sendingAddresses(ctx)
+	each(ctx, h, "SPF records", h.Domains, func(ctx context.Context, domain string) {
+		if h.lookAtSPFRecord(ctx, domain) {
+			h.lookAtCoverage(ctx, domain, from)
+		}
+	})
+	h.lookAtBounces(ctx, from)
+}
+
+// isSPF reports whether a text is an SPF record (RFC 7208 §4.5): one look-up of a name that has
+// it alone gives something else than none.
+func isSPF(ctx context.Context, text string) bool {
+	out := spf.CheckHost(ctx, oneRecord{text}, spf.Query{Addr: nobody, Sender: "a@" + oneName, Helo: oneName})
+	return out.Result != spf.None
+}
+
+// oneRecord is a DNS with one text at oneName.
+type oneRecord struct{ text string }
+
+const oneName = "record.invalid"
+
+func (o oneRecord) LookupTXT(_ context.Context, name string) ([]string, error) {
+	if strings.TrimSuffix(name, ".") == oneName {
+		return []string{o.text}, nil
+	}
+	return []string{"v=spf1 ?all"}, nil
+}
+func (oneRecord) LookupA(context.Context, string) ([]netip.Addr, error)    { return nil, nil }
+func (oneRecord) LookupAAAA(context.Context, string) ([]netip.Addr, error) { return nil, nil }
+func (oneRecord) LookupMX(context.Context, string) ([]string, error)       { return nil, nil }
+func (oneRecord) LookupPTR(context.Context, netip.Addr) ([]string, error)  { return nil, nil }
+
+// nobody is an address that no host has (RFC 1112 §4), and strangers are addresses of unrelated
+// organizations.
+var (
+	nobody    = netip.MustParseAddr("240.0.0.1")
+	strangers = []netip.Addr{netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("77.88.8.8"), netip.MustParseAddr("133.11.0.1"), netip.MustParseAddr("200.160.2.3")}
+)
+
+// lookAtSPFRecord judges the records themselves. It reports whether there is one that can be
+// evaluated.
+func (h *Host) lookAtSPFRecord(ctx context.Context, domain string) bool {
+	usable := false
+	h.judge(ctx, domain, domain, func(records []string) []fault {
+		var found []string
+		for _, r := range records {
+			if isSPF(ctx, r) {
+				found = append(found, r)
+			}
+		}
+		switch len(found) {
+		case 0:
+			return []fault{{id: "spf.missing", text: "has no SPF record", remedy: publish("Publish one with your sending servers. For those that are the domain's MX hosts:", txtRecord(domain, "v=spf1 mx ~all"))}}
+		case 1:
+			usable = true
+			return nil
+		}
+		return []fault{{id: "spf.several", text: fmt.Sprintf("has %d SPF records, one is allowed", len(found)),
+			remedy: Remedy{Text: "Merge them into one record, and delete the others. These are there:", Lines: txtRecords(domain, found)}}}
+	})
+	return usable && h.lookAtSPFResult(ctx, domain)
+}
+
+// lookAtSPFResult evaluates a record for strangers. It reports whether receivers can evaluate it.
+func (h *Host) lookAtSPFResult(ctx context.Context, domain string) bool {
+	out := h.checkSPF(ctx, domain, nobody)
+	switch out.Result {
+	case spf.TempError:
+		h.unseen("the SPF record of "+domain, out.Reason)
+		return false
+	case spf.PermError:
+		h.brokenSPF(domain, out)
+		return false
+	}
+	h.lookAtOpenness(ctx, domain, out)
+	return true
+}
+
+func (h *Host) brokenSPF(domain string, out spf.Outcome) {
+	if out.Lookups >= spf.MaxLookups || out.VoidLookups > spf.MaxVoidLookups {
+		h.find("spf.lookups", domain, fmt.Sprintf("the SPF record of %s: %s%s", domain, out.Reason, atTerm(out)),
+			Remedy{Text: "Take out includes of services that do not send for you any more, and names that do not exist; write the addresses of your own servers as ip4: and ip6: in place of a and mx."})
+		return
+	}
+	h.find("spf.syntax", domain, fmt.Sprintf("the SPF record of %s: %s%s", domain, out.Reason, atTerm(out)),
+		Remedy{Text: "Correct this term of the record."})
+}
+
+func atTerm(out spf.Outcome) string {
+	if out.Mechanism == "" {
+		return ""
+	}
+	return ", at " + out.Mechanism
+}
+
+// lookAtOpenness finds records that pass strangers, or that never say that a host is not allowed.
+func (h *Host) lookAtOpenness(ctx context.Context, domain string, out spf.Outcome) {
+	remedy := publish("End the record with ~all or -all, and list your own servers, such as:", txtRecord(domain, "v=spf1 mx ~all"))
+	if out.Result == spf.Pass {
+		h.find("spf.too-open", domain, fmt.Sprintf("the SPF record of %s passes every address, by %s", domain, out.Mechanism), remedy)
+		return
+	}
+	passing := 0
+	for _, addr := range strangers {
+		if h.checkSPF(ctx, domain, addr).Result == spf.Pass {
+			passing++
+		}
+	}
+	switch {
+	case passing > 1:
+		h.find("spf.too-open", domain, fmt.Sprintf("the SPF record of %s passes addresses all over the Internet, such as %s", domain, strangers[0]), remedy)
+	case out.Result == spf.Neutral:
+		h.add(Finding{ID: "spf.too-open", Severity: Medium, Subject: domain, Finding: fmt.Sprintf("the SPF record of %s makes no statement about other hosts%s", domain, atTerm(out)),
+			Consequence: "receivers learn nothing about forged mail from it", Remedy: remedy})
+	}
+}
+
+// checkSPF evaluates SPF for mail of a domain from an address.
+func (h *Host) checkSPF(ctx context.Context, domain string, from netip.Addr) spf.Outcome {
+	return spf.CheckHost(ctx, h.evaluators(), spf.Query{Addr: from, Helo: domain, Sender: "postmaster@" + domain, Now: h.Now})
+}
+
+// lookAtCoverage checks whether SPF passes for our own addresses.
+func (h *Host) lookAtCoverage(ctx context.Context, domain string, from []address) {
+	for _, a := range from {
+		out := h.checkSPF(ctx, domain, a.addr)
+		if out.Result == spf.TempError {
+			h.unseen("SPF of "+domain+" for "+a.addr.String(), out.Reason)
+			continue
+		}
+		if out.Result != spf.Pass {
+			h.find("spf.not-covering", domain, fmt.Sprintf("SPF of %s is %s for %s (%s)%s", domain, out.Result, a.addr, a.origin, atTerm(out)), coverRemedy(domain, a.addr))
+		}
+	}
+}
+
+func coverRemedy(domain string, addr netip.Addr) Remedy {
+	term := "ip4:"
+	if addr.Is6() {
+		term = "ip6:"
+	}
+	return Remedy{Text: fmt.Sprintf("Put this term behind v=spf1 in the SPF record of %s:", domain), Lines: []string{term + addr.String()}}
+}
+
+// lookAtBounces checks SPF of the HELO name, which receivers use for mail with a null sender. A
+// name without a record is no fault.
+func (h *Host) lookAtBounces(ctx context.Context, from []address) {
+	name := h.heloName(ctx)
+	if name == "" || h.looksAt(name) {
+		return
+	}
+	for _, a := range from {
+		out := spf.CheckHelo(ctx, h.evaluators(), spf.Query{Addr: a.addr, Helo: name, Now: h.Now})
+		if out.Result == spf.Fail || out.Result == spf.SoftFail || out.Result == spf.PermError {
+			h.add(Finding{ID: "spf.not-covering", Subject: name, Finding: fmt.Sprintf("SPF of the HELO name %s is %s for %s (%s)%s", name, out.Result, a.addr, a.origin, atTerm(out)),
+				Consequence: "bounces from this host, whose sender is null, fail SPF", Remedy: coverRemedy(name, a.addr)})
+		}
+	}
+}
