@@ -44,7 +44,7 @@ type doctorOptions struct {
 	doctor.Options
 	json, fix                      bool
 	keyAge, testing, retired, wait int // days
-	addresses                      string
+	addresses, timeServers         string
 }
 
 func doctorFlags(o *doctorOptions, stderr io.Writer) *flag.FlagSet {
@@ -58,6 +58,7 @@ func doctorFlags(o *doctorOptions, stderr io.Writer) *flag.FlagSet {
 	f.StringVar(&o.MTALog, "mta-log", "", "the MTA's log `FILE` (default: /var/log/mail.log or maillog, else the journal)")
 	f.StringVar(&o.Zone, "zone", "", "take DNS from this zone `FILE`")
 	f.StringVar(&o.addresses, "address", "", "the `ADDRESSES` that mail leaves from, as others see them, with commas between (default: those of this host; behind NAT, give the outer one)")
+	f.StringVar(&o.timeServers, "ntp", "", "time `SERVERS` to compare the clock with, with commas between (default: those of chrony, ntp or systemd-timesyncd)")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	f.BoolVar(&o.fix, "fix", false, "print a shell script with the commands that mend; it is not run")
 	f.BoolVar(&o.All, "all", false, fmt.Sprintf("look at all domains, not only the first %d", doctor.DomainLimit))
@@ -92,12 +93,28 @@ func doctorCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 		o.Progress = func(done, all int) { fmt.Fprintf(stderr, "\rLooking: %d of %d checks\x1b[K", done, all) }
 		defer fmt.Fprint(stderr, "\r\x1b[K")
 	}
+	o.Send = sendProbe
 	report, err := doctor.Run(context.Background(), o.Options)
 	if err != nil {
 		return o.cannotLook(stdout, stderr, err)
 	}
 	o.print(stdout, report)
 	return report.ExitCode()
+}
+
+// doctorLetter is the message of a probe.
+const doctorLetter = "From: <%s>\r\nTo: <postmaster@localhost>\r\nSubject: signpost doctor\r\nDate: %s\r\nMessage-ID: <doctor@localhost>\r\n\r\nA probe of signpost doctor; it is delivered nowhere.\r\n"
+
+// sendProbe sends a message of the doctor through a milter.
+func sendProbe(_ context.Context, p doctor.Probe) (doctor.ProbeResult, error) {
+	o := probeOptions{ip: p.IP, helo: "localhost", from: p.From, rcpt: "postmaster@localhost", login: p.Login, daemon: p.Daemon, mta: "localhost", queue: "DOCTOR"}
+	letter := fmt.Sprintf(doctorLetter, p.From, time.Now().Format(time.RFC1123Z))
+	r, err := o.probe(p.Address, "-", strings.NewReader(letter))
+	out := doctor.ProbeResult{Verdict: r.Verdict, Reply: r.Reply}
+	for _, f := range r.Inserted {
+		out.Inserted = append(out.Inserted, f.Name)
+	}
+	return out, err
 }
 
 // complete computes the options of the checks from those of the command line.
@@ -117,6 +134,9 @@ func (o *doctorOptions) complete() error {
 	}
 	if o.LogDays < 0 || o.Limit <= 0 || o.SlowDNS <= 0 || o.Skew <= 0 {
 		return fmt.Errorf("--log-days, --timeout, --slow-dns and --skew: give positive values")
+	}
+	if o.timeServers != "" {
+		o.TimeServers = strings.Split(o.timeServers, ",")
 	}
 	for word := range strings.SplitSeq(o.addresses, ",") {
 		if word = strings.TrimSpace(word); word == "" {

@@ -246,9 +246,9 @@ func (h *Host) lookAtHostName(ctx context.Context) {
 	if name == "" {
 		return
 	}
-	remedy := do("Set a name that DNS leads to this host's address, such as:", []string{"postconf", "-c", h.readMTA(ctx).Dir, "-e", "myhostname=mail." + exampleDomain(h)})
+	remedy := Remedy{Text: "Set a name that DNS leads to this host's address, such as:", Lines: []string{command([]string{"postconf", "-c", h.readMTA(ctx).Dir, "-e", "myhostname=mail." + exampleDomain(h)})}}
 	switch {
-	case name == "localhost" || strings.HasSuffix(name, ".localdomain") || strings.HasSuffix(name, ".local") || !strings.Contains(name, "."):
+	case nameless(name):
 		h.find("host.name", name, fmt.Sprintf("the MTA calls itself %s, which is no name in DNS", name), remedy)
 		return
 	}

@@ -24,6 +24,11 @@ func checks() []check {
 		{"the alignment of signatures", lookAtAlignment},
 		{"SPF records", lookAtSPF},
 		{"names of addresses", lookAtNames},
+		{"the records of retired keys", lookAtRetired},
+		{"the DNS servers", lookAtResolvers},
+		{"the clock", lookAtClock},
+		{"the running daemon", lookAtDaemon},
+		{"the name of the results", lookAtAuthserv},
 	}, mtaChecks()...)
 }
 

@@ -90,6 +90,7 @@ func (h *Host) readDomains() {
 	if !h.All && len(all) > DomainLimit {
 		h.Domains = all[:DomainLimit]
 	}
+	h.Limit *= time.Duration(max(1, (len(h.Domains)+DomainLimit-1)/DomainLimit))
 	h.report.Domains, h.report.DomainsLeft = len(h.Domains), len(all)-len(h.Domains)
 }
 
@@ -182,7 +183,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.Limit)
+	ctx, cancel := context.WithTimeout(ctx, h.Limit)
 	defer cancel()
 	h.runAll(ctx, checks())
 	h.mu.Lock()

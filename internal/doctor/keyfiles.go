@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"signpost/internal/daemon"
 	"signpost/internal/shell"
 	"signpost/keys"
 	"signpost/keys/lifecycle"
@@ -59,10 +60,13 @@ func (h *Host) unreadableRemedy(k lifecycle.Status) Remedy {
 		Lines: []string{"signpost check-config " + shell.Quote(h.configPath())}}
 }
 
+// defaultConfigPath is where commands look for the configuration by themselves.
+const defaultConfigPath = daemon.DefaultPath
+
 // configPath is the configuration file for commands.
 func (h *Host) configPath() string {
 	if h.ConfigPath == "" {
-		return "/etc/signpost/signpost.yaml"
+		return defaultConfigPath
 	}
 	return h.ConfigPath
 }

@@ -98,7 +98,9 @@ func parentDomain(domain string) string {
 // or was found in DNS.
 func (h *Host) standsIn(k lifecycle.Status) bool {
 	return slices.ContainsFunc(h.Keys, func(o lifecycle.Status) bool {
-		return o.Ref != k.Ref && o.Ref.Domain == k.Ref.Domain && (o.Fact.State == lifecycle.Active || o.Fact.DNS == keys.Found)
+		a, _ := algorithm(k)
+		b, _ := algorithm(o)
+		return o.Ref != k.Ref && o.Ref.Domain == k.Ref.Domain && a == b && (o.Fact.State == lifecycle.Active || o.Fact.DNS == keys.Found)
 	})
 }
 

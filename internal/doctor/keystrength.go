@@ -31,12 +31,10 @@ func lookAtKeyStrength(_ context.Context, h *Host) {
 				Consequence: fmt.Sprintf("receivers need not verify keys of more than %d bits", tooManyRSABits), Remedy: rotate(k.Ref)})
 		}
 		h.lookAtAge(k)
-		if alg != "" {
-			byDomain[k.Ref.Domain] = append(byDomain[k.Ref.Domain], k)
-		}
+		byDomain[k.Ref.Domain] = append(byDomain[k.Ref.Domain], k)
 	}
 	for domain, list := range byDomain {
-		if !slices.ContainsFunc(list, func(k lifecycle.Status) bool { alg, _ := algorithm(k); return alg == keys.RSA }) {
+		if !slices.ContainsFunc(list, func(k lifecycle.Status) bool { alg, _ := algorithm(k); return alg != keys.Ed25519 }) {
 			h.find("key.ed25519-alone", domain, "all its keys are Ed25519: "+selectors(list), ed25519Remedy(h, list[0].Ref))
 		}
 	}

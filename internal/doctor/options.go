@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"context"
 	"net/netip"
 	"time"
 )
@@ -18,6 +19,8 @@ type Options struct {
 	LogDays int
 	// Addresses are the addresses that mail leaves from as others see them; none: those found here.
 	Addresses []netip.Addr
+	// TimeServers are asked for the time; none: those of the host's time service.
+	TimeServers []string
 	// All looks at all domains, else at the first DomainLimit.
 	All bool
 
@@ -39,6 +42,9 @@ type Options struct {
 	// Progress is called, unless nil, with the number of checks that have ended. Calls do not
 	// overlap.
 	Progress func(done, all int)
+
+	// Send sends a probe through a listener; nil: none is sent.
+	Send func(context.Context, Probe) (ProbeResult, error)
 
 	now           func() time.Time
 	authorityPort uint16

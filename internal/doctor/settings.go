@@ -8,8 +8,15 @@ import (
 	"signpost/verifier"
 )
 
-// lookAtTrusted checks the networks whose mail is not judged.
+// lookAtTrusted checks the networks whose mail is not judged, and those whose mail is signed.
 func lookAtTrusted(_ context.Context, h *Host) {
+	for _, n := range h.Config.Signer.Outbound.Networks {
+		if tooWide(n) {
+			h.add(Finding{ID: "trusted.too-wide", Subject: n.String(), Finding: fmt.Sprintf("signer.ours.networks has %s, which contains hosts of the Internet that are not yours", n),
+				Consequence: "mail of strangers from these addresses is signed as yours, and not judged",
+				Remedy:      Remedy{Text: "In " + h.configName() + ", list the networks of your own hosts alone, such as:", Lines: []string{`signer: {ours: {networks: [127.0.0.0/8, "::1/128"]}}`}}})
+		}
+	}
 	for _, n := range h.Config.Verifier.Trusted.Networks {
 		if tooWide(n) {
 			h.find("trusted.too-wide", n.String(), fmt.Sprintf("verifier.trusted.networks has %s, which contains hosts of the Internet that are not yours", n),
@@ -48,12 +55,14 @@ func private(n netip.Prefix) bool {
 	return false
 }
 
-// lookAtEnforce checks that refusals leave a trace.
+// lookAtEnforce checks that refusals leave a trace that somebody can count.
 func lookAtEnforce(_ context.Context, h *Host) {
-	if h.Config.Verifier.Mode == verifier.Enforce && h.Config.Metrics.Listen == "" && h.Config.Log.Level != "info" && h.Config.Log.Level != "debug" {
-		h.find("enforce.unwatched", h.configName(), fmt.Sprintf("verifier.mode is enforce, log.level is %s and metrics.listen is empty: refused mail leaves no trace", h.Config.Log.Level),
-			Remedy{Text: "In " + h.configName() + ", write:", Lines: []string{"log: {level: info}", "metrics: {listen: 127.0.0.1:9891}"}})
+	c := h.Config
+	if c.Verifier.Mode != verifier.Enforce || c.Metrics.Listen != "" || c.Reports.Database != "" {
+		return
 	}
+	h.find("enforce.unwatched", h.configName(), "verifier.mode is enforce, and metrics.listen and reports.database are empty: nothing counts what is refused",
+		Remedy{Text: "In " + h.configName() + ", write:", Lines: []string{"metrics: {listen: 127.0.0.1:9891}"}})
 }
 
 // configName is the configuration file in sentences.

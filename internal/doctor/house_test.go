@@ -1,0 +1,244 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"signpost/internal/daemon"
+	"signpost/keys"
+)
+
+// house is a mail host in a folder of its own: configuration, keys, zone, Postfix' folder, and a
+// daemon. A test breaks one thing in it.
+type house struct {
+	t       *testing.T
+	dir     string
+	listen  string
+	config  string // text of signpost.yaml
+	main    string // text of main.cf
+	zone    map[string][]string
+	options Options
+	stopped bool   // no daemon runs
+	changed string // what is added to the configuration after the start
+	second  bool   // a second listener is added after the start
+}
+
+const (
+	theDomain = "example.com"
+	theName   = "mail.example.com"
+	theIPv4   = "192.0.2.25"
+	theIPv6   = "2001:db8::25"
+)
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	h := &house{t: t, dir: t.TempDir(), listen: freePort(t), zone: map[string][]string{}, options: Defaults()}
+	for _, selector := range []string{"s1", "e1"} {
+		k := h.key(theDomain, selector, madeKeys()[selector])
+		h.zone[k.RecordName()] = []string{txt(k.Record())}
+	}
+	h.zone[theDomain] = []string{txt("v=spf1 ip4:" + theIPv4 + " ip6:" + theIPv6 + " -all"), "MX 10 " + theName}
+	h.zone["_dmarc."+theDomain] = []string{txt("v=DMARC1; p=reject; rua=mailto:dmarc@" + theDomain)}
+	h.zone[theName] = []string{"A " + theIPv4, "AAAA " + theIPv6}
+	for _, addr := range []string{theIPv4, theIPv6} {
+		h.zone[strings.TrimSuffix(reverseName(netip.MustParseAddr(addr)), ".")] = []string{"PTR " + theName}
+	}
+	h.config = `milter: {listen: ["inet:@LISTEN@"]}
+control: {listen: "unix:@DIR@/control.sock", group: ""}
+dns: {zone_file: "@DIR@/zone"}
+keys: {dir: "@DIR@/keys", state: "@DIR@/state/keys.json"}
+signer:
+  require_published: true
+  domains:
+    - {domain: example.com, selectors: [s1, e1]}
+verifier: {authserv_id: mail.example.com}
+`
+	h.main = `compatibility_level = 3.6
+myhostname = mail.example.com
+mydomain = example.com
+smtp_bind_address = 192.0.2.25
+smtp_bind_address6 = 2001:db8::25
+smtpd_milters = inet:@LISTEN@
+non_smtpd_milters = inet:@LISTEN@
+milter_default_action = tempfail
+internal_mail_filter_classes = bounce
+smtp_header_checks =
+`
+	return h
+}
+
+const masterCF = `smtp      inet  n       -       n       -       100     smtpd
+pickup    unix  n       -       n       60      1       pickup
+cleanup   unix  n       -       n       -       0       cleanup
+qmgr      unix  n       -       n       300     1       qmgr
+smtp      unix  -       -       n       -       -       smtp
+`
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// txt is a record's data in a zone file.
+func txt(text string) string { return `TXT "` + escaped(text) + `"` }
+
+// madeKeys are the texts of key files, by selector: to make one takes longer than a test.
+var madeKeys = sync.OnceValue(func() map[string]string {
+	dir, err := os.MkdirTemp("", "doctor")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	made := map[string]string{}
+	for selector, alg := range map[string]keys.Algorithm{"s1": keys.RSA, "s2": keys.RSA, "e1": keys.Ed25519} {
+		k, err := keys.Generate(dir, theDomain, selector, alg, 0)
+		if err != nil {
+			panic(err)
+		}
+		text, err := os.ReadFile(k.Path)
+		if err != nil {
+			panic(err)
+		}
+		made[selector] = string(text)
+	}
+	return made
+})
+
+// key writes a key file and loads it.
+func (h *house) key(domain, selector, pem string) *keys.Key {
+	h.t.Helper()
+	folder := h.path("keys/" + domain)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, selector+".pem"), []byte(pem), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+	k, err := keys.Load(h.path("keys"), domain, selector)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return k
+}
+
+func (h *house) path(name string) string { return filepath.Join(h.dir, name) }
+
+func (h *house) write(name, text string) {
+	h.t.Helper()
+	text = strings.NewReplacer("@LISTEN@", h.listen, "@DIR@", h.dir).Replace(text)
+	if err := os.MkdirAll(filepath.Dir(h.path(name)), 0o755); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := os.WriteFile(h.path(name), []byte(text), 0o644); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// replace changes the configuration.
+func (h *house) replace(old, new string) {
+	h.t.Helper()
+	if !strings.Contains(h.config, old) {
+		h.t.Fatalf("the configuration has no %q", old)
+	}
+	h.config = strings.Replace(h.config, old, new, 1)
+}
+
+// record replaces the records of a name.
+func (h *house) record(name string, data ...string) { h.zone[name] = data }
+
+// run writes the files, starts the daemon, and looks.
+func (h *house) run() Report {
+	h.t.Helper()
+	h.write("signpost.yaml", h.config)
+	h.write("postfix/main.cf", h.main)
+	h.write("postfix/master.cf", masterCF)
+	// postconf(1) waits where a file is younger than two seconds.
+	for _, name := range []string{"postfix/main.cf", "postfix/master.cf"} {
+		if err := os.Chtimes(h.path(name), time.Time{}, time.Now().Add(-time.Minute)); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	var zone strings.Builder
+	for name, data := range h.zone {
+		for _, d := range data {
+			fmt.Fprintf(&zone, "%s. %s\n", name, d)
+		}
+	}
+	h.write("zone", zone.String())
+	if !h.stopped {
+		h.start()
+	}
+	if h.second {
+		h.replace(`["inet:@LISTEN@"]`, `["inet:@LISTEN@", "inet:`+freePort(h.t)+`"]`)
+	}
+	h.write("signpost.yaml", h.config+h.changed)
+	h.options.Config, h.options.Postfix = h.path("signpost.yaml"), h.path("postfix")
+	if h.options.Zone == "" {
+		h.options.Zone = h.path("zone")
+	}
+	r, err := Run(h.t.Context(), h.options)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return r
+}
+
+// start runs the daemon until the test ends.
+func (h *house) start() {
+	h.t.Helper()
+	g, err := daemon.LoadForStart(h.path("signpost.yaml"), time.Now)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	d, err := daemon.New(g, h.path("signpost.yaml"), "test", slog.New(slog.DiscardHandler))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	d.Start()
+	h.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := d.Shutdown(ctx); err != nil {
+			h.t.Error(err)
+		}
+		d.Close()
+	})
+}
+
+// ids are the ids of the findings above low, each once, with low ones in parentheses.
+func ids(r Report) string {
+	var all []string
+	for _, f := range r.Findings {
+		id := f.ID
+		if f.Severity == Low {
+			id = "(" + id + ")"
+		}
+		if !slices.Contains(all, id) {
+			all = append(all, id)
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
+}
+
+// text is the report as it is printed.
+func text(r Report) string {
+	var b strings.Builder
+	r.Print(&b, false)
+	return b.String()
+}
