@@ -23,26 +23,26 @@ const (
 	Differs Answer = "differs"
 )
 
-// Fault is the kind of fault of a record, for programs; Finding.Detail has the words.
-type Fault string
-
+// The words of Finding.Fault.
 const (
-	NoFault       Fault = ""
-	FaultForeign  Fault = "foreign"  // there are other texts at the name, and no key
-	FaultRevoked  Fault = "revoked"  // p= is empty
-	FaultOther    Fault = "other"    // another key
-	FaultSeveral  Fault = "several"  // several records, also where all of them have the key
-	FaultDamaged  Fault = "damaged"  // the key is there or was meant, and cannot be read
-	FaultBarred   Fault = "barred"   // the record bars our signatures
-	FaultSpelling Fault = "spelling" // found, but other verifiers may refuse it
+	faultForeign  = "foreign"
+	faultRevoked  = "revoked"
+	faultOther    = "other"
+	faultSeveral  = "several"
+	faultDamaged  = "damaged"
+	faultBarred   = "barred"
+	faultSpelling = "spelling"
 )
 
 // Finding is the comparison of one answer with a key.
 type Finding struct {
 	Answer Answer
-	// Fault is set for a record that is no good, and for a Found one with several records or a
-	// bad spelling. Testing says that a Found one has t=y.
-	Fault   Fault
+	// Fault is the kind of the fault, for programs: foreign (there are other texts at the name, and
+	// no key), revoked, other (another key), several (records, also where all have the key),
+	// damaged (the key is there or was meant, and cannot be read), barred (for our signatures),
+	// spelling (Found, but other verifiers may refuse it), or "".
+	Fault string
+	// Testing says that a Found record has t=y.
 	Testing bool
 	// Detail names the fault, as the rest of a sentence that begins with the record; "" if the
 	// record is right.
@@ -67,18 +67,18 @@ func CompareRecord(fingerprint string, records []string) Finding {
 	case len(found) == 0 && len(foreign) == 0:
 		return Finding{Answer: Absent, Detail: "does not exist"}
 	case len(found) == 0:
-		return Finding{Answer: Absent, Fault: FaultForeign, Detail: fmt.Sprintf("has other text and no key (a wildcard record?): %s", excerpt(foreign[0]))}
+		return Finding{Answer: Absent, Fault: faultForeign, Detail: fmt.Sprintf("has other text and no key (a wildcard record?): %s", excerpt(foreign[0]))}
 	case len(found) > 1:
 		return severalRecords(fingerprint, found)
 	}
 	f := compareOne(fingerprint, found[0])
 	if f.Answer != Found && len(foreign) > 0 {
 		if whole := compareOne(fingerprint, found[0]+foreign[0]); whole.Answer == Found {
-			f.Fault, f.Detail = FaultDamaged, "was entered in pieces, as several records: make them several strings of one record"
+			f.Fault, f.Detail = faultDamaged, "was entered in pieces, as several records: make them several strings of one record"
 		}
 	}
 	if f.Answer == Found && len(foreign) > 0 {
-		f.Fault = FaultSeveral
+		f.Fault = faultSeveral
 		f.Warnings = append(f.Warnings, fmt.Sprintf("there is a second TXT record at the name, which some verifiers read instead: delete %s", excerpt(foreign[0])))
 	}
 	return f
@@ -94,11 +94,11 @@ func severalRecords(fingerprint string, records []string) Finding {
 	}
 	switch {
 	case ours == len(records):
-		return Finding{Answer: Found, Fault: FaultSeveral, Warnings: []string{fmt.Sprintf("the same key stands there in %d records: delete all but one", ours)}}
+		return Finding{Answer: Found, Fault: faultSeveral, Warnings: []string{fmt.Sprintf("the same key stands there in %d records: delete all but one", ours)}}
 	case ours > 0:
-		return Finding{Answer: Differs, Fault: FaultSeveral, Detail: fmt.Sprintf("has %d key records, and a verifier may take any: delete the other", len(records))}
+		return Finding{Answer: Differs, Fault: faultSeveral, Detail: fmt.Sprintf("has %d key records, and a verifier may take any: delete the other", len(records))}
 	}
-	return Finding{Answer: Differs, Fault: FaultSeveral, Detail: fmt.Sprintf("has %d key records, none of them with this key", len(records))}
+	return Finding{Answer: Differs, Fault: faultSeveral, Detail: fmt.Sprintf("has %d key records, none of them with this key", len(records))}
 }
 
 // looksLikeKey distinguishes key records from the answers of wildcards.
@@ -121,31 +121,31 @@ func compareOne(fingerprint, record string) Finding {
 	key, err := dkim.ParseKey(record)
 	switch {
 	case errors.Is(err, dkim.ErrKeyRevoked):
-		return Finding{Answer: Differs, Fault: FaultRevoked, Detail: "is revoked (its p= is empty); a revoked key stays so, make a new one"}
+		return Finding{Answer: Differs, Fault: faultRevoked, Detail: "is revoked (its p= is empty); a revoked key stays so, make a new one"}
 	case err == nil && keyPrint(key) == fingerprint:
 		return compareUse(key, record)
 	}
 	if whole, bad := dkim.ParseKey(clean(record)); bad == nil && keyPrint(whole) == fingerprint {
-		return Finding{Answer: Differs, Fault: FaultDamaged, Detail: "has this key, but with quotation marks, backslashes or the like that do not belong there: enter the value without them"}
+		return Finding{Answer: Differs, Fault: faultDamaged, Detail: "has this key, but with quotation marks, backslashes or the like that do not belong there: enter the value without them"}
 	}
 	const oneString = 255
 	switch {
 	case err != nil && len(record) >= oneString-5 && len(record) <= oneString:
-		return Finding{Answer: Differs, Fault: FaultDamaged, Detail: fmt.Sprintf("is cut off after %d octets: a longer value has to be entered as several strings of one record", len(record))}
+		return Finding{Answer: Differs, Fault: faultDamaged, Detail: fmt.Sprintf("is cut off after %d octets: a longer value has to be entered as several strings of one record", len(record))}
 	case err != nil:
-		return Finding{Answer: Differs, Fault: FaultDamaged, Detail: fmt.Sprintf("is not used by verifiers (%v)", err)}
+		return Finding{Answer: Differs, Fault: faultDamaged, Detail: fmt.Sprintf("is not used by verifiers (%v)", err)}
 	}
-	return Finding{Answer: Differs, Fault: FaultOther, Detail: fmt.Sprintf("has another key (%s, %d bits)", key.Type, key.Bits)}
+	return Finding{Answer: Differs, Fault: faultOther, Detail: fmt.Sprintf("has another key (%s, %d bits)", key.Type, key.Bits)}
 }
 
 // compareUse checks whether verifiers would use a record that has the key.
 func compareUse(key *dkim.Key, record string) Finding {
 	if err := key.CheckUse(); err != nil {
-		return Finding{Answer: Differs, Fault: FaultBarred, Detail: fmt.Sprintf("has this key, but verifiers do not use it for our signatures (%v): take h= out, or write h=sha256", err)}
+		return Finding{Answer: Differs, Fault: faultBarred, Detail: fmt.Sprintf("has this key, but verifiers do not use it for our signatures (%v): take h= out, or write h=sha256", err)}
 	}
 	f := Finding{Answer: Found, Testing: key.Testing, Warnings: recordWarnings(key, record)}
 	if len(dkim.RecordSpelling(record)) > 0 {
-		f.Fault = FaultSpelling
+		f.Fault = faultSpelling
 	}
 	return f
 }

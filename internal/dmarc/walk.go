@@ -58,16 +58,6 @@ type Step struct {
 	missed bool
 }
 
-// Fault is the kind of a Step's Problem, for programs.
-type Fault string
-
-const (
-	NoFault      Fault = ""
-	FaultSeveral Fault = "several" // more than one record, so that none counts
-	FaultSyntax  Fault = "syntax"  // the only record is invalid, or a text misses being a record
-	FaultForeign Fault = "foreign" // only texts that are something else
-)
-
 // Select reads the texts at the name of a domain's policy record as Discover does.
 func Select(domain string, texts []string) Step {
 	s := Step{Domain: domain}
@@ -75,17 +65,19 @@ func Select(domain string, texts []string) Step {
 	return s
 }
 
-// Fault returns the kind of the problem.
-func (s Step) Fault() Fault {
+// Fault is the kind of the problem, for programs: several (more than one record, so that none
+// counts), syntax (the only record is invalid, or a text misses being one), foreign (only texts that
+// are something else), or "".
+func (s Step) Fault() string {
 	switch {
 	case s.several:
-		return FaultSeveral
+		return "several"
 	case s.invalid || s.missed:
-		return FaultSyntax
+		return "syntax"
 	case s.Problem != "":
-		return FaultForeign
+		return "foreign"
 	}
-	return NoFault
+	return ""
 }
 
 // answers are the look-ups made for one message, in order. There are few, so a linear

@@ -32,7 +32,7 @@ func (h *Host) lookAtPolicy(ctx context.Context, domain string) {
 	h.judge(ctx, "_dmarc."+at, subject, func(records []string) []fault { return h.policyFaults(ctx, at, records) })
 	if at != domain { // a faulty record of its own, which the one above replaces
 		h.judge(ctx, "_dmarc."+domain, domain, func(records []string) []fault {
-			if f := dmarc.Select(domain, records).Fault(); f == dmarc.FaultSeveral || f == dmarc.FaultSyntax {
+			if f := dmarc.Select(domain, records).Fault(); f == "several" || f == "syntax" {
 				return h.policyFaults(ctx, domain, records)
 			}
 			return nil
@@ -45,9 +45,9 @@ func (h *Host) policyFaults(ctx context.Context, domain string, records []string
 	step := dmarc.Select(domain, records)
 	fresh := txtRecord("_dmarc."+domain, "v=DMARC1; p=none; rua=mailto:postmaster@"+domain)
 	switch step.Fault() {
-	case dmarc.FaultSeveral:
+	case "several":
 		return []fault{{id: "dmarc.several", text: "has " + step.Problem, remedy: Remedy{Text: "Delete every DMARC record at this name but one. These are there:", Lines: txtRecords("_dmarc."+domain, records)}}}
-	case dmarc.FaultSyntax:
+	case "syntax":
 		return []fault{{id: "dmarc.syntax", text: "has no valid record: " + step.Problem, remedy: publish("Replace it; begin with a policy that asks for reports alone:", fresh)}}
 	}
 	if step.Record == nil {

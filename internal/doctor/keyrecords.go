@@ -112,21 +112,21 @@ func (h *Host) recordFaults(k lifecycle.Status, f keys.Finding) []fault {
 		detail = "is readable, but " + strings.Join(f.Warnings, "; ")
 	}
 	switch f.Fault {
-	case keys.FaultSeveral:
+	case "several":
 		found := fault{id: "key.several-records", text: detail, remedy: h.record(k, "Delete every record at this name but this one:")}
 		if f.Answer == keys.Found {
 			found.severity = Medium
 		}
 		all = append(all, found)
-	case keys.FaultDamaged:
+	case "damaged":
 		all = append(all, fault{id: "key.damaged", text: detail, remedy: h.record(k, "Replace the record by this one, with no quotation marks or backslashes of its own in a web form:")})
-	case keys.FaultSpelling:
+	case "spelling":
 		all = append(all, fault{id: "key.damaged", text: detail, severity: Medium, effect: "some receivers refuse the record, and signatures of the key fail there",
 			remedy: h.record(k, "Replace the record by this one:")})
-	case keys.FaultRevoked:
+	case "revoked":
 		all = append(all, fault{id: "key.differs", text: detail, remedy: Remedy{Text: "Replace the key by a new one; this prints the record to publish and the line to change:",
 			Lines: []string{command([]string{"signpost", "keys", "rotate", k.Ref.Domain})}}})
-	case keys.FaultOther, keys.FaultBarred:
+	case "other", "barred":
 		all = append(all, fault{id: "key.differs", text: detail, remedy: h.record(k, "If this host's key is the right one, replace the record by this one; if another host signs with the published key, give this key a selector of its own:")})
 	}
 	if f.Testing {
