@@ -125,7 +125,7 @@ func (s authority) LookupTXT(ctx context.Context, name string) ([]string, error)
 	}
 	failures := 0
 	st, err := s.direct.ask(ctx, key{name, wire.TypeTXT}, &failures)
-	if failures > 0 && ctx.Err() == nil {
+	if s.direct.servers[0].rests.Load() != 0 && ctx.Err() == nil {
 		s.of.mu.Lock()
 		s.of.silent[addr]++
 		s.of.mu.Unlock()
@@ -133,10 +133,10 @@ func (s authority) LookupTXT(ctx context.Context, name string) ([]string, error)
 	switch {
 	case err != nil:
 		return nil, lookupError(name, wire.TypeTXT, err)
-	case st.answer != nil:
+	case st.aliases == 0 || st.answer != nil && len(st.answer.texts) > 0:
 		return st.answer.texts, st.answer.err
 	}
-	return s.of.resolver.LookupTXT(ctx, st.alias)
+	return s.of.resolver.LookupTXT(ctx, name)
 }
 
 // Health is what a question to one server showed.

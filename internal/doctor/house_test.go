@@ -30,6 +30,7 @@ type house struct {
 	options Options
 	stopped bool   // no daemon runs
 	changed string // what is added to the configuration after the start
+	network bool   // DNS comes by the network
 	second  bool   // a second listener is added after the start
 }
 
@@ -173,13 +174,7 @@ func (h *house) run() Report {
 			h.t.Fatal(err)
 		}
 	}
-	var zone strings.Builder
-	for name, data := range h.zone {
-		for _, d := range data {
-			fmt.Fprintf(&zone, "%s. %s\n", name, d)
-		}
-	}
-	h.write("zone", zone.String())
+	h.write("zone", h.zoneText())
 	if !h.stopped {
 		h.start()
 	}
@@ -188,7 +183,7 @@ func (h *house) run() Report {
 	}
 	h.write("signpost.yaml", h.config+h.changed)
 	h.options.Config, h.options.Postfix = h.path("signpost.yaml"), h.path("postfix")
-	if h.options.Zone == "" {
+	if !h.network {
 		h.options.Zone = h.path("zone")
 	}
 	r, err := Run(h.t.Context(), h.options)
@@ -196,6 +191,17 @@ func (h *house) run() Report {
 		h.t.Fatal(err)
 	}
 	return r
+}
+
+// zoneText is the zone as a file.
+func (h *house) zoneText() string {
+	var zone strings.Builder
+	for name, data := range h.zone {
+		for _, d := range data {
+			fmt.Fprintf(&zone, "%s. %s\n", name, d)
+		}
+	}
+	return zone.String()
 }
 
 // start runs the daemon until the test ends.

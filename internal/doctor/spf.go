@@ -53,7 +53,7 @@ var (
 // lookAtSPFRecord judges the records themselves. It reports whether there is one that can be
 // evaluated.
 func (h *Host) lookAtSPFRecord(ctx context.Context, domain string) bool {
-	usable := false
+	usable, faulty := false, false
 	h.judge(ctx, domain, domain, func(records []string) []fault {
 		var found []string
 		for _, r := range records {
@@ -61,6 +61,7 @@ func (h *Host) lookAtSPFRecord(ctx context.Context, domain string) bool {
 				found = append(found, r)
 			}
 		}
+		faulty = faulty || len(found) > 1
 		switch len(found) {
 		case 0:
 			return []fault{{id: "spf.missing", text: "has no SPF record", remedy: publish("Publish one with your sending servers. For those that are the domain's MX hosts:", txtRecord(domain, "v=spf1 mx ~all"))}}
@@ -71,7 +72,7 @@ func (h *Host) lookAtSPFRecord(ctx context.Context, domain string) bool {
 		return []fault{{id: "spf.several", text: fmt.Sprintf("has %d SPF records, one is allowed", len(found)),
 			remedy: Remedy{Text: "Merge them into one record, and delete the others. These are there:", Lines: txtRecords(domain, found)}}}
 	})
-	return usable && h.lookAtSPFResult(ctx, domain)
+	return usable && !faulty && h.lookAtSPFResult(ctx, domain)
 }
 
 // lookAtSPFResult evaluates a record for strangers. It reports whether receivers can evaluate it.

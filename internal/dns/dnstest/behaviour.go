@@ -17,6 +17,30 @@ func Truncate(network string, _, reply *wire.Msg) *wire.Msg {
 	return reply
 }
 
+// Delegation answers questions for the servers of a zone with these hosts.
+func Delegation(zone string, hosts ...string) Behaviour {
+	return func(_ string, query, reply *wire.Msg) *wire.Msg {
+		q := query.Question[0]
+		if reply == nil || q.Qtype != wire.TypeNS || !strings.EqualFold(q.Name, wire.Fqdn(zone)) {
+			return reply
+		}
+		reply.Rcode, reply.Ns = wire.RcodeSuccess, nil
+		for _, host := range hosts {
+			h := wire.RR_Header{Name: q.Name, Rrtype: wire.TypeNS, Class: wire.ClassINET, Ttl: 3600}
+			reply.Answer = append(reply.Answer, &wire.NS{Hdr: h, Ns: wire.Fqdn(host)})
+		}
+		return reply
+	}
+}
+
+// WithoutTCP closes connections over TCP without an answer.
+func WithoutTCP(network string, _, reply *wire.Msg) *wire.Msg {
+	if network == "tcp" {
+		return nil
+	}
+	return reply
+}
+
 // Drop does not answer.
 func Drop(string, *wire.Msg, *wire.Msg) *wire.Msg { return nil }
 

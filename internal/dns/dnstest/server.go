@@ -3,6 +3,7 @@
 package dnstest
 
 import (
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -38,8 +39,27 @@ func Start(t testing.TB, zone *dns.Zone) (addr string) {
 // Serve is Start for a test that counts queries or changes the behaviour.
 func Serve(t testing.TB, zone *dns.Zone) *Server {
 	t.Helper()
+	tcp, udp := listen(t, "127.0.0.1:0")
+	return serve(t, zone, tcp, udp)
+}
+
+// ServeAll serves each zone at an address of its own, 127.0.0.2 and so on, all with the port that
+// it returns: as servers with authority for a zone.
+func ServeAll(t testing.TB, zones ...*dns.Zone) (servers []*Server, port uint16) {
+	t.Helper()
+	at := ":0"
+	for i, zone := range zones {
+		tcp, udp := listen(t, fmt.Sprintf("127.0.0.%d%s", i+2, at))
+		servers = append(servers, serve(t, zone, tcp, udp))
+		port = tcp.Addr().(*net.TCPAddr).AddrPort().Port()
+		at = fmt.Sprintf(":%d", port)
+	}
+	return servers, port
+}
+
+func serve(t testing.TB, zone *dns.Zone, tcp net.Listener, udp net.PacketConn) *Server {
+	t.Helper()
 	s := &Server{zone: zone, seen: map[string]int{}}
-	tcp, udp := listen(t)
 	s.Addr = tcp.Addr().String()
 	for network, server := range map[string]*wire.Server{"tcp": {Listener: tcp}, "udp": {PacketConn: udp}} {
 		started := make(chan struct{})
@@ -63,12 +83,12 @@ func Serve(t testing.TB, zone *dns.Zone) *Server {
 }
 
 // listen finds a port that is free for both transports.
-func listen(t testing.TB) (net.Listener, net.PacketConn) {
+func listen(t testing.TB, at string) (net.Listener, net.PacketConn) {
 	t.Helper()
 	var err error
 	for range 20 {
 		var tcp net.Listener
-		if tcp, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		if tcp, err = net.Listen("tcp", at); err != nil {
 			continue
 		}
 		var udp net.PacketConn
