@@ -4,7 +4,7 @@ import "slices"
 
 // mtaKinds are the ids about the MTA's configuration and log.
 func mtaKinds() []kind {
-	return slices.Concat(postfixKinds(), []kind{
+	return slices.Concat(postfixKinds(), sendmailKinds(), []kind{
 		{"delivery.refused", High, "a receiver refuses, or puts off, mail that it does not find authenticated", "RFC 7372 §3; RFC 9989 §8"},
 		{"opendkim.still-there", Medium, "two programs sign, or judge, the same mail; after the next start of the host the old one may take the address of ours", "deploy/postfix, Other milters beside it"},
 	})
@@ -32,6 +32,17 @@ func postfixKinds() []kind {
 		{"postfix.message-size", Low, "the signatures of such large messages are not verified", "config.example.yaml, milter.max_message_bytes"},
 		{"postfix.mime-conversion", Medium, "8-bit mail is turned into quoted-printable after it was signed, and its signature fails", "deploy/postfix, 8-bit mail"},
 		{"postfix.process-limit", Medium, "when all of Postfix' processes are busy, further ones wait for Signpost, and mail is deferred", "config.example.yaml, milter.max_connections"},
+	}
+}
+
+func sendmailKinds() []kind {
+	return []kind{
+		{"sendmail.not-connected", Critical, "mail does not pass through Signpost: it leaves unsigned and comes in unjudged", "deploy/sendmail, The line"},
+		{"sendmail.default-action", High, "", "deploy/sendmail, When Signpost does not answer"},
+		{"sendmail.timeouts", Medium, "Sendmail gives up on Signpost while it still works: mail is deferred, again and again", "deploy/sendmail, Timeouts"},
+		{"sendmail.socket-permission", Critical, "Sendmail does not connect: mail is deferred or, without F=T, leaves unsigned", "deploy/sendmail, A unix socket instead of TCP"},
+		{"sendmail.macros", Low, "Signpost asks for its own macros, so that no mail is harmed; other milters may miss them", "deploy/sendmail, Which mail is yours"},
+		{"sendmail.rewrites", Medium, "what is changed after signing breaks the signature", "deploy/sendmail, What breaks signatures"},
 	}
 }
 

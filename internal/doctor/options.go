@@ -49,6 +49,7 @@ type Options struct {
 	now           func() time.Time
 	authorityPort uint16
 	root          string // of the files of other programs, for tests
+	usualPostfix  string // Postfix' default folder, for tests
 }
 
 // DomainLimit is how many signing domains are looked at without Options.All.

@@ -1,9 +1,11 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,10 +36,18 @@ type postfix struct {
 
 // lookAtMTA looks at Postfix, at Sendmail, or at the one of both that is in use.
 func lookAtMTA(ctx context.Context, h *Host) {
-	all := readPostfixes(ctx, h)
-	connected := false
-	for _, p := range all {
-		connected = connected || p.connected()
+	all, other := readPostfixes(ctx, h), readSendmail(h)
+	if len(all) == 0 && other == nil && h.Postfix == "" && h.Sendmail == "" {
+		h.absent("the MTA's configuration", "neither Postfix' main.cf nor a sendmail.cf is in its usual place: give the folder with --postfix or --sendmail, if an MTA of this host uses Signpost")
+	}
+	connected := slices.ContainsFunc(all, (*postfix).connected)
+	// Of two MTAs on a host, one is usually left over. The one that reaches us is in use.
+	if other != nil && (len(all) == 0 || !connected && (other.connected() || !inUse(all))) {
+		other.look()
+		all = nil
+		for _, f := range other.found {
+			h.add(f)
+		}
 	}
 	for _, p := range all {
 		p.others = all
@@ -49,6 +59,19 @@ func lookAtMTA(ctx context.Context, h *Host) {
 			h.add(f)
 		}
 	}
+	opendkimAtOurAddress(h)
+}
+
+// inUse reports whether one of the instances of Postfix runs.
+func inUse(all []*postfix) bool {
+	return slices.ContainsFunc(all, func(p *postfix) bool {
+		pid, err := os.ReadFile(filepath.Join(p.Value("queue_directory"), "pid/master.pid"))
+		if err != nil {
+			return false
+		}
+		comm, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/comm")
+		return err == nil && strings.TrimSpace(string(comm)) == "master"
+	})
 }
 
 // readPostfixes reads the instance that the options name, or the default one, and those that it manages.
@@ -58,11 +81,11 @@ func readPostfixes(ctx context.Context, h *Host) []*postfix {
 		if h.Sendmail != "" {
 			return nil
 		}
-		dir = defaultPostfix(ctx)
+		dir = cmp.Or(h.usualPostfix, defaultPostfix(ctx))
 	}
 	first, err := readPostfix(ctx, h, dir)
 	if err != nil {
-		notePostfix(h, dir, err)
+		notePostfix(h, err)
 		return nil
 	}
 	first.submits = true
@@ -81,12 +104,10 @@ func readPostfixes(ctx context.Context, h *Host) []*postfix {
 	return all
 }
 
-func notePostfix(h *Host, dir string, err error) {
-	if errors.Is(err, fs.ErrNotExist) && h.Postfix == "" {
-		h.absent("Postfix' configuration", "there is none in "+dir+": give its folder with --postfix, if this host has a Postfix")
-		return
+func notePostfix(h *Host, err error) {
+	if !errors.Is(err, fs.ErrNotExist) || h.Postfix != "" {
+		h.unseen("Postfix' configuration", err.Error())
 	}
-	h.unseen("Postfix' configuration", err.Error())
 }
 
 func defaultPostfix(ctx context.Context) string {

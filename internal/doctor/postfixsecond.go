@@ -108,6 +108,24 @@ func (p *postfix) amavis() {
 // on is a path of this host; tests have a root of their own.
 func (h *Host) on(path string) string { return filepath.Join("/", h.root, path) }
 
+// exists reports whether there is something at a path; a link need not lead anywhere.
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// glob returns the texts of the files that match.
+func (h *Host) glob(pattern string) []string {
+	files, _ := filepath.Glob(h.on(pattern))
+	var texts []string
+	for _, f := range files {
+		if text, err := os.ReadFile(f); err == nil {
+			texts = append(texts, string(text))
+		}
+	}
+	return texts
+}
+
 // configLines are the lines of a file without comments and blanks around.
 func (h *Host) configLines(path string) ([]string, error) {
 	text, err := os.ReadFile(h.on(path))
