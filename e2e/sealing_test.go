@@ -137,7 +137,10 @@ func TestListMailIsSealedWhenItComesBack(t *testing.T) {
 		Listen: []string{usual, `{address: "` + seal + `", role: seal}`}, Zone: strangersZone() + ourZone(),
 		Signer: "  arc: {seal: forwarded, domain: " + ourDomain + ", selector: rsa2, recipients: [" + sealedList + "], list_networks: [127.0.0.1/32]}\n",
 	})
-	p := startPostfix(t, usual, func(p *postfix) { p.master += back + " inet n - n - - smtpd\n  -o smtpd_milters=" + seal + "\n" })
+	p := startPostfix(t, usual, func(p *postfix) {
+		p.main = strings.Replace(p.main, "non_smtpd_milters = "+usual, "non_smtpd_milters = "+seal, 1)
+		p.master += back + " inet n - n - - smtpd\n  -o smtpd_milters=" + seal + "\n"
+	})
 	in, out := dial(t, p.mx, stranger), dial(t, back, nil)
 	l := letter{from: "a@strict.example", signed: true, extra: append([]string{foreign}, forgeries...)}
 	arrives := func(l letter, rcpt string) []byte {
@@ -169,6 +172,10 @@ func TestListMailIsSealedWhenItComesBack(t *testing.T) {
 	got = returns(out, "own-"+reader, own)
 	chainPasses(t, got, 1, others...)
 	signedFor(t, got, 1)
+
+	// List software that hands mail to sendmail(1).
+	p.sendmail(t, "bounce@"+ourDomain, "local-"+reader, throughList(once))
+	chainPasses(t, p.sink.wait(t, "local-"+reader).Data, 1)
 
 	// A client that is no list software brings results in our name.
 	got = returns(dial(t, back, stranger), "outside-"+reader, throughList(once))

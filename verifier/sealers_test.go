@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +63,12 @@ func TestTrustedSealersCountUnderTheRuleInForce(t *testing.T) {
 		{"require: dkim, and dmarc=pass alone", "p=none", dmarcOnly, override(Override{Require: requireDKIM}), true, message.Reject, message.Tempfail},
 		{"override, and dmarc=pass alone", "p=none", dmarcOnly, override(Override{OnFail: ActReject}), true, message.Accept, message.Tempfail},
 		{"override that is watched, no record", "", "spf=none; dkim=none", override(Override{OnFail: ActReject, Mode: Monitor}), false, message.Accept, message.Accept},
+		{"forwarder", "p=reject", "spf=none; dkim=none", func(c *Config) {
+			c.Forwarders = []Forwarder{{Network: netip.MustParsePrefix("192.0.2.10/32"), AllowOwnDomains: true}}
+		}, false, message.Accept, message.Accept},
+		{"forwarder without our domains", "p=reject", "spf=none; dkim=none", func(c *Config) {
+			c.Forwarders = []Forwarder{{Network: netip.MustParsePrefix("192.0.2.10/32")}}
+		}, false, message.Reject, message.Tempfail},
 		{"no rule, p=none", "p=none", "spf=none; dkim=none", nil, false, message.Accept, message.Accept},
 		{"no rule, no record", "", spf, nil, false, message.Accept, message.Accept},
 		{"strict alignment, header.d", "p=reject; adkim=s", dkim, nil, false, message.Accept, message.Tempfail},
