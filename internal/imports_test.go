@@ -53,7 +53,7 @@ var mayImport = map[string][]string{
 	"internal/why":     nil, // tests of libraries, none of ours
 
 	"internal/tablesource":             {"signer"},
-	"internal/reports":                 {"internal/config", "internal/reports/store"},
+	"internal/reports":                 {"internal/config", "internal/reports/outgoing", "internal/reports/store"},
 	"internal/reports/store":           nil,
 	"internal/reports/store/storetest": {"internal/reports/store"},
 	"internal/unixsocket":              nil,
@@ -71,7 +71,7 @@ var mayImport = map[string][]string{
 	"internal/tail":  {"internal/message", "milter"},
 	"internal/setup": {"internal/control", "internal/daemon", "internal/dns", "internal/message", "internal/mta", "internal/shell", "internal/tail", "keys", "keys/lifecycle", "milter"},
 
-	"internal/daemon": {"internal/config", "internal/control", "internal/dns", "internal/message", "internal/reports", "internal/reports/store", "internal/tablesource", "internal/status", "internal/tail", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
+	"internal/daemon": {"internal/config", "internal/control", "internal/dmarc", "internal/dns", "internal/message", "internal/reports", "internal/reports/outgoing", "internal/reports/store", "internal/tablesource", "internal/status", "internal/tail", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
 
 	// The doctor looks at everything from outside.
 	"internal/doctor": {
@@ -80,7 +80,7 @@ var mayImport = map[string][]string{
 	},
 
 	"cmd/signpost": {
-		"internal/config", "internal/control", "internal/daemon", "internal/dns", "internal/doctor", "internal/message", "internal/opendkim", "internal/status", "internal/tablesource", "internal/tail",
+		"internal/reports/outgoing", "internal/config", "internal/control", "internal/daemon", "internal/dns", "internal/doctor", "internal/message", "internal/opendkim", "internal/status", "internal/tablesource", "internal/tail",
 		"internal/reports/store", "internal/setup", "internal/shell",
 		"keys", "keys/lifecycle", "milter", "signer", "verifier",
 	},

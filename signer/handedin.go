@@ -47,6 +47,9 @@ func (s *Signer) WithHandedIn(may func(message.Envelope) bool) *Signer {
 	return &with
 }
 
+// HandedIn tells whether mail with this envelope may be our own; see WithHandedIn.
+func (s *Signer) HandedIn(env message.Envelope) bool { return s.handed != nil && s.handed(env) }
+
 // handedIn is a message that may have our signature. Until that is known, it is a message like
 // any other.
 type handedIn struct {

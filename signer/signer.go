@@ -71,7 +71,7 @@ type Signing struct {
 // The end of ctx also frees the memory that the self-check holds for the message.
 func (s *Signer) Sign(ctx context.Context, env message.Envelope) message.Transaction {
 	t := &Signing{signer: s, ctx: ctx, env: env}
-	if s.handed != nil && s.handed(env) {
+	if s.HandedIn(env) {
 		return &handedIn{Signing: t}
 	}
 	return t

@@ -9,6 +9,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"signpost/internal/message"
+	"signpost/internal/reports/outgoing"
 	"signpost/keys"
 	"signpost/milter"
 	"signpost/verifier"
@@ -25,6 +26,8 @@ type counters struct {
 	signed, unsigned, fragile, unjudged, failure, would *metrics.Counter
 	sealed                                              *family
 	unsealed                                            *metrics.Counter
+
+	reports *family // to others
 
 	info *family
 
@@ -51,6 +54,10 @@ func newCounters() *counters {
 	c.unjudged = single("signpost_unjudged_total", "Inbound messages of verifier.trusted.networks, passed without checks.")
 	c.failure = single("signpost_error_total", "Messages that could not be signed or checked for a failure of this daemon.")
 	c.would = single("signpost_would_refuse_total", "Inbound messages that enforce mode would have refused, held or tagged.")
+	c.reports = c.add("signpost_reports_out_total", "counter", "Reports to others (reports.out), by what became of them; suppressed and bounced count addresses.")
+	for _, result := range outgoing.Results() {
+		c.reports.counter(reportLabel(result))
+	}
 	c.results = c.add("signpost_results_total", "counter", "Results of the checks of messages; each signature counts as one dkim result.")
 	for method, values := range verifier.Values() {
 		for _, v := range values {
@@ -166,3 +173,8 @@ func (f *family) replace(labels string) {
 	f.only = f.name + labels
 	f.set.GetOrCreateGauge(f.only, func() float64 { return 1 })
 }
+
+func reportLabel(result string) string { return fmt.Sprintf("{result=%q}", result) }
+
+// countReport counts what became of a report to others.
+func (c *counters) countReport(result string) { c.reports.counter(reportLabel(result)).Inc() }

@@ -58,6 +58,7 @@ type Service struct {
 	feed    *tail.Feed      // of messages, for commands; nil without a control socket
 
 	processors *processors
+	reporting  *reporting // to others
 
 	endWatch func() // see watchKeys
 }
@@ -68,7 +69,7 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 	kept := status.NewLog(log.Handler())
 	log = slog.New(kept)
 	slog.SetDefault(log) // for alarms of the signing library
-	s := &Service{vitals: vitals{started: time.Now(), log: kept}, path: path, version: version, log: log, started: g.Config, current: g, processors: newProcessors(), server: milter.NewServer(fitConnections(g.Config.Milter, g.Resolver, log), g.Handlers(), log)}
+	s := &Service{vitals: vitals{started: time.Now(), log: kept}, path: path, version: version, log: log, started: g.Config, current: g, processors: newProcessors(), reporting: newReporting(version, log), server: milter.NewServer(fitConnections(g.Config.Milter, g.Resolver, log), g.Handlers(), log)}
 	s.server.Observe(s.processors)
 	s.observe(&s.vitals)
 	if err := s.lockState(g.Config.Keys.State); err != nil {
@@ -86,7 +87,11 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 		s.lock.Close()
 		return nil, err
 	}
+	if s.counts != nil {
+		s.reporting.count = s.counts.countReport
+	}
 	s.begin(g)
+	s.server.Swap(s.handlers(g))
 	s.openControl()
 	returnMemory()
 	return s, nil
@@ -102,6 +107,10 @@ func (s *Service) begin(g *Generation) {
 	}
 	g.Tracker.Begin(ctx, g.Spec, s.log)
 	g.Signer.SelfCheck(g.Resolver, s.log)
+	if s.reporting != nil {
+		g.Signer = g.Signer.WithHandedIn(s.reporting.mine)
+		s.reporting.use(g)
+	}
 	if err := g.Config.tables.Keep(g.Config.keptTables()); err != nil {
 		s.log.Warn(err.Error())
 	}

@@ -59,9 +59,9 @@ func (s *Service) startFeed() {
 // feed wants them.
 func (s *Service) handlers(g *Generation) *milter.Generation {
 	if s.feed == nil {
-		return g.Handlers()
+		return s.reporting.handlers(g.Handlers())
 	}
-	return &milter.Generation{Signer: explainedSigner{g.Signer, s.feed}, Verifier: explainedVerifier{g.Verifier, s.feed, g.Signer}}
+	return s.reporting.handlers(&milter.Generation{Signer: explainedSigner{g.Signer, s.feed}, Verifier: explainedVerifier{g.Verifier, s.feed, g.Signer}})
 }
 
 // explainedSigner is a signer that records its rules while a reader wants them. Without one
@@ -73,7 +73,7 @@ type explainedSigner struct {
 
 // Sign is the signer's.
 func (s explainedSigner) Sign(ctx context.Context, env message.Envelope) message.Transaction {
-	if !s.feed.Explains() {
+	if !s.feed.Explains() || s.HandedIn(env) {
 		return s.Signer.Sign(ctx, env)
 	}
 	var trace message.Trace

@@ -5,8 +5,10 @@ package reports
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"signpost/internal/config"
+	"signpost/internal/reports/outgoing"
 	"signpost/internal/reports/store"
 )
 
@@ -19,11 +21,13 @@ type Config struct {
 	Keep config.Days `yaml:"keep"`
 	// MaxSize bounds the counters: the oldest days go first.
 	MaxSize config.Size `yaml:"max_size"`
+	// Out are the reports to others.
+	Out outgoing.Config `yaml:"out"`
 }
 
 // Defaults returns the section of an empty file, without the database.
 func Defaults() Config {
-	return Config{Keep: 90, MaxSize: 1 << 30}
+	return Config{Keep: 90, MaxSize: 1 << 30, Out: outgoing.Defaults()}
 }
 
 // DefaultDatabase is the database of a host whose daemon keeps its state in this folder.
@@ -53,4 +57,5 @@ func (c Config) Validate(bad func(path, problem string)) {
 	if c.MaxSize < minSize {
 		bad("max_size", fmt.Sprintf("%s is too little: write %s or more, as 1GiB", c.MaxSize, minSize))
 	}
+	c.Out.Validate(c.Database != "", func(path, problem string) { bad(strings.TrimSuffix("out."+path, "."), problem) })
 }

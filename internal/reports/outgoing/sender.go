@@ -38,13 +38,17 @@ type Services struct {
 	// Now is the clock.
 	Now func() time.Time
 	Log *slog.Logger
-	// Count counts what became of a report: sent, failed, suppressed, bounced. It may be nil.
+	// Count counts what became of a report, one of Results. It may be nil.
 	Count func(result string)
 	// Generator names this program in reports.
 	Generator string
 	// Keep is how long finished reports are kept.
 	Keep time.Duration
 }
+
+// Results are what becomes of reports: sent and failed count reports, suppressed and bounced
+// deliveries to one address.
+func Results() []string { return []string{stateSent, stateFailed, stateSuppressed, stateBounced} }
 
 // Sender plans, builds and sends the reports of a database. Several, in one process or more,
 // share the work.
