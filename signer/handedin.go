@@ -39,6 +39,13 @@ func (s *Signer) SignOwn(ctx context.Context, h message.Header, body []byte) ([]
 	return out.Insert, nil
 }
 
+// SignsFor tells whether an entry fits an author, with the domain in lower case and A-labels.
+// Its keys may still wait for DNS.
+func (s *Signer) SignsFor(a message.Address) bool {
+	_, found := s.table.addresses[lower(a.Local)+"@"+a.Domain]
+	return found || s.table.byDomain(a.Domain, nil).set != ""
+}
+
 // WithHandedIn returns the signer with a function that tells whether mail with this envelope
 // may be our own that was signed before. It only saves work: what counts is the signature.
 func (s *Signer) WithHandedIn(may func(message.Envelope) bool) *Signer {

@@ -162,6 +162,7 @@ func (s *Service) Start() (served <-chan error) {
 // Close saves the state of the keys and releases its lock.
 func (s *Service) Close() {
 	s.control.Close()
+	s.reporting.close()
 	s.endWatch()
 	s.lock.Close()
 }

@@ -32,6 +32,9 @@ func (g *Generation) Warnings() []string {
 			w = append(w, fmt.Sprintf("signer.arc.selector %s is a key of %s: other programs verify ARC seals by RSA keys alone; make one with signpost keys generate", arc.Selector, k.Algorithm))
 		}
 	}
+	if out := g.Config.Reports.Out; out.On() && !g.Signer.SignsFor(out.Author()) {
+		w = append(w, fmt.Sprintf("reports.out.from: no entry of signer.domains signs for %s, so that reports wait: add the domain there, with a key", out.Submitter()))
+	}
 	w = append(w, g.Config.sealWarnings()...)
 	w = append(w, g.listenerWarnings()...)
 	w = append(w, g.Config.tables.Warnings()...)

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"signpost/internal/message"
 )
 
 // Config is the section `reports.out`. Without org_name and from, no reports are sent.
@@ -28,14 +30,18 @@ func Defaults() Config { return Config{SMTP: "127.0.0.1:25", PerDay: 10000} }
 // On tells whether reports are sent.
 func (c Config) On() bool { return c.OrgName != "" && c.From != "" }
 
-// Submitter is the name of the reporting host in reports: the domain of From.
-func (c Config) Submitter() string {
+// Author is From in its two parts; empty if it is no address.
+func (c Config) Author() message.Address {
 	address, err := plainAddress(c.From)
 	if err != nil {
-		return ""
+		return message.Address{}
 	}
-	return domainOf(address)
+	at := strings.LastIndexByte(address, '@')
+	return message.Address{Local: address[:at], Domain: address[at+1:]}
 }
+
+// Submitter is the name of the reporting host in reports: the domain of From.
+func (c Config) Submitter() string { return c.Author().Domain }
 
 const (
 	maxOrgName = 200
