@@ -53,6 +53,12 @@ type Finding struct {
 	Err error
 }
 
+// Gone reports whether no verifier finds the key: its record is absent, revoked, or one of another
+// key.
+func (f Finding) Gone() bool {
+	return f.Answer == Absent || f.Fault == faultRevoked || f.Fault == faultOther
+}
+
 // CompareRecord compares the TXT records at a key's name with the key's fingerprint.
 func CompareRecord(fingerprint string, records []string) Finding {
 	var found, foreign []string
@@ -98,7 +104,7 @@ func severalRecords(fingerprint string, records []string) Finding {
 	case ours > 0:
 		return Finding{Answer: Differs, Fault: faultSeveral, Detail: fmt.Sprintf("has %d key records, and a verifier may take any: delete the other", len(records))}
 	}
-	return Finding{Answer: Differs, Fault: faultSeveral, Detail: fmt.Sprintf("has %d key records, none of them with this key", len(records))}
+	return Finding{Answer: Differs, Fault: faultOther, Detail: fmt.Sprintf("has %d key records, none of them with this key", len(records))}
 }
 
 // looksLikeKey distinguishes key records from the answers of wildcards.

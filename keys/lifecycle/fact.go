@@ -113,6 +113,9 @@ func (f Fact) observed(answers []keys.Answer, detail string, now time.Time) Fact
 	return f
 }
 
+// recordGone reports whether all servers agree that a retired key has no record any more.
+func (f Fact) recordGone() bool { return f.DNS == keys.Absent || f.DNS == keys.Differs }
+
 // role is what the assignment decided about a key.
 type role struct {
 	listed     bool

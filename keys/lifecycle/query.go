@@ -44,6 +44,18 @@ func (o observation) answers() []keys.Answer {
 	return answers
 }
 
+// ofRetired returns the answers about a retired key, whose record is found as long as any
+// verifier might read the key in it.
+func (o observation) ofRetired() []keys.Answer {
+	answers := o.answers()
+	for i, f := range o.findings {
+		if f.Answer == keys.Differs && !f.Gone() {
+			answers[i] = keys.Found
+		}
+	}
+	return answers
+}
+
 // settled reports whether all servers have the key.
 func (o observation) settled() bool {
 	return !slices.ContainsFunc(o.findings, func(f keys.Finding) bool { return f.Answer != keys.Found })

@@ -40,9 +40,9 @@ func jitter(d time.Duration) time.Duration {
 func (w *Tracker) reschedule(now time.Time) {
 	for ref, f := range w.known {
 		switch _, queued := w.schedule[ref]; {
-		case queued && !w.spec.needsDNS(*f):
+		case queued && !w.spec.watches(*f):
 			delete(w.schedule, ref)
-		case !queued && w.spec.needsDNS(*f):
+		case !queued && w.spec.watches(*f):
 			w.schedule[ref] = nextQuery{at: now}
 		}
 	}

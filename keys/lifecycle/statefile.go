@@ -146,14 +146,28 @@ func printState(to io.Writer, facts []*Fact) error {
 	return w.Flush() // returns the first error of all writes
 }
 
-// forgetRetired drops retired keys whose file is gone.
+// forgetAfter is how long a retired key without a file is known where DNS is not asked about it.
+const forgetAfter = 365 * 24 * time.Hour
+
+// forgetRetired drops retired keys whose file and record are gone.
 func (w *Tracker) forgetRetired() {
 	for ref, f := range w.known {
-		if f.State == Retired && !w.spec.Store.Has(ref) && !w.spec.Config.HasFile(ref) {
+		if f.State == Retired && w.spec.gone(*f, w.now()) && !w.spec.Store.Has(ref) && !w.spec.Config.HasFile(ref) {
 			delete(w.known, ref)
 			w.changed = true
 		}
 	}
+}
+
+// gone reports whether nothing of a retired key remains in DNS, as far as that can be known.
+func (p *Spec) gone(f Fact, now time.Time) bool {
+	switch {
+	case f.Domain == keys.AnyDomain: // its names in DNS are not known
+		return true
+	case !p.asksDNS():
+		return now.Sub(f.Unlisted) >= forgetAfter
+	}
+	return f.recordGone()
 }
 
 // saveInterval is the time between two writes of the state file.

@@ -21,6 +21,8 @@ const (
 	// roundRest is the pause between two decisions, for each key: a decision on a hundred
 	// thousand keys takes a quarter of a second.
 	roundRest = 50 * time.Microsecond
+	// retiredEvery is the interval of queries for the record of a retired key.
+	retiredEvery = 24 * time.Hour
 	// savedEvery bounds how long times of use and sight are in memory only.
 	savedEvery = 5 * time.Minute
 	// savedRest is the pause between two writes of the state file, for each key: a file of a
@@ -194,9 +196,17 @@ func (w *Tracker) wakeUp() {
 	}
 }
 
-// needsDNS reports whether a key is looked up in DNS.
+// asksDNS reports whether DNS is asked at all.
+func (p *Spec) asksDNS() bool { return p.Require && len(p.Servers) > 0 }
+
+// needsDNS reports whether the record of a key matters to who signs.
 func (p *Spec) needsDNS(f Fact) bool {
-	return p.Require && len(p.Servers) > 0 && f.Domain != keys.AnyDomain && (f.State != Retired || p.Store.Has(f.ref()))
+	return p.asksDNS() && f.Domain != keys.AnyDomain && (f.State != Retired || p.Store.Has(f.ref()))
+}
+
+// watches reports whether a key is looked up in DNS: also a retired one, until its record is gone.
+func (p *Spec) watches(f Fact) bool {
+	return p.needsDNS(f) || p.asksDNS() && f.Domain != keys.AnyDomain && f.State == Retired && !f.recordGone()
 }
 
 // Run queries the keys when they are due, until ctx ends. Then it saves the facts. Begin comes
@@ -299,6 +309,12 @@ func (w *Tracker) record(observed []observation, now time.Time) (answered []*loo
 		}
 		f, ok := w.known[o.ref]
 		if !ok || f.Fingerprint != o.fingerprint {
+			continue
+		}
+		if f.State == Retired && !w.spec.needsDNS(*f) {
+			next := f.observed(o.ofRetired(), o.detail, now)
+			w.known[o.ref] = &next
+			w.schedule[o.ref] = nextQuery{at: now.Add(jitter(max(retiredEvery, w.spec.Config.CheckEvery)))}
 			continue
 		}
 		next := f.observed(o.answers(), o.detail, now)

@@ -262,9 +262,69 @@ func TestARotationWithADNSThatPublishesLate(t *testing.T) {
 		s.want("after the queue time", "s2", "s1 retired, s2 active")
 		s.wantLogged("a key is retired", "signpost keys record --revoke example.com s1")
 		check(t, os.Remove(s.keys["s1"].Path))
-		s.after(time.Hour)
-		s.want("when its file is gone", "s2", "s2 active")
+		s.after(48 * time.Hour)
+		s.want("when its file is gone, and its record is not", "s2", "s1 retired, s2 active")
+		s.publish("s1", "v=DKIM1; p=")
+		s.after(24*time.Hour + time.Minute)
+		s.want("when its record is revoked", "s2", "s2 active")
 	})
+}
+
+// Else nobody would notice that the record is still there.
+func TestARetiredKeyIsKnownUntilItsRecordIsGone(t *testing.T) {
+	for name, c := range map[string]struct {
+		records func(s *scene) []string // nil: withdrawn
+		known   bool
+	}{
+		"withdrawn":              {nil, false},
+		"revoked":                {func(*scene) []string { return []string{"v=DKIM1; p="} }, false},
+		"another key":            {func(s *scene) []string { return []string{s.keys["s3"].Record()} }, false},
+		"two other keys":         {func(s *scene) []string { return []string{s.keys["s3"].Record(), s.keys["s2"].Record()} }, false},
+		"another key besides":    {func(s *scene) []string { return []string{s.keys["s1"].Record(), s.keys["s3"].Record()} }, true},
+		"revoked besides":        {func(s *scene) []string { return []string{s.keys["s1"].Record(), "v=DKIM1; p="} }, true},
+		"with quotation marks":   {func(s *scene) []string { return []string{`"` + s.keys["s1"].Record() + `"`} }, true},
+		"still there, unchanged": {func(s *scene) []string { return []string{s.keys["s1"].Record()} }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(s *scene) {
+				s.publish("s1")
+				s.publish("s2")
+				s.start("s1")
+				s.reload("s2")
+				s.after(s.cfg.QueueTime + 2*time.Hour)
+				check(t, os.Remove(s.keys["s1"].Path))
+				if c.records == nil {
+					s.withdraw("s1")
+				} else {
+					s.publish("s1", c.records(s)...)
+				}
+				s.after(48 * time.Hour)
+				want := "s2 active"
+				if c.known {
+					want = "s1 retired, s2 active"
+				}
+				s.want("two days later", "s2", want)
+				s.end()
+				s.start("s2")
+				s.after(time.Minute)
+				s.want("after a restart", "s2", want)
+			})
+		})
+	}
+}
+
+// Nothing is asked about it, so what is known of it ends after a year.
+func TestWithoutDNSARetiredKeyIsForgottenAfterAYear(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	f := Fact{Domain: "example.com", Selector: "s1", Fingerprint: "x", State: Retired, Unlisted: start, FirstSeen: start, DNS: keys.Found}
+	for days, want := range map[int]bool{1: true, 300: true, 370: false} {
+		w := &Tracker{spec: &Spec{Config: keys.Config{Dir: t.TempDir()}, Store: keys.NewStore(nil, nil, nil)}, known: facts{f.ref(): &f},
+			now: func() time.Time { return start.AddDate(0, 0, days) }}
+		w.forgetRetired()
+		if known := len(w.known) == 1; known != want {
+			t.Errorf("after %d days: known %v", days, known)
+		}
+	}
 }
 
 func TestADNSThatPublishesAWrongKey(t *testing.T) {
