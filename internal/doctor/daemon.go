@@ -34,6 +34,10 @@ type running struct {
 		Mistakes []string  `json:"mistakes"`
 		Restart  []string  `json:"needs_restart"`
 	} `json:"configuration"`
+	Listeners []struct {
+		Address string `json:"address"`
+		Problem string `json:"problem"`
+	} `json:"listeners"`
 	Limits struct {
 		MaxConnections int `json:"max_connections"`
 	} `json:"limits"`
@@ -95,7 +99,9 @@ func lookAtDaemon(ctx context.Context, h *Host) {
 	}
 	switch at, err := knockAt(ctx, "unix", path); {
 	case at == answers:
-		h.lookAtRunning(ctx)
+		if r, ok := h.lookAtRunning(ctx); ok {
+			closed = slices.DeleteFunc(closed, r.lacks) // new ones: the configuration is not in force
+		}
 		h.lookAtListeners(ctx, open, closed, true)
 	case at == silent && len(open) == 0:
 		h.daemonDown(fmt.Sprintf("nothing listens at the control socket %s%s", path, alsoAt(closed)))
@@ -174,25 +180,35 @@ func (h *Host) restartRemedy() Remedy {
 	return do("A new address in milter.listen needs a restart; the log says what else is wrong:", []string{"systemctl", "restart", "signpost"}, []string{"journalctl", "--no-pager", "-u", "signpost", "-n", "20"})
 }
 
+// lacks reports whether a listener is not one of the running daemon.
+func (r running) lacks(l milter.Listen) bool {
+	for _, has := range r.Listeners {
+		if has.Address == l.Address.String() {
+			return false
+		}
+	}
+	return len(r.Listeners) > 0
+}
+
 // lookAtRunning judges what the daemon tells of itself.
-func (h *Host) lookAtRunning(ctx context.Context) {
+func (h *Host) lookAtRunning(ctx context.Context) (r running, ok bool) {
 	client, err := control.Dial(ctx, h.Config.Control)
 	if err != nil {
 		h.unseen("the running daemon", err.Error())
-		return
+		return r, false
 	}
 	defer client.Close()
-	var r running
 	if err := client.Get(ctx, "/status", &r); err != nil {
 		if err := client.Get(ctx, "/ping", &r); err != nil {
 			h.unseen("the running daemon", err.Error())
-			return
+			return r, false
 		}
 		h.absent("the state of the running daemon", "it is of an older version, and tells only that it runs")
 	}
 	h.lookAtGeneration(r)
 	h.lookAtDescriptors(ctx, r)
 	h.lookAtForged(r)
+	return r, true
 }
 
 // lookAtGeneration compares what runs with the file on disk.

@@ -27,6 +27,8 @@ func TestOneFaultOfTheHost(t *testing.T) {
 		"everybody may replace it": {func(h *house) { h.chmod("keys/example.com", 0o777) }, "key.permissions", "chmod o-w @DIR@/keys/example.com"},
 		"the daemon is down":       {func(h *house) { h.stopped = true }, "daemon.down", "signpost serve --config @DIR@/signpost.yaml"},
 		"down, without a control":  {func(h *house) { h.stopped = true; h.replace(`"unix:@DIR@/control.sock"`, `""`) }, "daemon.down", "nothing listens at"},
+		"the file has changed":     {func(h *house) { h.changed = "# a comment\n" }, "daemon.stale-config", "signpost check-config @DIR@/signpost.yaml"},
+		"an address more":          {func(h *house) { h.second = true }, "daemon.stale-config", "systemctl reload signpost"},
 		"another has the state":    {func(h *house) { h.lockedByAnother() }, "daemon.down daemon.state-shared", "fuser -v @DIR@/state/keys.json.lock"},
 		"localhost gives results":  {func(h *house) { h.replace("authserv_id: mail.example.com", "authserv_id: localhost") }, "authserv.default", "authserv_id"},
 		"the MTA is localhost": {func(h *house) {
