@@ -242,9 +242,11 @@ func (h *Host) lookAtOneAlignment(ctx context.Context, e signer.Domain, author, 
 
 func (h *Host) notAligned(e signer.Domain, author, sdid, why string) {
 	entry := fmt.Sprintf("- {domain: %q, selectors: [SELECTOR], keys_of: %s}", e.Domain, sdid)
-	if e.Subdomains && e.SDID == "" {
+	severity := High
+	if e.Subdomains && e.SDID == "" { // there may be no such mail
+		severity = Medium
 		entry = fmt.Sprintf("- {domain: \"*.%s\", selectors: [SELECTOR], keys_of: %s}", authorOf(e.Domain), sdid)
 	}
-	h.find("signature.not-aligned", e.Domain, fmt.Sprintf("mail of %s is signed with d=%s, and %s", author, sdid, why),
-		Remedy{Text: "In " + h.configName() + ", sign with d= of the author domain, and publish the key's record there. In place of the entry, for a key of " + sdid + ":", Lines: []string{entry}})
+	h.add(Finding{ID: "signature.not-aligned", Severity: severity, Subject: e.Domain, Finding: fmt.Sprintf("mail of %s is signed with d=%s, and %s", author, sdid, why),
+		Remedy: Remedy{Text: "In " + h.configName() + ", sign with d= of the author domain, and publish the key's record there. In place of the entry, for a key of " + sdid + ":", Lines: []string{entry}}})
 }

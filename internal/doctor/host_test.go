@@ -262,3 +262,24 @@ func TestEachKindHasATextAndIsUnique(t *testing.T) {
 		seen[k.id] = true
 	}
 }
+
+// docs/doctor.md has a section for each id, with its severity, and for nothing else.
+func TestTheDocumentHasEachFinding(t *testing.T) {
+	file, err := os.ReadFile("../../docs/doctor.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := map[string]string{}
+	for section := range strings.SplitSeq(string(file), "\n### ") {
+		head, body, _ := strings.Cut(section, "\n")
+		sections[head] = strings.TrimSpace(body)
+	}
+	if len(sections) != len(kinds())+1 { // and what stands before the first
+		t.Errorf("%d sections for %d ids", len(sections)-1, len(kinds()))
+	}
+	for _, k := range kinds() {
+		if head := fmt.Sprintf("%s (%s)", k.id, k.severity); len(sections[head]) < 40 {
+			t.Errorf("no section %q", head)
+		}
+	}
+}

@@ -52,7 +52,7 @@ func ownKinds() []kind {
 		{"resolver.rewrites", High, "names that do not exist seem to exist: checks of incoming mail give wrong results", "RFC 8020 §2"},
 		{"resolver.no-tcp", Medium, "records that do not fit into a UDP reply, such as long keys, cannot be looked up", "RFC 7766 §5"},
 
-		{"authserv.default", Low, "programs behind Signpost cannot tell its results from those of others", "RFC 8601 §2.5"},
+		{"authserv.default", Medium, "programs behind Signpost cannot tell its results from those of others", "RFC 8601 §2.5"},
 		{"authserv.foreign-claims", Medium, "results that others write under this name are taken for ours", "RFC 8601 §5"},
 		{"trusted.too-wide", Critical, "mail from these addresses is not judged, and forged results in it are believed", "RFC 8601 §5"},
 		{"enforce.unwatched", Medium, "mail is refused, and no report or metric shows which", "RFC 9989 §7.4"},
