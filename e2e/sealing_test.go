@@ -186,3 +186,31 @@ func TestListMailIsSealedWhenItComesBack(t *testing.T) {
 		t.Errorf("its results were kept: %s", results)
 	}
 }
+
+// The same through Sendmail, where a port of its own has the filter of the list.
+func TestListMailIsSealedThroughSendmail(t *testing.T) {
+	wantSendmail(t)
+	if exec.Command("/usr/bin/perl", "-MMail::DKIM::ARC::Verifier", "-e1").Run() != nil {
+		without(t, "libmail-dkim-perl: run e2e/install-packages.sh as root")
+	}
+	const list, reader = "list@" + destDomain, "reader@" + destDomain
+	usual, seal, back := "inet:"+freeAddr(t), "inet:"+freeAddr(t), freeAddr(t)
+	startDaemon(t, config{
+		Listen: []string{`{address: "` + usual + `", role: verify}`, `{address: "` + seal + `", role: seal}`}, Zone: strangersZone() + ourZone(),
+		Signer: "  arc: {seal: forwarded, domain: " + ourDomain + ", selector: rsa2, list_networks: [127.0.0.1/32]}\n",
+	})
+	at := strings.TrimPrefix(seal, "inet:")
+	s := startSendmail(t, []string{usual}, "MAIL_FILTER(`lists', `S=inet:"+port(at)+"@"+host(at)+", F=T')dnl",
+		"DAEMON_OPTIONS(`Name=LISTS, Addr="+host(back)+", Port="+port(back)+", InputMailFilters=lists')dnl")
+	in, out := dial(t, s.addr, nil), dial(t, back, nil)
+	for _, n := range []string{"one-", "two-"} { // on one connection
+		l := letter{from: "a@strict.example", signed: true, extra: forgeries}
+		accepted(t, in.send(l.from, []string{n + list}, l.text(t, n+list)))
+		accepted(t, out.send("bounce@"+ourDomain, []string{n + reader}, throughList(s.sink.wait(t, n+list).Data)))
+		got := s.sink.wait(t, n+reader).Data
+		chainPasses(t, got, 1)
+		if results := named(got, "ARC-Authentication-Results")[0]; !strings.Contains(results, "dkim=pass") || strings.Contains(results, "bank") {
+			t.Errorf("the set has the results %s", results)
+		}
+	}
+}
