@@ -47,14 +47,19 @@ type Config struct {
 // and /healthz over HTTP. Without one, nothing is counted.
 type MetricsConfig struct {
 	Listen string `yaml:"listen"`
+	// PerKey bounds the listed keys that have series of their own, in the order of the configuration.
+	PerKey int `yaml:"per_key"`
 }
+
+// maxPerKey is the largest metrics.per_key. Each key has three series.
+const maxPerKey = 100_000
 
 // Defaults is the configuration of an empty file.
 func Defaults() Config {
 	return Config{
 		Milter: milter.Defaults(), DNS: dns.Defaults(), Keys: keys.Defaults(),
 		Signer: signer.Defaults(), Verifier: verifier.Defaults(),
-		Reports: reports.Defaults(), Log: LogConfig{Format: "text", Level: "info"}, Control: control.Defaults(),
+		Reports: reports.Defaults(), Log: LogConfig{Format: "text", Level: "info"}, Control: control.Defaults(), Metrics: MetricsConfig{PerKey: 1000},
 	}
 }
 
@@ -112,6 +117,9 @@ func (c Config) validate(src *config.Source) {
 	c.validateSealListeners(src)
 	config.OneOf(src.Section("log"), "format", c.Log.Format, "text", "json")
 	config.OneOf(src.Section("log"), "level", c.Log.Level, "debug", "info", "warn", "error")
+	if n := c.Metrics.PerKey; n < 0 || n > maxPerKey {
+		src.Bad("metrics.per_key", fmt.Sprintf("%d: write a number from 0 to %d", n, maxPerKey))
+	}
 	if c.Metrics.Listen != "" {
 		if _, err := netip.ParseAddrPort(c.Metrics.Listen); err != nil {
 			src.Bad("metrics.listen", fmt.Sprintf("%q is not an address and port: write one such as 127.0.0.1:9891", c.Metrics.Listen))

@@ -79,6 +79,7 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 	if address := g.Config.Metrics.Listen; err == nil && address != "" {
 		s.counts = newCounters()
 		s.counts.ready = s.notReady
+		s.counts.watch(s)
 		s.observe(s.counts)
 		err = s.counts.serve(address, log)
 	}
@@ -101,8 +102,9 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 func (s *Service) begin(g *Generation) {
 	ctx, cancel := context.WithTimeout(context.Background(), lifecycle.MaxWait)
 	defer cancel()
-	dns.Observe(g.Resolver, s.vitals.queried)
+	dns.Observe(g.Resolver, s.queried)
 	if s.counts != nil {
+		g.Signer.ObserveSigning(s.counts.signedIn)
 		s.counts.setBackend(g.Config.Keys.Backend, s.version)
 	}
 	g.Tracker.Begin(ctx, g.Spec, s.log)
@@ -114,7 +116,15 @@ func (s *Service) begin(g *Generation) {
 	if err := g.Config.tables.Keep(g.Config.keptTables()); err != nil {
 		s.log.Warn(err.Error())
 	}
-	s.vitals.begin(g)
+	s.vitals.begin(g, s.started.Metrics.PerKey)
+}
+
+// queried counts a query to a DNS server.
+func (s *Service) queried(q dns.Query) {
+	s.vitals.queried(q)
+	if s.counts != nil {
+		s.counts.queried(q)
+	}
 }
 
 // lockState locks the state file, unless this process has the lock. A lock of another process

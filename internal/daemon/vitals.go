@@ -6,6 +6,7 @@ import (
 
 	"signpost/internal/dns"
 	"signpost/internal/status"
+	"signpost/keys"
 	"signpost/milter"
 )
 
@@ -31,6 +32,7 @@ type inForce struct {
 	// before are the look-ups of the resolvers that earlier generations had.
 	before   dns.Stats
 	warnings func() int
+	made     func() map[keys.Ref]time.Time // when the files of keys were written; for metrics
 }
 
 // Decided counts a message.
@@ -47,10 +49,11 @@ func (v *vitals) queried(q dns.Query) {
 }
 
 // begin notes the next generation in force.
-func (v *vitals) begin(g *Generation) {
+func (v *vitals) begin(g *Generation, perKey int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	next := &inForce{Generation: g, number: 1, since: time.Now(), warnings: sync.OnceValue(func() int { return len(g.Warnings()) })}
+	next := &inForce{Generation: g, number: 1, since: time.Now(), warnings: sync.OnceValue(func() int { return len(g.Warnings()) }),
+		made: sync.OnceValue(func() map[keys.Ref]time.Time { return madeTimes(g.Spec, perKey) })}
 	if old := v.current; old != nil {
 		next.number, next.before = old.number+1, old.before
 		if old.Resolver != g.Resolver {

@@ -2,6 +2,8 @@ package status
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -21,6 +23,7 @@ type serverCounts struct {
 	slots [minutes]serverSlot
 	err   string
 	last  int64 // the last minute with a query
+	total Server
 }
 
 type serverSlot struct {
@@ -41,11 +44,14 @@ func (s *Servers) Count(now time.Time, at netip.AddrPort, took time.Duration, an
 		*slot = serverSlot{minute: minute}
 	}
 	slot.queries++
+	c.total.Queries++
 	switch {
 	case !answered:
 		slot.unanswered++
+		c.total.Unanswered++
 	case err != nil:
 		slot.failed++
+		c.total.Failed++
 	}
 	if answered {
 		slot.took += took
@@ -78,6 +84,19 @@ func (s *Servers) forgetOldest() {
 		}
 	}
 	delete(s.servers, oldest)
+}
+
+// Totals returns the counts of all servers since the start, by address.
+func (s *Servers) Totals() []Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []Server
+	for at, c := range s.servers {
+		c.total.Address = at.String()
+		all = append(all, c.total)
+	}
+	slices.SortFunc(all, func(a, b Server) int { return strings.Compare(a.Address, b.Address) })
+	return all
 }
 
 // LastHour returns the counts of these servers for this minute and the 59 before.
