@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"signpost/internal/control"
 	"signpost/internal/daemon"
 	"signpost/internal/message"
 	"signpost/keys"
@@ -29,11 +30,12 @@ const demoText = `See Signpost work without a mail server, a domain or the netwo
     signpost demo [--state DIR] [--once]
 
 It makes an RSA-2048 and an Ed25519 key for example.com and a small DNS zone
-in the state folder, starts the milter there, sends three messages through it
-(one that leaves, one genuine and one forged that arrive), shows what became
-of each, and goes on running: its address is the one to put into Postfix's
-main.cf. What is in the state folder is yours to edit; delete the folder to
-begin anew.
+in the state folder, starts a milter with a port and a control socket of its
+own, sends three messages through it (one that leaves, one genuine and one
+forged that arrive), shows what became of each and what signpost status says,
+and goes on running. It answers from that zone and not from DNS: do not put it
+before real mail. What is in the state folder is yours to edit; delete the
+folder to begin anew.
 
 Example:
 
@@ -94,8 +96,9 @@ func runDemo(state string, once bool, stdout, stderr io.Writer) error {
 	if err := showThree(d, g, stdout); err != nil {
 		return err
 	}
+	showStatus(config, stdout)
 	if !once {
-		showPostfix(stdout, d.Addrs()[0].String(), state)
+		showNext(stdout, d.Addrs()[0].String(), state)
 		screen.open()
 		waitForEnd(served)
 	}
@@ -159,12 +162,15 @@ func prepareDemo(state string, stdout io.Writer) (string, error) {
 		return "", err
 	}
 	config := filepath.Join(state, "signpost.yaml")
-	text := strings.NewReplacer("@LISTEN@", listen, "@ZONE@", zone, "@KEYS@", keyDir, "@STATE@", filepath.Join(state, "state", "keys.json")).Replace(demoConfig)
+	text := strings.NewReplacer("@LISTEN@", listen, "@CONTROL@", demoControl(state), "@ZONE@", zone, "@KEYS@", keyDir, "@STATE@", filepath.Join(state, "state", "keys.json")).Replace(demoConfig)
 	if err := writeOnce(config, text); err != nil {
 		return "", err
 	}
-	fmt.Fprintf(stdout, "State folder %s: keys for %s (selectors %s and %s), dns.zone, signpost.yaml, signpost.log\n",
-		state, demoDomain, demoRSA, demoEd25519)
+	p := emphasis(stdout)
+	fmt.Fprintf(stdout, "%s\n", p.bold("Signpost, a demonstration"))
+	fmt.Fprintf(stdout, "Folder   %s\n", state)
+	fmt.Fprintf(stdout, "Keys     of %s, selectors %s (RSA-2048) and %s (Ed25519)\n", demoDomain, demoRSA, demoEd25519)
+	fmt.Fprintf(stdout, "DNS      %s\n", p.yellow("dns.zone in that folder, not the network's"))
 	return config, nil
 }
 
@@ -197,22 +203,33 @@ func writeOnce(path, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// freeAddress is the usual address, or the next free one.
+// demoControl is the demonstration's control socket, "" if its path would be too long.
+func demoControl(state string) string {
+	c := control.Config{Listen: "unix:" + filepath.Join(state, "control.sock")}
+	c.Validate(func(string, string) { c.Listen = "" })
+	return c.Listen
+}
+
+// The ports that are tried. Real milters listen elsewhere, so that the demonstration is not
+// taken for one.
+const firstDemoPort, lastDemoPort = 28891, 28990
+
+// freeAddress is the first free address of the demonstration.
 func freeAddress() (string, error) {
-	for port := 8891; port < 8991; port++ {
+	for port := firstDemoPort; port <= lastDemoPort; port++ {
 		address := fmt.Sprintf("127.0.0.1:%d", port)
 		l, err := net.Listen("tcp", address)
 		if err == nil {
 			return address, l.Close()
 		}
 	}
-	return "", errors.New("every port from 8891 to 8990 on 127.0.0.1 is in use: end what listens there")
+	return "", fmt.Errorf("every port from %d to %d on 127.0.0.1 is in use: end what listens there", firstDemoPort, lastDemoPort)
 }
 
 // showThree sends the three messages and shows the outcome of each.
 func showThree(d *daemon.Service, g *daemon.Generation, w io.Writer) error {
 	address := "inet:" + d.Addrs()[0].String()
-	fmt.Fprintf(w, "Signpost listens on %s and refuses forgeries (verifier.mode: enforce)\n", address)
+	fmt.Fprintf(w, "Milter   %s, refuses forgeries (verifier.mode: enforce)\n", address)
 
 	letter := crlf(demoLetter)
 	leaving, err := send(address, letter, probeOptions{ip: "192.0.2.77", helo: "laptop", from: "alice@example.com", rcpt: "bob@example.net", login: "alice", queue: "DEMO1"})
@@ -254,11 +271,13 @@ func showMonitored(g *daemon.Generation, w io.Writer, text []byte, o probeOption
 	if err := feed(t, env, header, body); err != nil {
 		return err
 	}
-	fmt.Fprintln(w, "   In monitor mode, which is the default, it would have been delivered with the made-up")
-	fmt.Fprintln(w, "   result removed and this one added:")
+	fmt.Fprintln(w, " In monitor mode, which is the default, it would have been delivered with the")
+	fmt.Fprintln(w, " made-up result removed and this one added:")
+	var b bytes.Buffer
 	for _, f := range t.End().Insert {
-		fmt.Fprintf(w, "     + %s: %s\n", f.Name, strings.ReplaceAll(f.Value, "\r\n", "\n      "))
+		fmt.Fprintf(&b, "+ %s: %s\n", f.Name, printableLines(strings.ReplaceAll(f.Value, "\r\n", "\n")))
 	}
+	showLines(w, b.String())
 	return nil
 }
 
@@ -277,30 +296,74 @@ func inserted(r probeReport) []byte {
 }
 
 func show(w io.Writer, title string, text []byte, r probeReport) {
-	fmt.Fprintf(w, "\n%s\n", title)
+	fmt.Fprintf(w, "\n%s\n", emphasis(w).bold(title))
 	if text != nil {
 		head, _, _ := bytes.Cut(text, []byte("\r\n\r\n"))
 		for _, line := range strings.Split(string(head), "\r\n") {
-			fmt.Fprintf(w, "     | %s\n", line)
+			fmt.Fprintf(w, " | %s\n", line)
 		}
 	}
 	var b bytes.Buffer
 	r.print(&b)
-	for line := range strings.Lines(b.String()) {
-		fmt.Fprintf(w, "     %s", line)
+	showLines(w, b.String())
+}
+
+// showLines writes what a probe says, no wider than a terminal, with the verdict in colour.
+func showLines(w io.Writer, text string) {
+	p := emphasis(w)
+	colours := map[string]func(string) string{"verdict: accept": p.green, "verdict: reject": p.red}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		for i, part := range folded(" "+line, helpWidth) {
+			if colour := colours[strings.TrimSpace(part)]; colour != nil && i == 0 {
+				part = colour(part)
+			}
+			fmt.Fprintln(w, part)
+		}
 	}
 }
 
-func showPostfix(w io.Writer, address, state string) {
+// folded breaks a line that is longer than width octets, at blanks where it has them. Its
+// continuations are indented by two octets more.
+func folded(line string, width int) []string {
+	var parts []string
+	indent := strings.Repeat(" ", min(len(line)-len(strings.TrimLeft(line, " "))+2, width/2))
+	for len(line) > width {
+		cut := strings.LastIndexByte(line[:width+1], ' ')
+		if cut <= len(indent) {
+			cut = width
+		}
+		parts = append(parts, line[:cut])
+		line = indent + strings.TrimLeft(line[cut:], " ")
+	}
+	return append(parts, line)
+}
+
+// showStatus shows what signpost status says of the demonstration.
+func showStatus(config string, w io.Writer) {
+	c, err := daemon.ReadControl(config)
+	if err != nil || c.Path() == "" {
+		return
+	}
+	fmt.Fprintf(w, "\n%s\n", emphasis(w).bold("4. What signpost status says now"))
+	statusCommand([]string{"--config", config}, nil, w, w)
+}
+
+func showNext(w io.Writer, address, state string) {
+	p := emphasis(w)
 	fmt.Fprintf(w, `
-The daemon goes on running; Ctrl-C ends it. To let Postfix on this machine use it, put these
-two lines into /etc/postfix/main.cf and run postfix reload:
+%s
+It answers from its own DNS, and refuses mail by it. signpost init EXAMPLE.COM
+sets up a real one.
 
-    smtpd_milters = inet:%s
-    non_smtpd_milters = inet:%s
+It goes on running; Ctrl-C ends it. Try, in another terminal:
 
-Its log follows here and in %s.
-`, address, address, filepath.Join(state, "signpost.log"))
+    %[2]s tail --config %[3]s
+    %[2]s explain --last 1 --config %[3]s
+    %[2]s probe inet:%[4]s FILE --login alice
+
+Its log follows here, and is in %[5]s.
+`, p.bold(p.yellow("Do not put this daemon before real mail.")), os.Args[0], filepath.Join(state, "signpost.yaml"), address, filepath.Join(state, "signpost.log"))
 }
 
 func crlf(text string) []byte {
@@ -322,7 +385,8 @@ the usual place at noon?
 Alice
 `
 
-const demoForgery = `Authentication-Results: mx.example.net; spf=pass smtp.mailfrom=example.com; dkim=pass header.d=example.com
+const demoForgery = `Authentication-Results: mx.example.net;
+ spf=pass smtp.mailfrom=example.com; dkim=pass header.d=example.com
 From: Alice <alice@example.com>
 To: Bob <bob@example.net>
 Subject: Urgent: new bank account

@@ -326,9 +326,15 @@ func TestTheDemonstrationShowsThreeMessages(t *testing.T) {
 			t.Fatalf("exit %d, %s", r.code, r.stderr)
 		}
 		for _, want := range []string{"+ DKIM-Signature: v=1; a=rsa-sha256", "+ DKIM-Signature: v=1; a=ed25519-sha256",
-			"dmarc=pass (p=reject dis=none)", "reply:   550 5.7.1 DMARC", "dmarc=fail (p=reject dis=none)"} {
+			"dmarc=pass (p=reject dis=none)", "reply:   550 5.7.1 DMARC", "dmarc=fail (p=reject dis=none)",
+			"dns.zone in that folder, not the network's", "inet:127.0.0.1:28", "example.com  rsa1, ed1", "2 messages: 1 accepted, 1 refused", "1 message: 1 signed"} {
 			if !strings.Contains(r.stdout, want) {
 				t.Errorf("standard output lacks %q:\n%s", want, r.stdout)
+			}
+		}
+		for line := range strings.Lines(r.stdout) {
+			if len(line) > helpWidth+1 && !strings.Contains(line, state) || strings.Contains(line, "\x1b") {
+				t.Errorf("%d octets, or colour in a pipe: %s", len(line), line)
 			}
 		}
 	}
