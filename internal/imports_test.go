@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"internal/submission":        nil,
 	"internal/reports/tlsrpt":    {"internal/reports/refusal"},
 	"internal/reports/unpack":    {"internal/reports/refusal"},
-	"internal/reports/incoming": {"internal/message", "internal/reports/aggregate", "internal/reports/refusal", "internal/reports/store",
+	"internal/reports/incoming": {"internal/config", "internal/message", "internal/reports/aggregate", "internal/reports/refusal", "internal/reports/store",
 		"internal/reports/tlsrpt", "internal/reports/unpack"},
 
 	"internal/config":               nil,
@@ -53,7 +53,7 @@ var mayImport = map[string][]string{
 	"internal/why":     nil, // tests of libraries, none of ours
 
 	"internal/tablesource":             {"signer"},
-	"internal/reports":                 {"internal/config", "internal/reports/outgoing", "internal/reports/store"},
+	"internal/reports":                 {"internal/config", "internal/reports/outgoing", "internal/reports/incoming", "internal/reports/store"},
 	"internal/reports/store":           nil,
 	"internal/reports/store/storetest": {"internal/reports/store"},
 	"internal/unixsocket":              nil,
@@ -71,7 +71,7 @@ var mayImport = map[string][]string{
 	"internal/tail":  {"internal/message", "milter"},
 	"internal/setup": {"internal/control", "internal/daemon", "internal/dns", "internal/message", "internal/mta", "internal/shell", "internal/tail", "keys", "keys/lifecycle", "milter"},
 
-	"internal/daemon": {"internal/config", "internal/control", "internal/dmarc", "internal/dns", "internal/message", "internal/reports", "internal/reports/outgoing", "internal/reports/store", "internal/tablesource", "internal/status", "internal/tail", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
+	"internal/daemon": {"internal/config", "internal/control", "internal/dmarc", "internal/dns", "internal/message", "internal/reports", "internal/reports/outgoing", "internal/reports/incoming", "internal/reports/store", "internal/tablesource", "internal/status", "internal/tail", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
 
 	// The doctor looks at everything from outside.
 	"internal/doctor": {
@@ -81,7 +81,7 @@ var mayImport = map[string][]string{
 
 	"cmd/signpost": {
 		"internal/reports/outgoing", "internal/config", "internal/control", "internal/daemon", "internal/dns", "internal/doctor", "internal/message", "internal/opendkim", "internal/status", "internal/tablesource", "internal/tail",
-		"internal/reports/store", "internal/setup", "internal/shell",
+		"internal/reports/incoming", "internal/reports/refusal", "internal/reports/unpack", "internal/reports/store", "internal/setup", "internal/shell",
 		"keys", "keys/lifecycle", "milter", "signer", "verifier",
 	},
 	"e2e/report":       nil,

@@ -47,6 +47,9 @@ func TestHelpFitsATerminal(t *testing.T) {
 	for _, c := range reportCommands() {
 		names = append(names, []string{"report", c.name})
 	}
+	for _, c := range reportCommands() {
+		names = append(names, []string{"report", c.name})
+	}
 	for _, name := range names {
 		r := execute(t, "", append(name, "--help")...)
 		if r.code != exitOK {

@@ -8,6 +8,9 @@ import (
 // reportCommands are the subcommands of report, in the order of the help.
 func reportCommands() []command {
 	return []command{
+		{"show", "who sends as a domain; may it be stricter", reportShowCommand},
+		{"list", "the stored reports of others", reportListCommand},
+		{"import", "store reports of others from files", reportImportCommand},
 		{"would-refuse", "what enforce mode would refuse", wouldRefuseCommand},
 	}
 }

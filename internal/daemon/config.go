@@ -88,14 +88,14 @@ func Read(path string) (Config, string, error) {
 		return c, path, err
 	}
 	c.sum = src.Sum()
+	if !src.Has("reports.database") {
+		c.Reports.Database = c.defaultDatabase()
+	}
 	c.validate(src)
 	c.signsNone = src.Has("signer.domains") && len(c.Signer.Domains) == 0 && len(c.Signer.Tables) == 0
 	// A zone file is for work off line: it may lack our own records.
 	if c.DNS.ZoneFile != "" && !src.Has("signer.require_published") {
 		c.Signer.RequirePublished = false
-	}
-	if !src.Has("reports.database") {
-		c.Reports.Database = c.defaultDatabase()
 	}
 	if err := src.Err(); err != nil {
 		return c, path, err

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"signpost/internal/config"
+	"signpost/internal/reports/incoming"
 	"signpost/internal/reports/outgoing"
 	"signpost/internal/reports/store"
 )
@@ -23,11 +24,14 @@ type Config struct {
 	MaxSize config.Size `yaml:"max_size"`
 	// Out are the reports to others.
 	Out outgoing.Config `yaml:"out"`
+	// In is about the reports that others send, Notify about what they mean.
+	In     incoming.Config `yaml:"in"`
+	Notify incoming.Notify `yaml:"notify"`
 }
 
 // Defaults returns the section of an empty file, without the database.
 func Defaults() Config {
-	return Config{Keep: 90, MaxSize: 1 << 30, Out: outgoing.Defaults()}
+	return Config{Keep: 90, MaxSize: 1 << 30, Out: outgoing.Defaults(), In: incoming.Defaults(), Notify: incoming.NotifyDefaults()}
 }
 
 // DefaultDatabase is the database of a host whose daemon keeps its state in this folder.
@@ -50,6 +54,11 @@ func (c Config) Validate(bad func(path, problem string)) {
 		if problem := c.Database.Problem(); problem != "" {
 			bad("database", problem)
 		}
+	}
+	c.In.Validate(func(path, problem string) { bad("in."+path, problem) })
+	c.Notify.Validate(func(path, problem string) { bad("notify."+path, problem) })
+	if len(c.In.Addresses) > 0 && c.Database == "" {
+		bad("in.addresses", `reports that come by mail need a database: take database: "" out`)
 	}
 	if c.Keep < minKeep || c.Keep > maxKeep {
 		bad("keep", fmt.Sprintf("%s is out of range: write a time from %s to %s, as 90d", c.Keep, minKeep, maxKeep))

@@ -48,8 +48,19 @@ type Result struct {
 // refuse kinds; nil allows all. There is at least one result. Each report is stored in one
 // transaction, durably.
 func (k *Keeper) Read(ctx context.Context, data []byte, allow func(unpack.Kind) *refusal.Error) []Result {
+	return k.collect(ctx, allow, func(found func(unpack.Document), refused func(string, error)) { unpack.Find(data, found, refused) })
+}
+
+// ReadFile is Read for a file, which need not fit into memory.
+func (k *Keeper) ReadFile(ctx context.Context, file io.ReaderAt, size int64) []Result {
+	return k.collect(ctx, nil, func(found func(unpack.Document), refused func(string, error)) {
+		unpack.FindIn(file, size, found, refused)
+	})
+}
+
+func (k *Keeper) collect(ctx context.Context, allow func(unpack.Kind) *refusal.Error, find func(func(unpack.Document), func(string, error))) []Result {
 	var results []Result
-	unpack.Find(data, func(d unpack.Document) {
+	find(func(d unpack.Document) {
 		r := Result{Where: d.Where, Kind: d.Kind}
 		if allow != nil {
 			r.Refused = allow(d.Kind)
@@ -62,7 +73,7 @@ func (k *Keeper) Read(ctx context.Context, data []byte, allow func(unpack.Kind) 
 		results = append(results, Result{Where: where, Refused: refusal.Of(err)})
 	})
 	if len(results) == 0 {
-		results = append(results, Result{Refused: refusal.NoReport.With("%d octets", len(data))})
+		results = append(results, Result{Refused: refusal.NoReport.With("")})
 	}
 	return results
 }

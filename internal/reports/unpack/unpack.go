@@ -55,6 +55,12 @@ func Find(data []byte, found func(Document), refused func(where string, err erro
 	f.look(content{open: func() io.Reader { return bytes.NewReader(data) }, all: data}, "", 0)
 }
 
+// FindIn is Find in a file, of which only messages and zip archives are read into memory.
+func FindIn(file io.ReaderAt, size int64, found func(Document), refused func(where string, err error)) {
+	f := &finder{found: found, refused: refused, left: maxTotal}
+	f.look(content{open: func() io.Reader { return io.NewSectionReader(file, 0, size) }}, "", 0)
+}
+
 type finder struct {
 	found   func(Document)
 	refused func(where string, err error)
