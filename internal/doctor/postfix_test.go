@@ -352,7 +352,7 @@ func TestSeveralInstances(t *testing.T) {
 	file(t, dir+"/off/main.cf", "multi_instance_enable = no\n")
 	file(t, dir+"/off/master.cf", ordinaryMaster)
 	file(t, dir+"/signpost.yaml", signing)
-	first := "compatibility_level = 3.6\nmyhostname = mx.example.com\nmaster_service_disable = inet\nmulti_instance_directories = " + dir + "/out " + dir + "/off\n"
+	first := "compatibility_level = 3.6\nmyhostname = mx.example.com\nmaster_service_disable = inet\ninternal_mail_filter_classes = bounce\nmulti_instance_directories = " + dir + "/out " + dir + "/off\n"
 	for _, c := range []struct{ name, main, id string }{
 		{"the null client relays to the other", first + "relayhost = [127.0.0.1]:10026\n", ""},
 		{"the null client delivers by itself", first, "postfix.local-mail-unsigned"},

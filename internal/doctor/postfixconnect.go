@@ -210,12 +210,18 @@ func (p *postfix) filterBounces() []string {
 
 // bounces looks at the mail that Postfix writes itself. It takes the way of non_smtpd_milters.
 func (p *postfix) bounces() {
-	if p.local == nil || !p.local.has(message.RoleSign) || !p.h.signs() || p.filtersBounces() || p.relaysToUs() {
+	signed := p.local != nil && p.local.has(message.RoleSign) || p.has("postfix.local-mail-unsigned")
+	if !signed || !p.h.signs() || p.filtersBounces() || p.relaysToUs() {
 		return
 	}
 	p.find(Finding{ID: "postfix.bounces-unsigned", Subject: "internal_mail_filter_classes",
 		Finding: "internal_mail_filter_classes has no bounce, so that milters do not see the bounces that Postfix writes",
 		Remedy:  do("Let milters see them:", p.filterBounces(), p.reload())})
+}
+
+// has reports whether there is a finding of an id.
+func (p *postfix) has(id string) bool {
+	return slices.ContainsFunc(p.found, func(f Finding) bool { return f.ID == id })
 }
 
 // roles looks for a listener of the wrong role.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/internal/dkim"
 	"signpost/internal/message"
 	"signpost/internal/mta"
 	"signpost/milter"
@@ -74,9 +75,13 @@ func (p *postfix) protocol(c *chain, l link) {
 	if err != nil || n >= newestProtocol {
 		return
 	}
-	p.find(Finding{ID: "postfix.old-protocol", Subject: c.subject("milter_protocol"),
+	f := Finding{ID: "postfix.old-protocol", Subject: c.subject("milter_protocol"),
 		Finding: "milter_protocol is " + version + ", an old version",
-		Remedy:  p.setMilter(c, l, "Take the version that is the default:", "protocol", "milter_protocol", strconv.Itoa(newestProtocol))})
+		Remedy:  p.setMilter(c, l, "Take the version that is the default:", "protocol", "milter_protocol", strconv.Itoa(newestProtocol))}
+	if p.h.signs() && p.h.Config.Signer.Canonicalization.Header == dkim.Simple {
+		f.Severity, f.Consequence = High, "Postfix hides the blanks in header fields, so that signatures with signer.canonicalization: simple/… fail"
+	}
+	p.find(f)
 }
 
 // neededMacros are the macros that signing needs of each list of main.cf.
@@ -90,8 +95,7 @@ var neededMacros = []struct {
 	{"milter_end_of_data_macros", []string{"i"}},
 }
 
-// macros looks for lists from old tutorials. Signpost's own request takes precedence over them, unless the
-// protocol is older.
+// macros looks for lists from old tutorials. Signpost's own request takes precedence over them.
 func (p *postfix) macros(c *chain) {
 	for _, n := range neededMacros {
 		_, own := c.service.Overridden(n.parameter)
@@ -110,9 +114,6 @@ func (p *postfix) macros(c *chain) {
 			Remedy:  do("Go back to the default:", p.postconf("-X", n.parameter), p.reload())}
 		if own {
 			f.Remedy = do("Go back to the default:", p.postconf("-PX", c.service.Key()+"/"+n.parameter), p.reload())
-		}
-		if v, err := strconv.Atoi(p.For(c.service, "milter_protocol")); err == nil && v < newestProtocol {
-			f.Severity, f.Consequence = High, "Signpost is not told who logged in, and judges users' mail in place of signing it"
 		}
 		p.find(f)
 	}

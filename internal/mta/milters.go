@@ -77,7 +77,8 @@ func attributes(text string) map[string]string {
 	return found
 }
 
-// splitAddress reads inet:host:port and unix:path, milter(5) of Postfix. Other forms have no network.
+// splitAddress reads inet:host:port, inet:port on localhost, unix:path and local:path, as Postfix does. Other
+// forms have no network.
 func splitAddress(text string) (network, address string) {
 	scheme, rest, _ := strings.Cut(text, ":")
 	switch scheme {
@@ -87,10 +88,14 @@ func splitAddress(text string) (network, address string) {
 		}
 	case "inet":
 		at := strings.LastIndexByte(rest, ':')
-		if at < 0 || rest[at+1:] == "" || strings.Contains(rest, "@") {
+		host, port := strings.Trim(rest[:max(at, 0)], "[]"), rest[at+1:]
+		if port == "" || strings.Contains(rest, "@") {
 			return "", ""
 		}
-		return "tcp", net.JoinHostPort(strings.Trim(rest[:at], "[]"), rest[at+1:])
+		if host == "" {
+			host = "localhost"
+		}
+		return "tcp", net.JoinHostPort(host, port)
 	}
 	return "", ""
 }

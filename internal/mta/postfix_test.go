@@ -161,6 +161,7 @@ func TestMilterLists(t *testing.T) {
 		"{ inet:[::1]:8891, default_action=accept } unix:x": {{"tcp", "[::1]:8891"}, {"unix", "x"}},
 		"inet:8891@127.0.0.1":                               {{"", ""}},
 		"local:/run/x":                                      {{"unix", "/run/x"}},
+		"inet:8891 inet::8891":                              {{"tcp", "localhost:8891"}, {"tcp", "localhost:8891"}},
 		"127.0.0.1:8891":                                    {{"", ""}},
 		"{}":                                                {{"", ""}},
 		"":                                                  nil,
