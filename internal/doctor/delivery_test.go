@@ -121,7 +121,7 @@ func TestRefusalsAreJoinedWithWhatWeSigned(t *testing.T) {
 			outlook, yahoo := replies[0], replies[2]
 			for i := range 14 {
 				id := fmt.Sprintf("4dKx%d", i)
-				add("signpost", "time=2026-01-02T10:00:00.000Z level=INFO msg=message queue="+id+" client=127.0.0.1 from=news@shop.example rcpts=1 ours=true rule=\"client 127.0.0.1\" signed=hoster.example selectors=s1 entry=* disposition=accept ms=1")
+				add("signpost", "time=2026-01-02T10:00:00.000Z level=INFO msg=message queue="+id+" client=127.0.0.1 from=news@shop.example rcpts=1 ours=true rule=\"client 127.0.0.1\" signed=hoster.example selectors=s1 entry=\"signer.domains \\\"*\\\"\" disposition=accept ms=1")
 				// A content filter hands it back under another id; the first attempt is put off.
 				add("postfix/smtp", id+": to=<x@outlook.com>, relay=127.0.0.1[127.0.0.1]:10024, dsn=2.0.0, status=sent (250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as F"+id+")")
 				add("postfix/smtp", postfixLine("F"+id, "x@outlook.com", outlook.relay, outlook.reply))
@@ -155,7 +155,7 @@ func TestRefusalsAreJoinedWithWhatWeSigned(t *testing.T) {
 }
 
 func TestCausesOfRefusals(t *testing.T) {
-	const signed = " from=a@example.com ours=true signed=example.com selectors=s1 entry=example.com disposition=accept ms=1"
+	const signed = " from=a@example.com ours=true signed=example.com selectors=s1 entry=\"signer.domains example.com\" disposition=accept ms=1"
 	for _, c := range []struct{ what, own, relay, reply, finding, remedy string }{
 		{"a broken signature", signed, "mx.other.example", "550 5.7.20 no passing DKIM signature found", "our signature (d=example.com) did not verify there", "signpost keys check example.com"},
 		{"one that we warned of", " fragile=\"lines over 998 octets\"" + signed, "mx.other.example", "550 5.7.20 no passing DKIM signature found", "had warned that it would break: lines over 998 octets", "fragile="},

@@ -69,11 +69,14 @@ func (g group) notAligned() (string, Remedy) {
 			Commands: [][]string{{"signpost", "keys", "generate", g.domain, "s1"}}}
 }
 
+// quoted is the name of an entry in our log, as in `signer.domains "*"`, alone.
 func quoted(entry string) string {
-	if entry == "" {
+	name, _, _ := strings.Cut(strings.TrimPrefix(entry, "signer.domains "), " ")
+	name = strings.Trim(name, `"`)
+	if name == "" {
 		return "(unknown)"
 	}
-	return "`" + entry + "`"
+	return "`" + name + "`"
 }
 
 // badSignature: our signature did not verify there.
