@@ -23,6 +23,8 @@ type chain struct {
 	service   mta.Service
 	parameter string // smtpd_milters, or non_smtpd_milters
 	off       bool   // receive_override_options has no_milters
+	mapped    bool   // smtpd_milter_maps switches all milters off
+	offLinks  []link // the milters that are not asked for that reason
 	links     []link
 }
 
@@ -38,9 +40,6 @@ type link struct {
 func (p *postfix) chain(s mta.Service, parameter, options string) *chain {
 	c := &chain{p: p, service: s, parameter: parameter}
 	c.off = slices.Contains(mta.List(options), "no_milters")
-	if c.off {
-		return c
-	}
 	for _, m := range mta.ParseMilters(p.For(s, parameter)) {
 		l := link{Milter: m}
 		for i, ours := range p.h.Config.Milter.Listen {
@@ -50,6 +49,12 @@ func (p *postfix) chain(s mta.Service, parameter, options string) *chain {
 			}
 		}
 		c.links = append(c.links, l)
+	}
+	if c.off {
+		c.links, c.offLinks = nil, c.links
+	}
+	if parameter == "smtpd_milters" && p.MilterMaps(s).DisabledForAll() {
+		c.links, c.mapped = nil, true
 	}
 	return c
 }

@@ -2,13 +2,16 @@ package doctor
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"signpost/internal/message"
 	"signpost/internal/mta"
 	"signpost/milter"
+	"signpost/verifier"
 )
 
 // notConnected is about an MTA that does not ask us at all.
@@ -21,7 +24,7 @@ func (p *postfix) notConnected() {
 	for _, c := range p.chains() {
 		wrong = p.wrongAddress(c) || wrong
 	}
-	if wrong {
+	if wrong || p.switchedOff() {
 		return
 	}
 	var commands [][]string
@@ -43,6 +46,32 @@ func (p *postfix) notConnected() {
 	p.find(Finding{ID: "postfix.not-connected", Subject: p.Dir,
 		Finding: fmt.Sprintf("%s of this Postfix has an address of Signpost (%s)", what, p.h.listenersText()),
 		Remedy:  do("Give Postfix the address of Signpost:", commands...)})
+}
+
+// switchedOff is about an address of ours that stands in Postfix' lists, where another parameter switches all
+// milters off.
+func (p *postfix) switchedOff() bool {
+	for _, c := range p.smtpd {
+		switch {
+		case c.mapped:
+			p.find(Finding{ID: "postfix.not-connected", Subject: "smtpd_milter_maps",
+				Finding: "smtpd_milter_maps switches milters off for all clients: " + p.For(c.service, "smtpd_milter_maps"),
+				Remedy:  p.set(c, "Take it out:", "smtpd_milter_maps", "")})
+			return true
+		case slices.ContainsFunc(c.offLinks, func(l link) bool { return l.listener != nil }):
+			p.find(Finding{ID: "postfix.not-connected", Subject: c.subject("receive_override_options"),
+				Finding: "receive_override_options has no_milters, so that no milter is asked",
+				Remedy:  c.withMilters()})
+			return true
+		}
+	}
+	return false
+}
+
+// withMilters is the remedy that takes no_milters out.
+func (c *chain) withMilters() Remedy {
+	rest := slices.DeleteFunc(mta.List(c.p.For(c.service, "receive_override_options")), func(o string) bool { return o == "no_milters" })
+	return c.p.set(c, "Take no_milters out:", "receive_override_options", strings.Join(rest, ","))
 }
 
 // withOursInMain is the command that puts our listener in front of a list of main.cf.
@@ -85,18 +114,55 @@ func (p *postfix) wrongAddress(c *chain) bool {
 	return true
 }
 
-// misaddressed returns the milter of the chain at whose address there is nothing, and why.
-func (c *chain) misaddressed() (link, string) {
+// misaddressed returns the milter of the chain that is most likely meant to be ours, but at whose address there
+// is nothing, and why.
+func (c *chain) misaddressed() (best link, why string) {
+	most := 0
 	for _, l := range c.links {
+		reason := "where nothing listens"
 		switch {
 		case l.listener != nil:
+			continue
 		case l.Network == "":
-			return l, "which Postfix does not understand: it takes inet:HOST:PORT and unix:PATH"
-		case c.silent(l.Milter):
-			return l, "where nothing listens"
+			reason = "which Postfix does not understand: it takes inet:HOST:PORT and unix:PATH"
+		case !c.silent(l.Milter):
+			continue
+		}
+		if points := c.resemblance(l); points > most {
+			best, why, most = l, reason, points
 		}
 	}
-	return link{}, ""
+	return best, why
+}
+
+// others are words in the addresses of programs that are none of ours, and ports that they have.
+var others = struct{ words, ports []string }{
+	[]string{"rspamd", "opendkim", "opendmarc", "openarc", "dkimpy", "spamass", "spamd", "clamav", "clamd", "amavis", "milter-greylist", "postsrs", "authentication_milter"},
+	[]string{"11332", "7357", "783", "12345"},
+}
+
+// resemblance says how much an address looks like one of ours; 0 is that of another program.
+func (c *chain) resemblance(l link) int {
+	text := strings.ToLower(l.Text)
+	_, port, _ := net.SplitHostPort(l.Address)
+	if containsAny(text, others.words...) || slices.Contains(others.ports, port) {
+		return 0
+	}
+	points := 1
+	if strings.Contains(text, "signpost") {
+		points += 4
+	}
+	parsed, err := milter.ParseAddress(strings.Trim(l.Text, "{ }"))
+	for _, ours := range c.p.h.Config.Milter.Listen {
+		if err == nil && parsed == ours.Address {
+			points += 8
+		}
+		_, ourPort, _ := net.SplitHostPort(ours.Address.Addr)
+		if port != "" && port == ourPort || filepath.Base(l.Address) == filepath.Base(ours.Address.Addr) {
+			points += 2
+		}
+	}
+	return points
 }
 
 // services looks for ways by SMTP that miss us while others do not.
@@ -117,9 +183,18 @@ func (p *postfix) needsUs(c *chain) bool {
 		return false
 	}
 	if c.role() == message.RoleVerify {
-		return p.h.judges()
+		return p.h.judges() && p.judgesElsewhere(c)
 	}
 	return p.h.signs()
+}
+
+// judgesElsewhere reports whether mail of strangers is meant to be judged: the list for all services has us, or
+// another service for strangers does, or refusals are switched on. Else Signpost is there for
+// the services of users alone, and another program may judge.
+func (p *postfix) judgesElsewhere(c *chain) bool {
+	plain := p.chain(mta.Service{Name: c.service.Name, Type: c.service.Type, Chroot: c.service.Chroot}, "smtpd_milters", "")
+	return plain.connected() || p.h.Config.Verifier.Mode == verifier.Enforce ||
+		slices.ContainsFunc(p.smtpd, func(o *chain) bool { return p.strangers(o.service) && o.connected() })
 }
 
 func (p *postfix) withoutMilter(c *chain) {
@@ -135,8 +210,7 @@ func (p *postfix) withoutMilter(c *chain) {
 		return
 	}
 	f.Finding = fmt.Sprintf("the service %s asks no milter: its receive_override_options have no_milters", c.service.Key())
-	rest := slices.DeleteFunc(mta.List(p.For(c.service, "receive_override_options")), func(o string) bool { return o == "no_milters" })
-	f.Remedy = p.set(c, "Take no_milters out:", "receive_override_options", strings.Join(rest, ","))
+	f.Remedy = c.withMilters()
 	p.find(f)
 }
 

@@ -59,6 +59,9 @@ func (p *postfix) reinjection(c *chain) {
 func (c *chain) signsLoopback() bool {
 	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	ours := c.p.h.Config.Signer.Outbound
+	if c.p.MilterMaps(c.service).Disabled(loopback) {
+		return false
+	}
 	return c.p.h.signs() && (c.hasOnly(message.RoleSign) || c.asksAuto() &&
 		(slices.ContainsFunc(ours.Networks, func(n netip.Prefix) bool { return n.Contains(loopback) }) ||
 			slices.Contains(ours.DaemonNames, c.p.For(c.service, "milter_macro_daemon_name"))))

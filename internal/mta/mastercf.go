@@ -72,25 +72,7 @@ func parseMaster(text string, chroot bool, processes int) []Service {
 }
 
 // masterWords splits a line at white space. Text in braces is one word, with its braces.
-func masterWords(line string) []string {
-	var words []string
-	for {
-		line = strings.TrimLeft(line, " \t")
-		if line == "" {
-			return words
-		}
-		end := strings.IndexAny(line, " \t")
-		if line[0] == '{' {
-			if _, after, ok := enclosed(line); ok {
-				end = len(line) - len(after)
-			}
-		}
-		if end < 0 {
-			end = len(line)
-		}
-		words, line = append(words, line[:end]), line[end:]
-	}
-}
+func masterWords(line string) []string { return split(line, " \t") }
 
 // overrides collects "-o name=value" and "-o { name = value }" from a command's arguments.
 func overrides(args []string) map[string]string {

@@ -19,26 +19,36 @@ type Milter struct {
 // maxListItems limits how many items of a list count.
 const maxListItems = 10_000
 
-// List splits a value at commas and white space. Text in braces is one item, with its braces.
-func List(value string) []string {
+// List splits a value at commas and white space. Text in braces is not split, and keeps its braces.
+func List(value string) []string { return split(value, ", \t\r\n") }
+
+func split(value, separators string) []string {
 	var items []string
 	for len(items) < maxListItems {
-		value = strings.TrimLeft(value, ", \t\r\n")
+		value = strings.TrimLeft(value, separators)
 		if value == "" {
 			break
 		}
-		end := strings.IndexAny(value, ", \t\r\n")
-		if value[0] == '{' {
-			if _, after, ok := enclosed(value); ok {
-				end = len(value) - len(after)
-			}
-		}
-		if end < 0 {
-			end = len(value)
-		}
+		end := itemLength(value, separators)
 		items, value = append(items, value[:end]), value[end:]
 	}
 	return items
+}
+
+// itemLength is where the first separator outside of braces stands.
+func itemLength(value, separators string) int {
+	level := 0
+	for i := range len(value) {
+		switch c := value[i]; {
+		case c == '{':
+			level++
+		case c == '}':
+			level--
+		case level <= 0 && strings.IndexByte(separators, c) >= 0:
+			return i
+		}
+	}
+	return len(value)
 }
 
 // ParseMilters reads an expanded list of milters.

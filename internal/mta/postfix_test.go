@@ -2,6 +2,7 @@ package mta
 
 import (
 	"context"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -196,6 +197,30 @@ func TestInstances(t *testing.T) {
 	}
 	if got := p.Instances(); !slices.Equal(got, []string{on}) {
 		t.Errorf("instances %q", got)
+	}
+}
+
+func TestMilterMaps(t *testing.T) {
+	dir := t.TempDir()
+	cidr := filepath.Join(dir, "maps")
+	if err := os.WriteFile(cidr, []byte("# local\n127.0.0.0/8 DISABLE\n10.0.0.1 inet:a:1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	local, stranger := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.1")
+	for value, want := range map[string][4]bool{ // for 127.0.0.1, a stranger, all; complete
+		"":                                     {false, false, false, true},
+		"cidr:" + cidr:                         {true, false, false, true},
+		"static:DISABLE":                       {true, true, true, true},
+		"inline:{ {127.0.0.1 = DISABLE} }":     {true, false, false, true},
+		"hash:/etc/postfix/maps":               {false, false, false, false},
+		"hash:/etc/postfix/maps, cidr:" + cidr: {true, false, false, false},
+		"cidr:" + filepath.Join(dir, "is not here"): {false, false, false, false},
+	} {
+		p := &Postfix{params: map[string]string{"smtpd_milter_maps": value}}
+		m := p.MilterMaps(Service{})
+		if got := [4]bool{m.Disabled(local), m.Disabled(stranger), m.DisabledForAll(), m.Complete}; got != want {
+			t.Errorf("%q: %v, want %v", value, got, want)
+		}
 	}
 }
 
