@@ -241,7 +241,6 @@ func (p *postfix) localMail(connected bool) {
 
 // localNetwork: Postfix plays a client 127.0.0.1 for such mail, so that address has to be ours.
 func (p *postfix) localNetwork() {
-	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	ours := slices.ContainsFunc(p.h.Config.Signer.Outbound.Networks, func(n netip.Prefix) bool { return n.Contains(loopback) })
 	if ours || p.local.hasOnly(message.RoleSign) {
 		return

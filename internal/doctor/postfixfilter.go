@@ -8,6 +8,9 @@ import (
 	"signpost/internal/message"
 )
 
+// loopback is the client that content filters on this host are, and that Postfix states for local mail.
+var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
 // filters looks at content filters: before the queue they hide the content, behind it they hand mail back.
 func (p *postfix) filters() {
 	for _, c := range p.smtpd {
@@ -16,7 +19,7 @@ func (p *postfix) filters() {
 		}
 	}
 	for _, c := range p.takenBack() {
-		if c.connected() {
+		if c.connected() && !p.MilterMaps(c.service).Disabled(loopback) {
 			p.reinjection(c)
 		}
 	}
@@ -57,11 +60,7 @@ func (p *postfix) reinjection(c *chain) {
 
 // signsLoopback reports whether the chain would have mail of a client 127.0.0.1 signed.
 func (c *chain) signsLoopback() bool {
-	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	ours := c.p.h.Config.Signer.Outbound
-	if c.p.MilterMaps(c.service).Disabled(loopback) {
-		return false
-	}
 	return c.p.h.signs() && (c.hasOnly(message.RoleSign) || c.asksAuto() &&
 		(slices.ContainsFunc(ours.Networks, func(n netip.Prefix) bool { return n.Contains(loopback) }) ||
 			slices.Contains(ours.DaemonNames, c.p.For(c.service, "milter_macro_daemon_name"))))
