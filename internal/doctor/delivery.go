@@ -110,6 +110,7 @@ type group struct {
 	entry    string
 	unsigned string
 	fragile  string
+	later    bool // the client is to try again: 4xx
 	joined   bool // our own line about the message was found
 }
 
@@ -157,7 +158,7 @@ func (d *deliveries) refused(at time.Time, r mta.Refusal, v verdict) {
 		return // mail of others, which this host forwards
 	}
 	v.domain = ""
-	g := group{receiver: receiver(r), domain: domain, verdict: v, signed: own.Signed, entry: own.Entry, unsigned: own.Unsigned, fragile: own.Fragile, joined: joined}
+	g := group{receiver: receiver(r), domain: domain, verdict: v, signed: own.Signed, entry: own.Entry, unsigned: own.Unsigned, fragile: own.Fragile, later: r.Code < 500, joined: joined}
 	all := d.groups[g]
 	if all == nil {
 		if len(d.groups) >= maxGroups {

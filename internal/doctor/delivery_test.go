@@ -161,7 +161,7 @@ func TestCausesOfRefusals(t *testing.T) {
 		{"one that we warned of", " fragile=\"lines over 998 octets\"" + signed, "mx.other.example", "550 5.7.20 no passing DKIM signature found", "had warned that it would break: lines over 998 octets", "fragile="},
 		{"not signed", " from=a@example.com ours=true unsigned=\"no key\" ms=1", "mx.other.example", "550 5.7.20 no passing DKIM signature found", "it was not signed: no key", "signpost explain"},
 		{"SPF alone", signed, "mx.other.example", "550 5.7.23 SPF", "SPF failed", "spf.not-covering"},
-		{"no DMARC record", signed, "gmail-smtp-in.l.google.com", "421 4.7.40 no DMARC record", "no DMARC record", `_dmarc.example.com. IN TXT "v=DMARC1;`},
+		{"no DMARC record", signed, "gmail-smtp-in.l.google.com", "421 4.7.40 no DMARC record", "Gmail put off 1 message of example.com: the domain has no DMARC record", `_dmarc.example.com. IN TXT "v=DMARC1;`},
 		{"PTR", signed, "mx.other.example", "450 4.7.25 Client host rejected: cannot find your reverse hostname", "no name in DNS", "PTR"},
 	} {
 		log := fmt.Sprintf("%s mx signpost[1]: level=INFO msg=message queue=A1%s\n%[1]s mx postfix/smtp[1]: %[3]s\n",

@@ -13,8 +13,14 @@ func (d *deliveries) report() {
 		cause, remedy := g.explain()
 		r := all.example
 		code := strings.TrimSpace(fmt.Sprintf("%d %s", r.Code, r.Enhanced))
-		d.h.find("delivery.refused", g.domain, fmt.Sprintf("%s refused %s of %s: %s (last on %s: %s)",
-			g.receiver, messages(len(all.messages)), orUnknown(g.domain), cause, all.last.UTC().Format("2006-01-02 15:04 MST"), code), remedy)
+		f := Finding{ID: "delivery.refused", Subject: g.domain, Remedy: remedy}
+		verb := "refused"
+		if g.later {
+			verb, f.Severity, f.Consequence = "put off", Medium, "mail is late, and will be refused if it stays as it is"
+		}
+		f.Finding = fmt.Sprintf("%s %s %s of %s: %s (last on %s: %s)",
+			g.receiver, verb, messages(len(all.messages)), orUnknown(g.domain), cause, all.last.UTC().Format("2006-01-02 15:04 MST"), code)
+		d.h.add(f)
 	}
 }
 
