@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -123,6 +124,57 @@ func TestDoctorNamesAndMendsFaultsOfPostfix(t *testing.T) {
 				t.Errorf("still: %+v", f)
 			}
 		})
+	}
+}
+
+// Lists of macros from old tutorials do no harm, since Signpost asks for its own; doctor says so, and its
+// remedy takes them out.
+func TestDoctorOnMacros(t *testing.T) {
+	want(t)
+	d := startDaemon(t, config{Listen: []string{"inet:" + freeAddr(t)}, Zone: ourZone() + strangersZone()})
+	p := startPostfix(t, d.milter(), func(p *postfix) { p.main += "milter_mail_macros = i {mail_addr}\nmilter_connect_macros = j\n" })
+	const rcpt = "macros@" + destDomain
+	c := dial(t, p.submission, roaming)
+	c.login("alice")
+	accepted(t, c.send("alice@"+ourDomain, []string{rcpt}, ourMail(rcpt, "with a login")))
+	if signatures(p.sink.wait(t, rcpt).Data) == 0 {
+		t.Error("mail of a login is not signed")
+	}
+	found := doctor(t, d, p)
+	if len(found) != 2 {
+		t.Errorf("%d findings", len(found))
+	}
+	for _, f := range found {
+		if f.ID != "postfix.macros-overridden" || f.Severity != "low" {
+			t.Errorf("%+v", f)
+		}
+		apply(t, p, f)
+	}
+	for _, f := range doctor(t, d, p) {
+		t.Errorf("still: %+v", f)
+	}
+}
+
+// A receiver's verdict in Postfix' log is joined with our own line about the message.
+func TestDoctorReadsRefusals(t *testing.T) {
+	want(t)
+	d := startDaemon(t, config{Listen: []string{"inet:" + freeAddr(t)}, Zone: ourZone() + strangersZone()})
+	p := startPostfix(t, d.milter())
+	const sender = "refused@" + ourDomain
+	for range 2 {
+		const rcpt = "somebody@" + choosyDomain
+		accepted(t, dial(t, p.mx, nil).send(sender, []string{rcpt}, ourMail(rcpt, "to be refused")))
+	}
+	until(t, "both have been refused", func() bool {
+		return len(p.sink.got.find(func(b delivered) bool { return slices.Contains(b.To, sender) })) == 2
+	})
+	log, err := os.ReadFile(p.path("maillog"))
+	check(t, err)
+	own, _ := d.log.all()
+	write(t, p.path("maillog"), strings.Join(own, "\n")+"\n"+string(log))
+	found := doctor(t, d, p)
+	if len(found) != 1 || found[0].ID != "delivery.refused" || !strings.Contains(found[0].Finding, "refused 2 messages of "+ourDomain+": our signature (d="+ourDomain+") did not verify there") {
+		t.Errorf("%+v", found)
 	}
 }
 

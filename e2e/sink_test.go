@@ -13,6 +13,13 @@ import (
 // a bounce.
 const refusedDomain = "refused.example"
 
+// choosyDomain is the domain for which the sink refuses all mail, as Gmail refuses what it does not find
+// authenticated.
+const choosyDomain = "choosy.example"
+
+const choosyReply = "550-5.7.26 This mail has been blocked because the sender is unauthenticated.\r\n550-5.7.26 Authentication results:\r\n" +
+	"550-5.7.26  DKIM = did not pass\r\n550-5.7.26  SPF [example.com] with ip: [192.0.2.1] = did not pass\r\n550 5.7.26  go and see - gsmtp"
+
 // delivered is one message as the sink received it.
 type delivered struct {
 	From string
@@ -85,6 +92,10 @@ func (s *sink) serve(conn net.Conn) {
 			say("354 go on")
 			if d.Data, err = readData(in); err != nil {
 				return
+			}
+			if slices.ContainsFunc(d.To, func(rcpt string) bool { return strings.HasSuffix(rcpt, "@"+choosyDomain) }) {
+				say(choosyReply)
+				continue
 			}
 			s.got.add(d)
 			say("250 2.0.0 kept")
