@@ -12,6 +12,8 @@ func reportCommands() []command {
 		{"list", "the stored reports of others", reportListCommand},
 		{"import", "store reports of others from files", reportImportCommand},
 		{"would-refuse", "what enforce mode would refuse", wouldRefuseCommand},
+		{"preview", "what a domain is told about its mail, and whom", reportPreviewCommand},
+		{"suppressed", "addresses whose reports came back", reportSuppressedCommand},
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"signpost/internal/dmarc"
 	"signpost/internal/message"
 	"signpost/internal/reports"
 	"signpost/internal/reports/outgoing"
@@ -132,7 +131,7 @@ func (r *reporting) services(c reports.Config) outgoing.Services {
 
 // Directory asks DNS who wants reports, with the method by which mail is judged.
 func (g *Generation) Directory() outgoing.Directory {
-	return outgoing.Directory{Resolver: g.Resolver, Finder: dmarc.Finder{Method: g.Config.Verifier.DMARC.Discovery}}
+	return outgoing.NewDirectory(g.Resolver, g.Config.Verifier.DMARC.Discovery)
 }
 
 // storeReturned stores bounces, one after the other.

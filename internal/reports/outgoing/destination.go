@@ -55,6 +55,12 @@ type Directory struct {
 	Finder   dmarc.Finder
 }
 
+// NewDirectory asks a resolver, and finds organizational domains by the method by which mail
+// is judged.
+func NewDirectory(r dmarc.Resolver, method dmarc.Method) Directory {
+	return Directory{Resolver: r, Finder: dmarc.Finder{Method: method}}
+}
+
 // Consent reads the record of a policy domain, and checks its destinations in their order
 // (RFC 9990 §3.5). The resolver may answer from its cache.
 func (d Directory) Consent(ctx context.Context, domain string) Consent {
