@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/net/idna"
 
+	"signpost/internal/config"
 	"signpost/internal/message"
 	"signpost/internal/shell"
 )
@@ -39,13 +41,37 @@ func (c Config) load(ref Ref) (*Key, error) {
 			return k, err
 		}
 	}
-	return c.orShared(name, nil, &missing{ref: name, path: paths[0], dir: c.Dir})
+	return c.orShared(name, nil, &missing{ref: name, path: paths[0], dir: c.Dir, near: nearSelector(paths[0])})
 }
 
 // missing is the error for a key without a file.
 type missing struct {
 	ref       Ref
 	path, dir string
+	near      string // a selector of that domain whose key is there, and that looks like a slip; or ""
+}
+
+// maxNear bounds the files that are compared for a hint.
+const maxNear = 100
+
+// nearSelector returns the selector of a file beside path whose name differs by a slip.
+func nearSelector(path string) string {
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return ""
+	}
+	defer folder.Close()
+	names, _ := folder.Readdirnames(maxNear)
+	slices.Sort(names)
+	wanted := strings.TrimSuffix(filepath.Base(path), ".pem")
+	best, near := 3, ""
+	for _, name := range names {
+		selector, isKey := strings.CutSuffix(name, ".pem")
+		if d := config.Distance(selector, wanted); isKey && d < best && 2*d <= len(wanted) {
+			best, near = d, selector
+		}
+	}
+	return near
 }
 
 func (m *missing) Error() string {
@@ -53,8 +79,12 @@ func (m *missing) Error() string {
 	if m.dir != Defaults().Dir {
 		command += " --dir " + shell.Quote(m.dir)
 	}
-	return fmt.Sprintf("the key %s: there is no file %s; make it with: %s %s %s; if DNS has a key of this name already, put its file back instead",
-		m.ref, m.path, command, shell.Quote(m.ref.Domain), m.ref.Selector)
+	hint := ";"
+	if m.near != "" {
+		hint = fmt.Sprintf(": did you mean the selector %s, whose file is there? If not,", m.near)
+	}
+	return fmt.Sprintf("the key %s: there is no file %s%s make it with: %s %s %s; if DNS has a key of this name already, put its file back instead",
+		m.ref, m.path, hint, command, shell.Quote(m.ref.Domain), m.ref.Selector)
 }
 
 func (m *missing) Is(target error) bool { return target == fs.ErrNotExist }

@@ -101,6 +101,22 @@ func TestAMissingKeySaysHowToMakeIt(t *testing.T) {
 	}
 }
 
+func TestASelectorThatIsASlipIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Generate(dir, "example.com", "s2026", Ed25519, 0); err != nil {
+		t.Fatal(err)
+	}
+	for selector, want := range map[string]string{"s2025": "s2026", "s202": "s2026", "S2O26": "s2026", "mail": "", "s2026x9y": ""} {
+		_, err := Load(dir, "example.com", selector)
+		if err == nil || strings.Contains(err.Error(), "did you mean the selector "+want+", whose file is there? If not, make it with:") != (want != "") {
+			t.Errorf("%s: %v", selector, err)
+		}
+	}
+	if _, err := Load(dir, "example.org", "s2026"); err == nil || strings.Contains(err.Error(), "did you mean") {
+		t.Error(err)
+	}
+}
+
 func TestWhatLiesInAKeysPlace(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"strings"
 
 	"signpost/internal/config"
 	"signpost/internal/control"
@@ -41,6 +42,21 @@ func (s *Service) controlMux() *control.Mux {
 	m.Answer("GET /status", s.status)
 	m.Answer("GET /ready", s.ready)
 	return m
+}
+
+// noteSilence says where no MTA has connected for a while after the start, which may be as it
+// should, or a wrong address.
+func (s *Service) noteSilence() {
+	var quiet []string
+	for _, l := range s.listeners() {
+		if l.Accepted == 0 {
+			quiet = append(quiet, strings.TrimSpace(l.Address+" "+l.File))
+		}
+	}
+	if len(quiet) > 0 {
+		s.log.Info("no MTA has connected since the start", "listeners", strings.Join(quiet, "; "),
+			"remedy", "if mail has passed: signpost doctor compares the address with the MTA's smtpd_milters (port, chroot, group of the socket)")
+	}
 }
 
 // Ping is the answer to /ping.

@@ -69,6 +69,24 @@ func TestADaemonGoesOnWithoutItsControlSocket(t *testing.T) {
 	}
 }
 
+func TestAListenerWithoutAConnectionIsNoted(t *testing.T) {
+	h := newHouse(t)
+	r := run(t, h, time.Minute, nil)
+	r.noteSilence()
+	if line := r.log.await(t, "no MTA has connected"); !strings.Contains(line, "unix:"+h.dir+"/m.sock 0660 ") || !strings.Contains(line, "signpost doctor") {
+		t.Error(line)
+	}
+	r.connect(t).message("alice@example.com")
+	r.noteSilence()
+	select {
+	case line := <-r.log:
+		if strings.Contains(line, "no MTA") {
+			t.Error(line)
+		}
+	default:
+	}
+}
+
 func TestTheSectionControlIsReadFromAFileWithMistakes(t *testing.T) {
 	dir := t.TempDir()
 	for name, c := range map[string]struct{ text, listen, problem string }{

@@ -61,6 +61,7 @@ type Service struct {
 	reporting  *reporting // to others
 
 	endWatch func() // see watchKeys
+	silence  *time.Timer
 }
 
 // New locks the state of the keys, opens the listeners and puts the generation's keys in
@@ -166,11 +167,13 @@ func (s *Service) Start() (served <-chan error) {
 	done := make(chan error, 1)
 	go func() { done <- s.server.Serve(context.Background()) }()
 	s.endWatch = s.watchKeys()
+	s.silence = time.AfterFunc(status.QuietTime, s.noteSilence)
 	return done
 }
 
 // Close saves the state of the keys and releases its lock.
 func (s *Service) Close() {
+	s.silence.Stop()
 	s.control.Close()
 	s.reporting.close()
 	s.endWatch()

@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
+// QuietTime is how long after the start a listener without a connection is worth a note.
+const QuietTime = 10 * time.Minute
+
 // Thresholds of the notes: below them, silence means nothing.
 const (
-	// quietTime is how long no MTA has connected at all.
-	quietTime = 10 * time.Minute
 	// localAmong is how many messages of ours have come of which none was submitted without SMTP.
 	localAmong = 100
 	// slowQueries is how many queries of the last hour must have been unanswered, and how many of
@@ -65,7 +66,7 @@ func (r *Report) ofListeners() []Finding {
 			all = append(all, Finding{Problem, "listener " + l.Address, l.Problem + ": no MTA can connect there", restart + " (it makes the socket again)"})
 		}
 	}
-	if len(all) > 0 || r.Now.Sub(r.Started) < quietTime {
+	if len(all) > 0 || r.Now.Sub(r.Started) < QuietTime {
 		return all
 	}
 	if accepted == 0 {

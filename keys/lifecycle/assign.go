@@ -200,6 +200,7 @@ func (c *candidate) idle(now time.Time) string {
 	case f.DNS == keys.Absent && !f.FirstSeen.IsZero():
 		return fmt.Sprintf("%s no longer signs: its record %s is gone from DNS; %s", f.Selector, name, mend)
 	case f.DNS == keys.Absent:
+		name += hintIn(f.Detail)
 		return fmt.Sprintf("%s does not sign yet: DNS has no key at %s; %s", f.Selector, name, mend)
 	}
 	detail := ""

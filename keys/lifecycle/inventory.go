@@ -142,7 +142,7 @@ type ServerFinding struct {
 
 // Check queries every server for a key's record, now.
 func Check(ctx context.Context, servers []Server, k *keys.Key) []ServerFinding {
-	o, _ := timeouts{ctx: ctx}.queryKey(ctx, servers, target{k.Ref(), k.Fingerprint()})
+	o, _ := timeouts{ctx: ctx}.queryKey(ctx, servers, target{ref: k.Ref(), fingerprint: k.Fingerprint(), seek: true})
 	var verdicts []ServerFinding
 	for i, f := range o.findings {
 		verdicts = append(verdicts, ServerFinding{servers[i].String(), f})

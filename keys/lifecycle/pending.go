@@ -82,7 +82,7 @@ func (d *SigningSet) wait(ctx context.Context) error {
 // the facts of the spec in force. others are the other keys without a known answer.
 func (w *Tracker) firstLookups(p *Spec, facts, before facts, start bool) (questions, others []target) {
 	for ref, f := range facts {
-		t, b := target{ref, f.Fingerprint}, before.of(ref)
+		t, b := target{ref: ref, fingerprint: f.Fingerprint}, before.of(ref)
 		anew := start || p.ServersChanged || b.Fingerprint != f.Fingerprint || !w.spec.needsDNS(b)
 		old := anew && w.now().Sub(f.Asked).Abs() > 2*p.Config.CheckEvery
 		switch {

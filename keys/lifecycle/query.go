@@ -26,6 +26,8 @@ const maxQueries = 32
 type target struct {
 	ref         keys.Ref
 	fingerprint string
+	seek        bool   // where the record is not at its name, look at others
+	hint        string // what such a search found before
 }
 
 // observation is the answer of each server about one key.
@@ -157,7 +159,41 @@ func (p timeouts) queryServer(turn context.Context, s Server, t target) (f keys.
 	if err != nil {
 		return silent(err), p.ctx.Err() == nil
 	}
-	return keys.CompareRecord(t.fingerprint, records), true
+	f = keys.CompareRecord(t.fingerprint, records)
+	switch {
+	case f.Answer != keys.Absent:
+	case t.seek && p.lookup == 0: // no message waits
+		f.Detail += misplaced(look, s, t)
+	default:
+		f.Detail += t.hint
+	}
+	return f, true
+}
+
+// publishedAs begins the hint that a record is at another name.
+const publishedAs = "its record is published as "
+
+// hintIn returns the hint that misplaced has put into the detail of an answer, or "".
+func hintIn(detail string) string {
+	_, where, ok := strings.Cut(detail, publishedAs)
+	if !ok {
+		return ""
+	}
+	where, _, _ = strings.Cut(where, ", says ")
+	return "; " + publishedAs + where
+}
+
+// misplaced says where the record of a key is that is not at its name, "" if it is not found:
+// providers' forms add the domain to the name that is entered, or the part _domainkey is left
+// out. An error of the look-up only leaves out the hint.
+func misplaced(ctx context.Context, s Server, t target) string {
+	for _, name := range []string{t.ref.RecordName() + "." + t.ref.Domain, t.ref.Selector + "." + t.ref.Domain} {
+		records, err := s.LookupTXT(ctx, name)
+		if err == nil && keys.CompareRecord(t.fingerprint, records).Answer == keys.Found {
+			return "; " + publishedAs + name + " instead: enter the name as " + t.ref.Selector + "._domainkey, if the form adds the domain"
+		}
+	}
+	return ""
 }
 
 // describe lists the faults of the record, the worst first.

@@ -3,12 +3,33 @@ package lifecycle
 import (
 	"math/rand/v2"
 	"time"
+
+	"signpost/keys"
 )
 
 // nextQuery is the time of a key's next query, and the wait that led to it.
 type nextQuery struct {
 	at   time.Time
 	wait time.Duration
+	// search is the last search for the record at other names; nil: there was none.
+	search *search
+}
+
+// search is a search for a record that is not at its name, and what it found.
+type search struct {
+	at   time.Time
+	hint string
+}
+
+// searchEvery is the pause between two searches for the record of one key.
+const searchEvery = time.Hour
+
+// target is the query that is due for a key.
+func (t nextQuery) target(ref keys.Ref, fingerprint string, now time.Time) target {
+	if t.search != nil && now.Sub(t.search.at) < searchEvery {
+		return target{ref: ref, fingerprint: fingerprint, hint: t.search.hint}
+	}
+	return target{ref: ref, fingerprint: fingerprint, seek: true}
 }
 
 // due returns the keys to query in this round, with those of pending lookups first.
@@ -25,7 +46,7 @@ func (w *Tracker) due() (*Spec, []target) {
 	}
 	for ref, t := range w.schedule {
 		if len(due) < most && !t.at.After(now) && w.pending[ref] == nil {
-			due = append(due, target{ref, w.known.of(ref).Fingerprint})
+			due = append(due, t.target(ref, w.known.of(ref).Fingerprint, now))
 		}
 	}
 	return w.spec, due

@@ -323,6 +323,9 @@ func (w *Tracker) record(observed []observation, now time.Time) (answered []*loo
 		if !o.settled() {
 			t.wait = min(max(firstWait, 2*w.schedule[o.ref].wait), every)
 			every = t.wait
+			if t.search = w.schedule[o.ref].search; o.seek {
+				t.search = &search{now, hintIn(o.detail)}
+			}
 		}
 		t.at = now.Add(jitter(every))
 		w.schedule[o.ref] = t
