@@ -55,6 +55,7 @@ var mayImport = map[string][]string{
 	"internal/tablesource":             {"signer"},
 	"internal/reports":                 {"internal/config", "internal/reports/outgoing", "internal/reports/incoming", "internal/reports/store"},
 	"internal/reports/store":           nil,
+	"internal/reports/traffic":         {"internal/config", "internal/dkim", "internal/dmarc", "internal/message", "internal/reports/store", "internal/spf", "milter", "verifier"},
 	"internal/reports/store/storetest": {"internal/reports/store"},
 	"internal/unixsocket":              nil,
 	"internal/control":                 {"internal/unixsocket"},
@@ -71,7 +72,7 @@ var mayImport = map[string][]string{
 	"internal/tail":  {"internal/message", "milter"},
 	"internal/setup": {"internal/control", "internal/daemon", "internal/dns", "internal/message", "internal/mta", "internal/shell", "internal/tail", "keys", "keys/lifecycle", "milter"},
 
-	"internal/daemon": {"internal/config", "internal/control", "internal/dmarc", "internal/dns", "internal/message", "internal/reports", "internal/reports/outgoing", "internal/reports/incoming", "internal/reports/store", "internal/tablesource", "internal/status", "internal/tail", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
+	"internal/daemon": {"internal/reports/traffic", "internal/config", "internal/control", "internal/dmarc", "internal/dns", "internal/message", "internal/reports", "internal/reports/outgoing", "internal/reports/incoming", "internal/reports/store", "internal/tablesource", "internal/status", "internal/tail", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
 
 	// The doctor looks at everything from outside.
 	"internal/doctor": {
@@ -80,7 +81,7 @@ var mayImport = map[string][]string{
 	},
 
 	"cmd/signpost": {
-		"internal/reports/outgoing", "internal/config", "internal/control", "internal/daemon", "internal/dns", "internal/doctor", "internal/message", "internal/opendkim", "internal/status", "internal/tablesource", "internal/tail",
+		"internal/reports/traffic", "internal/reports/outgoing", "internal/config", "internal/control", "internal/daemon", "internal/dns", "internal/doctor", "internal/message", "internal/opendkim", "internal/status", "internal/tablesource", "internal/tail",
 		"internal/reports/incoming", "internal/reports/refusal", "internal/reports/unpack", "internal/reports/store", "internal/setup", "internal/shell",
 		"keys", "keys/lifecycle", "milter", "signer", "verifier",
 	},

@@ -22,6 +22,9 @@ type Decided struct {
 	Rule     string // why it is ours, or not
 	// Envelope is what SMTP gave for the message. It is valid during the call only.
 	Envelope *message.Envelope
+	// Header is the header of the message, empty if it was not read whole. It is valid during the call
+	// only: a part of it that is kept is a copy.
+	Header message.Header
 	// Recipients counts the accepted forward-paths, also those that Envelope does not keep.
 	Recipients int
 	Outcome    message.Outcome
@@ -82,7 +85,7 @@ func (s *session) report(o message.Outcome, reason Reason, waited time.Duration)
 	t.reported = true
 	s.server.early.note(o.EnvelopeWaited)
 	s.server.observer.Decided(Decided{
-		Outbound: t.outbound, Rule: t.rule, Envelope: &t.env, Recipients: t.rcpts, Outcome: o,
+		Outbound: t.outbound, Rule: t.rule, Envelope: &t.env, Header: t.header, Recipients: t.rcpts, Outcome: o,
 		Reason: reason, Problem: t.problem, Waited: waited, Local: s.client.local,
 	})
 }

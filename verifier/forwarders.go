@@ -30,6 +30,9 @@ type Forwarder struct {
 // maxLocalText is the longest name or note of the configuration, in octets.
 const maxLocalText = 100
 
+// Label is the forwarder's name for people: Name, or its default.
+func (f Forwarder) Label() string { return f.name() }
+
 // name is the forwarder's name for the field and the log.
 func (f Forwarder) name() string {
 	switch {

@@ -18,6 +18,8 @@ type Decision struct {
 	Enforced bool
 	// Rule names what decided, with the values that were compared.
 	Rule string
+	// By is the rule's place in the configuration, or "author"; "" if no rule applies.
+	By string
 	// Reply is the reply to the client if the action refuses the message.
 	Reply message.Reply
 	// Local names the rule of the configuration by which the published policy does not
@@ -92,6 +94,7 @@ func (c Config) firstRule(v Verdict, trace *message.Trace) Decision {
 	var watched Decision
 	for _, rule := range policy {
 		d, applies := rule.decide(c, v)
+		d.By = rule.name
 		if trace != nil {
 			result := "does not apply"
 			switch {

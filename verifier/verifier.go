@@ -150,6 +150,7 @@ type Verification struct {
 	envelopeWaited atomic.Bool // see noteWait
 
 	results [4]message.Result // room for those of the outcome
+	result  Result            // Judged of the outcome
 
 	mu     sync.Mutex
 	broken string // a panic in one of our look-ups
@@ -262,10 +263,18 @@ func (t *Verification) End() message.Outcome {
 
 func (t *Verification) end() message.Outcome {
 	r, err := t.Judge()
-	switch {
-	case err != nil:
+	if err != nil {
 		return t.failed(err)
-	case r.Unjudged != "":
+	}
+	t.result = r
+	out := t.outcomeOf(r)
+	out.Judged = &t.result
+	return out
+}
+
+// outcomeOf is the outcome of a result, with the seal.
+func (t *Verification) outcomeOf(r Result) message.Outcome {
+	if r.Unjudged != "" {
 		return message.Outcome{Disposition: message.Accept, Log: []message.Note{{Key: "unjudged", Value: r.Unjudged}}, Unjudged: r.Unjudged, Rule: "verifier.trusted.networks"}
 	}
 	return t.sealed(t.outcome(r), r)

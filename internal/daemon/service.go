@@ -20,6 +20,7 @@ import (
 
 	"signpost/internal/control"
 	"signpost/internal/dns"
+	"signpost/internal/reports/traffic"
 	"signpost/internal/status"
 	"signpost/internal/tail"
 	"signpost/keys/lifecycle"
@@ -58,7 +59,8 @@ type Service struct {
 	feed    *tail.Feed      // of messages, for commands; nil without a control socket
 
 	processors *processors
-	reporting  *reporting // to others
+	reporting  *reporting        // to others
+	recorder   *traffic.Recorder // of the reports
 
 	endWatch func() // see watchKeys
 	silence  *time.Timer
@@ -77,15 +79,19 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 		return nil, err
 	}
 	err := s.server.Listen()
+	s.recorder = traffic.NewRecorder(log, time.Now)
+	s.observe(s.recorder)
 	if address := g.Config.Metrics.Listen; err == nil && address != "" {
 		s.counts = newCounters()
 		s.counts.ready = s.notReady
 		s.counts.watch(s)
+		s.counts.addReports(&s.recorder.Counts)
 		s.observe(s.counts)
 		err = s.counts.serve(address, log)
 	}
 	if err != nil {
 		_ = s.server.Shutdown(context.Background()) // there is no message to wait for
+		s.recorder.Close()
 		s.lock.Close()
 		return nil, err
 	}
@@ -110,6 +116,7 @@ func (s *Service) begin(g *Generation) {
 	}
 	g.Tracker.Begin(ctx, g.Spec, s.log)
 	g.Signer.SelfCheck(g.Resolver, s.log)
+	s.recorder.Use(g.Config.traffic())
 	if s.reporting != nil {
 		g.Signer = g.Signer.WithHandedIn(s.reporting.mine)
 		s.reporting.use(g)
@@ -177,6 +184,7 @@ func (s *Service) Close() {
 	s.control.Close()
 	s.reporting.close()
 	s.endWatch()
+	s.recorder.Close()
 	s.lock.Close()
 }
 

@@ -43,6 +43,9 @@ type Outcome struct {
 	// Rule is the rule that decided about an incoming message, or the entry that signs a
 	// message of ours, with the values that were compared; it may be empty.
 	Rule string
+	// Judged is what was found about an incoming message, and what follows from it: a
+	// *verifier.Result. It is nil if the message was not judged, or could not be.
+	Judged any
 	// Trace has the rules of the decision; nil if it was not asked for.
 	Trace *Trace
 

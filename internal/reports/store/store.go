@@ -249,3 +249,18 @@ func (t Tx) Exec(ctx context.Context, statement string, args ...any) (changed in
 	}
 	return result.RowsAffected()
 }
+
+// Shrink gives the space of deleted rows back to the file system. PostgreSQL sees to that itself.
+func (db *DB) Shrink(ctx context.Context) error {
+	if db.Shared() {
+		return nil
+	}
+	rows, err := db.sql.QueryContext(ctx, `PRAGMA incremental_vacuum`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() { // each row frees a page
+	}
+	return rows.Err()
+}

@@ -1,0 +1,256 @@
+package traffic
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+
+	"signpost/internal/reports/store"
+)
+
+// batch is what is added to the database in one transaction. Writer and Number are its identity:
+// a batch whose commit was not confirmed is written again, and counts once.
+type batch struct {
+	Writer   []byte
+	Number   int64
+	Rows     []keyedRow
+	Outbound []keyedOutbound
+}
+
+type keyedRow struct {
+	Key key
+	Row
+}
+
+type keyedOutbound struct {
+	Key key
+	Outbound
+}
+
+func (b *batch) empty() bool { return len(b.Rows)+len(b.Outbound) == 0 }
+
+// messages is how many messages a batch counts.
+func (b *batch) messages() int64 {
+	var n int64
+	for i := range b.Rows {
+		n += b.Rows[i].Count
+	}
+	for i := range b.Outbound {
+		n += b.Outbound[i].Count
+	}
+	return n
+}
+
+// newBatch sorts the tuples. All daemons write in this order, so that two transactions do not wait for
+// each other.
+func newBatch(rows map[key]*Row, outbound map[key]*Outbound) *batch {
+	b := &batch{}
+	for k, r := range rows {
+		b.Rows = append(b.Rows, keyedRow{k, *r})
+	}
+	for k, o := range outbound {
+		b.Outbound = append(b.Outbound, keyedOutbound{k, *o})
+	}
+	b.sort()
+	return b
+}
+
+func (b *batch) sort() {
+	slices.SortFunc(b.Rows, func(a, b keyedRow) int { return bytes.Compare(a.Key[:], b.Key[:]) })
+	slices.SortFunc(b.Outbound, func(a, b keyedOutbound) int { return bytes.Compare(a.Key[:], b.Key[:]) })
+}
+
+// merged joins the tallies of neighbours with one key. A statement must not have a key twice.
+func (b *batch) merged() (rows []keyedRow, outbound []keyedOutbound) {
+	for _, r := range b.Rows {
+		if n := len(rows); n > 0 && rows[n-1].Key == r.Key {
+			rows[n-1].Tally = rows[n-1].plus(r.Tally)
+			continue
+		}
+		rows = append(rows, r)
+	}
+	for _, o := range b.Outbound {
+		if n := len(outbound); n > 0 && outbound[n-1].Key == o.Key {
+			outbound[n-1].Tally = outbound[n-1].plus(o.Tally)
+			continue
+		}
+		outbound = append(outbound, o)
+	}
+	return rows, outbound
+}
+
+// write adds a batch. l has the number of rows that the database has of each day, and is wrong
+// after an error. folded is the number of messages whose details were left out.
+func (b *batch) write(ctx context.Context, db *store.DB, l *limits) (folded int64, err error) {
+	err = db.Write(ctx, func(tx store.Tx) error {
+		if is, err := b.isNew(ctx, tx); err != nil || !is {
+			return err
+		}
+		rows, outbound, n, err := l.apply(ctx, tx, b)
+		if err != nil {
+			return err
+		}
+		folded = n
+		if err := writePolicies(ctx, tx, rows); err != nil {
+			return err
+		}
+		if err := writeRows(ctx, tx, rows); err != nil {
+			return err
+		}
+		return writeOutbound(ctx, tx, outbound)
+	})
+	return folded, err
+}
+
+// isNew notes the batch's number, and says whether it was not written before.
+func (b *batch) isNew(ctx context.Context, tx store.Tx) (bool, error) {
+	changed, err := tx.Exec(ctx, `INSERT INTO traffic_writers (writer, batch, seen) VALUES (?, ?, ?)
+		ON CONFLICT (writer) DO UPDATE SET batch = excluded.batch, seen = excluded.seen WHERE traffic_writers.batch < excluded.batch`,
+		b.Writer, b.Number, b.seen())
+	return changed > 0, err
+}
+
+// seen is the last second that a batch counts.
+func (b *batch) seen() (last int64) {
+	for i := range b.Rows {
+		last = max(last, b.Rows[i].Last)
+	}
+	for i := range b.Outbound {
+		last = max(last, b.Outbound[i].Last)
+	}
+	return last
+}
+
+// chunk is how many rows one statement has.
+const chunk = 100
+
+// insert runs a statement for all rows, some at a time. values appends the arguments of one.
+func insert[T any](ctx context.Context, tx store.Tx, rows []T, into string, columns int, conflict string, values func([]any, *T) []any) error {
+	for part := range slices.Chunk(rows, chunk) {
+		var args []any
+		for i := range part {
+			args = values(args, &part[i])
+		}
+		one := "(" + store.Arguments(columns) + ")"
+		list := strings.TrimSuffix(strings.Repeat(one+", ", len(part)), ", ")
+		if _, err := tx.Exec(ctx, into+" VALUES "+list+conflict, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writePolicies adds the records of the rows that the database does not have, and notes the day.
+func writePolicies(ctx context.Context, tx store.Tx, rows []keyedRow) error {
+	type record struct {
+		id  key
+		day Day
+		*Policy
+	}
+	byID := map[key]record{}
+	for i := range rows {
+		p := &rows[i].Policy
+		if id := p.id(); p.Domain != "" && byID[id].day <= rows[i].Day {
+			byID[id] = record{id, rows[i].Day, p}
+		}
+	}
+	var list []record
+	for _, r := range byID {
+		list = append(list, r)
+	}
+	slices.SortFunc(list, func(a, b record) int { return bytes.Compare(a.id[:], b.id[:]) })
+	return insert(ctx, tx, list, `INSERT INTO traffic_policies (id, domain, p, sp, np, adkim, aspf, fo, testing, psd, method, rua, flaws, seen)`, 14,
+		` ON CONFLICT (id) DO UPDATE SET seen = excluded.seen WHERE traffic_policies.seen < excluded.seen`,
+		func(args []any, r *record) []any {
+			return append(args, r.id[:], r.Domain, r.P, r.SP, r.NP, r.ADKIM, r.ASPF, r.FO, number(r.Testing), r.PSD, r.Method, clean(r.RUA), clean(r.Flaws), int64(r.day))
+		})
+}
+
+// adding is the end of a statement that adds to the rows that are there.
+func adding(table string) string {
+	return ` ON CONFLICT (day, tuple) DO UPDATE SET count = ` + table + `.count + excluded.count,
+		first_seen = {least}(` + table + `.first_seen, excluded.first_seen), last_seen = {greatest}(` + table + `.last_seen, excluded.last_seen)`
+}
+
+// rowColumns are those of a row, in the order of rowValues.
+const rowColumns = `day, tuple, policy, result, header_from, envelope_from, source, host, dkim, spf_domain, spf_scope, spf_result,
+	dkim_aligned, spf_aligned, requested, disposition, reasons, action, would, rule, route, sealers, accept_dmarc, forwarder,
+	optional, folded, count, first_seen, last_seen`
+
+func writeRows(ctx context.Context, tx store.Tx, rows []keyedRow) error {
+	return insert(ctx, tx, rows, `INSERT INTO traffic (`+rowColumns+`)`, 29, adding("traffic"), func(args []any, r *keyedRow) []any {
+		policy, source := r.Policy.id(), ""
+		if r.Source.IsValid() {
+			source = r.Source.String()
+		}
+		return append(args, int64(r.Day), r.Key[:], policy[:], r.Result, clean(r.HeaderFrom), clean(r.EnvelopeFrom), source, clean(r.Host), signaturesText(r.DKIM),
+			clean(r.SPFDomain), r.SPFScope, r.SPFResult, number(r.DKIMAligned), number(r.SPFAligned), r.Requested, r.Disposition, reasonsText(r.Reasons),
+			r.Action, r.Would, r.Rule, r.Route, clean(r.Sealers), number(r.AcceptDMARC), clean(r.Forwarder),
+			number(r.Optional), number(r.Folded), r.Count, r.First, r.Last)
+	})
+}
+
+func writeOutbound(ctx context.Context, tx store.Tx, rows []keyedOutbound) error {
+	return insert(ctx, tx, rows, `INSERT INTO traffic_outbound (day, tuple, author, entry, signatures, unsigned, folded, count, first_seen, last_seen)`, 10,
+		adding("traffic_outbound"), func(args []any, o *keyedOutbound) []any {
+			return append(args, int64(o.Day), o.Key[:], clean(o.Author), clean(o.Entry), clean(o.Signatures), clean(o.Unsigned), number(o.Folded), o.Count, o.First, o.Last)
+		})
+}
+
+func number(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// clean is a text as both databases take it: PostgreSQL refuses NUL and what is not UTF-8.
+func clean(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// signaturesText is "domain selector result", one a line. The parts have no blanks.
+func signaturesText(list []Signature) string {
+	var b strings.Builder
+	for i, s := range list {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(s.Domain + " " + s.Selector + " " + s.Result)
+	}
+	return clean(b.String())
+}
+
+func readSignatures(text string) []Signature {
+	var list []Signature
+	for line := range strings.SplitSeq(text, "\n") {
+		if f := strings.Split(line, " "); len(f) == 3 {
+			list = append(list, Signature{f[0], f[1], f[2]})
+		}
+	}
+	return list
+}
+
+// reasonsText is "type comment", one a line.
+func reasonsText(list []Reason) string {
+	var b strings.Builder
+	for i, r := range list {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(strings.TrimSpace(r.Type + " " + strings.Join(strings.Fields(r.Comment), " ")))
+	}
+	return clean(b.String())
+}
+
+func readReasons(text string) []Reason {
+	var list []Reason
+	for line := range strings.SplitSeq(text, "\n") {
+		if line != "" {
+			kind, comment, _ := strings.Cut(line, " ")
+			list = append(list, Reason{kind, comment})
+		}
+	}
+	return list
+}

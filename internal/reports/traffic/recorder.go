@@ -1,0 +1,488 @@
+package traffic
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"signpost/internal/config"
+	"signpost/internal/reports/store"
+	"signpost/milter"
+)
+
+// Config says where a Recorder keeps its counters.
+type Config struct {
+	// Database is where; "" switches the counting off.
+	Database store.Address
+	// Spool is the folder for counters while PostgreSQL does not answer.
+	Spool string
+	// Keep is how many days are kept, MaxSize how many octets about.
+	Keep    config.Days
+	MaxSize config.Size
+	// Addresses are those that reports are sent to and from, in lower case: mail to them is no
+	// reason to report.
+	Addresses []string
+}
+
+// Counts are what a Recorder has done, for metrics.
+type Counts struct {
+	Stored  atomic.Int64 // messages whose counters are in the database
+	Folded  atomic.Int64 // of these, messages whose details were left out: there were too many
+	Lost    atomic.Int64 // messages that could not be counted
+	Spooled atomic.Int64 // octets that wait in files
+	Down    atomic.Bool  // the database does not answer
+}
+
+// Recorder counts messages in the database. It is an observer of the milter, and may be used by
+// many goroutines.
+type Recorder struct {
+	Counts Counts
+
+	log     *slog.Logger
+	now     func() time.Time
+	pending pending
+	set     atomic.Pointer[settings] // nil: nothing is counted
+	kick    chan struct{}            // many tuples have come together
+	use     chan Config
+	flushes chan chan struct{}
+	end     context.CancelFunc
+	ended   chan struct{}
+	every   time.Duration
+}
+
+// settings are what a message needs of a Config.
+type settings struct{ addresses map[string]bool }
+
+// flushEvery is how long a counter waits in memory.
+const flushEvery = time.Second
+
+// NewRecorder returns a recorder that counts nothing until Use.
+func NewRecorder(log *slog.Logger, now func() time.Time) *Recorder {
+	r := &Recorder{log: log, now: now, kick: make(chan struct{}, 1), use: make(chan Config, 1), flushes: make(chan chan struct{}), ended: make(chan struct{}), every: flushEvery}
+	ctx, end := context.WithCancel(context.Background())
+	r.end = sync.OnceFunc(end)
+	go r.run(ctx)
+	return r
+}
+
+// Use puts a configuration in force, at the start and at each reload. One goroutine calls it; a nil
+// recorder ignores it. It does not wait for the
+// database; what was counted before goes into the database of before.
+func (r *Recorder) Use(c Config) {
+	if r == nil {
+		return
+	}
+	if c.Database == "" {
+		r.set.Store(nil)
+	} else {
+		s := &settings{addresses: map[string]bool{}}
+		for _, a := range c.Addresses {
+			s.addresses[strings.ToLower(a)] = true
+		}
+		r.set.Store(s)
+	}
+	select {
+	case <-r.use: // one that was not put in force yet
+	default:
+	}
+	r.use <- c
+}
+
+// Flush writes what was counted until now, into the database or, if that does not answer, into the spool.
+func (r *Recorder) Flush() {
+	done := make(chan struct{})
+	select {
+	case r.flushes <- done:
+		<-done
+	case <-r.ended:
+	}
+}
+
+// Decided counts a message.
+func (r *Recorder) Decided(d milter.Decided) {
+	s := r.set.Load()
+	if s == nil {
+		return
+	}
+	if r.pending.add(&d, r.now(), s.addresses) {
+		select {
+		case r.kick <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Refused counts nothing.
+func (r *Recorder) Refused(milter.Refusal) {}
+
+// Close writes what was counted, and waits a few seconds for that at most.
+func (r *Recorder) Close() {
+	r.end()
+	<-r.ended
+}
+
+// run owns the database. It writes once a second at most, unless many tuples come together.
+func (r *Recorder) run(ctx context.Context) {
+	defer close(r.ended)
+	w := &writer{recorder: r, opened: make(chan opening, 1), gone: make(chan pruning, 1)}
+	tick := time.NewTicker(r.every)
+	defer tick.Stop()
+	for {
+		select {
+		case c := <-r.use:
+			w.change(c)
+			continue
+		case o := <-w.opened:
+			w.took(o)
+		case g := <-w.gone:
+			w.saidGone(g)
+			continue
+		case done := <-r.flushes:
+			w.flushNow()
+			close(done)
+			continue
+		case <-tick.C:
+		case <-r.kick:
+		case <-ctx.Done():
+			select {
+			case c := <-r.use:
+				w.change(c)
+			default:
+			}
+			w.close()
+			return
+		}
+		w.flush()
+		w.keepBounds()
+	}
+}
+
+// writer is the state of run.
+type writer struct {
+	recorder *Recorder
+	config   Config
+	db       *store.DB // nil: not open
+	limits   limits
+	spool    *spool
+	held     *batch // taken from memory, and in neither the database nor the spool
+	id       []byte // the batches' Writer
+	number   int64
+
+	opened    chan opening
+	attempt   *attempt // under way; nil: none
+	next      time.Time
+	wait      time.Duration
+	complaint string // the last that was logged
+	warned    map[string]Day
+	pruned    time.Time
+	gone      chan pruning // at most one is under way
+	pruning   bool
+}
+
+// pruning is the end of a deletion of old days.
+type pruning struct {
+	days []Day
+	err  error
+}
+
+// opening is the end of an attempt to open the database.
+type opening struct {
+	by  *attempt
+	db  *store.DB
+	err error
+}
+
+type attempt struct{ cancel context.CancelFunc }
+
+const (
+	// writeTime bounds one transaction.
+	writeTime = 10 * time.Second
+	// closeTime bounds the last one.
+	closeTime = 4 * time.Second
+	// firstRetry and lastRetry bound the time between two attempts to open a database.
+	firstRetry, lastRetry = time.Second, 30 * time.Second
+	// atOnce is how many files of the spool are written between two looks at new counters.
+	atOnce = 20
+)
+
+// change closes the database of before, with its counters written, and opens the next one.
+func (w *writer) change(c Config) {
+	same := w.config.Database == c.Database && w.config.Spool == c.Spool
+	if !same && w.config.Database != "" {
+		w.close()
+	}
+	w.config = c
+	if same || c.Database == "" {
+		return
+	}
+	w.id, w.number = make([]byte, 12), 0
+	_, _ = rand.Read(w.id) // it never fails
+	w.limits.forget()
+	w.complaint, w.warned, w.wait, w.next, w.pruned = "", map[string]Day{}, firstRetry, time.Time{}, time.Time{}
+	w.spool = nil
+	if c.Database.Path() == "" {
+		var err error
+		if w.spool, err = openSpool(c.Spool, maxSpool); err != nil {
+			w.recorder.log.Warn("reports: counters of an earlier process cannot be read", "folder", c.Spool, "error", err.Error())
+		}
+	}
+	w.open()
+}
+
+// open begins to open the database in the background.
+func (w *writer) open() {
+	if w.attempt != nil || w.db != nil || w.config.Database == "" || w.recorder.now().Before(w.next) {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	a := &attempt{cancel}
+	w.attempt = a
+	address, opened := w.config.Database, w.opened
+	go func() {
+		db, err := store.Open(ctx, address)
+		select {
+		case opened <- opening{a, db, err}:
+		case <-ctx.Done(): // it is not wanted any more
+			db.Close()
+		}
+	}()
+}
+
+// took receives the database.
+func (w *writer) took(o opening) {
+	if o.by != w.attempt {
+		o.db.Close()
+		return
+	}
+	w.attempt.cancel()
+	w.attempt = nil
+	if o.err != nil {
+		w.broken(o.err)
+		return
+	}
+	w.db, w.wait = o.db, firstRetry
+}
+
+// broken closes the database, and says so once. The next attempt comes later each time.
+func (w *writer) broken(err error) {
+	w.db.Close()
+	w.db = nil
+	w.limits.forget()
+	w.next = w.recorder.now().Add(w.wait)
+	w.wait = min(2*w.wait, lastRetry)
+	w.recorder.Counts.Down.Store(true)
+	if w.complaint == "" {
+		where := "in memory, and their details are left out when they become too many"
+		if w.spool != nil {
+			where = "in " + w.spool.dir
+		}
+		w.recorder.log.Warn("reports: the database cannot be written; mail is not affected, and counters wait "+where,
+			"problem", err.Error(), "remedy", `see to the database, or write reports: {database: ""} and reload to keep nothing`)
+	}
+	w.complaint = err.Error()
+}
+
+// works notes that the database was written.
+func (w *writer) works() {
+	w.recorder.Counts.Down.Store(false)
+	if w.complaint != "" {
+		w.recorder.log.Info("reports: the database is written again", "database", w.config.Database.String())
+		w.complaint = ""
+	}
+}
+
+// flush moves counters on: from memory and from the spool into the database, or from memory
+// into the spool.
+func (w *writer) flush() {
+	if w.config.Database == "" {
+		return
+	}
+	w.hold()
+	w.open()
+	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
+	defer cancel()
+	w.flushTo(ctx)
+}
+
+func (w *writer) flushTo(ctx context.Context) {
+	if w.db != nil {
+		if err := w.drain(ctx); err != nil {
+			w.broken(err)
+		}
+	}
+	if w.held != nil && w.spool != nil {
+		if err := w.spool.add(w.held); err != nil {
+			w.sayOnceADay("spool", "reports: counters wait in memory, since they cannot be written to a file", "folder", w.spool.dir, "problem", err.Error())
+		} else {
+			w.held = nil
+		}
+	}
+	if w.spool != nil {
+		w.recorder.Counts.Spooled.Store(w.spool.bytes)
+	}
+}
+
+// hold takes the counters from memory, unless those before are still here.
+func (w *writer) hold() {
+	if w.held != nil {
+		return
+	}
+	rows, outbound, folded := w.recorder.pending.take()
+	w.recorder.Counts.Folded.Add(folded)
+	if len(rows)+len(outbound) == 0 {
+		return
+	}
+	if folded > 0 {
+		w.sayFolded(folded)
+	}
+	w.held = newBatch(rows, outbound)
+	w.number++
+	w.held.Writer, w.held.Number = w.id, w.number
+}
+
+// drain writes what waits in files, then what was taken from memory.
+func (w *writer) drain(ctx context.Context) error {
+	for n := 0; w.spool != nil && !w.spool.empty(); n++ {
+		if n == atOnce {
+			return nil
+		}
+		b, err := w.spool.first()
+		if err != nil {
+			w.recorder.log.Warn("reports: counters in a file are lost", "problem", err.Error())
+		} else if err := w.write(ctx, b); err != nil {
+			return err
+		}
+		if err := w.spool.remove(); err != nil {
+			w.recorder.log.Warn("reports: a file of counters that were stored cannot be removed", "problem", err.Error())
+		}
+	}
+	if w.held == nil {
+		return nil
+	}
+	if err := w.write(ctx, w.held); err != nil {
+		return err
+	}
+	w.held = nil
+	return nil
+}
+
+func (w *writer) write(ctx context.Context, b *batch) error {
+	folded, err := b.write(ctx, w.db, &w.limits)
+	if err != nil {
+		return fmt.Errorf("reports.database %s: %w", w.config.Database, err)
+	}
+	w.works()
+	w.recorder.Counts.Stored.Add(b.messages())
+	if folded > 0 {
+		w.recorder.Counts.Folded.Add(folded)
+		w.sayFolded(folded)
+	}
+	return nil
+}
+
+func (w *writer) sayFolded(n int64) {
+	w.sayOnceADay("folded", "reports: too many different senders for one day: the details of some messages are not kept, only their number", "messages", n)
+}
+
+// sayOnceADay logs a warning of a kind at most once in a UTC day.
+func (w *writer) sayOnceADay(kind, text string, args ...any) {
+	today := DayOf(w.recorder.now())
+	if w.warned[kind] == today {
+		return
+	}
+	w.warned = maps.Clone(w.warned)
+	if w.warned == nil {
+		w.warned = map[string]Day{}
+	}
+	w.warned[kind] = today
+	w.recorder.log.Warn(text, args...)
+}
+
+// close writes what is there, into the spool if need be, and closes the database.
+func (w *writer) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	w.awaitOpening(ctx)
+	var lost int64
+	for range 2 { // what was held, and what is in memory
+		w.hold()
+		w.flushTo(ctx)
+		if w.held != nil {
+			lost += w.held.messages()
+			w.held = nil
+		}
+	}
+	if lost > 0 {
+		w.recorder.Counts.Lost.Add(lost)
+		w.recorder.log.Warn("reports: counters are lost, since the database could not be written", "messages", lost, "problem", w.complaint)
+	}
+	w.db.Close()
+	w.db = nil
+}
+
+// awaitOpening waits for a first attempt that is under way, so that a short life is counted too.
+func (w *writer) awaitOpening(ctx context.Context) {
+	if w.attempt == nil {
+		return
+	}
+	select {
+	case o := <-w.opened:
+		w.took(o)
+	case <-ctx.Done():
+	}
+	if w.attempt != nil {
+		w.attempt.cancel()
+		w.attempt = nil
+	}
+}
+
+// flushNow is flush, after the first attempt to open the database.
+func (w *writer) flushNow() {
+	select {
+	case c := <-w.recorder.use:
+		w.change(c)
+	default:
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
+	defer cancel()
+	w.awaitOpening(ctx)
+	w.flush()
+}
+
+// keepBounds deletes old days from time to time, in the background.
+func (w *writer) keepBounds() {
+	now := w.recorder.now()
+	if w.db == nil || w.pruning || now.Sub(w.pruned) < pruneEvery {
+		return
+	}
+	w.pruned, w.pruning = now, true
+	db, c := w.db, w.config
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), pruneTime)
+		defer cancel()
+		days, err := prune(ctx, db, DayOf(now), c.Keep, c.MaxSize)
+		w.gone <- pruning{days, err}
+	}()
+}
+
+// saidGone logs the end of a deletion. What it did not reach is deleted the next time.
+func (w *writer) saidGone(p pruning) {
+	w.pruning = false
+	w.limits.forget()
+	if n := len(p.days); n > 0 {
+		w.recorder.log.Warn("reports: the counters were larger than reports.max_size, and the oldest days were deleted", "days", n, "last", p.days[n-1].String())
+	}
+	if p.err != nil && w.db != nil {
+		w.sayOnceADay("prune", "reports: old counters could not be deleted; the next attempt comes in an hour", "problem", p.err.Error())
+	}
+}
+
+// SpoolFolder is the folder for counters that wait, beside the state of the daemon.
+func SpoolFolder(state string) string { return filepath.Join(state, "reports-spool") }
