@@ -135,9 +135,10 @@ func TestNothingIsKeptWhereTheConfigurationSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.lock.Close()
-	if s.feed != nil || s.processors.observer != milter.Observer(&s.vitals) {
+	if all, _ := s.processors.observer.(observers); s.feed != nil || len(all) != 2 || all[0] != milter.Observer(&s.vitals) || all[1] != milter.Observer(s.recorder) {
 		t.Error("without a control socket there is a feed")
 	}
+	s.recorder.Close()
 	_ = s.server.Shutdown(t.Context())
 }
 

@@ -7,7 +7,7 @@ var trafficSchema = []string{
 	id {blob} PRIMARY KEY,
 	domain TEXT NOT NULL, p TEXT NOT NULL, sp TEXT NOT NULL, np TEXT NOT NULL,
 	adkim TEXT NOT NULL, aspf TEXT NOT NULL, fo TEXT NOT NULL, testing BIGINT NOT NULL, psd TEXT NOT NULL,
-	method TEXT NOT NULL, rua TEXT NOT NULL, flaws TEXT NOT NULL, seen BIGINT NOT NULL
+	method TEXT NOT NULL, rua TEXT NOT NULL, flaws TEXT NOT NULL, seen BIGINT NOT NULL DEFAULT 0
 );
 CREATE TABLE traffic (
 	day BIGINT NOT NULL, tuple {blob} NOT NULL, policy {blob} NOT NULL,
