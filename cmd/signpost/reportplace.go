@@ -117,10 +117,3 @@ func (s *sinceFlag) Set(text string) error {
 }
 
 func (s *sinceFlag) String() string { return s.text }
-
-// date is the first day, as 2026-11-21.
-func (s *sinceFlag) date() string { return dateOf(s.day) }
-
-func dateOf(d int64) string {
-	return time.Unix(d*int64(day/time.Second), 0).UTC().Format(time.DateOnly)
-}

@@ -28,8 +28,6 @@ type keyedOutbound struct {
 	Outbound
 }
 
-func (b *batch) empty() bool { return len(b.Rows)+len(b.Outbound) == 0 }
-
 // messages is how many messages a batch counts.
 func (b *batch) messages() int64 {
 	var n int64
