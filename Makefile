@@ -1,4 +1,4 @@
-# What can be made here. `make` alone builds the program.
+# What can be made here. `make` alone builds the program, `make help` lists the rest.
 
 GO ?= go
 # Seconds for each fuzz target, and for all of them together.
@@ -9,28 +9,64 @@ FUZZ_TOTAL ?= 600
 CHAOS ?= 1000
 LEAKS ?= 100000
 
-.PHONY: build static install run test test-unit e2e systemd chaos leaks conformance why fuzz bench bench-peers bench-postfix bench-domains bench-tables lint staticcheck vulnerabilities clean
+.PHONY: help check-go build static install install-files uninstall binary deb release test-deb nightly run test test-unit e2e systemd chaos leaks conformance why fuzz bench bench-peers bench-postfix bench-domains bench-tables lint staticcheck vulnerabilities clean
+
+# Go 1.21 and later fetch the release that go.mod names.
+GOTOOLCHAIN ?= auto
+export GOTOOLCHAIN
 
 # build: the program: bin/signpost. It loads libcrypto for RSA where the machine has
 # it, and so needs the machine's C library
-build:
+build: check-go
 	CGO_ENABLED=0 $(GO) build -trimpath -tags libcrypto -o bin/signpost ./cmd/signpost
 
 # static: the program as one file that needs no library: bin/signpost-static
-static:
+static: check-go
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/signpost-static ./cmd/signpost
+
+check-go:
+	@sh deploy/check-go.sh $(GO)
 
 # install: the program and what systemd needs of it, below DESTDIR
 PREFIX ?= /usr
-install: build
-	install -D -m 755 bin/signpost $(DESTDIR)$(PREFIX)/bin/signpost
+BINARY ?= bin/signpost
+install: build install-files
+
+install-files:
+	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/signpost
 	install -d -m 755 $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/bin/signpost|$(PREFIX)/bin/signpost|' deploy/systemd/signpost.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/signpost.service
 	install -D -m 644 deploy/sysusers.d/signpost.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/signpost.conf
 	install -D -m 644 deploy/tmpfiles.d/signpost.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/signpost.conf
-	install -D -m 644 deploy/man/signpost.8 $(DESTDIR)$(PREFIX)/share/man/man8/signpost.8
+	install -d -m 755 $(DESTDIR)$(PREFIX)/share/man/man8
+	gzip -9n < deploy/man/signpost.8 > $(DESTDIR)$(PREFIX)/share/man/man8/signpost.8.gz
 	install -D -m 644 config.example.yaml $(DESTDIR)$(PREFIX)/share/doc/signpost/config.example.yaml
+	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/signpost/README.md
 	install -d -m 755 $(DESTDIR)/etc/signpost
+
+# uninstall: removes what install put below DESTDIR; configuration and keys stay
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/signpost $(DESTDIR)$(PREFIX)/lib/systemd/system/signpost.service \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/signpost.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/signpost.conf \
+		$(DESTDIR)$(PREFIX)/share/man/man8/signpost*.8.gz $(DESTDIR)$(PREFIX)/share/man/man5/signpost.yaml.5.gz
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/signpost
+	@echo "left as they are: $(DESTDIR)/etc/signpost and $(DESTDIR)/var/lib/signpost"
+
+# binary: a release's program: make binary ARCH=arm64 KIND=static OUT=FILE VERSION=1.2.3
+ARCH ?= $$($(GO) env GOARCH)
+OUT ?= bin/signpost
+VERSION ?= $$(sh deploy/version.sh | cut -d' ' -f1)
+binary: check-go
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) $(GO) build -trimpath -buildvcs=false $(if $(KIND),,-tags libcrypto -buildmode=pie) \
+		-ldflags "-s -w -buildid= -X main.version=$(VERSION)" -o $(OUT) ./cmd/signpost
+
+# deb: a Debian package of this commit in bin/: make deb [ARCH=arm64] [KIND=static]
+deb: check-go
+	@bash deploy/debian/build.sh $(ARCH) $(KIND)
+
+# release: packages, archives and checksums of this commit, for amd64 and arm64, in bin/release
+release: check-go
+	@bash deploy/release.sh
 
 # run: a demonstration on loopback that needs no mail server and no DNS
 run: build
@@ -41,9 +77,10 @@ LIBCRYPTO_PACKAGES = ./internal/openssl ./keys/... ./internal/daemon ./cmd/signp
 
 # test: all tests, the end-to-end ones with Debian's Postfix and Sendmail included. As root it
 # installs the packages these need; what had to be skipped is said at the end.
-test:
+test: check-go
 	@sh e2e/install-packages.sh || true
-	@{ $(GO) test -json ./...; CGO_ENABLED=0 $(GO) test -json -tags libcrypto $(LIBCRYPTO_PACKAGES); } | $(GO) run ./e2e/report
+	@$(GO) build -o bin/report ./e2e/report
+	@{ $(GO) test -count=1 -json ./...; CGO_ENABLED=0 $(GO) test -count=1 -json -tags libcrypto $(LIBCRYPTO_PACKAGES); } | bin/report
 
 # test-unit: the tests that need nothing but Go
 test-unit:
@@ -53,6 +90,14 @@ test-unit:
 e2e:
 	sh e2e/install-packages.sh
 	SIGNPOST_E2E=require $(GO) test -count=1 -v ./e2e/
+
+# test-deb: the package, installed, upgraded, removed and purged in a Debian of its own (root)
+test-deb: check-go
+	bash e2e/package.sh
+
+# nightly: what takes too long for each change, one after the other, some hours (root)
+nightly: check-go
+	bash e2e/nightly.sh
 
 # systemd: the unit under a real systemd, in a container (root, systemd-container)
 systemd:
@@ -118,6 +163,11 @@ staticcheck:
 # vulnerabilities: known ones in what is used, where the database can be reached
 vulnerabilities:
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
+
+# help: this list
+help:
+	@awk '/^# [a-z-]+: / { sub(/^# /, ""); name = $$1; sub(/:$$/, "", name); sub(/^[^ ]+ /, ""); printf "%-16s %s\n", name, $$0; more = 1; next } \
+		more && /^# / { sub(/^# /, ""); printf "%-16s %s\n", "", $$0; next } { more = 0 }' Makefile
 
 # clean: what the targets above leave behind
 clean:
