@@ -54,6 +54,17 @@ install() {
 	apt-get -o DPkg::Lock::Timeout=180 install -y -q --no-install-recommends --no-remove $wanted
 }
 
+units() { find /lib/systemd/system /usr/lib/systemd/system -maxdepth 1 -name '*.service' 2>/dev/null | sed 's|.*/||' | sort -u; }
+
+# disable keeps what was just installed from starting at the next boot: the tests start servers of their own.
+disable() {
+	units | comm -13 "$scratch/units" - | while read -r unit; do
+		case $unit in *@.service) continue ;; esac
+		systemctl disable -q "$unit" >>"$log" 2>&1 || true
+		update-rc.d "${unit%.service}" disable >>"$log" 2>&1 || true
+	done
+}
+
 # unpack leaves the folder either whole or as it was.
 unpack() {
 	(
@@ -70,6 +81,8 @@ unpack() {
 
 if [ -n "$wanted" ]; then
 	[ "$(id -u)" = 0 ] || give_up "only root may install them: apt-get install$wanted"
+	echo "installing for the end-to-end tests, without starting or enabling any service:$wanted"
+	units >"$scratch/units"
 	# Another MTA would have to go for Postfix; that is for its owner to decide.
 	for mta in exim4-daemon-light exim4-daemon-heavy sendmail-bin opensmtpd nullmailer msmtp-mta; do
 		dpkg-query -W -f='${db:Status-Status}\n' "$mta" 2>/dev/null | grep -qx installed &&
@@ -83,7 +96,7 @@ if [ -n "$wanted" ]; then
 	if ! [ -e /etc/postfix/main.cf ] && command -v debconf-set-selections >/dev/null 2>&1; then
 		echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections >>"$log" 2>&1
 	fi
-	again install || { wanted=$(missing); tail -n 20 "$log" >&2; give_up "apt-get could not install them, see above"; }
+	again install && disable || { wanted=$(missing); tail -n 20 "$log" >&2; give_up "apt-get could not install them, see above"; }
 fi
 if ! has_sendmail; then
 	wanted=" $unpacked"

@@ -23,7 +23,7 @@ func TestReport(t *testing.T) {
 				`{"Action":"output","Package":"p","Output":"PASS\n"}`,
 				`{"Action":"output","Package":"p","Output":"ok  \tp\t0.1s\n"}`,
 				`{"Action":"pass","Package":"p"}`),
-			out:    "ok  \tp\t0.1s\n",
+			out:    "ok  \tp\t0.1s\n1 packages, 1 tests, none skipped\n",
 			passed: true,
 		},
 		{
@@ -34,7 +34,7 @@ func TestReport(t *testing.T) {
 				`{"Action":"fail","Package":"p","Test":"TestA"}`,
 				`{"Action":"output","Package":"p","Output":"FAIL\tp\t0.1s\n"}`,
 				`{"Action":"fail","Package":"p"}`),
-			out: "    a_test.go:3: wrong\nFAIL\tp\t0.1s\nFAIL\n",
+			out: "    a_test.go:3: wrong\nFAIL\tp\t0.1s\n1 packages, 1 tests, 1 failed, none skipped\nFAIL\n",
 		},
 		{
 			name: "skips are counted by reason",
@@ -44,7 +44,7 @@ func TestReport(t *testing.T) {
 				`{"Action":"skip","Package":"p","Test":"TestA"}`,
 				`{"Action":"output","Package":"q","Test":"TestB","Output":"    b_test.go:9: needs root\n"}`,
 				`{"Action":"skip","Package":"q","Test":"TestB"}`),
-			out:    "skipped 2: needs root (TestA, TestB)\n",
+			out:    "skipped 2: needs root (TestA, TestB)\n0 packages, 2 tests, 2 skipped: needs root (2)\n",
 			passed: true,
 		},
 		{
@@ -52,7 +52,7 @@ func TestReport(t *testing.T) {
 			in: events(
 				`{"Action":"build-output","ImportPath":"p","Output":"x.go:1: undefined\n"}`,
 				`{"Action":"build-fail","ImportPath":"p"}`),
-			out: "x.go:1: undefined\nFAIL\n",
+			out: "x.go:1: undefined\n0 packages, 0 tests, a package failed as a whole, none skipped\nFAIL\n",
 		},
 		{
 			name: "a test that a crash left without an end is quoted",
@@ -60,10 +60,10 @@ func TestReport(t *testing.T) {
 				`{"Action":"output","Package":"p","Test":"TestA","Output":"panic: boom\n"}`,
 				`{"Action":"output","Package":"p","Output":"FAIL\tp\t0.1s\n"}`,
 				`{"Action":"fail","Package":"p"}`),
-			out: "FAIL\tp\t0.1s\npanic: boom\nFAIL\n",
+			out: "FAIL\tp\t0.1s\npanic: boom\n1 packages, 0 tests, a package failed as a whole, none skipped\nFAIL\n",
 		},
-		{name: "nothing run is no pass", in: "", out: ""},
-		{name: "what is no event is passed on", in: "go: no such module\n", out: "go: no such module\n"},
+		{name: "nothing run is no pass", in: "", out: "0 packages, 0 tests, none skipped\n"},
+		{name: "what is no event is passed on", in: "go: no such module\n", out: "go: no such module\n0 packages, 0 tests, none skipped\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out strings.Builder
