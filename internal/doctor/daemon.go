@@ -399,12 +399,9 @@ func hasField(names []string, want string) bool {
 
 // explainCommand shows the rules for a probe; FILE is any message.
 func (h *Host) explainCommand(p Probe) string {
-	words := []string{"signpost", "explain", "FILE", "--ip", p.IP, "--from", p.From}
+	words := []string{"explain", "FILE", "--ip", p.IP, "--from", p.From}
 	if p.Login != "" {
 		words = append(words, "--login", p.Login)
 	}
-	if h.ConfigPath != "" && h.ConfigPath != defaultConfigPath {
-		words = append(words, "--config", h.ConfigPath)
-	}
-	return command(words)
+	return h.signpost(words...)
 }

@@ -138,6 +138,12 @@ func TestOneFaultInDNS(t *testing.T) {
 			if !strings.Contains(strings.Join(strings.Fields(text(r)), " "), strings.Join(strings.Fields(c.says), " ")) {
 				t.Errorf("%q is missing in:\n%s", c.says, text(r))
 			}
+			again, tried := h.mended(r)
+			for _, id := range tried {
+				if strings.Contains(ids(again), id) {
+					h.t.Errorf("%s is found again after its remedy\n%s", id, text(again))
+				}
+			}
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -51,6 +52,11 @@ func newHost(o Options) (*Host, error) {
 	var err error
 	if h.Config, h.ConfigPath, err = daemon.ReadWhole(o.Config); err != nil {
 		return nil, err
+	}
+	if h.ConfigPath != "" { // commands may be run elsewhere
+		if path, err := filepath.Abs(h.ConfigPath); err == nil {
+			h.ConfigPath = path
+		}
 	}
 	if o.Zone != "" {
 		h.Config.DNS.ZoneFile = o.Zone

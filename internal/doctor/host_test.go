@@ -65,6 +65,12 @@ func TestOneFaultOfTheHost(t *testing.T) {
 			if want := strings.ReplaceAll(c.says, "@DIR@", h.dir); !strings.Contains(remedies(r), want) {
 				t.Errorf("%q is missing in:\n%s", want, text(r))
 			}
+			again, tried := h.mended(r)
+			for _, id := range tried {
+				if strings.Contains(ids(again), id) {
+					h.t.Errorf("%s is found again after its remedy\n%s", id, text(again))
+				}
+			}
 		})
 	}
 }

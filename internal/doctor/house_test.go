@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"signpost/internal/daemon"
+	"signpost/internal/dns"
 	"signpost/keys"
 )
 
@@ -182,6 +184,13 @@ func (h *house) run() Report {
 		h.replace(`["inet:@LISTEN@"]`, `["inet:@LISTEN@", "inet:`+freePort(h.t)+`"]`)
 	}
 	h.write("signpost.yaml", h.config+h.changed)
+	return h.look()
+}
+
+// look looks at what stands in the folder now.
+func (h *house) look() Report {
+	h.t.Helper()
+	h.write("zone", h.zoneText())
 	h.options.Config, h.options.Postfix = h.path("signpost.yaml"), h.path("postfix")
 	if !h.network {
 		h.options.Zone = h.path("zone")
@@ -224,6 +233,78 @@ func (h *house) start() {
 		}
 		d.Close()
 	})
+}
+
+// mended carries out the remedies of a report that are a single DNS record, or commands that
+// change modes, and looks again. Every other line is read by the program that it is for.
+func (h *house) mended(r Report) (again Report, tried []string) {
+	h.t.Helper()
+	for _, f := range r.Findings {
+		for _, line := range f.Remedy.Lines {
+			h.readable(line)
+		}
+		if name, data, ok := strings.Cut(strings.Join(f.Remedy.Lines, "\n"), ". 3600 IN "); ok && len(f.Remedy.Lines) == 1 && !strings.Contains(f.Remedy.Text, "Correct") && !strings.Contains(data, "ADDRESS") {
+			h.mend(name, data)
+			tried = append(tried, f.ID)
+		}
+		for _, words := range f.Remedy.Commands {
+			if words[0] != "chmod" {
+				continue
+			}
+			tried = append(tried, f.ID)
+			if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+				h.t.Errorf("%v: %v %s", words, err, out)
+			}
+		}
+	}
+	h.script(r)
+	h.t.Logf("tried: %v", tried)
+	if len(tried) == 0 {
+		return Report{}, nil
+	}
+	return h.look(), tried
+}
+
+// mend puts a record into the zone: in the place of the others of its kind.
+func (h *house) mend(name, data string) {
+	kind := strings.Fields(data)[0]
+	if strings.Contains(data, "v=spf1") {
+		kind = `TXT "v=spf1`
+	}
+	h.zone[name] = append(slices.DeleteFunc(slices.Clone(h.zone[name]), func(d string) bool { return strings.HasPrefix(d, kind) }), data)
+}
+
+// readable checks that a line of a remedy can be read where it belongs.
+func (h *house) readable(line string) {
+	h.t.Helper()
+	section, _, _ := strings.Cut(line, ":")
+	switch {
+	case strings.Contains(line, "ADDRESS"), strings.Contains(line, "SELECTOR"):
+	case strings.Contains(line, " IN "):
+		printed := strings.Join(foldRecord(line), "\n")
+		for _, text := range []string{line, printed} {
+			if _, err := dns.ParseZone(strings.NewReader(text), "remedy"); err != nil {
+				h.t.Errorf("%v in:\n%s", err, text)
+			}
+		}
+	case slices.Contains([]string{"verifier", "signer", "dns", "metrics", "log"}, section):
+		h.write("remedy.yaml", line+"\n")
+		if _, _, err := daemon.Read(h.path("remedy.yaml")); err != nil {
+			h.t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
+// script checks that --fix gives a shell script.
+func (h *house) script(r Report) {
+	h.t.Helper()
+	var b strings.Builder
+	r.PrintFix(&b)
+	sh := exec.Command("sh", "-n")
+	sh.Stdin = strings.NewReader(b.String())
+	if out, err := sh.CombinedOutput(); err != nil {
+		h.t.Errorf("sh -n: %v %s\n%s", err, out, b.String())
+	}
 }
 
 // ids are the ids of the findings above low, each once, with low ones in parentheses.

@@ -71,6 +71,14 @@ func (h *Host) configPath() string {
 	return h.ConfigPath
 }
 
+// signpost is a command of ours with the configuration that was looked at.
+func (h *Host) signpost(words ...string) string {
+	if h.ConfigPath != "" && h.ConfigPath != defaultConfigPath {
+		words = append(words, "--config", h.ConfigPath)
+	}
+	return command(append([]string{"signpost"}, words...))
+}
+
 // lookAtAccess checks the modes of a key that this process can read.
 func (h *Host) lookAtAccess(k lifecycle.Status) {
 	if len(h.Config.Keys.Exposures(k.Key.Path)) > 0 {
@@ -102,7 +110,7 @@ func (h *Host) findExposed(k lifecycle.Status, path, why string) {
 	if len(faults) == 0 {
 		faults = []string{why}
 	}
-	advice = append(advice, fmt.Sprintf("Others may know this key: after that, replace it with signpost keys rotate %s. Close it:", shell.Quote(k.Ref.Domain)))
+	advice = append(advice, fmt.Sprintf("Others may know this key: after that, replace it with %s. Close it:", h.signpost("keys", "rotate", k.Ref.Domain)))
 	h.find("key.permissions", keyName(k.Ref), path+": "+strings.Join(faults, "; "), Remedy{Text: strings.Join(advice, " "), Commands: commands})
 }
 

@@ -125,7 +125,7 @@ func (h *Host) recordFaults(k lifecycle.Status, f keys.Finding) []fault {
 			remedy: h.record(k, "Replace the record by this one:")})
 	case "revoked":
 		all = append(all, fault{id: "key.differs", text: detail, remedy: Remedy{Text: "Replace the key by a new one; this prints the record to publish and the line to change:",
-			Lines: []string{command([]string{"signpost", "keys", "rotate", k.Ref.Domain})}}})
+			Lines: []string{h.signpost("keys", "rotate", k.Ref.Domain)}}})
 	case "other", "barred":
 		all = append(all, fault{id: "key.differs", text: detail, remedy: h.record(k, "If this host's key is the right one, replace the record by this one; if another host signs with the published key, give this key a selector of its own:")})
 	}

@@ -24,11 +24,11 @@ func lookAtKeyStrength(_ context.Context, h *Host) {
 	for _, k := range h.listedKeys() {
 		alg, bits := algorithm(k)
 		if alg == keys.RSA && bits < goodRSABits {
-			h.find("key.weak", keyName(k.Ref), fmt.Sprintf("it is an RSA key of %d bits; %d are usual", bits, goodRSABits), rotate(k.Ref))
+			h.find("key.weak", keyName(k.Ref), fmt.Sprintf("it is an RSA key of %d bits; %d are usual", bits, goodRSABits), h.rotate(k.Ref))
 		}
 		if alg == keys.RSA && bits > tooManyRSABits {
 			h.add(Finding{ID: "key.weak", Severity: Medium, Subject: keyName(k.Ref), Finding: fmt.Sprintf("it is an RSA key of %d bits", bits),
-				Consequence: fmt.Sprintf("receivers need not verify keys of more than %d bits", tooManyRSABits), Remedy: rotate(k.Ref)})
+				Consequence: fmt.Sprintf("receivers need not verify keys of more than %d bits", tooManyRSABits), Remedy: h.rotate(k.Ref)})
 		}
 		h.lookAtAge(k)
 		byDomain[k.Ref.Domain] = append(byDomain[k.Ref.Domain], k)
@@ -63,12 +63,12 @@ func selectors(list []lifecycle.Status) string {
 }
 
 // rotate is the remedy of a key that has to be replaced.
-func rotate(ref keys.Ref) Remedy {
+func (h *Host) rotate(ref keys.Ref) Remedy {
 	if ref.Domain == keys.AnyDomain {
 		return Remedy{Text: "Make a new key for \"*\", publish its record at every domain that uses it, and list its selector in place of " + ref.Selector + "."}
 	}
 	return Remedy{Text: "Replace it. This makes the new key and prints the record to publish and the line to change:",
-		Lines: []string{command([]string{"signpost", "keys", "rotate", ref.Domain})}}
+		Lines: []string{h.signpost("keys", "rotate", ref.Domain)}}
 }
 
 // lookAtAge checks how old a key is: its file, or its record if that was seen earlier.
@@ -81,7 +81,7 @@ func (h *Host) lookAtAge(k lifecycle.Status) {
 		return
 	}
 	h.find("key.old", keyName(k.Ref), fmt.Sprintf("it is %d days old (since %s); the limit is %d days (--key-age)",
-		int(h.Now.Sub(since)/day), since.UTC().Format("2006-01-02"), int(h.KeyAge/day)), rotate(k.Ref))
+		int(h.Now.Sub(since)/day), since.UTC().Format("2006-01-02"), int(h.KeyAge/day)), h.rotate(k.Ref))
 }
 
 // lookAtSharedKeys looks for one private key under the domains of several organizations.
@@ -108,7 +108,7 @@ func lookAtSharedKeys(ctx context.Context, h *Host) {
 		}
 		h.find("key.shared", names[0], "its file holds the same private key as "+strings.Join(names[1:], ", "),
 			Remedy{Text: "Give each domain a key of its own. This makes one and prints what to publish and to change; if sharing is meant, write keys_of in signer.domains:",
-				Lines: []string{command([]string{"signpost", "keys", "rotate", refs[len(refs)-1].Domain})}})
+				Lines: []string{h.signpost("keys", "rotate", refs[len(refs)-1].Domain)}})
 	}
 }
 

@@ -153,16 +153,18 @@ func (h *Host) judge(ctx context.Context, name, subject string, faults func(reco
 	for _, f := range order {
 		seen := byText[f.id+" "+f.text]
 		h.add(Finding{
-			ID: f.id, Severity: f.severity, Subject: subject, Consequence: f.effectAt(seen), Remedy: f.remedy,
+			ID: f.id, Severity: f.severity, Subject: subject, Consequence: f.effectAt(seen, good), Remedy: f.remedy,
 			Finding: fmt.Sprintf("%s %s (%s)", name, f.text, where(seen, good)),
 		})
 	}
 	return len(good) > 0
 }
 
-// effectAt is the consequence where only our own resolver has the fault.
-func (f fault) effectAt(seen []answer) string {
-	if f.effect == "" && f.id == "key.not-published" && !slices.ContainsFunc(seen, func(a answer) bool { return a.authoritative }) {
+// effectAt is the consequence. It is another one where only a resolver has the fault, and the
+// domain's own servers do not.
+func (f fault) effectAt(seen, all []answer) string {
+	authoritative := func(a answer) bool { return a.authoritative }
+	if f.effect == "" && f.id == "key.not-published" && slices.ContainsFunc(all, authoritative) && !slices.ContainsFunc(seen, authoritative) {
 		return "Signpost does not sign with a key that its resolver does not see; where that is an old answer in its cache, it passes with the TTL"
 	}
 	return f.effect
