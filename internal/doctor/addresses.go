@@ -187,7 +187,7 @@ func (h *Host) lookAtPTR(ctx context.Context, a address) {
 	subject := a.addr.String()
 	names, err := h.DNS.LookupPTR(ctx, a.addr)
 	if err != nil {
-		h.unseen("the name of "+subject, err.Error())
+		h.undecided("the name of "+subject, err.Error())
 		return
 	}
 	helo := h.heloName(ctx)
@@ -204,14 +204,37 @@ func (h *Host) lookAtPTR(ctx context.Context, a address) {
 	for _, name := range names {
 		addrs, err := h.forward(ctx, name, a.addr)
 		if err != nil {
-			h.unseen("the address of "+name, err.Error())
+			h.undecided("the address of "+name, err.Error())
 			return
 		}
 		if slices.Contains(addrs, a.addr) {
 			return
 		}
 	}
-	h.find("ptr.mismatch", subject, fmt.Sprintf("the name of %s (%s) is %s, which does not have this address", a.addr, a.origin, strings.Join(names, ", ")), publish(ask, record))
+	remedy := publish(ask, record)
+	if slices.Contains(names, helo) {
+		if h.addressless(ctx, helo) {
+			return // host.name says it
+		}
+		remedy = publish("Publish this address of the name:", addressRecord(helo, a.addr))
+	}
+	h.find("ptr.mismatch", subject, fmt.Sprintf("the name of %s (%s) is %s, which does not have this address", a.addr, a.origin, strings.Join(names, ", ")), remedy)
+}
+
+// addressless reports whether DNS says that a name has no address.
+func (h *Host) addressless(ctx context.Context, name string) bool {
+	v4, err4 := h.DNS.LookupA(ctx, name)
+	v6, err6 := h.DNS.LookupAAAA(ctx, name)
+	return err4 == nil && err6 == nil && len(v4)+len(v6) == 0
+}
+
+// addressRecord is an address of a name as a line of a zone file.
+func addressRecord(name string, addr netip.Addr) string {
+	kind := "A"
+	if addr.Is6() {
+		kind = "AAAA"
+	}
+	return fmt.Sprintf("%s. 3600 IN %s %s", name, kind, addr)
 }
 
 // forward returns the addresses of a name, of the family of addr.
@@ -256,11 +279,23 @@ func (h *Host) lookAtHostName(ctx context.Context) {
 	v6, err6 := h.DNS.LookupAAAA(ctx, name)
 	switch {
 	case err4 != nil || err6 != nil:
-		h.unseen("the address of "+name, fmt.Sprint(err4, err6))
+		h.undecided("the address of "+name, fmt.Sprint(err4, err6))
 	case len(v4)+len(v6) == 0:
 		h.find("host.name", name, fmt.Sprintf("the MTA calls itself %s, which has no address in DNS", name),
-			Remedy{Text: "Publish an address for it, or set myhostname to a name that has one. In the zone:", Lines: []string{name + ". 3600 IN A ADDRESS"}})
+			Remedy{Text: "Publish this host's address for it, or set myhostname to a name that has it. In the zone:", Lines: h.ownAddressRecords(ctx, name)})
 	}
+}
+
+// ownAddressRecords are the records of a name with the addresses that mail leaves from.
+func (h *Host) ownAddressRecords(ctx context.Context, name string) []string {
+	var lines []string
+	for _, a := range h.sendingAddresses(ctx) {
+		lines = append(lines, addressRecord(name, a.addr))
+	}
+	if len(lines) == 0 {
+		lines = []string{name + ". 3600 IN A ADDRESS"}
+	}
+	return lines
 }
 
 // exampleDomain is a domain for examples in remedies.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -37,9 +38,12 @@ func lookAtDeliveries(ctx context.Context, h *Host) {
 		h.absent("the MTA's log", "there is no /var/log/mail.log, no /var/log/maillog and no journal: give the file with --mta-log")
 		return
 	}
-	d := newDeliveries(h)
+	d, connections := newDeliveries(h), &clients{private: map[netip.Addr]int{}}
 	for i, log := range logs {
-		complete, err := log.Read(ctx, h.Now.Add(-time.Duration(h.LogDays)*day), h.Now, d.line)
+		complete, err := log.Read(ctx, h.Now.Add(-time.Duration(h.LogDays)*day), h.Now, func(l mta.LogLine) {
+			d.line(l)
+			connections.line(l)
+		})
 		switch {
 		case i < len(logs)-1: // the journal, for what it adds
 		case err != nil:
@@ -49,6 +53,7 @@ func lookAtDeliveries(ctx context.Context, h *Host) {
 		}
 	}
 	d.report()
+	connections.report(ctx, h)
 }
 
 // logs are the logs to read, the MTA's own last.

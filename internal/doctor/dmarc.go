@@ -21,7 +21,7 @@ func lookAtDMARC(ctx context.Context, h *Host) {
 func (h *Host) lookAtPolicy(ctx context.Context, domain string) {
 	d := dmarc.Discover(ctx, h.evaluators(), domain, h.Config.Verifier.DMARC.Discovery)
 	if d.Err != nil && d.Record == nil {
-		h.unseen("the DMARC record of "+domain, d.Err.Error())
+		h.undecided("the DMARC record of "+domain, d.Err.Error())
 		return
 	}
 	at := d.RecordDomain
@@ -135,7 +135,7 @@ func (h *Host) externalFaults(ctx context.Context, domain string, r *dmarc.Recor
 		name := domain + "._report._dmarc." + host
 		texts, err := h.views.truth(ctx, name)
 		if err != nil {
-			h.unseen("whether "+host+" wants reports about "+domain, err.Error())
+			h.undecided("whether "+host+" wants reports about "+domain, err.Error())
 			continue
 		}
 		if !slices.ContainsFunc(texts, authorizes) {

@@ -108,7 +108,8 @@ func TestOneFaultInDNS(t *testing.T) {
 			h.record("25.2.0.192.in-addr.arpa", "PTR other.example.com")
 			h.record("other.example.com", "A 192.0.2.26")
 		}, "ptr.mismatch", "other.example.com"},
-		"the host has no address": {func(h *house) { delete(h.zone, theName) }, "host.name ptr.mismatch", "no address in DNS"},
+		"the name lacks one address": {func(h *house) { h.record(theName, "AAAA "+theIPv6) }, "ptr.mismatch", "mail.example.com. 3600 IN A 192.0.2.25"},
+		"the host has no address":    {func(h *house) { delete(h.zone, theName) }, "host.name", "mail.example.com. 3600 IN AAAA 2001:db8::25"},
 		"sdid of another domain": {func(h *house) {
 			h.config = strings.Replace(h.config, "verifier:", "    - {domain: other.example, sdid: example.com}\nverifier:", 1)
 			h.record("_dmarc.other.example", txt("v=DMARC1; p=none"))

@@ -35,6 +35,7 @@ type Host struct {
 
 	mu     sync.Mutex
 	report Report
+	silent []Unseen // what DNS did not answer
 	kinds  map[string]kind
 	views  *views
 
@@ -135,6 +136,26 @@ func (h *Host) add(f Finding) {
 // unseen notes that something could not be looked at. The exit code says so.
 func (h *Host) unseen(what, reason string) { h.note(Unseen{What: what, Reason: reason}) }
 
+// undecided notes that DNS did not answer about something. Of many, the first ones are named.
+func (h *Host) undecided(what, reason string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.silent = append(h.silent, Unseen{What: oneLine(what), Reason: oneLine(reason)})
+}
+
+// noteSilence adds what DNS did not answer to the report.
+func (h *Host) noteSilence() {
+	const shown = 3
+	for i, u := range h.silent {
+		if i == shown {
+			u = Unseen{What: "DNS", Reason: fmt.Sprintf("%d more look-ups had no answer", len(h.silent)-shown)}
+		}
+		if i <= shown {
+			h.report.Unseen = append(h.report.Unseen, u)
+		}
+	}
+}
+
 // absent notes that there is nothing to look at, which is no fault.
 func (h *Host) absent(what, reason string) {
 	h.note(Unseen{What: what, Reason: reason, Expected: true})
@@ -194,6 +215,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	h.runAll(ctx, checks())
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.noteSilence()
 	h.report.sort()
 	return h.report, nil
 }

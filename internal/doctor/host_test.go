@@ -23,14 +23,15 @@ func TestOneFaultOfTheHost(t *testing.T) {
 			h.write("keys/example.com/s1.pem", "no key")
 			h.chmod("keys/example.com/s1.pem", 0o600)
 		}, "key.unreadable", "s1.pem"},
-		"everybody may read a key": {func(h *house) { h.chmod("keys/example.com/s1.pem", 0o644) }, "key.permissions", "chmod o-rw @DIR@/keys/example.com/s1.pem"},
-		"everybody may replace it": {func(h *house) { h.chmod("keys/example.com", 0o777) }, "key.permissions", "chmod o-w @DIR@/keys/example.com"},
-		"the daemon is down":       {func(h *house) { h.stopped = true }, "daemon.down", "signpost serve --config @DIR@/signpost.yaml"},
-		"down, without a control":  {func(h *house) { h.stopped = true; h.replace(`"unix:@DIR@/control.sock"`, `""`) }, "daemon.down", "nothing listens at"},
-		"the file has changed":     {func(h *house) { h.changed = "# a comment\n" }, "daemon.stale-config", "signpost check-config @DIR@/signpost.yaml"},
-		"an address more":          {func(h *house) { h.second = true }, "daemon.stale-config", "systemctl reload signpost"},
-		"another has the state":    {func(h *house) { h.lockedByAnother() }, "daemon.down daemon.state-shared", "fuser -v @DIR@/state/keys.json.lock"},
-		"localhost gives results":  {func(h *house) { h.replace("authserv_id: mail.example.com", "authserv_id: localhost") }, "authserv.default", "authserv_id"},
+		"everybody may read a key":  {func(h *house) { h.chmod("keys/example.com/s1.pem", 0o644) }, "key.permissions", "chmod o-rw @DIR@/keys/example.com/s1.pem"},
+		"everybody may replace it":  {func(h *house) { h.chmod("keys/example.com", 0o777) }, "key.permissions", "chmod o-w @DIR@/keys/example.com"},
+		"the daemon is down":        {func(h *house) { h.stopped = true }, "daemon.down", "signpost serve --config @DIR@/signpost.yaml"},
+		"down, without a control":   {func(h *house) { h.stopped = true; h.replace(`"unix:@DIR@/control.sock"`, `""`) }, "daemon.down", "nothing listens at"},
+		"the file has changed":      {func(h *house) { h.changed = "# a comment\n" }, "daemon.stale-config", "signpost check-config @DIR@/signpost.yaml"},
+		"an address more":           {func(h *house) { h.second = true }, "daemon.stale-config", "systemctl reload signpost"},
+		"a proxy hides all clients": {func(h *house) { h.log(25, "172.17.0.1") }, "clients.private", "172.17.0.1"},
+		"another has the state":     {func(h *house) { h.lockedByAnother() }, "daemon.down daemon.state-shared", "fuser -v @DIR@/state/keys.json.lock"},
+		"localhost gives results":   {func(h *house) { h.replace("authserv_id: mail.example.com", "authserv_id: localhost") }, "authserv.default", "authserv_id"},
 		"the MTA is localhost": {func(h *house) {
 			h.replace("authserv_id: mail.example.com", "mode: monitor")
 			h.main = strings.Replace(h.main, "myhostname = mail.example.com", "myhostname = localhost", 1)
@@ -73,6 +74,16 @@ func TestOneFaultOfTheHost(t *testing.T) {
 			}
 		})
 	}
+}
+
+// log writes an MTA's log with connections of these clients in turn.
+func (h *house) log(n int, from ...string) {
+	var lines strings.Builder
+	for i := range n {
+		fmt.Fprintf(&lines, "%s mail postfix/smtpd[7]: connect from unknown[%s]\n", in(-time.Minute), from[i%len(from)])
+	}
+	h.write("mail.log", lines.String())
+	h.options.MTALog = h.path("mail.log")
 }
 
 // remedies are the texts of the findings without line ends.
@@ -212,6 +223,12 @@ func TestHealthyHosts(t *testing.T) {
 			h.main = strings.Replace(h.main, "smtp_bind_address6 = 2001:db8::25", "inet_protocols = ipv4", 1)
 			h.record(theName, "A "+theIPv4)
 			h.record("example.com", txt("v=spf1 a:mail.example.com ~all"))
+		},
+		"some clients are in the network of the host": func(h *house) { h.log(60, "10.0.0.7", "10.0.0.8", "198.51.100.7") },
+		"many hosts of the network and no other":      func(h *house) { h.log(60, "10.0.0.7", "10.0.0.8", "10.0.0.9") },
+		"the one relay of a host that is no MX": func(h *house) {
+			h.log(60, "10.0.0.7")
+			h.record("example.com", txt("v=spf1 ip4:192.0.2.25 ip6:2001:db8::25 -all"), "MX 10 mx.example.net")
 		},
 		"control off": func(h *house) { h.replace(`"unix:@DIR@/control.sock"`, `""`) },
 		"enforce, with metrics": func(h *house) {

@@ -267,7 +267,7 @@ func (h *house) mended(r Report) (again Report, tried []string) {
 
 // mend puts a record into the zone: in the place of the others of its kind.
 func (h *house) mend(name, data string) {
-	kind := strings.Fields(data)[0]
+	kind := strings.Fields(data)[0] + " "
 	if strings.Contains(data, "v=spf1") {
 		kind = `TXT "v=spf1`
 	}

@@ -48,6 +48,7 @@ func ownKinds() []kind {
 		{"signature.not-aligned", High, "DKIM passes but does not count for DMARC", "RFC 9989 §4.4.1"},
 
 		{"resolver.down", Critical, "no key, SPF or DMARC record can be looked up: incoming mail is not judged, new keys do not sign", "RFC 1034 §5.3.1"},
+		{"resolver.fails", High, "receivers whose resolver validates cannot look the record up either: signatures, SPF or DMARC fail there", "RFC 4035 §5.5"},
 		{"resolver.slow", Medium, "each message waits for DNS", "RFC 1034 §5.3.1"},
 		{"resolver.rewrites", High, "names that do not exist seem to exist: checks of incoming mail give wrong results", "RFC 8020 §2"},
 		{"resolver.no-tcp", Medium, "records that do not fit into a UDP reply, such as long keys, cannot be looked up", "RFC 7766 §5"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"signpost/internal/spf"
@@ -64,7 +65,7 @@ func (h *Host) lookAtSPFRecord(ctx context.Context, domain string) bool {
 		faulty = faulty || len(found) > 1
 		switch len(found) {
 		case 0:
-			return []fault{{id: "spf.missing", text: "has no SPF record", remedy: publish("Publish one with your sending servers. For those that are the domain's MX hosts:", txtRecord(domain, "v=spf1 mx ~all"))}}
+			return []fault{{id: "spf.missing", text: "has no SPF record", remedy: publish("Publish one with all servers that send mail of the domain, such as:", txtRecord(domain, h.suggestedSPF(ctx)))}}
 		case 1:
 			usable = true
 			return nil
@@ -80,7 +81,7 @@ func (h *Host) lookAtSPFResult(ctx context.Context, domain string) bool {
 	out := h.checkSPF(ctx, domain, nobody)
 	switch out.Result {
 	case spf.TempError:
-		h.unseen("the SPF record of "+domain, out.Reason)
+		h.undecided("the SPF record of "+domain, out.Reason)
 		return false
 	case spf.PermError:
 		h.brokenSPF(domain, out)
@@ -107,9 +108,36 @@ func atTerm(out spf.Outcome) string {
 	return ", at " + out.Mechanism
 }
 
+// suggestedSPF is a record with the servers that are known here: the MX hosts and our own
+// addresses.
+func (h *Host) suggestedSPF(ctx context.Context) string {
+	record := "v=spf1 mx"
+	for _, a := range h.sendingAddresses(ctx) {
+		record += " " + spfTerm(a.addr)
+	}
+	return record + " ~all"
+}
+
+// closedSPF is the record of a domain with ~all at its end.
+func (h *Host) closedSPF(ctx context.Context, domain string) string {
+	texts, _ := h.views.truth(ctx, domain)
+	for _, t := range texts {
+		if !isSPF(ctx, t) {
+			continue
+		}
+		terms := slices.DeleteFunc(strings.Fields(t), func(term string) bool {
+			return slices.Contains([]string{"all", "+all", "?all"}, strings.ToLower(term))
+		})
+		if len(terms) > 1 {
+			return strings.Join(append(terms, "~all"), " ")
+		}
+	}
+	return h.suggestedSPF(ctx)
+}
+
 // lookAtOpenness finds records that pass strangers, or that never say that a host is not allowed.
 func (h *Host) lookAtOpenness(ctx context.Context, domain string, out spf.Outcome) {
-	remedy := publish("End the record with ~all or -all, and list your own servers, such as:", txtRecord(domain, "v=spf1 mx ~all"))
+	remedy := publish("End the record with ~all or -all, and list your own servers, such as:", txtRecord(domain, h.suggestedSPF(ctx)))
 	if out.Result == spf.Pass {
 		h.find("spf.too-open", domain, fmt.Sprintf("the SPF record of %s passes every address, by %s", domain, out.Mechanism), remedy)
 		return
@@ -125,7 +153,7 @@ func (h *Host) lookAtOpenness(ctx context.Context, domain string, out spf.Outcom
 		h.find("spf.too-open", domain, fmt.Sprintf("the SPF record of %s passes addresses all over the Internet, such as %s", domain, strangers[0]), remedy)
 	case out.Result == spf.Neutral:
 		h.add(Finding{ID: "spf.too-open", Severity: Medium, Subject: domain, Finding: fmt.Sprintf("the SPF record of %s makes no statement about other hosts%s", domain, atTerm(out)),
-			Consequence: "receivers learn nothing about forged mail from it", Remedy: remedy})
+			Consequence: "receivers learn nothing about forged mail from it", Remedy: publish("End the record with ~all:", txtRecord(domain, h.closedSPF(ctx, domain)))})
 	}
 }
 
@@ -139,7 +167,7 @@ func (h *Host) lookAtCoverage(ctx context.Context, domain string, from []address
 	for _, a := range from {
 		out := h.checkSPF(ctx, domain, a.addr)
 		if out.Result == spf.TempError {
-			h.unseen("SPF of "+domain+" for "+a.addr.String(), out.Reason)
+			h.undecided("SPF of "+domain+" for "+a.addr.String(), out.Reason)
 			continue
 		}
 		if out.Result != spf.Pass {
@@ -149,11 +177,15 @@ func (h *Host) lookAtCoverage(ctx context.Context, domain string, from []address
 }
 
 func coverRemedy(domain string, addr netip.Addr) Remedy {
-	term := "ip4:"
+	return Remedy{Text: fmt.Sprintf("Put this term behind v=spf1 in the SPF record of %s:", domain), Lines: []string{spfTerm(addr)}}
+}
+
+// spfTerm is the term of a record for one address.
+func spfTerm(addr netip.Addr) string {
 	if addr.Is6() {
-		term = "ip6:"
+		return "ip6:" + addr.String()
 	}
-	return Remedy{Text: fmt.Sprintf("Put this term behind v=spf1 in the SPF record of %s:", domain), Lines: []string{term + addr.String()}}
+	return "ip4:" + addr.String()
 }
 
 // lookAtBounces checks SPF of the HELO name, which receivers use for mail with a null sender. A

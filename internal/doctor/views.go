@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -137,8 +138,9 @@ type fault struct {
 func (h *Host) judge(ctx context.Context, name, subject string, faults func(records []string) []fault) bool {
 	good, err := believed(h.views.ask(ctx, name))
 	if err != nil {
-		h.unseen("the records at "+name, err.Error())
+		h.undecided("the records at "+name, err.Error())
 	}
+	h.lookAtFailing(name, subject, h.views.ask(ctx, name))
 	byText := map[string][]answer{}
 	var order []fault
 	for _, a := range good {
@@ -158,6 +160,33 @@ func (h *Host) judge(ctx context.Context, name, subject string, faults func(reco
 		})
 	}
 	return len(good) > 0
+}
+
+// lookAtFailing finds a resolver that has no answer where the domain's own servers have one.
+func (h *Host) lookAtFailing(name, subject string, all []answer) {
+	var failed []string
+	authority := ""
+	for _, a := range all {
+		switch {
+		case a.authoritative && a.err == nil:
+			authority = a.view
+		case !a.authoritative && (a.err == nil || localFailure(a.err)):
+			return
+		case !a.authoritative:
+			failed = append(failed, fmt.Sprintf("%s (%v)", a.view, a.err))
+		}
+	}
+	if authority == "" || len(failed) == 0 {
+		return
+	}
+	h.find("resolver.fails", subject, fmt.Sprintf("%s: %s answers, and %s does not", name, authority, strings.Join(failed, ", ")),
+		Remedy{Text: "Where the zone is signed (DNSSEC), its signatures may be broken or too old; see what the chain lacks:", Lines: []string{"delv " + name + " TXT"}})
+}
+
+// localFailure reports whether a look-up failed on this host, or for lack of time.
+func localFailure(err error) bool {
+	var e *dns.Error
+	return !errors.As(err, &e) || e.Local()
 }
 
 // effectAt is the consequence. It is another one where only a resolver has the fault, and the

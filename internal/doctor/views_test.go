@@ -65,6 +65,7 @@ func TestAViewIsNamed(t *testing.T) {
 		"one server lacks the key":   {"two", s1, nil, "key.not-published", "not by ns1.example.net (127.0.0.2"},
 		"one server lacks DMARC":     {"one", "_dmarc.example.com", nil, "dmarc.missing", "seen by ns1.example.net (127.0.0.2"},
 		"one server has old SPF":     {"one", "example.com", func(*house) []string { return []string{txt("v=spf1 -all"), txt("v=spf1 mx -all")} }, "spf.several", "seen by ns1.example.net (127.0.0.2"},
+		"the resolver fails":         {"resolver", "_dmarc.example.com", func(*house) []string { return []string{"SERVFAIL"} }, "resolver.fails", "delv _dmarc.example.com TXT"},
 		"only the cache is old":      {"resolver", s1, nil, "key.not-published", "does not sign with a key that its resolver does not see"},
 	} {
 		t.Run(name, func(t *testing.T) {
