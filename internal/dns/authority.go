@@ -2,6 +2,7 @@ package dns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -51,7 +52,8 @@ func (a *Authorities) Of(ctx context.Context, name string) ([]Server, error) {
 	}
 	for ; strings.Contains(name, "."); name = parent(name) {
 		hosts, err := a.resolver.asker().texts(ctx, name, wire.TypeNS)
-		if err != nil {
+		var failed rcodeError
+		if err != nil && !errors.As(err, &failed) { // a zone above may still be found
 			return nil, err
 		}
 		if len(hosts) > 0 {

@@ -70,10 +70,15 @@ func (r *Resolver) ask(ctx context.Context, k key, failures *int) (step, error) 
 // judge reads a reply.
 func judge(m *wire.Msg, k key) (step, error) {
 	if m.Rcode != wire.RcodeSuccess && m.Rcode != wire.RcodeNameError {
-		return step{}, fmt.Errorf("the server answered %s", rcodeText(m.Rcode))
+		return step{}, rcodeError(m.Rcode)
 	}
 	return readReply(m, k.name, k.rrtype)
 }
+
+// rcodeError is a reply that reports a failure.
+type rcodeError int
+
+func (e rcodeError) Error() string { return "the server answered " + rcodeText(int(e)) }
 
 func rcodeText(rcode int) string {
 	if s, ok := wire.RcodeToString[rcode]; ok {
