@@ -30,6 +30,8 @@ Example:
 type checkReport struct {
 	File     string         `json:"file"`
 	Valid    bool           `json:"valid"`
+	Error    string         `json:"error,omitempty"` // of a file that is not valid: how many mistakes
+	Remedy   string         `json:"remedy,omitempty"`
 	Problems []checkProblem `json:"problems,omitempty"`
 	Warnings []string       `json:"warnings,omitempty"`
 	Notes    []string       `json:"notes,omitempty"`             // problems of a start outside of the file
@@ -64,7 +66,7 @@ func problems(err error) []checkProblem {
 
 func checkConfigCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	f := flags("check-config", checkConfigText, stderr)
-	path := f.String("config", "", "configuration `FILE`; the same as the argument")
+	path := f.String("config", "", configHelp)
 	asJSON := f.Bool("json", false, "print one JSON object")
 	rest, code, stop := parse(f, args, stdout)
 	if stop {
@@ -123,7 +125,8 @@ func counted(n int, noun string) string {
 
 func checkJSON(stdout io.Writer, path string, g *daemon.Generation, err error) int {
 	if err != nil {
-		printJSON(stdout, checkReport{File: path, Problems: problems(err)})
+		list := problems(err)
+		printJSON(stdout, checkReport{File: path, Problems: list, Error: counted(len(list), "mistake"), Remedy: "each of the problems says what to write"})
 		return exitFailure
 	}
 	return printJSON(stdout, checkReport{

@@ -52,7 +52,7 @@ func doctorFlags(o *doctorOptions, stderr io.Writer) *flag.FlagSet {
 	d := doctor.Defaults()
 	o.Options = d
 	days := func(t time.Duration) int { return int(t / (24 * time.Hour)) }
-	f.StringVar(&o.Config, "config", "", "configuration `FILE` (default: "+defaultConfig+", if it is there)")
+	f.StringVar(&o.Config, "config", "", configHelp)
 	f.StringVar(&o.Postfix, "postfix", "", "Postfix' configuration `FOLDER`, with main.cf and master.cf (default: the one of postconf)")
 	f.StringVar(&o.Sendmail, "sendmail", "", "the `FOLDER` of sendmail.cf and its .mc (default: /etc/mail)")
 	f.StringVar(&o.MTALog, "mta-log", "", "the MTA's log `FILE` (default: /var/log/mail.log or maillog, else the journal)")
@@ -175,10 +175,7 @@ func (o *doctorOptions) print(stdout io.Writer, report doctor.Report) {
 
 // onTerminal reports whether a person reads what is written.
 func onTerminal(w io.Writer) bool {
-	if o, ok := w.(*output); ok {
-		w = o.to
-	}
-	f, ok := w.(*os.File)
+	f, ok := underneath(w).(*os.File)
 	if !ok {
 		return false
 	}

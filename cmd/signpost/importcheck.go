@@ -223,9 +223,6 @@ func checkImport(o *opendkim.Config, config string, authors []string, asJSON boo
 		c, err = compare(o, g, authors)
 	}
 	switch {
-	case err != nil && asJSON:
-		printJSON(stdout, map[string]string{"error": err.Error()})
-		return exitFailure
 	case err != nil:
 		return failure(stderr, name, err)
 	case asJSON:

@@ -78,8 +78,8 @@ func TestKeysImportCheckSaysWhatIsWrong(t *testing.T) {
 		{"no configuration", []string{"--check", "--config", "/nowhere/signpost.yaml", conf}, exitFailure, "/nowhere/signpost.yaml"},
 	} {
 		r := execute(t, "", append([]string{"keys", "import"}, c.args...)...)
-		if r.code != c.code || !strings.Contains(r.stderr, c.said) {
-			t.Errorf("%s: exit %d, %s", c.name, r.code, r.stderr)
+		if r.code != c.code || !strings.Contains(r.stderr+r.stdout, c.said) {
+			t.Errorf("%s: exit %d, %s%s", c.name, r.code, r.stderr, r.stdout)
 		}
 	}
 	r := execute(t, "", "keys", "import", "--check", "--json", filepath.Join(dir, "gone.conf"))

@@ -50,7 +50,7 @@ func initFlags(o *initOptions, stderr io.Writer) *flag.FlagSet {
 	f.BoolVar(&o.noWait, "no-wait", false, "look at each step once, and end")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be made, and make nothing")
 	f.BoolVar(&o.RSAOnly, "rsa-only", false, "make no Ed25519 keys")
-	f.StringVar(&o.Config, "config", "", "configuration `FILE` (default: "+defaultConfig+")")
+	f.StringVar(&o.Config, "config", "", configHelp)
 	f.StringVar(&o.Listen, "listen", "", "the `ADDRESS` of the milter, for a new configuration (default: inet:127.0.0.1:8891, or the next free port)")
 	f.StringVar(&o.Postfix, "postfix", "", "the `FOLDER` of Postfix' main.cf (default: /etc/postfix)")
 	f.StringVar(&o.Sendmail, "sendmail", "", "the `FOLDER` of sendmail.cf (default: /etc/mail)")

@@ -50,7 +50,7 @@ type checkedServer struct {
 func keysCheckCommand(args []string, stdout, stderr io.Writer) int {
 	const name = "keys check"
 	f := flags(name, keysCheckText, stderr)
-	path := f.String("config", "", "configuration `FILE` (default: "+defaultConfig+", if it is there)")
+	path := f.String("config", "", configHelp)
 	zone := f.String("zone", "", "take DNS from this zone `FILE`")
 	limit := f.Duration("timeout", 30*time.Second, "how long all of it may take")
 	asJSON := f.Bool("json", false, "print one JSON object")

@@ -80,9 +80,6 @@ func importCommand(args []string, stdout, stderr io.Writer) int {
 		o.from, err = fromFile(o.fromFile)
 	}
 	switch {
-	case err != nil && o.asJSON:
-		printJSON(stdout, map[string]string{"error": err.Error()})
-		return exitFailure
 	case err != nil:
 		return failure(stderr, name, err)
 	case o.check:

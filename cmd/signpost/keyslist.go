@@ -62,7 +62,7 @@ type listedKey struct {
 func listCommand(args []string, stdout, stderr io.Writer) int {
 	const name = "keys list"
 	f := flags(name, listText, stderr)
-	path := f.String("config", "", "configuration `FILE` (default: "+defaultConfig+", if it is there)")
+	path := f.String("config", "", configHelp)
 	asJSON := f.Bool("json", false, "print one JSON object")
 	rest, code, stop := parse(f, args, stdout)
 	if stop {

@@ -59,7 +59,7 @@ type rotateOptions struct {
 func rotateCommand(args []string, stdout, stderr io.Writer) int {
 	const name = "keys rotate"
 	f := flags(name, rotateText, stderr)
-	path := f.String("config", "", "configuration `FILE` (default: "+defaultConfig+")")
+	path := f.String("config", "", configHelp)
 	var o rotateOptions
 	f.StringVar(&o.template, "template", "{{type}}{{year}}{{month}}", "`TEMPLATE` of the new selectors")
 	f.StringVar(&o.kind, "type", "", "rotate the keys of this `kind` only: rsa or ed25519")

@@ -9,6 +9,9 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
+
+	"signpost/internal/control"
 )
 
 // Exit codes of every subcommand.
@@ -55,7 +58,9 @@ func main() {
 // the command itself succeeded.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &output{to: stdout}
-	code := dispatch(args, stdin, a, stderr)
+	d := &diagnostics{to: stderr, json: wantsJSON(args)}
+	code := dispatch(args, stdin, a, d)
+	d.end(a)
 	if a.err == nil {
 		return code
 	}
@@ -65,11 +70,13 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 // output is standard output with its first write error. It writes nothing after an error.
 type output struct {
-	to  io.Writer
-	err error
+	to    io.Writer
+	begun bool // something was written
+	err   error
 }
 
 func (a *output) Write(p []byte) (n int, err error) {
+	a.begun = true
 	if a.err == nil {
 		n, a.err = a.to.Write(p)
 	}
@@ -96,7 +103,10 @@ func dispatch(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			return c.run(args[1:], stdin, stdout, stderr)
 		}
 	}
-	fmt.Fprintf(stderr, "signpost: no command %q; signpost help lists them\n", args[0])
+	e := &control.Error{Problem: fmt.Sprintf("no command %q", args[0]), Remedy: "signpost help lists them"}
+	if !inJSON(stderr, e) {
+		fmt.Fprintf(stderr, "signpost: %s; %s\n", e.Problem, e.Remedy)
+	}
 	return exitUsage
 }
 
@@ -138,9 +148,13 @@ func parse(f *flag.FlagSet, args []string, stdout io.Writer) (positional []strin
 		return nil, exitOK, true
 	}
 	args, literal := cutAt(args, "--")
+	stderr, usage := f.Output(), f.Usage
+	f.SetOutput(io.Discard)
+	f.Usage = func() {}
+	defer func() { f.SetOutput(stderr); f.Usage = usage }()
 	for {
 		if err := f.Parse(args); err != nil {
-			return nil, exitUsage, true
+			return nil, wrongUsage(stderr, strings.TrimPrefix(f.Name(), "signpost "), optionProblem(f, err)), true
 		}
 		if args = f.Args(); len(args) == 0 {
 			return append(positional, literal...), exitOK, false
@@ -168,16 +182,4 @@ func wantsHelp(args []string) bool {
 		}
 	}
 	return false
-}
-
-// wrongUsage reports a mistake in the command line and names the help.
-func wrongUsage(stderr io.Writer, name, problem string) int {
-	fmt.Fprintf(stderr, "signpost %s: %s; signpost %s --help shows how\n", name, problem, name)
-	return exitUsage
-}
-
-// failure says why a command could not do its work.
-func failure(stderr io.Writer, name string, err error) int {
-	fmt.Fprintf(stderr, "signpost %s: %v\n", name, err)
-	return exitFailure
 }

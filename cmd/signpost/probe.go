@@ -57,6 +57,9 @@ func probeCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	if len(rest) != 2 {
 		return wrongUsage(stderr, "probe", "give the milter's address and one message file")
 	}
+	if _, err := (verifyOptions{ip: o.ip}).envelope(); err != nil {
+		return wrongUsage(stderr, "probe", err.Error())
+	}
 	r, err := o.probe(rest[0], rest[1], stdin)
 	if err != nil {
 		return failure(stderr, "probe", err)

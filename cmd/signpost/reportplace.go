@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,7 +28,7 @@ type reportPlace struct {
 func newReportPlace(name string, f *flag.FlagSet, stdout, stderr io.Writer) reportPlace {
 	return reportPlace{
 		name: name, stdout: stdout, stderr: stderr,
-		config: f.String("config", "", "configuration `FILE` (default: "+defaultConfig+", if it is there)"),
+		config: f.String("config", "", configHelp),
 		json:   f.Bool("json", false, "print one JSON object"),
 	}
 }
@@ -65,7 +66,7 @@ func (p reportPlace) fail(err error) int {
 		_ = json.NewEncoder(p.stdout).Encode(struct {
 			Error  string `json:"error"`
 			Remedy string `json:"remedy"`
-		}{err.Error(), r.remedy})
+		}{err.Error(), cmp.Or(r.remedy, remedyIn(err.Error(), p.name))})
 		return exitFailure
 	}
 	if r.remedy != "" {

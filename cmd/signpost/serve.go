@@ -26,7 +26,7 @@ Example:
 
 func serveCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	f := flags("serve", serveText, stderr)
-	path := f.String("config", "", "configuration `FILE`")
+	path := f.String("config", "", configHelp)
 	grace := f.Duration("grace", 30*time.Second, "how long running messages may take to finish at the end")
 	rest, code, stop := parse(f, args, stdout)
 	if stop {

@@ -38,7 +38,7 @@ Example:
 func signCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var o signOptions
 	f := flags("sign", signText, stderr)
-	f.StringVar(&o.config, "config", "", "configuration `FILE` (default "+defaultConfig+")")
+	f.StringVar(&o.config, "config", "", configHelp)
 	f.StringVar(&o.login, "login", "", "the `NAME` the client logged in with (SMTP AUTH)")
 	f.StringVar(&o.ip, "ip", "", "the client's `ADDRESS`")
 	f.StringVar(&o.from, "from", "", "the `ADDRESS` in MAIL FROM; empty or <> is the null sender")

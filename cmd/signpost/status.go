@@ -41,7 +41,7 @@ type statusOptions struct {
 func statusCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	o := statusOptions{stdout: stdout, stderr: stderr}
 	f := flags("status", statusText, stderr)
-	f.StringVar(&o.config, "config", "", "configuration `FILE`")
+	f.StringVar(&o.config, "config", "", configHelp)
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	f.BoolVar(&o.ready, "ready", false, "say only whether mail can be handled, for probes")
 	f.IntVar(&o.domains, "domains", 20, "list so many domains in the JSON, the worst first (at most 10000)")

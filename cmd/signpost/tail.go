@@ -66,7 +66,7 @@ func tailFlags(o *tailOptions, stderr io.Writer) *flag.FlagSet {
 			return nil
 		}
 	}
-	f.StringVar(&o.config, "config", "", "configuration `FILE` (default "+defaultConfig+" where it exists)")
+	f.StringVar(&o.config, "config", "", configHelp)
 	f.Func("domain", "only this `DOMAIN` and those below it: in From, in the envelope, or signing; may be given more than once", add("domain"))
 	f.Func("direction", "only mail that goes this `WAY`: in or out", add("direction"))
 	f.Func("result", "only this `RESULT`: accept, reject, tempfail or quarantine, signed or unsigned, or one of a check, such as fail or spf=softfail; may be given more than once", add("result"))

@@ -16,6 +16,17 @@ func emphasis(w io.Writer) palette {
 	return palette{onTerminal(w) && os.Getenv("NO_COLOR") == ""}
 }
 
+// underneath is what our own writers write to.
+func underneath(w io.Writer) io.Writer {
+	switch w := w.(type) {
+	case *output:
+		return w.to
+	case *diagnostics:
+		return w.to
+	}
+	return w
+}
+
 func (p palette) bold(s string) string   { return p.with("1", s) }
 func (p palette) dim(s string) string    { return p.with("2", s) }
 func (p palette) red(s string) string    { return p.with("31", s) }
@@ -37,10 +48,7 @@ func terminalWidth(w io.Writer) int {
 	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
 		return n
 	}
-	if o, ok := w.(*output); ok {
-		w = o.to
-	}
-	if f, ok := w.(*os.File); ok {
+	if f, ok := underneath(w).(*os.File); ok {
 		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
 			return int(size.Col)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"strings"
@@ -9,10 +10,17 @@ import (
 // helpWidth is the width of a terminal that every help text fits.
 const helpWidth = 80
 
+// configHelp is the help of --config.
+const configHelp = "configuration `FILE` (default: " + defaultConfig + ", if it is there)"
+
+// argumentNames are the names of the values of options that name none themselves.
+var argumentNames = map[string]string{"duration": "TIME", "int": "N", "string": "TEXT", "value": "VALUE"}
+
 // printOptions writes every option with its argument, what it does and its default.
 func printOptions(f *flag.FlagSet) {
 	f.VisitAll(func(o *flag.Flag) {
 		argument, text := flag.UnquoteUsage(o)
+		argument = cmp.Or(argumentNames[argument], strings.ToUpper(argument))
 		if o.DefValue != "" && o.DefValue != "false" && o.DefValue != "0" {
 			text += " (default " + o.DefValue + ")"
 		}

@@ -60,7 +60,7 @@ func (o *verifyOptions) declare(f *flag.FlagSet) {
 	f.StringVar(&o.from, "from", "", "the `ADDRESS` in MAIL FROM; empty or <> is the null sender")
 	f.StringVar(&o.login, "login", "", "the `NAME` the client logged in with (SMTP AUTH)")
 	f.StringVar(&o.method, "auth-type", "", "the SASL `MECHANISM` of the login (default PLAIN with --login)")
-	f.StringVar(&o.config, "config", "", "configuration `FILE` (default "+defaultConfig+" where it exists)")
+	f.StringVar(&o.config, "config", "", configHelp)
 	f.StringVar(&o.zone, "zone", "", "answer DNS from this zone `FILE` instead of the network")
 	f.StringVar(&o.at, "at", "", "decide as of this `TIME`: RFC 3339, or seconds since 1970 (default: now)")
 	f.StringVar(&o.mta, "mta", "", "the MTA's host `NAME`; the authserv-id where the configuration has none")

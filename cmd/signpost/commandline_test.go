@@ -1,0 +1,152 @@
+package main
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// commandLine is a command with arguments that it takes; "" for one that would run for long.
+type commandLine struct{ name, arguments string }
+
+// commandLines are all commands and subcommands.
+func commandLines(t *testing.T) []commandLine {
+	t.Helper()
+	takes := map[string]string{
+		"init": "--dry-run --root /none example.com", "check-config": "", "keys generate": "--dir /none example.com s1", "keys record": "example.com s1", "keys list": "",
+		"keys check": "", "keys rotate": "example.com", "keys import": "/none/opendkim.conf", "sign": "/none", "verify": "/none --from a@example.com", "explain": "/none", "status": "", "doctor": "",
+		"tail": "", "probe": "inet:127.0.0.1:1 /none", "report would-refuse": "", "report import": "/none", "report preview": "example.com", "version": "", "demo": "", "serve": "",
+	}
+	var all []commandLine
+	for _, c := range commands() {
+		switch c.name {
+		case "keys":
+			for _, sub := range []string{"generate", "record", "list", "check", "rotate", "import"} {
+				all = append(all, commandLine{"keys " + sub, takes["keys "+sub]})
+			}
+		case "report":
+			for _, sub := range reportCommands() {
+				all = append(all, commandLine{"report " + sub.name, takes["report "+sub.name]})
+			}
+		default:
+			all = append(all, commandLine{c.name, takes[c.name]})
+		}
+	}
+	return all
+}
+
+// takesOption reports whether a command's help lists an option.
+func takesOption(help, option string) bool {
+	return regexp.MustCompile(`(?m)^  --` + option + `( |$)`).MatchString(help)
+}
+
+var (
+	singleDash  = regexp.MustCompile(`(^|[ (])-[a-z]{2,}`)
+	optionLines = regexp.MustCompile(`(?m)^  --\S+( .*)?$`)
+)
+
+// The options, their help and their mistakes are alike in all commands.
+func TestTheCommandLineIsOneHand(t *testing.T) {
+	for _, c := range commandLines(t) {
+		t.Run(c.name, func(t *testing.T) {
+			words := strings.Fields(c.name)
+			help := execute(t, "", append(slices.Clone(words), "--help")...)
+			if help.code != exitOK || help.stderr != "" || !strings.Contains(help.stdout, "signpost "+c.name) || !strings.Contains(help.stdout, "Example") {
+				t.Errorf("help: exit %d\n%s%s", help.code, help.stdout, help.stderr)
+			}
+			for line := range strings.Lines(help.stdout) {
+				if len(line) > helpWidth+1 || strings.Contains(line, "\x1b") {
+					t.Errorf("help has a line of %d octets, or colour: %s", len(line), line)
+				}
+			}
+			for _, line := range optionLines.FindAllString(help.stdout, -1) {
+				if _, argument, ok := strings.Cut(strings.TrimSpace(line), " "); ok && argument != strings.ToUpper(argument) {
+					t.Errorf("the value of an option is in capitals: %s", line)
+				}
+			}
+			if takesOption(help.stdout, "config") && !strings.Contains(strings.Join(strings.Fields(help.stdout), " "), "(default: "+defaultConfig+", if it is there)") {
+				t.Error("--config does not name its default")
+			}
+			wrong := execute(t, "", append(slices.Clone(words), "--no-such-option")...)
+			if want := "signpost " + c.name + ": there is no option --no-such-option; signpost " + c.name + " --help shows how\n"; wrong.code != exitUsage || wrong.stdout != "" || wrong.stderr != want {
+				t.Errorf("an unknown option: exit %d, %q, %q", wrong.code, wrong.stdout, wrong.stderr)
+			}
+			if !takesOption(help.stdout, "json") {
+				return
+			}
+			wantProblem(t, execute(t, "", append(slices.Clone(words), "--json", "--no-such-option")...), exitUsage)
+			if takesOption(help.stdout, "config") && !strings.Contains(c.arguments, "--dir") && c.name != "init" {
+				args := append(append(slices.Clone(words), strings.Fields(c.arguments)...), "--json", "--config", "/none.yaml")
+				if c.name == "keys import" {
+					args = append(args, "--check")
+				}
+				code := exitFailure
+				if c.name == "doctor" { // it could not look
+					code = exitUsage
+				}
+				wantProblem(t, execute(t, "", args...), code)
+			}
+		})
+	}
+}
+
+// wantProblem holds a result to one JSON object with an error and its remedy.
+func wantProblem(t *testing.T, r result, code int) {
+	t.Helper()
+	var problem struct{ Error, Remedy string }
+	if err := json.Unmarshal([]byte(r.stdout), &problem); err != nil || r.code != code || problem.Error == "" || problem.Remedy == "" || r.stderr != "" {
+		t.Errorf("exit %d, want %d and an error with its remedy: %v\n%s%s", r.code, code, err, r.stdout, r.stderr)
+	}
+	if singleDash.MatchString(problem.Error) {
+		t.Errorf("an option has one dash: %s", problem.Error)
+	}
+}
+
+func TestBadValuesAreWrongUsage(t *testing.T) {
+	for args, want := range map[string]string{
+		"serve --grace soon":                      `--grace "soon": give a time such as 30s or 5m`,
+		"serve --grace":                           "--grace needs a value",
+		"serve --config":                          "--config needs a value",
+		"keys generate --bits many example.com s": `--bits "many": give a whole number`,
+		"keys generate --type dsa example.com s1": "neither rsa nor ed25519",
+		"keys check --timeout x":                  `--timeout "x": give a time`,
+		"status --json=maybe":                     `--json "maybe": the option takes no value`,
+		"status --domains few":                    `--domains "few": give a whole number`,
+		"doctor --log-days few":                   `--log-days "few": give a whole number`,
+		"tail --result strange":                   `--result "strange": result "strange" is none`,
+		"explain --last x":                        `--last "x": give a number from 1`,
+		"explain x --role nothing":                "write auto, sign, verify",
+		"explain x --ip nothing":                  "write one such as 192.0.2.10",
+		"sign x --ip nothing":                     "write one such as 192.0.2.10",
+		"keys record --format x example.com s1":   "--format: ",
+		"verify --at never x":                     "write one such as 2026",
+		"probe inet:127.0.0.1:1 x --ip nothing":   "write one such as 192.0.2.10",
+		"keys nothing":                            `no command "nothing"`,
+		"report nothing":                          `no command "nothing"`,
+		"nothing --json":                          `no command \"nothing\"`,
+		"serve ---config":                         "--",
+	} {
+		r := execute(t, "", strings.Fields(args)...)
+		if r.code != exitUsage || !strings.Contains(r.stderr+r.stdout, want) {
+			t.Errorf("%s: exit %d, %q%q, want %q", args, r.code, r.stdout, r.stderr, want)
+		}
+		if strings.Count(r.stderr, "\n") > 1 {
+			t.Errorf("%s: more than one line: %s", args, r.stderr)
+		}
+	}
+}
+
+func TestWhatAnErrorSaysLastIsItsRemedy(t *testing.T) {
+	for problem, want := range map[string]string{
+		"no key; run signpost keys generate": "run signpost keys generate",
+		"a; b; c":                            "c",
+		"nothing to do":                      "signpost x --help shows the options; signpost doctor looks for faults of the host",
+		"a; b\nc":                            "signpost x --help shows the options; signpost doctor looks for faults of the host",
+	} {
+		if got := remedyIn(problem, "x"); got != want {
+			t.Errorf("%q: %q, want %q", problem, got, want)
+		}
+	}
+}
