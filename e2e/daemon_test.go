@@ -30,6 +30,7 @@ type config struct {
 	CheckEvery   string
 	Signer       string // further lines of section signer
 	Verifier     string // further lines of section verifier
+	Reports      string // lines of section reports
 	AuthservID   string // default: the MTA's own name
 	Timeout      string // of one question to one of Servers
 	LogLevel     string
@@ -74,6 +75,10 @@ verifier:
     on_quarantine: {{or .OnQuarantine "tag"}}
   on_temperror: {{or .OnTemperror "accept"}}
 {{.Verifier}}
+{{- with .Reports}}
+reports:
+{{.}}
+{{- end}}
 log: {format: text, level: {{or .LogLevel "debug"}}}
 `))
 
