@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -255,4 +256,34 @@ func TestAnErrorOfWritingIsReported(t *testing.T) {
 		}
 	}
 	t.Error("1000 records were written to a full disk")
+}
+
+// What is written is read again as it was: by this reader, and so by another Signpost.
+func TestTheReaderReadsWhatTheWriterWrites(t *testing.T) {
+	for _, name := range []string{"as usual", "every element", "IPv6", "the null sender, and neither SPF nor DKIM"} {
+		r, records := shapes()[name]()
+		var read []Record
+		got, err := Read(strings.NewReader(written(t, r, records...)), func(rec *Record) error {
+			read = append(read, *rec)
+			return nil
+		})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		r.Namespace, r.Version = Namespace, Version
+		if !reflect.DeepEqual(got.Metadata, r.Metadata) || !reflect.DeepEqual(got.Policy, r.Policy) {
+			t.Errorf("%s: read\n%+v, written\n%+v", name, got, r)
+		}
+		if name == "every element" {
+			records[0].Reasons[2].Type = "other" // RFC 9990 has no other word for it
+			records[1].Reasons[2].Type = "other"
+		}
+		for i := range records {
+			records[i].SourceIP = records[i].SourceIP.Unmap().WithZone("")
+			if fmt.Sprintf("%+v", read[i]) != fmt.Sprintf("%+v", records[i]) {
+				t.Errorf("%s: read\n%+v, written\n%+v", name, read[i], records[i])
+			}
+		}
+	}
 }
