@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 
 	"signpost/internal/reports/traffic"
@@ -11,8 +12,18 @@ import (
 func (c Config) traffic() traffic.Config {
 	return traffic.Config{
 		Database: c.Reports.Database, Keep: c.Reports.Keep, MaxSize: c.Reports.MaxSize,
-		Spool: traffic.SpoolFolder(filepath.Dir(c.Keys.State)),
+		Spool:     traffic.SpoolFolder(filepath.Dir(c.Keys.State)),
+		Addresses: c.reportAddresses(),
 	}
+}
+
+// reportAddresses are those that reports are sent to and come from.
+func (c Config) reportAddresses() []string {
+	list := slices.Clone(c.Reports.In.Addresses)
+	if c.Reports.Out.On() {
+		list = append(list, c.Reports.Out.From)
+	}
+	return list
 }
 
 // addReports adds the series of the reports' counters.

@@ -46,13 +46,19 @@ func isMultipartReport(value string) bool {
 	return len(value) >= len(kind) && message.EqualFold(value[:len(kind)], kind)
 }
 
-// toAny says that one of the recipients is one of these addresses, in lower case.
+// toAny says that one of the recipients is one of these addresses, in lower case, or one with a
+// "+" and more behind its local part, as reports of ours bounce to.
 func toAny(recipients []string, addresses map[string]bool) bool {
 	if len(addresses) == 0 {
 		return false
 	}
 	for _, r := range recipients {
-		if addresses[strings.ToLower(r)] {
+		r = strings.ToLower(r)
+		if addresses[r] {
+			return true
+		}
+		local, domain, _ := strings.Cut(r, "@")
+		if plain, _, tagged := strings.Cut(local, "+"); tagged && addresses[plain+"@"+domain] {
 			return true
 		}
 	}
