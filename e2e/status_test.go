@@ -135,7 +135,7 @@ func TestStatusCountsMailByDirectionAndOrigin(t *testing.T) {
 	if r := dial(t, p.mx, other).send("a@strict.example", []string{rcpt}, forged.text(t, rcpt)); r.code != 550 {
 		t.Fatalf("the forgery is answered %v", r)
 	}
-	type outcomes struct{ Messages, Signed, Rejected, Local int }
+	type outcomes struct{ Messages, Signed, Rejected, Local, SMTP int }
 	var got struct {
 		Hour struct{ Inbound, Outbound outcomes } `json:"last_hour"`
 	}
@@ -144,7 +144,7 @@ func TestStatusCountsMailByDirectionAndOrigin(t *testing.T) {
 		check(t, json.Unmarshal([]byte(out), &got))
 		return got.Hour.Inbound.Messages+got.Hour.Outbound.Messages == 3
 	})
-	if got.Hour.Outbound != (outcomes{Messages: 2, Signed: 2, Local: 1}) || got.Hour.Inbound != (outcomes{Messages: 1, Rejected: 1}) {
+	if got.Hour.Outbound != (outcomes{Messages: 2, Signed: 2, Local: 1, SMTP: 1}) || got.Hour.Inbound != (outcomes{Messages: 1, Rejected: 1, SMTP: 1}) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -58,6 +58,11 @@ step "it keeps its state there" test -s /var/lib/signpost/state/keys.json
 step "it may not be dumped" sh -c '[ "$(stat -c %U /proc/$(systemctl show signpost --value -p MainPID)/mem)" = root ]'
 step "it runs as its user" sh -c '[ "$(ps -o user= -p $(systemctl show signpost --value -p MainPID))" = signpost ]'
 step "it signs" signs s1
+step "the control socket is for its group" sh -c '[ "$(stat -c %U:%G:%a /run/signpost/control.sock)" = signpost:signpost-admin:660 ]'
+step "a member of signpost-admin asks it" sh -ec 'useradd -M -G signpost-admin admin1; runuser -u admin1 -- signpost status --ready'
+stranger() { useradd -M stranger1 && ! runuser -u stranger1 -- signpost status --ready >/stranger 2>&1 && grep -q "usermod -aG signpost-admin stranger1" /stranger; }
+step "another user may not" stranger
+step "a member may read no key" sh -c '! runuser -u admin1 -- cat /var/lib/signpost/keys/example.com/s1.pem'
 usermod -aG signpost mail
 step "a mail user in the group that reads keys is warned of" sh -c 'runuser -u signpost -- signpost check-config | grep -q "the user mail is in the group signpost"'
 gpasswd -d mail signpost >/dev/null

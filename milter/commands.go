@@ -15,9 +15,8 @@ type client struct {
 	text string     // addr, for the log
 	name string
 	helo string
-	// local says that no client connected: Postfix gives port 0 for mail of its pickup service and
-	// of its own (cleanup_milter.c).
-	local bool
+	// portless says that the client has port 0; see session.origin.
+	portless bool
 }
 
 var errConnectPacket = errors.New("CONNECT packet cut short: this is no milter client")
@@ -35,7 +34,7 @@ func parseConnect(data []byte) (client, error) {
 			return client{}, errConnectPacket
 		}
 		text, _, _ := bytes.Cut(rest[3:], nul)
-		c.local = rest[1] == 0 && rest[2] == 0
+		c.portless = rest[1] == 0 && rest[2] == 0
 		if c.addr = parseAddr(string(text)); c.addr.IsValid() {
 			c.text = c.addr.String()
 		}

@@ -29,7 +29,7 @@ var requestedMacros = [...]struct {
 	at   gomilter.Stage
 	list string
 }{
-	{gomilter.StageConnect, "j {daemon_name}"},
+	{gomilter.StageConnect, "j {daemon_name} v"},
 	{gomilter.StageHelo, ""},
 	{gomilter.StageMailFrom, "{auth_type} {auth_authen} i"},
 	{gomilter.StageRcptTo, ""},

@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"strings"
 	"time"
 
 	"signpost/internal/message"
@@ -33,9 +34,28 @@ type Decided struct {
 	Problem string
 	// Waited is the time that the MTA waited at the end of the message.
 	Waited time.Duration
-	// Local says that the message was submitted without SMTP: by the sendmail command, or by
-	// the MTA itself. Postfix says so, Sendmail does not.
-	Local bool
+	Origin Origin
+}
+
+// Origin is how a message came to Postfix; other MTAs do not tell.
+type Origin uint8
+
+const (
+	UnknownOrigin Origin = iota
+	FromClient           // by SMTP
+	FromHost             // by the sendmail command, or from Postfix itself, such as a bounce
+)
+
+// origin tells the origin by port 0, which Postfix gives where no client connected
+// (cleanup_milter.c), and by the name of the MTA (macro v).
+func (s *session) origin() Origin {
+	switch {
+	case !strings.HasPrefix(s.macros.value("v"), "Postfix"):
+		return UnknownOrigin
+	case s.client.portless:
+		return FromHost
+	}
+	return FromClient
 }
 
 // Reason names a decision of the milter itself. The values are labels of metrics.
@@ -86,6 +106,6 @@ func (s *session) report(o message.Outcome, reason Reason, waited time.Duration)
 	s.server.early.note(o.EnvelopeWaited)
 	s.server.observer.Decided(Decided{
 		Outbound: t.outbound, Rule: t.rule, Envelope: &t.env, Header: t.header, Recipients: t.rcpts, Outcome: o,
-		Reason: reason, Problem: t.problem, Waited: waited, Local: s.client.local,
+		Reason: reason, Problem: t.problem, Waited: waited, Origin: s.origin(),
 	})
 }

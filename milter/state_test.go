@@ -75,8 +75,7 @@ func TestTheStateOfAServer(t *testing.T) {
 	}
 }
 
-// Postfix gives port 0 where no client connected.
-func TestMailWithoutAClientIsLocal(t *testing.T) {
+func TestAClientWithoutAPort(t *testing.T) {
 	for data, want := range map[string]bool{
 		"localhost\x004\x00\x00127.0.0.1\x00":    true,
 		"localhost\x004\x30\x39127.0.0.1\x00":    false,
@@ -85,8 +84,8 @@ func TestMailWithoutAClientIsLocal(t *testing.T) {
 		"mx.example\x006\x12\x342001:db8::1\x00": false,
 	} {
 		c, err := parseConnect([]byte(data))
-		if err != nil || c.local != want {
-			t.Errorf("%q: %v, %v", data, c.local, err)
+		if err != nil || c.portless != want {
+			t.Errorf("%q: %v, %v", data, c.portless, err)
 		}
 	}
 }

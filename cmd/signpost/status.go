@@ -50,7 +50,7 @@ func statusCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 		return code
 	}
 	if len(rest) > 0 {
-		return wrongUsage(stderr, "status", fmt.Sprintf("unexpected argument %q", rest[0]))
+		return o.usage(fmt.Sprintf("unexpected argument %q", rest[0]))
 	}
 	client, err := dialDaemon(context.Background(), o.config)
 	if err != nil {
@@ -90,6 +90,7 @@ func (o *statusOptions) printReport(client *control.Client) int {
 	if err := client.Get(context.Background(), fmt.Sprintf("/status?domains=%d", o.domains), &r); err != nil {
 		return o.fail(err)
 	}
+	r.Compare(currentVersion().Version)
 	if o.json {
 		printJSON(o.stdout, r)
 	} else {
@@ -99,6 +100,15 @@ func (o *statusOptions) printReport(client *control.Client) int {
 		return exitFailure
 	}
 	return exitOK
+}
+
+// usage says what is wrong with the command line.
+func (o *statusOptions) usage(problem string) int {
+	if o.json {
+		printJSON(o.stdout, control.Error{Problem: problem, Remedy: "signpost status --help shows how"})
+		return exitUsage
+	}
+	return wrongUsage(o.stderr, "status", problem)
 }
 
 // fail says why the daemon could not be asked, and what to do.

@@ -60,7 +60,10 @@ func TestStatusWithoutADaemonSaysWhatToDo(t *testing.T) {
 			t.Errorf("%v --json: %d %q %q %v", c.args, r.code, r.stdout, r.stderr, err)
 		}
 	}
-	if r := execute(t, "", "status", "surplus"); r.code != exitUsage {
-		t.Errorf("exit code %d", r.code)
+	if r := execute(t, "", "status", "surplus"); r.code != exitUsage || !strings.Contains(r.stderr, "signpost status --help") {
+		t.Errorf("%d %q", r.code, r.stderr)
+	}
+	if r := execute(t, "", "status", "surplus", "--json"); r.code != exitUsage || !strings.Contains(r.stdout, `"remedy": "signpost status --help`) {
+		t.Errorf("%d %q", r.code, r.stdout)
 	}
 }

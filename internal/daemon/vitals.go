@@ -37,8 +37,11 @@ type inForce struct {
 
 // Decided counts a message.
 func (v *vitals) Decided(d milter.Decided) {
-	v.counts.Count(time.Now(), d.Outbound, d.Local, &d.Outcome)
+	v.counts.Count(time.Now(), d.Outbound, origins[d.Origin], &d.Outcome)
 }
+
+// origins has the milter's words as those of the status.
+var origins = map[milter.Origin]status.Origin{milter.FromClient: status.FromClient, milter.FromHost: status.FromHost}
 
 // Refused is for other observers.
 func (v *vitals) Refused(milter.Refusal) {}

@@ -12,8 +12,9 @@ const QuietTime = 10 * time.Minute
 
 // Thresholds of the notes: below them, silence means nothing.
 const (
-	// localAmong is how many messages of ours have come of which none was submitted without SMTP.
-	localAmong = 100
+	// localAmong and localTime are how many messages of ours came by SMTP, and in how long, of which none
+	// was submitted without.
+	localAmong, localTime = 1000, 7 * 24 * time.Hour
 	// slowQueries is how many queries of the last hour must have been unanswered, and how many of
 	// a hundred.
 	slowQueries, slowPercent = 20, 50
@@ -53,6 +54,13 @@ func NotReady(listeners []Listener, domains int, states map[string]int) []string
 		why = append(why, "none of the listed domains can sign: signpost status says why")
 	}
 	return why
+}
+
+// Compare notes that the running daemon is not of the version that is installed.
+func (r *Report) Compare(installed string) {
+	if r.Version != installed {
+		r.Findings = append(r.Findings, Finding{Note, "version", fmt.Sprintf("version %s runs, and this command is of version %s", r.Version, installed), restart})
+	}
 }
 
 const restart = "systemctl restart signpost"
@@ -245,8 +253,8 @@ func (r *Report) ofMail(since Hour) []Finding {
 		all = append(all, Finding{Note, "mail", fmt.Sprintf("%s of ours left unsigned in the last hour", counted(n, "message")),
 			"signpost tail --unsigned, or unsigned= in the log, says why"})
 	}
-	if o := since.Outbound; o.Messages >= localAmong && o.Local+since.Inbound.Local == 0 {
-		all = append(all, Finding{Note, "mail", fmt.Sprintf("of %d messages of ours none was submitted on this host without SMTP (cron, web programs, bounces)", o.Messages),
+	if o := since.Outbound; o.SMTP >= localAmong && o.Local+since.Inbound.Local == 0 && r.Now.Sub(r.Started) >= localTime {
+		all = append(all, Finding{Note, "mail", fmt.Sprintf("beside %d messages of ours by SMTP none was submitted on this host without SMTP (cron, web programs, bounces)", o.SMTP),
 			"if this host sends such mail: non_smtpd_milters in main.cf names Signpost too"})
 	}
 	return all

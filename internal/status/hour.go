@@ -22,9 +22,18 @@ type slot struct {
 	counts Hour
 }
 
+// Origin is how a message came to Postfix; other MTAs do not tell.
+type Origin uint8
+
+const (
+	UnknownOrigin Origin = iota
+	FromClient           // by SMTP
+	FromHost             // by the sendmail command, or from Postfix itself
+)
+
 // Count counts a message. It allocates nothing.
-func (c *Counts) Count(now time.Time, outbound, local bool, o *message.Outcome) {
-	one := outcomes(outbound, local, o)
+func (c *Counts) Count(now time.Time, outbound bool, origin Origin, o *message.Outcome) {
+	one := outcomes(outbound, origin, o)
 	minute := now.Unix() / 60
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -41,7 +50,7 @@ func (c *Counts) Count(now time.Time, outbound, local bool, o *message.Outcome) 
 	}
 }
 
-func outcomes(outbound, local bool, o *message.Outcome) Outcomes {
+func outcomes(outbound bool, origin Origin, o *message.Outcome) Outcomes {
 	is := func(b bool) int {
 		if b {
 			return 1
@@ -59,7 +68,8 @@ func outcomes(outbound, local bool, o *message.Outcome) Outcomes {
 		WouldRefuse: is(o.Would != ""),
 		Failures:    is(o.Failure != ""),
 		Forged:      len(o.Remove),
-		Local:       is(local),
+		Local:       is(origin == FromHost),
+		SMTP:        is(origin == FromClient),
 	}
 }
 

@@ -179,7 +179,8 @@ type Outcomes struct {
 	WouldRefuse int `json:"would_refuse"` // in monitor mode
 	Failures    int `json:"failures"`     // of this daemon
 	Forged      int `json:"forged"`       // results in our name that were removed
-	Local       int `json:"local"`        // submitted without SMTP (Postfix)
+	Local       int `json:"local"`        // submitted without SMTP, where Postfix tells it
+	SMTP        int `json:"smtp"`         // by SMTP, where Postfix tells it
 }
 
 func (o *Outcomes) add(p Outcomes) {
@@ -194,6 +195,7 @@ func (o *Outcomes) add(p Outcomes) {
 	o.Failures += p.Failures
 	o.Forged += p.Forged
 	o.Local += p.Local
+	o.SMTP += p.SMTP
 }
 
 // LogLine is a warning or an error of the log; equal ones are counted.

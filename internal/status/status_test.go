@@ -20,8 +20,8 @@ func TestTheCountsOfTheLastHour(t *testing.T) {
 	var c Counts
 	signed := message.Outcome{Disposition: message.Accept, Signatures: []message.Signature{{}}}
 	rejected := message.Outcome{Disposition: message.Reject, Remove: []int{1, 2}}
-	c.Count(noon, true, true, &signed)
-	c.Count(noon.Add(30*time.Minute), false, false, &rejected)
+	c.Count(noon, true, FromHost, &signed)
+	c.Count(noon.Add(30*time.Minute), false, FromClient, &rejected)
 	for _, step := range []struct {
 		after     time.Duration
 		out, in   int
@@ -33,14 +33,14 @@ func TestTheCountsOfTheLastHour(t *testing.T) {
 			t.Errorf("after %s: %+v", step.after, h)
 		}
 	}
-	c.Count(noon.Add(25*time.Hour), true, false, &message.Outcome{Disposition: message.Accept, Unsigned: "x"})
+	c.Count(noon.Add(25*time.Hour), true, UnknownOrigin, &message.Outcome{Disposition: message.Accept, Unsigned: "x"})
 	if h := c.LastHour(noon.Add(25 * time.Hour)); h.Outbound != (Outcomes{Messages: 1, Accepted: 1, Unsigned: 1}) || h.Inbound.Messages != 0 {
 		t.Errorf("the next day: %+v", h)
 	}
 	if h := c.SinceStart(); h.Outbound.Messages != 2 || h.Inbound.Messages != 1 {
 		t.Errorf("since the start: %+v", h)
 	}
-	if n := testing.AllocsPerRun(100, func() { c.Count(noon, true, false, &signed) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { c.Count(noon, true, FromClient, &signed) }); n != 0 {
 		t.Errorf("%v allocations for a message", n)
 	}
 }
@@ -214,14 +214,26 @@ func TestWhatNeedsAPerson(t *testing.T) {
 
 func TestLocalMailThatNeverCame(t *testing.T) {
 	for _, c := range []struct {
-		out, local, localIn int
-		note                bool
-	}{{99, 0, 0, false}, {100, 0, 0, true}, {100, 1, 0, false}, {100, 0, 1, false}} {
+		days, smtp, local, localIn int
+		note                       bool
+	}{{7, 999, 0, 0, false}, {7, 1000, 0, 0, true}, {6, 1000, 0, 0, false}, {7, 1000, 1, 0, false}, {7, 1000, 0, 1, false}, {365, 0, 0, 0, false}} {
 		r := well()
-		r.Judge(Hour{Outbound: Outcomes{Messages: c.out, Local: c.local}, Inbound: Outcomes{Local: c.localIn}})
+		r.Started = r.Now.Add(-time.Duration(c.days) * 24 * time.Hour)
+		r.Judge(Hour{Outbound: Outcomes{Messages: 10_000, SMTP: c.smtp, Local: c.local}, Inbound: Outcomes{Local: c.localIn}})
 		if got := len(r.Findings) == 1 && strings.Contains(r.Findings[0].Remedy, "non_smtpd_milters"); got != c.note || r.NeedsAPerson() {
 			t.Errorf("%+v: %+v", c, r.Findings)
 		}
+	}
+}
+
+func TestAnUpgradeWithoutARestartIsNoted(t *testing.T) {
+	r := well()
+	r.Compare(r.Version)
+	if len(r.Findings) != 0 {
+		t.Errorf("%+v", r.Findings)
+	}
+	if r.Compare("1.1"); len(r.Findings) != 1 || r.Findings[0].Remedy != restart || r.NeedsAPerson() {
+		t.Errorf("%+v", r.Findings)
 	}
 }
 
@@ -252,7 +264,7 @@ func TestAScreenFits80Columns(t *testing.T) {
 	r.Domains = c.Domains()
 	r.Listeners = append(r.Listeners, Listener{Address: "unix:/var/spool/postfix/signpost/milter.sock", Role: "verify", Problem: "another process has replaced its socket file"})
 	r.Resolver.Servers = append(r.Resolver.Servers, Server{Address: "[2001:db8:1234:5678:9abc:def0:1234:5678]:5353", Queries: 1e9, Unanswered: 1e8, Failed: 1e8, MeanMS: 1999.5, Problem: strings.Repeat("no answer ", 30)})
-	r.Hour = Hour{Inbound: Outcomes{1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6}, Outbound: Outcomes{1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6}}
+	r.Hour = Hour{Inbound: Outcomes{1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6}, Outbound: Outcomes{1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6}}
 	r.Errors = []LogLine{{noon, "error", strings.Repeat("words of a long line ", 50), 12}}
 	r.Version = strings.Repeat("v", 100)
 	r.Judge(Hour{})
