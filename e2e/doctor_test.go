@@ -22,7 +22,12 @@ func doctor(t *testing.T, d *daemon, p *postfix) []finding {
 	t.Helper()
 	bin, err := binary()
 	check(t, err)
-	cmd := exec.Command(bin, "doctor", "--json", "--config", d.path("signpost.yaml"), "--postfix", p.path("etc"), "--mta-log", p.path("maillog"))
+	return findings(t, exec.Command(bin, "doctor", "--json", "--config", d.path("signpost.yaml"), "--postfix", p.path("etc"), "--mta-log", p.path("maillog")))
+}
+
+// findings are those about the MTA.
+func findings(t *testing.T, cmd *exec.Cmd) []finding {
+	t.Helper()
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	_ = cmd.Run() // exit code 1 and 2 are results too
@@ -32,8 +37,10 @@ func doctor(t *testing.T, d *daemon, p *postfix) []finding {
 	}
 	var mta []finding
 	for _, f := range report.Findings {
-		if strings.HasPrefix(f.ID, "postfix.") || strings.HasPrefix(f.ID, "opendkim.") || strings.HasPrefix(f.ID, "delivery.") {
-			mta = append(mta, f)
+		for _, prefix := range []string{"postfix.", "sendmail.", "opendkim.", "delivery."} {
+			if strings.HasPrefix(f.ID, prefix) {
+				mta = append(mta, f)
+			}
 		}
 	}
 	return mta
@@ -175,6 +182,37 @@ func TestDoctorReadsRefusals(t *testing.T) {
 	found := doctor(t, d, p)
 	if len(found) != 1 || found[0].ID != "delivery.refused" || !strings.Contains(found[0].Finding, "refused 2 messages of "+ourDomain+": our signature (d="+ourDomain+") did not verify there") {
 		t.Errorf("%+v", found)
+	}
+}
+
+// A sendmail.cf made by m4 is read as Sendmail reads it.
+func TestDoctorReadsSendmail(t *testing.T) {
+	wantSendmail(t)
+	bin, err := binary()
+	check(t, err)
+	d := startDaemon(t, config{Listen: []string{"inet:" + freeAddr(t)}, Zone: ourZone() + strangersZone()})
+	empty := freeAddr(t)
+	for _, c := range []struct {
+		milter string
+		lines  []string
+		want   string
+	}{
+		{d.milter(), nil, ""},
+		{d.milter(), []string{"MASQUERADE_AS(`example.net')dnl"}, "sendmail.rewrites"}, // of root@mx.example.com
+		{d.milter(), []string{"MASQUERADE_AS(`example.net')dnl", "MASQUERADE_DOMAIN(`example.com')dnl"}, "sendmail.rewrites"},
+		{d.milter(), []string{"define(`confMUST_QUOTE_CHARS', `.')dnl"}, "sendmail.rewrites"},
+		{d.milter(), []string{"define(`confINPUT_MAIL_FILTERS', `other')dnl"}, "sendmail.not-connected"},
+		{"inet:" + empty, nil, "sendmail.not-connected"},
+	} {
+		s := &sendmail{dir: folder(t), addr: freeAddr(t), sink: startSink(t)}
+		s.configure(t, []string{c.milter}, c.lines)
+		var ids []string
+		for _, f := range findings(t, exec.Command(bin, "doctor", "--json", "--config", d.path("signpost.yaml"), "--sendmail", s.dir, "--log-days", "0")) {
+			ids = append(ids, f.ID)
+		}
+		if got := strings.Join(ids, " "); got != c.want {
+			t.Errorf("%q %q: %q, want %q", c.milter, c.lines, got, c.want)
+		}
 	}
 }
 

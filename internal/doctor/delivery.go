@@ -194,8 +194,13 @@ func (d *deliveries) own(id string) (mta.Handled, bool) {
 	return mta.Handled{}, false
 }
 
-// signsFor reports whether the configuration has an entry for the author domain, other than a pattern.
+// signsFor reports whether the configuration has an entry for the author domain, other than a pattern, or a key.
 func (h *Host) signsFor(domain string) bool {
+	for _, k := range h.Keys {
+		if domain != "" && k.Ref.Domain == domain {
+			return true
+		}
+	}
 	for _, e := range h.Config.Signer.Domains {
 		name := strings.ToLower(e.Domain[strings.LastIndexByte(e.Domain, '@')+1:])
 		if name == domain || e.Subdomains && strings.HasSuffix(domain, "."+name) {

@@ -25,8 +25,10 @@ type postfix struct {
 	submits bool
 	// smtpd has a chain for each service that accepts SMTP.
 	smtpd []*chain
-	// local is the way of mail that does not come by SMTP; nil if there is none.
-	local *chain
+	// local is the way of mail that does not come by SMTP; nil if there is none. hasPickup says that
+	// sendmail(1) can use it; bounces do in any case.
+	local     *chain
+	hasPickup bool
 	// account is the user of Postfix' processes, where it exists.
 	account    mta.Account
 	hasAccount bool
@@ -152,7 +154,8 @@ func (p *postfix) disabled(s mta.Service) bool {
 func (p *postfix) localChain() *chain {
 	name, options := "cleanup", ""
 	for _, s := range p.Services {
-		if s.Command == "pickup" {
+		if s.Command == "pickup" && !p.disabled(s) {
+			p.hasPickup = true
 			name, options = p.For(s, "cleanup_service_name"), p.For(s, "receive_override_options")
 		}
 	}

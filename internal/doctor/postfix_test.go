@@ -151,6 +151,7 @@ var healthy = []setup{
 		master: strings.Replace(ordinaryMaster, "submission inet n - y - - smtpd", "submission inet n - y - - smtpd\n  -o smtpd_milters=inet:127.0.0.1:8891", 1)},
 	{name: "a content filter whose way back is in smtpd_milter_maps", yaml: signing, main: ordinaryMain + "content_filter = smtp-amavis:[127.0.0.1]:10024\nsmtpd_milter_maps = inline:{ {127.0.0.1 = DISABLE} }\n",
 		master: replaced(amavisMaster, "no_milters,no_header_body_checks", "no_header_body_checks")},
+	{name: "no sendmail(1)", yaml: signing, main: replaced(ordinaryMain, "non_smtpd_milters = $smtpd_milters", ""), master: replaced(ordinaryMaster, "pickup    unix  n - y 60 1 pickup\n", "")},
 	{name: "a way in for a program of the host alone", yaml: signing, main: ordinaryMain, master: ordinaryMaster + "127.0.0.1:10588 inet n - y - - smtpd\n  -o smtpd_milters=\n"},
 }
 

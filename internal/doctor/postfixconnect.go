@@ -224,7 +224,7 @@ func orNone(s string) string {
 // localMail looks at mail that does not come by SMTP. Of several instances, only the one that sendmail(1)
 // uses has any.
 func (p *postfix) localMail(connected bool) {
-	if p.local == nil || !p.submits || !connected || !p.h.signs() {
+	if p.local == nil || !p.hasPickup || !p.submits || !connected || !p.h.signs() {
 		return
 	}
 	if p.local.has(message.RoleSign) {
