@@ -22,6 +22,7 @@ type setup struct {
 	sockets            []string          // unix sockets that something listens at
 	listen             []string          // TCP addresses, the same
 	files              map[string]string // of other programs
+	links              map[string]string // symbolic ones, and where they lead
 }
 
 const (
@@ -151,6 +152,8 @@ var healthy = []setup{
 		master: strings.Replace(ordinaryMaster, "submission inet n - y - - smtpd", "submission inet n - y - - smtpd\n  -o smtpd_milters=inet:127.0.0.1:8891", 1)},
 	{name: "a content filter whose way back is in smtpd_milter_maps", yaml: signing, main: ordinaryMain + "content_filter = smtp-amavis:[127.0.0.1]:10024\nsmtpd_milter_maps = inline:{ {127.0.0.1 = DISABLE} }\n",
 		master: replaced(amavisMaster, "no_milters,no_header_body_checks", "no_header_body_checks")},
+	{name: "a folder by another name, and the daemon is down", yaml: signing + "milter: {listen: [unix:@/queue/signpost/m.sock]}\n",
+		main: strings.ReplaceAll(ordinaryMain, "inet:127.0.0.1:8891", "unix:link/m.sock"), master: ordinaryMaster, links: map[string]string{"queue/link": "signpost"}},
 	{name: "no sendmail(1)", yaml: signing, main: replaced(ordinaryMain, "non_smtpd_milters = $smtpd_milters", ""), master: replaced(ordinaryMaster, "pickup    unix  n - y 60 1 pickup\n", "")},
 	{name: "a way in for a program of the host alone", yaml: signing, main: ordinaryMain, master: ordinaryMaster + "127.0.0.1:10588 inet n - y - - smtpd\n  -o smtpd_milters=\n"},
 }
@@ -293,6 +296,9 @@ func (s setup) look(t *testing.T, changes ...func(*testing.T, string)) Report {
 	}
 	for name, text := range s.files {
 		file(t, filepath.Join(dir, "system", name), text)
+	}
+	for name, to := range s.links {
+		must(t, os.Symlink(to, filepath.Join(dir, name)))
 	}
 	for _, path := range s.sockets {
 		listenAt(t, "unix", filepath.Join(dir, path))

@@ -98,9 +98,15 @@ func leadsTo(v mta.View, path, ours string) bool {
 	if !filepath.IsAbs(path) {
 		root = v.Dir
 	}
-	if filepath.Join(root, path) == filepath.Clean(ours) {
+	if filepath.Join(root, path) == filepath.Clean(ours) || sameFile(v, path, ours) {
 		return true
 	}
+	// While the daemon is down there is no socket, but its folder.
+	return filepath.Base(path) == filepath.Base(ours) && sameFile(v, filepath.Dir(path), filepath.Dir(ours))
+}
+
+// sameFile reports whether a path as a process sees it is the file at another path as we see it.
+func sameFile(v mta.View, path, ours string) bool {
 	steps, err := v.Resolve(path)
 	if err != nil {
 		return false

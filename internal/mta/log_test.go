@@ -131,6 +131,25 @@ func TestALogWithOlderParts(t *testing.T) {
 	}
 }
 
+func TestTheJournal(t *testing.T) {
+	dir := t.TempDir()
+	script := "#!/bin/sh\necho \"$@\" >" + dir + "/asked\n" +
+		`echo '{"__REALTIME_TIMESTAMP":"1767348000000000","SYSLOG_IDENTIFIER":"postfix/smtp","MESSAGE":"A: x"}'` + "\n"
+	must(t, os.WriteFile(filepath.Join(dir, "journalctl"), []byte(script), 0o755))
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	var got []LogLine
+	since := time.Unix(1767000000, 0)
+	complete, err := Journal("SYSLOG_FACILITY=2", "+", "_SYSTEMD_UNIT=signpost.service").Read(context.Background(), since, logNow, func(l LogLine) { got = append(got, l) })
+	if err != nil || !complete || len(got) != 1 || got[0].Program != "postfix/smtp" || got[0].Message != "A: x" {
+		t.Errorf("%v %t %+v", err, complete, got)
+	}
+	asked, err := os.ReadFile(filepath.Join(dir, "asked"))
+	must(t, err)
+	if want := "-q --no-pager -o json --since=@1767000000 SYSLOG_FACILITY=2 + _SYSTEMD_UNIT=signpost.service\n"; string(asked) != want {
+		t.Errorf("%s", asked)
+	}
+}
+
 func FuzzLogLine(f *testing.F) {
 	f.Add("Jan  2 10:00:00 mx postfix/smtp[12]: 4dKx1: to=<a@b>, relay=c[d]:25, dsn=5.7.26, status=bounced (host c[d] said: 550-5.7.26 a 550 5.7.26 b (in reply to end of DATA command))")
 	f.Add(`{"__REALTIME_TIMESTAMP":"1767348000000000","SYSLOG_IDENTIFIER":"signpost","MESSAGE":"msg=message queue=\"x\\\"\" from=y"}`)

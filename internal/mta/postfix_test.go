@@ -98,6 +98,31 @@ func TestOurReadingAgreesWithPostconf(t *testing.T) {
 	}
 }
 
+// The files that Debian installs are read in the same way.
+func TestOurReadingAgreesOnDebiansFiles(t *testing.T) {
+	if Program("postconf") == "" {
+		t.Skip("postconf is not installed")
+	}
+	main, err := os.ReadFile("/usr/share/postfix/main.cf.debian")
+	if err != nil {
+		t.Skip(err)
+	}
+	master, err := os.ReadFile("/usr/share/postfix/master.cf.dist")
+	if err != nil {
+		t.Skip(err)
+	}
+	dir := folderOf(t, string(main), string(master))
+	theirs, err := ReadPostfix(context.Background(), dir)
+	if err != nil || !theirs.ByPostconf {
+		t.Fatalf("postconf was not used: %v", err)
+	}
+	ours, err := parsePostfix(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareReadings(t, dir, ours, theirs)
+}
+
 func compareReadings(t *testing.T, dir string, ours, theirs *Postfix) {
 	t.Helper()
 	names := slices.Clone(asked)
