@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/user"
@@ -241,6 +242,32 @@ var faults = []struct {
 	{id: "postfix.mime-conversion", what: "8BITMIME is ignored", base: ordinary, main: []string{"compatibility_level", "smtp_discard_ehlo_keywords = silent-discard, 8BITMIME\ncompatibility_level"}, remedy: "disable_mime_output_conversion = yes"},
 	{id: "postfix.process-limit", what: "more processes than connections", base: ordinary, main: []string{"compatibility_level", "default_process_limit = 3000\ncompatibility_level"}, remedy: "max_connections: 7500"},
 	{id: "postfix.process-limit", what: "of one peer", base: ordinary, yaml: []string{"signer:", "milter: {max_connections_per_peer: 50}\nsigner:"}, remedy: "max_connections_per_peer: 250"},
+}
+
+// Where the relay host takes no 8-bit mail, Postfix encodes it anew.
+func TestARelayHostWithout8BITMIME(t *testing.T) {
+	for offers, want := range map[string]bool{"8BITMIME": false, "SIZE 1000": true, "STARTTLS": false} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		t.Cleanup(func() { l.Close() })
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				fmt.Fprint(c, "220 relay.example ESMTP\r\n250-relay.example\r\n250 "+offers+"\r\n221 bye\r\n")
+				_, _ = io.Copy(io.Discard, c)
+				c.Close()
+			}
+		}()
+		s := ordinary
+		s.main += "relayhost = [127.0.0.1]:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port) + "\n"
+		r := s.look(t)
+		if found := len(r.Findings) == 1 && r.Findings[0].ID == "postfix.mime-conversion"; found != want || len(r.Findings) > 1 {
+			t.Errorf("%s: %+v", offers, r.Findings)
+		}
+	}
 }
 
 func healthyNamed(name string) setup {

@@ -306,6 +306,7 @@ func (p *postfix) conversion() {
 	if !p.h.signs() || !p.connected() {
 		return
 	}
+	p.relayConversion()
 	for _, s := range p.Services {
 		if s.Command != "smtp" && s.Command != "lmtp" || p.For(s, "disable_mime_output_conversion") == "yes" || p.For(s, "force_mime_input_conversion") == "yes" {
 			continue

@@ -74,6 +74,6 @@ var emptyByDefault = []string{
 	"internal_mail_filter_classes", "content_filter", "smtpd_proxy_filter", "receive_override_options",
 	"smtpd_client_restrictions", "smtpd_helo_restrictions", "smtpd_sender_restrictions", "smtpd_recipient_restrictions",
 	"smtp_discard_ehlo_keywords", "smtp_discard_ehlo_keyword_address_maps", "force_mime_input_conversion",
-	"relayhost", "default_transport", "multi_instance_directories", "multi_instance_name", "maillog_file",
+	"relayhost", "default_transport", "smtp_tls_wrappermode", "multi_instance_directories", "multi_instance_name", "maillog_file",
 	"master_service_disable", "virtual_alias_maps", "virtual_mailbox_maps", "authorized_submit_users",
 }
