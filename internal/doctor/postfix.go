@@ -28,6 +28,7 @@ type postfix struct {
 	// local is the way of mail that does not come by SMTP; nil if there is none. hasPickup says that
 	// sendmail(1) can use it; bounces do in any case.
 	local     *chain
+	pickup    mta.Service
 	hasPickup bool
 	// account is the user of Postfix' processes, where it exists.
 	account    mta.Account
@@ -155,7 +156,7 @@ func (p *postfix) localChain() *chain {
 	name, options := "cleanup", ""
 	for _, s := range p.Services {
 		if s.Command == "pickup" && !p.disabled(s) {
-			p.hasPickup = true
+			p.pickup, p.hasPickup = s, true
 			name, options = p.For(s, "cleanup_service_name"), p.For(s, "receive_override_options")
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"signpost/internal/mta"
 )
 
 // A setup is one mail host: signpost.yaml, main.cf and master.cf. In all of them, @ stands for the host's own
@@ -188,10 +191,13 @@ var faults = []struct {
 	{id: "postfix.not-connected", what: "other milters alone", base: inChroot,
 		main: []string{"unix:signpost/m.sock", "unix:other/m.sock"}, change: other, remedy: "-e 'smtpd_milters = unix:signpost/m.sock, unix:other/m.sock'"},
 	{id: "postfix.not-connected", what: "no_milters for all", base: ordinary, main: []string{"compatibility_level", "receive_override_options = no_milters, no_address_mappings\ncompatibility_level"}, remedy: "receive_override_options = no_address_mappings"},
-	{id: "postfix.not-connected", what: "a map for all", base: ordinary, main: []string{"compatibility_level", "smtpd_milter_maps = static:DISABLE\ncompatibility_level", "non_smtpd_milters = $smtpd_milters", ""}, remedy: "smtpd_milter_maps ="},
+	{id: "postfix.not-connected", what: "a map for all", base: ordinary, main: []string{"compatibility_level", "smtpd_milter_maps = static:DISABLE\ncompatibility_level", "non_smtpd_milters = $smtpd_milters", ""}, master: []string{"pickup    unix  n - y 60 1 pickup\n", ""}, remedy: "smtpd_milter_maps ="},
+	{id: "postfix.service-without-milter", what: "a map for all", base: ordinary, main: []string{"compatibility_level", "smtpd_milter_maps = static:DISABLE\ncompatibility_level"}, remedy: "smtpd_milter_maps ="},
 	{id: "postfix.not-connected", what: "dead milters of others", base: ordinary, main: []string{"inet:127.0.0.1:8891", "unix:/run/clamav/milter.sock"}, remedy: "smtpd_milters = inet:127.0.0.1:8891, unix:/run/clamav/milter.sock"},
+	{id: "postfix.not-connected", what: "the socket is outside of the chroot", base: healthyNamed("without chroot, the socket outside"),
+		main: []string{"smtpd_milters = unix:@/run/m.sock", "", "non_smtpd_milters = $smtpd_milters", ""}, master: []string{"smtp      inet  n - n", "smtp      inet  n - y"}, remedy: "-F smtp/inet/chroot=n"},
 	{id: "postfix.local-mail-unsigned", what: "no non_smtpd_milters", base: ordinary, main: []string{"non_smtpd_milters = $smtpd_milters", ""}, remedy: "-e 'non_smtpd_milters = inet:127.0.0.1:8891'"},
-	{id: "postfix.local-mail-unsigned", what: "pickup has no_milters", base: ordinary, master: []string{"1 pickup", "1 pickup -o receive_override_options=no_milters"}},
+	{id: "postfix.local-mail-unsigned", what: "pickup has no_milters", base: ordinary, master: []string{"1 pickup", "1 pickup -o receive_override_options=no_milters"}, remedy: "-P pickup/unix/receive_override_options="},
 	{id: "postfix.local-mail-unsigned", what: "127.0.0.1 is not ours", base: ordinary, yaml: []string{"signer:", "signer:\n  ours: {networks: [10.0.0.0/8]}"}, remedy: "networks: [10.0.0.0/8, 127.0.0.0/8"},
 	{id: "postfix.bounces-unsigned", what: "no class", base: ordinary, main: []string{"internal_mail_filter_classes = bounce", ""}, remedy: "-e 'internal_mail_filter_classes = bounce'"},
 	{id: "postfix.bounces-unsigned", what: "another class", base: ordinary, main: []string{"internal_mail_filter_classes = bounce", "internal_mail_filter_classes = notify"}, remedy: "= notify, bounce'"},
@@ -212,7 +218,7 @@ var faults = []struct {
 	{id: "postfix.old-protocol", what: "2", base: ordinary, main: []string{"compatibility_level", "milter_protocol = 2\ncompatibility_level"}, remedy: "-e 'milter_protocol = 6'"},
 	{id: "postfix.macros-overridden", what: "an old tutorial's", base: ordinary, main: []string{"compatibility_level", "milter_mail_macros = i {mail_addr} {client_addr}\ncompatibility_level"}, remedy: "-X milter_mail_macros"},
 	{id: "postfix.daemon-name-mismatch", what: "a name that nobody states", base: ordinary, yaml: []string{"signer:", "signer:\n  ours: {daemon_names: [ORIGINATE]}"}, remedy: "submission/inet/milter_macro_daemon_name=ORIGINATE"},
-	{id: "postfix.daemon-name-mismatch", what: "a service whose name does not count", base: ordinary, master: []string{"pickup ", "2525 inet n - y - - smtpd\n  -o milter_macro_daemon_name=RELAY\npickup "}, remedy: "daemon_names: [RELAY]"},
+	{id: "postfix.daemon-name-mismatch", what: "a service whose name does not count", base: ordinary, master: []string{"pickup ", "2525 inet n - y - - smtpd\n  -o milter_macro_daemon_name=RELAY\n  -o smtpd_client_restrictions=permit_mynetworks,reject\npickup "}, remedy: "daemon_names: [RELAY]"},
 	{id: "postfix.daemon-name-mismatch", what: "the name of port 25", base: ordinary, yaml: []string{"signer:", "signer:\n  ours: {daemon_names: [mx.example.com]}"}, remedy: "smtp/inet/milter_macro_daemon_name=MX"},
 	{id: "postfix.chroot-socket", what: "an absolute path, into the queue directory", base: inChroot, main: []string{"unix:signpost/m.sock", "unix:@/queue/signpost/m.sock"}, remedy: "-e 'smtpd_milters = unix:signpost/m.sock'"},
 	{id: "postfix.chroot-socket", what: "the chroot's path, without a chroot", base: inChroot, main: []string{"unix:signpost/m.sock", "unix:/signpost/m.sock"}, master: []string{"smtp      inet  n - y", "smtp      inet  n - n", "submission inet n - y", "submission inet n - n", "cleanup   unix  n - y", "cleanup   unix  n - n"}},
@@ -285,7 +291,8 @@ func TestEachFaultOfPostfixIsNamed(t *testing.T) {
 		t.Run(c.id+": "+c.what, func(t *testing.T) {
 			s := c.base
 			s.yaml, s.main, s.master = replaced(s.yaml, c.yaml...), replaced(s.main, c.main...), replaced(s.master, c.master...)
-			r := s.look(t, c.change)
+			dir := s.make(t, c.change)
+			r := lookAt(t, dir)
 			found := false
 			for _, f := range r.Findings {
 				switch {
@@ -304,12 +311,50 @@ func TestEachFaultOfPostfixIsNamed(t *testing.T) {
 			if !found {
 				t.Errorf("not found; %d findings, not seen: %v", len(r.Findings), r.Unseen)
 			}
+			if !mend(t, dir, r) {
+				return
+			}
+			for _, f := range lookAt(t, dir).Findings {
+				t.Errorf("after the remedy: %s %s: %s", f.ID, f.Subject, f.Finding)
+			}
 		})
 	}
 }
 
+// mend runs the commands of all remedies. It reports whether each remedy has commands, and these alone.
+func mend(t *testing.T, dir string, r Report) bool {
+	t.Helper()
+	if os.Getuid() != 0 || mta.Program("postconf") == "" {
+		return false
+	}
+	for _, f := range r.Findings {
+		if len(f.Remedy.Commands) == 0 || len(f.Remedy.Lines) > 0 {
+			return false
+		}
+		for _, words := range f.Remedy.Commands {
+			if words[0] == "postfix" || words[0] == "systemctl" {
+				continue // nothing runs here
+			}
+			if out, err := exec.Command(mta.Program(words[0]), words[1:]...).CombinedOutput(); err != nil {
+				t.Fatalf("%q: %v %s", words, err, out)
+			}
+		}
+	}
+	for _, name := range []string{"etc/main.cf", "etc/master.cf"} {
+		old := time.Now().Add(-time.Minute)
+		must(t, os.Chtimes(filepath.Join(dir, name), old, old))
+	}
+	return true
+}
+
 // look writes the host's files and runs the checks of the MTA.
 func (s setup) look(t *testing.T, changes ...func(*testing.T, string)) Report {
+	t.Helper()
+	return lookAt(t, s.make(t, changes...))
+}
+
+// make writes the host's files.
+func (s setup) make(t *testing.T, changes ...func(*testing.T, string)) (dir string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "d")
 	must(t, err)
@@ -339,6 +384,12 @@ func (s setup) look(t *testing.T, changes ...func(*testing.T, string)) Report {
 			change(t, dir)
 		}
 	}
+	return dir
+}
+
+// lookAt runs the checks of the MTA.
+func lookAt(t *testing.T, dir string) Report {
+	t.Helper()
 	o := Defaults()
 	o.Config, o.Postfix, o.root = filepath.Join(dir, "signpost.yaml"), filepath.Join(dir, "etc"), filepath.Join(dir, "system")
 	h, err := newHost(o)

@@ -270,7 +270,25 @@ func (c *chain) withOurs(text string, role message.Role) Remedy {
 	if before := c.raw(); before != "" {
 		value += ", " + before
 	}
-	return c.setList(text, value)
+	return c.visible(l, c.setList(text, value))
+}
+
+// visible adds to a remedy what the service needs to see the listener's socket: to run without a chroot, where the
+// socket is outside.
+func (c *chain) visible(l milter.Listen, r Remedy) Remedy {
+	if words := c.leaveChroot(l); words != nil {
+		r.Commands = slices.Insert(r.Commands, 0, words)
+	}
+	return r
+}
+
+// leaveChroot is the command that lets the service run without a chroot, if it could not see the socket in it.
+func (c *chain) leaveChroot(l milter.Listen) []string {
+	_, inside := within(c.p.Value("queue_directory"), l.Address.Addr)
+	if l.Address.Network != "unix" || inside || !c.service.Chroot {
+		return nil
+	}
+	return c.p.postconf("-F", c.service.Key()+"/chroot=n")
 }
 
 // raw is the chain's list as it is written.

@@ -42,6 +42,13 @@ func (p *postfix) notConnected() {
 	if len(commands) == 0 {
 		return
 	}
+	for _, c := range p.chains() {
+		if l, ok := c.listenerFor(c.role()); ok && (c != p.local || p.h.signs()) {
+			if words := c.leaveChroot(l); words != nil {
+				commands = append(commands, words)
+			}
+		}
+	}
 	commands = append(commands, p.reload())
 	p.find(Finding{ID: "postfix.not-connected", Subject: p.Dir,
 		Finding: fmt.Sprintf("%s of this Postfix has an address of Signpost (%s)", what, p.h.listenersText()),
@@ -110,7 +117,7 @@ func (p *postfix) wrongAddress(c *chain) bool {
 	form := c.postfixForm(ours)
 	p.find(Finding{ID: "postfix.wrong-address", Subject: c.listSubject(),
 		Finding: fmt.Sprintf("%s has %s, %s; Signpost listens at %s", c.listSubject(), l.Text, why, p.h.listenersText()),
-		Remedy:  c.setList("Put the address of Signpost in its place:", c.replaced(l.Text, l.with(form)))})
+		Remedy:  c.visible(ours, c.setList("Put the address of Signpost in its place:", c.replaced(l.Text, l.with(form))))})
 	return true
 }
 
@@ -204,6 +211,12 @@ func (p *postfix) withoutMilter(c *chain) {
 	if c.role() == message.RoleSign {
 		f.Consequence = "mail of the clients of this service leaves unsigned"
 	}
+	if c.mapped {
+		f.Finding = "smtpd_milter_maps switches milters off for all clients: " + p.For(c.service, "smtpd_milter_maps")
+		f.Remedy = p.set(c, "Take it out:", "smtpd_milter_maps", "")
+		p.find(f)
+		return
+	}
 	if !c.off {
 		f.Remedy = c.withOurs("Give the service the address of Signpost:", c.role())
 		p.find(f)
@@ -233,6 +246,12 @@ func (p *postfix) localMail(connected bool) {
 	}
 	if p.local.connected() || p.relaysToUs() || p.Value("content_filter") != "" && p.seenBehindFilter(message.RoleSign) || p.wrongAddress(p.local) {
 		return // the role is another check's
+	}
+	if slices.ContainsFunc(p.local.offLinks, func(l link) bool { return l.listener != nil }) {
+		pickup := &chain{p: p, service: p.pickup}
+		p.find(Finding{ID: "postfix.local-mail-unsigned", Subject: pickup.subject("receive_override_options"),
+			Finding: "receive_override_options of pickup have no_milters, so that no milter sees local mail", Remedy: pickup.withMilters()})
+		return
 	}
 	p.find(Finding{ID: "postfix.local-mail-unsigned", Subject: "non_smtpd_milters",
 		Finding: fmt.Sprintf("non_smtpd_milters has no address of Signpost (it is: %s)", orNone(p.For(p.local.service, "non_smtpd_milters"))),
@@ -324,7 +343,7 @@ func (p *postfix) wrongRole(c *chain, role message.Role, finding, consequence st
 	l := c.links[at]
 	f := Finding{ID: "postfix.wrong-role", Subject: c.service.Key() + "/" + c.parameter, Finding: fmt.Sprintf(finding, c.service.Key(), l.Text), Consequence: consequence}
 	if right, ok := c.listenerFor(role); ok {
-		f.Remedy = p.setHere(c, fmt.Sprintf("Take the listener of role %s there:", orAuto(right)), c.replaced(l.Text, l.with(c.postfixForm(right))))
+		f.Remedy = c.visible(right, p.setHere(c, fmt.Sprintf("Take the listener of role %s there:", orAuto(right)), c.replaced(l.Text, l.with(c.postfixForm(right)))))
 	} else {
 		f.Remedy = Remedy{Text: "Give the listener the role auto in signpost.yaml, and restart Signpost:", Lines: []string{
 			fmt.Sprintf(`milter: {listen: [{address: "%s", role: auto}]}`, l.listener.Address)}}

@@ -18,11 +18,31 @@ func (p *postfix) filters() {
 			p.proxyFilter(c, filter)
 		}
 	}
-	for _, c := range p.takenBack() {
+	for _, c := range p.waysBackToJudge() {
 		if c.connected() && !p.MilterMaps(c.service).Disabled(loopback) {
 			p.reinjection(c)
 		}
 	}
+}
+
+// waysBackToJudge are the services at which filters hand mail back, without the one that is for users' mail: where
+// users' mail has a filter of its own, the last one counts as that.
+func (p *postfix) waysBackToJudge() []*chain {
+	back := p.takenBack()
+	foreign, own := map[string]bool{}, map[string]bool{}
+	for _, o := range p.smtpd {
+		if f := p.filter(o.service); f != "" && p.strangers(o.service) {
+			foreign[f] = true
+		} else if f != "" {
+			own[f] = true
+		}
+	}
+	for f := range own {
+		if !foreign[f] && len(foreign) > 0 && len(back) > 1 {
+			return back[:len(back)-1]
+		}
+	}
+	return back
 }
 
 // proxyFilter is about a service whose milters see no content, and behind whose filter none of ours is.

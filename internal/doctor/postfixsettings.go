@@ -215,7 +215,7 @@ func (p *postfix) daemonNames() {
 	for _, c := range p.smtpd {
 		name, own := c.service.Overridden("milter_macro_daemon_name")
 		loginsSigned := p.For(c.service, "smtpd_sasl_auth_enable") == "yes" && p.h.Config.Signer.Outbound.Authenticated
-		if !own || slices.Contains(names, name) || loginsSigned || !c.asksAuto() {
+		if !own || slices.Contains(names, name) || loginsSigned || !c.asksAuto() || p.strangers(c.service) {
 			continue
 		}
 		p.find(Finding{ID: "postfix.daemon-name-mismatch", Subject: c.service.Key() + "/milter_macro_daemon_name",
