@@ -162,10 +162,15 @@ func TestDoctorOnMacros(t *testing.T) {
 	}
 }
 
-// A receiver's verdict in Postfix' log is joined with our own line about the message.
+// A receiver's verdict in Postfix' log is joined with our own line about the message, or with what the daemon
+// knows of it.
 func TestDoctorReadsRefusals(t *testing.T) {
 	want(t)
-	d := startDaemon(t, config{Listen: []string{"inet:" + freeAddr(t)}, Zone: ourZone() + strangersZone()})
+	sockets := folder(t)
+	uid, gid := ids(t, "nobody", "postfix")
+	check(t, os.Chown(sockets, uid, gid))
+	d := startDaemon(t, config{Listen: []string{"inet:" + freeAddr(t)}, Zone: ourZone() + strangersZone(),
+		Milter: `control: {listen: "unix:` + sockets + `/control.sock", group: ""}`})
 	p := startPostfix(t, d.milter())
 	const sender = "refused@" + ourDomain
 	for range 2 {
@@ -175,14 +180,20 @@ func TestDoctorReadsRefusals(t *testing.T) {
 	until(t, "both have been refused", func() bool {
 		return len(p.sink.got.find(func(b delivered) bool { return slices.Contains(b.To, sender) })) == 2
 	})
+	joined := func() {
+		t.Helper()
+		found := doctor(t, d, p)
+		if len(found) != 1 || found[0].ID != "delivery.refused" || !strings.Contains(found[0].Finding, "refused 2 messages of "+ourDomain+": our signature (d="+ourDomain+") did not verify there") {
+			t.Errorf("%+v", found)
+		}
+	}
+	joined()
+	d.terminate(t)
 	log, err := os.ReadFile(p.path("maillog"))
 	check(t, err)
 	own, _ := d.log.all()
 	write(t, p.path("maillog"), strings.Join(own, "\n")+"\n"+string(log))
-	found := doctor(t, d, p)
-	if len(found) != 1 || found[0].ID != "delivery.refused" || !strings.Contains(found[0].Finding, "refused 2 messages of "+ourDomain+": our signature (d="+ourDomain+") did not verify there") {
-		t.Errorf("%+v", found)
-	}
+	joined()
 }
 
 // A sendmail.cf made by m4 is read as Sendmail reads it.

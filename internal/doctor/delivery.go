@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/net/publicsuffix"
 
+	"signpost/internal/control"
+	"signpost/internal/daemon"
 	"signpost/internal/mta"
 )
 
@@ -39,6 +41,7 @@ func lookAtDeliveries(ctx context.Context, h *Host) {
 		return
 	}
 	d, connections := newDeliveries(h), &clients{private: map[netip.Addr]int{}}
+	d.askDaemon(ctx)
 	for i, log := range logs {
 		complete, err := log.Read(ctx, h.Now.Add(-time.Duration(h.LogDays)*day), h.Now, func(l mta.LogLine) {
 			d.line(l)
@@ -130,10 +133,44 @@ func newDeliveries(h *Host) *deliveries {
 	return &deliveries{h: h, groups: map[group]*refusals{}}
 }
 
+// askDaemon asks the running daemon for the last messages, of which it knows more than its log has. Where it
+// cannot be asked, the log has to do.
+func (d *deliveries) askDaemon(ctx context.Context) {
+	client, err := control.Dial(ctx, d.h.Config.Control)
+	if err != nil {
+		return
+	}
+	defer client.Close()
+	var answer daemon.Messages
+	if client.Get(ctx, fmt.Sprintf("/messages?last=%d", maxRemembered), &answer) != nil {
+		return
+	}
+	for _, m := range answer.Messages {
+		own := mta.Handled{QueueID: m.QueueID, Ours: m.Direction == "outbound", Entry: m.Rule}
+		if len(m.Signatures) > 0 {
+			own.Signed = m.Signatures[0].Domain
+		}
+		if m.Unsigned {
+			own.Unsigned = m.Why
+		}
+		if len(m.FromDomains) == 1 {
+			own.Author = m.FromDomains[0]
+		}
+		for _, n := range m.Notes {
+			if n.Key == "fragile" {
+				own.Fragile = n.Value
+			}
+		}
+		d.handled.put(own.QueueID, own)
+	}
+}
+
 // line takes the next line of a log.
 func (d *deliveries) line(l mta.LogLine) {
 	if own, ok := l.Handled(); ok {
-		own.QueueID = strings.Clone(own.QueueID)
+		if known, ok := d.handled.get(own.QueueID); ok {
+			own.Author = known.Author
+		}
 		d.handled.put(own.QueueID, own)
 		return
 	}
@@ -158,7 +195,7 @@ func (d *deliveries) refused(at time.Time, r mta.Refusal, v verdict) {
 	sender, _ := d.senders.get(r.QueueID)
 	sender = cmp.Or(own.From, sender)
 	_, domain, _ := strings.Cut(sender, "@")
-	domain = strings.ToLower(cmp.Or(v.domain, domain, own.Signed))
+	domain = strings.ToLower(cmp.Or(own.Author, v.domain, domain, own.Signed))
 	if joined && !own.Ours || !joined && !d.h.signsFor(domain) {
 		return // mail of others, which this host forwards
 	}

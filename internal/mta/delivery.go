@@ -202,6 +202,8 @@ type Handled struct {
 	Unsigned,
 	Fragile string // why it was not signed, and what will break its signature
 	From string // the envelope sender
+	// Author is the domain in From. Our log does not have it.
+	Author string
 }
 
 // Handled reads a line of our own about a message.
