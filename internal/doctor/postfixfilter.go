@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"signpost/internal/message"
+	"signpost/milter"
 )
 
 // loopback is the client that content filters on this host are, and that Postfix states for local mail.
@@ -52,11 +53,7 @@ func (p *postfix) proxyFilter(c *chain, filter string) {
 	}
 	p.find(Finding{ID: "postfix.proxy-filter", Subject: c.subject("smtpd_proxy_filter"),
 		Finding: fmt.Sprintf("smtpd_proxy_filter of %s is %s: its milters get commands, but no header and no body", c.service.Key(), filter),
-		Remedy: Remedy{Text: "Either let the filter work behind the queue (content_filter), or ask Signpost where the filter hands mail back, by a listener with a role of its own. " +
-			"deploy/postfix shows both. In master.cf, at the service where mail comes back, and in signpost.yaml:",
-			Lines: []string{
-				"  -o smtpd_proxy_filter= -o smtpd_milters=inet:127.0.0.1:8892",
-				fmt.Sprintf(`milter: {listen: [{address: "inet:127.0.0.1:8892", role: %s}]}`, c.role())}}})
+		Remedy:  judgeBehindFilter(c.role())})
 }
 
 func (p *postfix) anyConnected() bool {
@@ -65,17 +62,44 @@ func (p *postfix) anyConnected() bool {
 
 // reinjection is about a service where a filter hands mail back, whose milters have one of ours.
 func (p *postfix) reinjection(c *chain) {
-	foreign := slices.ContainsFunc(p.smtpd, func(o *chain) bool { return p.filter(o.service) != "" && p.strangers(o.service) })
+	at := slices.IndexFunc(p.smtpd, func(o *chain) bool { return p.filter(o.service) != "" && p.strangers(o.service) })
+	foreign := at >= 0
 	switch {
-	case c.signsLoopback():
-		if foreign && !p.separated(c) {
+	case c.signsLoopback() && !p.separated(c):
+		switch {
+		case foreign && p.For(p.smtpd[at].service, "smtpd_proxy_filter") != "":
+			p.signedBehindProxy(c, p.smtpd[at])
+		case foreign:
 			p.twice(c, Critical, "mail of strangers comes back from 127.0.0.1 as well, is taken for yours, and signed")
-		} else if !foreign && p.signedBeforeFilter() && !p.separated(c) {
+		case p.signedBeforeFilter():
 			p.twice(c, Medium, "your mail is signed twice")
 		}
-	case foreign && p.judgedBeforeFilter():
+	case !c.signsLoopback() && foreign && p.judgedBeforeFilter():
 		p.twice(c, Medium, "mail is judged twice, the second time by the address of the filter: SPF fails, and the first results are removed")
 	}
+}
+
+// signedBehindProxy is about a filter before the queue, behind which a listener signs all mail.
+func (p *postfix) signedBehindProxy(c, from *chain) {
+	f := Finding{ID: "postfix.proxy-filter", Subject: c.service.Key(), Severity: Critical,
+		Consequence: "milters before the filter see no content; behind it, mail of strangers comes from 127.0.0.1, is taken for yours, and signed",
+		Finding: fmt.Sprintf("smtpd_proxy_filter of %s hands mail back at %s, which asks Signpost (%s) by a listener that signs",
+			from.service.Key(), c.service.Key(), c.ours()[0].Text),
+		Remedy: judgeBehindFilter(message.RoleVerify)}
+	if i := slices.IndexFunc(p.h.Config.Milter.Listen, func(l milter.Listen) bool { return l.Role == message.RoleVerify }); i >= 0 {
+		l := c.ours()[0]
+		f.Remedy = p.setService(c.service, "Ask the listener of role verify there:", "smtpd_milters", c.replaced(l.Text, l.with(c.postfixForm(p.h.Config.Milter.Listen[i]))))
+	}
+	p.find(f)
+}
+
+// judgeBehindFilter is the remedy for a filter before the queue.
+func judgeBehindFilter(role message.Role) Remedy {
+	return Remedy{Text: "Either let the filter work behind the queue (content_filter), or ask Signpost where the filter hands mail back, by a listener with a role of its own. " +
+		"deploy/postfix shows both. In master.cf, at the service where mail comes back, and in signpost.yaml:",
+		Lines: []string{
+			"  -o smtpd_proxy_filter= -o smtpd_milters=inet:127.0.0.1:8892",
+			fmt.Sprintf(`milter: {listen: [{address: "inet:127.0.0.1:8892", role: %s}]}`, role)}}
 }
 
 // signsLoopback reports whether the chain would have mail of a client 127.0.0.1 signed.
