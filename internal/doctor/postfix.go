@@ -44,10 +44,14 @@ func lookAtMTA(ctx context.Context, h *Host) {
 		h.absent("the MTA's configuration", "neither Postfix' main.cf nor a sendmail.cf is in its usual place: give the folder with --postfix or --sendmail, if an MTA of this host uses Signpost")
 	}
 	connected := slices.ContainsFunc(all, (*postfix).connected)
-	// Of two MTAs on a host, one is usually left over. The one that reaches us is in use.
-	if other != nil && (len(all) == 0 || !connected && (other.connected() || !inUse(all))) {
+	// Of two MTAs on a host, one is usually left over. The one that reaches us is in use. Where the options name
+	// both, both count.
+	named := h.Postfix != "" && h.Sendmail != ""
+	if other != nil && (named || len(all) == 0 || !connected && (other.connected() || !inUse(all))) {
 		other.look()
-		all = nil
+		if !named {
+			all = nil
+		}
 		for _, f := range other.found {
 			h.add(f)
 		}

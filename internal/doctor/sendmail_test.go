@@ -150,6 +150,23 @@ func TestTwoMTAs(t *testing.T) {
 	}
 }
 
+func TestTwoMTAsThatAreNamed(t *testing.T) {
+	dir := t.TempDir()
+	file(t, dir+"/postfix/main.cf", "compatibility_level = 3.6\n")
+	file(t, dir+"/postfix/master.cf", ordinaryMaster)
+	file(t, dir+"/mail/sendmail.cf", "V10/Berkeley\n")
+	file(t, dir+"/signpost.yaml", signing)
+	o := Defaults()
+	o.Config, o.root, o.Postfix, o.Sendmail = dir+"/signpost.yaml", dir+"/system", dir+"/postfix", dir+"/mail"
+	h, err := newHost(o)
+	must(t, err)
+	h.report = Report{}
+	lookAtMTA(context.Background(), h)
+	if len(h.report.Findings) != 2 {
+		t.Errorf("%+v", h.report.Findings)
+	}
+}
+
 // opendkim that is installed and enabled does no harm by itself; at an address of ours it does.
 func TestOpendkimAtOurAddress(t *testing.T) {
 	for _, c := range []struct {
