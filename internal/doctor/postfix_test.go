@@ -158,6 +158,8 @@ var healthy = []setup{
 		master: replaced(amavisMaster, "no_milters,no_header_body_checks", "no_header_body_checks")},
 	{name: "a folder by another name, and the daemon is down", yaml: signing + "milter: {listen: [unix:@/queue/signpost/m.sock]}\n",
 		main: strings.ReplaceAll(ordinaryMain, "inet:127.0.0.1:8891", "unix:link/m.sock"), master: ordinaryMaster, links: map[string]string{"queue/link": "signpost"}},
+	{name: "list software beside a content filter", yaml: signing + "  arc: {seal: forwarded, domain: example.com, selector: s2026, list_networks: [127.0.0.1/32]}\nmilter: {listen: [\"inet:127.0.0.1:8891\", {address: \"inet:127.0.0.1:8894\", role: seal}]}\n",
+		main: ordinaryMain + "content_filter = smtp-amavis:[127.0.0.1]:10024\n", master: amavisMaster + "127.0.0.1:10026 inet n - y - - smtpd\n  -o content_filter=\n  -o smtpd_milters=inet:127.0.0.1:8894\n"},
 	{name: "no sendmail(1)", yaml: signing, main: replaced(ordinaryMain, "non_smtpd_milters = $smtpd_milters", ""), master: replaced(ordinaryMaster, "pickup    unix  n - y 60 1 pickup\n", "")},
 	{name: "a way in for a program of the host alone", yaml: signing, main: ordinaryMain, master: ordinaryMaster + "127.0.0.1:10588 inet n - y - - smtpd\n  -o smtpd_milters=\n"},
 }

@@ -198,7 +198,11 @@ func (c *chain) listenerFor(role message.Role) (milter.Listen, bool) {
 			continue
 		}
 		points := 0
-		if l.Role == role {
+		switch l.Role {
+		case role:
+			points += 4
+		case message.RoleSeal:
+		default:
 			points += 2
 		}
 		if _, inside := within(c.p.Value("queue_directory"), l.Address.Addr); l.Address.Network != "unix" || inside || !c.service.Chroot {

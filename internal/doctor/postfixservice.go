@@ -112,9 +112,10 @@ func (p *postfix) hasFilter() bool {
 	return p.Value("content_filter") != "" || slices.ContainsFunc(p.smtpd, func(c *chain) bool { return p.filter(c.service) != "" })
 }
 
-// takenBack are the services at which content filters hand mail back.
+// takenBack are the services at which content filters hand mail back. One that asks a listener for list software
+// is for that.
 func (p *postfix) takenBack() []*chain {
-	return slices.DeleteFunc(slices.Clone(p.smtpd), func(c *chain) bool { return !p.takesBack(c.service) })
+	return slices.DeleteFunc(slices.Clone(p.smtpd), func(c *chain) bool { return !p.takesBack(c.service) || c.hasOnly(message.RoleSeal) })
 }
 
 // seenBehindFilter reports whether mail that a content filter hands back meets a listener of the role.
