@@ -77,15 +77,21 @@ func TestDoctorNamesAndMendsFaultsOfPostfix(t *testing.T) {
 	}
 	for _, c := range []struct {
 		id     string
-		local  bool // the mail that is harmed is that of sendmail(1)
-		unix   bool // the socket is in the queue directory
+		way    string // of the mail that is harmed: "" is port 25; "local", "login", "bounce"
+		unix   bool   // the socket is in the queue directory
 		fault  func(p *postfix, milter string)
 		always func(t *testing.T, d *daemon)
 	}{
 		{id: "postfix.wrong-address", fault: func(p *postfix, milter string) {
 			p.main = strings.ReplaceAll(p.main, milter, "inet:127.0.0.1:1")
 		}},
-		{id: "postfix.local-mail-unsigned", local: true, fault: func(p *postfix, milter string) {
+		{id: "postfix.service-without-milter", way: "login", fault: func(p *postfix, _ string) {
+			p.master = strings.Replace(p.master, "-o milter_macro_daemon_name=ORIGINATING", "-o milter_macro_daemon_name=ORIGINATING\n  -o smtpd_milters=", 1)
+		}},
+		{id: "postfix.bounces-unsigned", way: "bounce", fault: func(p *postfix, _ string) {
+			p.main = strings.Replace(p.main, "internal_mail_filter_classes = bounce", "", 1)
+		}},
+		{id: "postfix.local-mail-unsigned", way: "local", fault: func(p *postfix, milter string) {
 			p.main = strings.Replace(p.main, "non_smtpd_milters = "+milter, "", 1)
 		}},
 		{id: "postfix.chroot-socket", unix: true, fault: chrooted},
@@ -112,7 +118,7 @@ func TestDoctorNamesAndMendsFaultsOfPostfix(t *testing.T) {
 					c.fault(p, d.milter())
 				}
 			})
-			if signs(t, p, "before", c.local) {
+			if signs(t, p, "before", c.way) {
 				t.Fatal("the fault does no harm")
 			}
 			found := doctor(t, d, p)
@@ -126,7 +132,7 @@ func TestDoctorNamesAndMendsFaultsOfPostfix(t *testing.T) {
 				}
 				apply(t, p, f)
 			}
-			until(t, "mail is signed", func() bool { return signs(t, p, "after", c.local) })
+			until(t, "mail is signed", func() bool { return signs(t, p, "after", c.way) })
 			for _, f := range doctor(t, d, p) {
 				t.Errorf("still: %+v", f)
 			}
@@ -230,19 +236,30 @@ func TestDoctorReadsSendmail(t *testing.T) {
 // attempts numbers the messages, so that each has its own recipient.
 var attempts int
 
-// signs sends a message of ours, and reports whether it arrives with a signature.
-func signs(t *testing.T, p *postfix, name string, local bool) bool {
+// signs sends a message of ours, and reports whether it, or its bounce, arrives with a signature.
+func signs(t *testing.T, p *postfix, name, way string) bool {
 	t.Helper()
 	attempts++
-	rcpt := fmt.Sprintf("doctor-%s-%d@%s", name, attempts, destDomain)
-	if local {
-		p.sendmail(t, "alice@"+ourDomain, rcpt, ourMail(rcpt, "for the doctor"))
-		return signatures(p.sink.wait(t, rcpt).Data) > 0
+	rcpt, sender := fmt.Sprintf("doctor-%s-%d@%s", name, attempts, destDomain), fmt.Sprintf("alice-%d@%s", attempts, ourDomain)
+	arrives := rcpt
+	if way == "bounce" {
+		rcpt, arrives = "gone@"+refusedDomain, sender
 	}
-	c := dial(t, p.mx, nil)
+	if way == "local" {
+		p.sendmail(t, sender, rcpt, ourMail(rcpt, "for the doctor"))
+		return signatures(p.sink.wait(t, arrives).Data) > 0
+	}
+	addr, who := p.mx, (*party)(nil)
+	if way == "login" {
+		addr, who = p.submission, roaming
+	}
+	c := dial(t, addr, who)
 	defer c.text.Close()
-	if r := c.send("alice@"+ourDomain, []string{rcpt}, ourMail(rcpt, "for the doctor")); r.code != 250 {
+	if way == "login" {
+		c.login("alice")
+	}
+	if r := c.send(sender, []string{rcpt}, ourMail(rcpt, "for the doctor")); r.code != 250 {
 		return false
 	}
-	return signatures(p.sink.wait(t, rcpt).Data) > 0
+	return signatures(p.sink.wait(t, arrives).Data) > 0
 }

@@ -9,11 +9,14 @@ import (
 	"signpost/internal/mta"
 )
 
-// submission reports whether a service is for users who log in: by its port, or because nobody else may
-// send there.
+// submission reports whether a service is for users who log in: by its port, because it alone has logins, or
+// because nobody else may send there.
 func (p *postfix) submission(s mta.Service) bool {
 	switch s.Port() {
 	case "submission", "587", "smtps", "submissions", "465":
+		return true
+	}
+	if logins, own := s.Overridden("smtpd_sasl_auth_enable"); own && logins == "yes" && p.closedToWorld(s) {
 		return true
 	}
 	return p.For(s, "smtpd_sasl_auth_enable") == "yes" && p.closed(s, "permit_mynetworks")
