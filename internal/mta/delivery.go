@@ -57,6 +57,9 @@ func (r Refusal) postfix(status string) (Refusal, bool) {
 	}
 	host, reply, ok := strings.Cut(text, " said: ")
 	if !ok {
+		host, reply, ok = strings.Cut(text, " refused to talk to me: ")
+	}
+	if !ok {
 		return r, false
 	}
 	if h, isHost := strings.CutPrefix(host, "host "); isHost {
@@ -98,38 +101,44 @@ func (r *Refusal) reply(text string) {
 	words := strings.Fields(text)
 	kept := words[:0]
 	for i := 0; i < len(words); i++ {
-		code, enhanced := replyCode(words[i])
+		code, enhanced, rest := replyCode(words[i])
 		if code == 0 || r.Code != 0 && code != r.Code {
 			kept = append(kept, words[i])
 			continue
 		}
-		if enhanced == "" && i+1 < len(words) && isEnhanced(words[i+1]) {
+		if enhanced == "" && rest == "" && i+1 < len(words) && isEnhanced(words[i+1]) {
 			enhanced = words[i+1]
 			i++
 		}
-		if r.Code == 0 {
-			r.Code, r.Enhanced = code, enhanced
+		r.Code = code
+		if r.Enhanced == "" {
+			r.Enhanced = enhanced
+		}
+		if rest != "" {
+			kept = append(kept, rest)
 		}
 	}
 	r.Text = strings.Join(kept, " ")
 }
 
-// replyCode reads "550", "550-", "550;" and "550-5.7.26".
-func replyCode(word string) (code int, enhanced string) {
+// replyCode reads "550", "550-", "550;", "550-5.7.26" and "550-text".
+func replyCode(word string) (code int, enhanced, rest string) {
 	if len(word) < 3 || word[0] != '4' && word[0] != '5' {
-		return 0, ""
+		return 0, "", ""
 	}
-	code, err := strconv.Atoi(word[:3])
-	rest := word[3:]
+	n, err := strconv.ParseUint(word[:3], 10, 16)
+	code, rest = int(n), word[3:]
 	switch {
 	case err != nil:
-		return 0, ""
+		return 0, "", ""
 	case rest == "" || rest == "-" || rest == ";":
-		return code, ""
-	case rest[0] == '-' && isEnhanced(rest[1:]):
-		return code, rest[1:]
+		return code, "", ""
+	case rest[0] != '-':
+		return 0, "", ""
+	case isEnhanced(rest[1:]):
+		return code, rest[1:], ""
 	}
-	return 0, ""
+	return code, "", rest[1:]
 }
 
 // isEnhanced reports whether a word is a code of RFC 3463: "5.7.26".

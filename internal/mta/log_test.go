@@ -53,7 +53,9 @@ func TestRefusals(t *testing.T) {
 			Refusal{"4dKx1y2z3", "x@outlook.com", "outlook-com.olc.protection.outlook.com", 550, "5.7.515", "Access denied, Spf= Pass , Dkim= Fail , DMARC= Fail [X 2026]"}},
 		{"A1: to=<x@y.example>, relay=y.example[192.0.2.2]:25, dsn=4.7.27, status=deferred (host y.example[192.0.2.2] said: 421-4.7.27 a 421 4.7.27 b (in reply to MAIL FROM command))",
 			Refusal{"A1", "x@y.example", "y.example", 421, "4.7.27", "a b"}},
-		{"A1: to=<x@y.example>, relay=none, dsn=4.4.1, status=deferred (host y.example[192.0.2.2] refused to talk to me: 554 no)", Refusal{}},
+		{"A1: to=<x@y.example>, relay=none, dsn=4.4.1, status=deferred (host y.example[192.0.2.2] refused to talk to me: 554-y.example 554 5.7.25 no PTR record)",
+			Refusal{"A1", "x@y.example", "y.example", 554, "5.7.25", "y.example no PTR record"}},
+		{"A1: to=<x@y.example>, relay=none, dsn=4.4.1, status=deferred (connect to y.example[192.0.2.2]:25: Connection timed out)", Refusal{}},
 		{"A1: to=<x@y.example>, relay=y.example[192.0.2.2]:25, dsn=2.0.0, status=sent (250 ok)", Refusal{}},
 		{"x0: to=<x@gmail.com>, delay=00:00:01, mailer=esmtp, pri=1, relay=gmail-smtp-in.l.google.com. [142.250.1.1], dsn=5.7.26, reply=550-5.7.26 This mail is unauthenticated, and DKIM checks did not pass, stat=Service unavailable",
 			Refusal{"x0", "x@gmail.com", "gmail-smtp-in.l.google.com", 550, "5.7.26", "This mail is unauthenticated, and DKIM checks did not pass"}},
@@ -128,6 +130,18 @@ func TestALogWithOlderParts(t *testing.T) {
 	})
 	if err != nil || !complete || strings.Join(got, " ") != "A B C" {
 		t.Errorf("%v %t %q", err, complete, got)
+	}
+}
+
+// A line without an end is cut, and does not hide the next one.
+func TestALineWithoutAnEnd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mail.log")
+	text := "Jan  3 10:00:00 mx postfix/smtp[1]: A: " + strings.Repeat("x", 5<<20) + "\nJan  3 10:00:00 mx postfix/smtp[1]: B: x\n"
+	must(t, os.WriteFile(path, []byte(text), 0o600))
+	var lengths []int
+	_, err := Log{Path: path}.Read(context.Background(), logNow.Add(-24*time.Hour), logNow, func(l LogLine) { lengths = append(lengths, len(l.Message)) })
+	if err != nil || len(lengths) != 2 || lengths[0] > maxLogLine || lengths[1] != len("B: x") {
+		t.Errorf("%v %v", err, lengths)
 	}
 }
 
