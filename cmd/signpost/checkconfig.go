@@ -13,14 +13,15 @@ import (
 	"signpost/internal/daemon"
 )
 
-const checkConfigText = `Read a configuration and its keys as serve would, without starting anything.
-Every mistake is one line: file, line, key, what is wrong and what to write.
-Where the daemon knows that a listed key may not sign yet, that is said; it is
-no mistake. Notes say what a start would stumble over outside of the file: a
-folder that the daemon may not write to, an address that is in use or that the
-machine does not have.
+const checkConfigText = `Read a configuration and its keys as serve would, without starting anything,
+and say what it means: which mail is ours, who is signed by what, and what is
+refused. Every mistake is one line: file, line, key, what is wrong and what to
+write. Where the daemon knows that a listed key may not sign yet, that is said;
+it is no mistake. Notes say what a start would stumble over outside of the
+file: a folder that the daemon may not write to, an address that is in use or
+that the machine does not have.
 
-    signpost check-config [FILE]        (default: ` + defaultConfig + `)
+    signpost check-config [FILE]
 
 Example:
 
@@ -39,6 +40,7 @@ type checkReport struct {
 	Domains  int            `json:"domains"`
 	Keys     int            `json:"keys"`
 	Mode     string         `json:"mode,omitempty"`
+	Meaning  *meaning       `json:"meaning,omitempty"`
 }
 
 // checkProblem is one mistake. Line and path are those of the file; a problem with
@@ -92,17 +94,18 @@ func checkConfigCommand(args []string, _ io.Reader, stdout, stderr io.Writer) in
 	}
 	fmt.Fprintf(stdout, "%s: good: %s, %s, verifier in %s mode\n",
 		name, counted(len(g.Config.Signer.Domains), "domain"), counted(len(g.Store.Keys()), "key"), g.Config.Verifier.Mode)
+	meaningOf(g).print(stdout)
 	if _, err := user.Lookup("signpost"); err == nil && os.Getuid() == 0 {
-		fmt.Fprintln(stdout, "note: root may read every key; whether the daemon may: runuser -u signpost -- signpost check-config")
+		sentence(stdout, "note: root may read every key; whether the daemon may: runuser -u signpost -- signpost check-config")
 	}
 	if note := g.DescriptorNote(); note != "" {
-		fmt.Fprintln(stdout, "note: "+note)
+		sentence(stdout, "note: %s", note)
 	}
 	for _, w := range g.Warnings() {
-		fmt.Fprintf(stdout, "warning: %s\n", w)
+		sentence(stdout, "warning: %s", w)
 	}
 	for _, n := range g.Config.StartProblems() {
-		fmt.Fprintf(stdout, "note: %s\n", n)
+		sentence(stdout, "note: %s", n)
 	}
 	const most = 20
 	for i, line := range g.Spec.Active.Irregular() {
@@ -110,7 +113,7 @@ func checkConfigCommand(args []string, _ io.Reader, stdout, stderr io.Writer) in
 			fmt.Fprintln(stdout, "and more; signpost keys list has them all")
 			break
 		}
-		fmt.Fprintf(stdout, "as far as is known, %s\n", line)
+		sentence(stdout, "as far as is known, %s", line)
 	}
 	return exitOK
 }
@@ -129,8 +132,9 @@ func checkJSON(stdout io.Writer, path string, g *daemon.Generation, err error) i
 		printJSON(stdout, checkReport{File: path, Problems: list, Error: counted(len(list), "mistake"), Remedy: "each of the problems says what to write"})
 		return exitFailure
 	}
+	means := meaningOf(g)
 	return printJSON(stdout, checkReport{
-		File: g.Path, Valid: true, Warnings: g.Warnings(), Notes: g.Config.StartProblems(), Signing: g.Spec.Active.Irregular(), Domains: len(g.Config.Signer.Domains),
+		File: g.Path, Valid: true, Meaning: &means, Warnings: g.Warnings(), Notes: g.Config.StartProblems(), Signing: g.Spec.Active.Irregular(), Domains: len(g.Config.Signer.Domains),
 		Keys: len(g.Store.Keys()), Mode: string(g.Config.Verifier.Mode),
 	})
 }

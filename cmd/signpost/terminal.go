@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -54,4 +56,17 @@ func terminalWidth(w io.Writer) int {
 		}
 	}
 	return helpWidth
+}
+
+// sentence writes a line, broken at the width of the terminal if w is one.
+func sentence(w io.Writer, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	width := terminalWidth(w)
+	if width <= 8 || len(text) <= width {
+		fmt.Fprintln(w, text)
+		return
+	}
+	for i, line := range wrapped(text, width-2) {
+		fmt.Fprintln(w, strings.Repeat("  ", min(i, 1))+line)
+	}
 }
