@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"internal/submission":        nil,
 	"internal/reports/tlsrpt":    {"internal/reports/refusal"},
 	"internal/reports/unpack":    {"internal/reports/refusal"},
-	"internal/reports/incoming": {"internal/config", "internal/message", "internal/reports/aggregate", "internal/reports/refusal", "internal/reports/store",
+	"internal/reports/incoming": {"internal/config", "internal/dkim", "internal/message", "internal/reports/aggregate", "internal/reports/refusal", "internal/reports/store",
 		"internal/reports/tlsrpt", "internal/reports/unpack"},
 
 	"internal/config":               nil,
@@ -72,7 +72,7 @@ var mayImport = map[string][]string{
 	"internal/tail":  {"internal/message", "milter"},
 	"internal/setup": {"internal/control", "internal/daemon", "internal/dns", "internal/message", "internal/mta", "internal/shell", "internal/tail", "keys", "keys/lifecycle", "milter"},
 
-	"internal/daemon": {"internal/reports/traffic", "internal/config", "internal/control", "internal/dmarc", "internal/dns", "internal/message", "internal/reports", "internal/reports/outgoing", "internal/reports/incoming", "internal/reports/store", "internal/tablesource", "internal/status", "internal/tail", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
+	"internal/daemon": {"internal/reports/traffic", "internal/config", "internal/control", "internal/dmarc", "internal/dns", "internal/message", "internal/reports", "internal/reports/outgoing", "internal/reports/incoming", "internal/reports/refusal", "internal/reports/store", "internal/tablesource", "internal/status", "internal/tail", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
 
 	// The doctor looks at everything from outside.
 	"internal/doctor": {

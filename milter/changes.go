@@ -33,6 +33,7 @@ func appendOutcome(out []byte, a agreement, h message.Header, o *message.Outcome
 			return out, err
 		}
 	}
+	out = appendDropped(out, a, o.Drop)
 	if o.Disposition == message.Quarantine {
 		if out, err = appendQuarantine(out, a, o.QuarantineReason); err != nil {
 			return out, err
@@ -135,6 +136,21 @@ func appendValue(out []byte, value string) []byte {
 		default:
 			out = append(out, c)
 		}
+	}
+	return out
+}
+
+// appendDropped takes recipients off. Neither MTA minds if none is left: the message ends there.
+func appendDropped(out []byte, a agreement, recipients []string) []byte {
+	if !a.can(gomilter.OptRemoveRcpt) {
+		return out
+	}
+	for _, path := range recipients {
+		start := len(out)
+		out = append(out, 0, 0, 0, 0, byte(gomilter.ActDelRcpt), '<')
+		out = append(out, path...)
+		out = append(out, '>', 0)
+		out = closePacket(out, start)
 	}
 	return out
 }

@@ -286,3 +286,16 @@ func BenchmarkDeletionsWorstCase(b *testing.B) {
 		out, _ = appendOutcome(out[:0], bothKinds, h, o)
 	}
 }
+
+func TestRecipientsAreTakenOff(t *testing.T) {
+	o := &message.Outcome{Disposition: message.Accept, Drop: []string{"dmarc@a.example", ""}}
+	out, err := appendOutcome(nil, agreement{actions: wantedActions}, nil, o)
+	if want := "\x00\x00\x00\x13-<dmarc@a.example>\x00\x00\x00\x00\x04-<>\x00\x00\x00\x00\x01a"; err != nil || string(out) != want {
+		t.Errorf("%q, want %q, %v", out, want, err)
+	}
+	// Where the MTA does not let us, they get the message.
+	out, err = appendOutcome(nil, agreement{}, nil, o)
+	if want := "\x00\x00\x00\x01a"; err != nil || string(out) != want {
+		t.Errorf("%q, want %q, %v", out, want, err)
+	}
+}

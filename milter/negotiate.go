@@ -16,7 +16,7 @@ const (
 )
 
 // wantedActions are requested if they are offered.
-const wantedActions = gomilter.OptAddHeader | gomilter.OptChangeHeader | gomilter.OptQuarantine | gomilter.OptSetSymList
+const wantedActions = gomilter.OptAddHeader | gomilter.OptChangeHeader | gomilter.OptQuarantine | gomilter.OptSetSymList | gomilter.OptRemoveRcpt
 
 // unansweredSteps are the steps that we do not answer, or that we do not receive at all, since the
 // message is decided at its end. MAIL is answered while earlyEnvelope says so.

@@ -15,10 +15,10 @@ func TestNegotiation(t *testing.T) {
 		version, actions, steps   uint32
 		wantVersion, does, forgot uint32
 	}{
-		{"Postfix 3 and Sendmail 8.17", 6, 0x1ff, 0x1fffff, 6, 0x131, 0},
-		{"a version of the future", 7, 0xffffffff, 0xffffffff, 6, 0x131, 0},
-		{"version 4 without the new flags", 4, 0x3f, 0x3ff, 4, 0x31, 0},
-		{"version 2", 2, 0x3f, 0x7f, 2, 0x31, 0},
+		{"Postfix 3 and Sendmail 8.17", 6, 0x1ff, 0x1fffff, 6, 0x139, 0},
+		{"a version of the future", 7, 0xffffffff, 0xffffffff, 6, 0x139, 0},
+		{"version 4 without the new flags", 4, 0x3f, 0x3ff, 4, 0x39, 0},
+		{"version 2", 2, 0x3f, 0x7f, 2, 0x39, 0},
 		{"no deleting, no holding", 2, 0x01, 0, 2, 0x01, 2},
 		{"no holding", 6, 0x11, 0, 6, 0x11, 1},
 	} {

@@ -54,9 +54,9 @@ func reportImportCommand(args []string, stdin io.Reader, stdout, stderr io.Write
 		return i.place.fail(err)
 	}
 	defer db.Close()
-	i.keeper = &incoming.Keeper{DB: db, Domains: c.OurDomains(), Now: time.Now}
+	i.keeper = &incoming.Keeper{DB: db, Domains: c.OurDomains().Ours, Now: time.Now}
 	if *all {
-		i.keeper.Domains = incoming.AllDomains
+		i.keeper.Domains = func(string) bool { return true }
 	}
 	for _, file := range files {
 		if err := i.input(ctx, file); err != nil {

@@ -26,6 +26,7 @@ type counters struct {
 	inbound, outbound, signing, query *metrics.PrometheusHistogram
 
 	reports *family // to others
+	intake  *family // of others
 
 	info *family
 
@@ -66,6 +67,10 @@ func newCounters() *counters {
 	c.unjudged = c.single("signpost_unjudged_total", "Inbound messages of verifier.trusted.networks, passed without checks.")
 	c.failure = c.single("signpost_error_total", "Messages that could not be signed or checked for a failure of this daemon.")
 	c.would = c.single("signpost_would_refuse_total", "Inbound messages that enforce mode would have refused, held or tagged.")
+	c.intake = c.add("signpost_reports_in_total", "counter", "Reports of others in mail to reports.in.addresses, by what became of them; missed counts mail that passed unread.", "result")
+	for _, result := range []string{intakeStored, intakeDuplicate, intakeRefused, intakeMissed} {
+		c.intake.know(result, "")
+	}
 	c.reports = c.add("signpost_reports_out_total", "counter", "Reports to others (reports.out), by what became of them; suppressed and bounced count addresses.", "result")
 	for _, result := range outgoing.Results() {
 		c.reports.know(result, "")
@@ -156,6 +161,9 @@ func (c *counters) queried(q dns.Query) {
 		c.query.Update(q.Took.Seconds())
 	}
 }
+
+// countIncoming counts what became of a report of others in mail.
+func (c *counters) countIncoming(result string) { c.intake.count(result, "", 1) }
 
 // countReport counts what became of a report to others.
 func (c *counters) countReport(result string) { c.reports.count(result, "", 1) }

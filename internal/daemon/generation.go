@@ -10,6 +10,7 @@ import (
 
 	"signpost/internal/dns"
 	"signpost/internal/message"
+	"signpost/internal/reports/incoming"
 	"signpost/keys"
 	"signpost/keys/lifecycle"
 	"signpost/milter"
@@ -28,6 +29,8 @@ type Generation struct {
 	Spec     *lifecycle.Spec
 	Signer   *signer.Signer
 	Verifier *verifier.Verifier
+
+	ourDomains incoming.Domains // whose reports are taken
 }
 
 // LoadForStart is Load at the start of a process: if a key cannot be loaded, only its entry
@@ -69,7 +72,7 @@ func Build(c Config, path string, now func() time.Time, before *Generation) (*Ge
 	if err != nil {
 		return nil, err
 	}
-	g := &Generation{Config: c, Path: path}
+	g := &Generation{Config: c, Path: path, ourDomains: c.OurDomains()}
 	if before != nil {
 		g.Tracker = before.Tracker
 	} else {

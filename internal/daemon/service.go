@@ -60,6 +60,7 @@ type Service struct {
 
 	processors *processors
 	reporting  *reporting        // to others
+	intake     *intake           // of the reports of others
 	recorder   *traffic.Recorder // of the reports
 
 	endWatch func() // see watchKeys
@@ -72,7 +73,7 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 	kept := status.NewLog(log.Handler())
 	log = slog.New(kept)
 	slog.SetDefault(log) // for alarms of the signing library
-	s := &Service{vitals: vitals{started: time.Now(), log: kept}, path: path, version: version, log: log, started: g.Config, current: g, processors: newProcessors(), reporting: newReporting(version, log), server: milter.NewServer(fitConnections(g.Config.Milter, g.Resolver, log), g.Handlers(), log)}
+	s := &Service{vitals: vitals{started: time.Now(), log: kept}, path: path, version: version, log: log, started: g.Config, current: g, processors: newProcessors(), reporting: newReporting(version, log), intake: &intake{log: log}, server: milter.NewServer(fitConnections(g.Config.Milter, g.Resolver, log), g.Handlers(), log)}
 	s.server.Observe(s.processors)
 	s.observe(&s.vitals)
 	if err := s.lockState(g.Config.Keys.State); err != nil {
@@ -96,7 +97,7 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 		return nil, err
 	}
 	if s.counts != nil {
-		s.reporting.count = s.counts.countReport
+		s.reporting.count, s.intake.count = s.counts.countReport, s.counts.countIncoming
 	}
 	s.begin(g)
 	s.server.Swap(s.handlers(g))
@@ -117,6 +118,9 @@ func (s *Service) begin(g *Generation) {
 	g.Tracker.Begin(ctx, g.Spec, s.log)
 	g.Signer.SelfCheck(g.Resolver, s.log)
 	s.recorder.Use(g.Config.traffic())
+	if s.intake != nil {
+		s.intake.use(g)
+	}
 	if s.reporting != nil {
 		g.Signer = g.Signer.WithHandedIn(s.reporting.mine)
 		s.reporting.use(g)
@@ -182,6 +186,7 @@ func (s *Service) Start() (served <-chan error) {
 func (s *Service) Close() {
 	s.silence.Stop()
 	s.control.Close()
+	s.intake.close()
 	s.reporting.close()
 	s.endWatch()
 	s.recorder.Close()

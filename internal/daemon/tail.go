@@ -59,9 +59,9 @@ func (s *Service) startFeed() {
 // feed wants them.
 func (s *Service) handlers(g *Generation) *milter.Generation {
 	if s.feed == nil {
-		return s.reporting.handlers(g.Handlers())
+		return s.reporting.handlers(s.intake.handlers(g.Handlers()))
 	}
-	return s.reporting.handlers(&milter.Generation{Signer: explainedSigner{g.Signer, s.feed}, Verifier: explainedVerifier{g.Verifier, s.feed, g.Signer}})
+	return s.reporting.handlers(s.intake.handlers(&milter.Generation{Signer: explainedSigner{g.Signer, s.feed}, Verifier: explainedVerifier{g.Verifier, s.feed, g.Signer}}))
 }
 
 // explainedSigner is a signer that records its rules while a reader wants them. Without one

@@ -137,7 +137,7 @@ func TestTheTableOfSmallOrderIsExact(t *testing.T) {
 // key.
 func TestReadingAnEd25519KeyAllocatesLittle(t *testing.T) {
 	record := edRecord(ed25519.NewKeyFromSeed(make([]byte, 32)).Public().(ed25519.PublicKey))
-	if n := testing.AllocsPerRun(100, func() { _, _ = parseKey(record, defaultMinRSABits) }); n > 4 {
+	if n := testing.AllocsPerRun(100, func() { _, _ = parseKey(record, defaultMinRSABits, "") }); n > 4 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -73,7 +73,7 @@ type Key struct {
 // ParseKey reads the text of a key record (§3.6.1). The error is in constant words; it
 // is ErrKeyRevoked for a revoked key. RSA keys under 1024 bits are refused.
 func ParseKey(record string) (*Key, error) {
-	key, err := parseKey(record, defaultMinRSABits)
+	key, err := parseKey(record, defaultMinRSABits, "")
 	if err == nil && !key.decodes() {
 		return key, errEd25519Point
 	}
@@ -108,8 +108,9 @@ func (tags *keyTags) of(name string) *optional {
 	return nil
 }
 
-// parseKey is ParseKey without the check that an Ed25519 key decodes.
-func parseKey(record string, minBits int) (*Key, error) {
+// parseKey is ParseKey without the check that an Ed25519 key decodes. service, if it is not empty, is
+// allowed beside email.
+func parseKey(record string, minBits int, service string) (*Key, error) {
 	if len(record) > maxRecordOctets {
 		return nil, errRecordTooLong
 	}
@@ -135,7 +136,7 @@ func parseKey(record string, minBits int) (*Key, error) {
 		return nil, errNoKey
 	}
 	key := &Key{Type: RSA, sha1: true, sha256: true}
-	if err := key.restrict(&tags); err != nil {
+	if err := key.restrict(&tags, service); err != nil {
 		return nil, err
 	}
 	if tags.p.value == "" {
@@ -145,7 +146,7 @@ func parseKey(record string, minBits int) (*Key, error) {
 }
 
 // restrict reads the tags that limit the use of the key.
-func (key *Key) restrict(tags *keyTags) error {
+func (key *Key) restrict(tags *keyTags, service string) error {
 	if tags.k.set {
 		switch {
 		case message.EqualFold(tags.k.value, string(RSA)):
@@ -161,7 +162,7 @@ func (key *Key) restrict(tags *keyTags) error {
 			return errKeyHash
 		}
 	}
-	if tags.s.set && !listed(tags.s.value, "*") && !listed(tags.s.value, "email") {
+	if tags.s.set && !listed(tags.s.value, "*") && !listed(tags.s.value, "email") && (service == "" || !listed(tags.s.value, service)) {
 		return errKeyService
 	}
 	key.Testing, key.Strict = listed(tags.t.value, "y"), listed(tags.t.value, "s")

@@ -145,7 +145,7 @@ func TestParseKeyFindsWhatTheTagsSay(t *testing.T) {
 	if !key.Public.(*rsa.PublicKey).Equal(testKeys()["rsa2048"].Public()) {
 		t.Error("it is another key")
 	}
-	if key, err := parseKey("p="+rsaOf(512, big.NewInt(3)), 512); err != nil || key.Bits != 512 {
+	if key, err := parseKey("p="+rsaOf(512, big.NewInt(3)), 512, ""); err != nil || key.Bits != 512 {
 		t.Errorf("a lower limit: %v, %v", key, err)
 	}
 }

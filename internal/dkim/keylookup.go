@@ -22,10 +22,10 @@ type keysFound struct {
 
 // parseKeys reads the records at a selector. §6.1.2: there should be one. Records that
 // are not keys, such as the answer of a wildcard, are skipped.
-func parseKeys(records []string, minBits int) keysFound {
+func parseKeys(records []string, minBits int, service string) keysFound {
 	found := keysFound{reason: reasonNoRecord}
 	for i, record := range records[:min(len(records), maxRecords)] {
-		key, err := parseKey(record, minBits)
+		key, err := parseKey(record, minBits, service)
 		switch {
 		case err == nil && found.n == maxKeysTried:
 			return keysFound{reason: reasonManyKeys}

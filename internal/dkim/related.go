@@ -282,7 +282,7 @@ func (v *Verification) lookupRelated(ctx context.Context, name string, r Resolve
 	records, err := r.LookupTXT(ctx, name)
 	key := relatedKey{name: name, err: err}
 	if err == nil {
-		key.found = parseKeys(records, v.opt.MinRSABits)
+		key.found = parseKeys(records, v.opt.MinRSABits, v.opt.Service)
 	}
 	v.relatedKeys = append(v.relatedKeys, key)
 	return &v.relatedKeys[len(v.relatedKeys)-1]

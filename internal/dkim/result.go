@@ -75,6 +75,9 @@ type Options struct {
 	// §6.1.1 forbid: rsa-sha1; and signatures of the drafts before RFC 4871, with no
 	// v= or v=0.5, and q=dns. Use them only to read old test messages.
 	AllowSHA1, AllowMissingV bool
+	// Service is allowed in s= of a key record beside email, as tlsrpt for reports on TLS (RFC 8460 §3).
+	// Such a signature is good for nothing else.
+	Service string
 	// VerifyRSA is tried first unless nil. It is called concurrently.
 	VerifyRSA RSAVerifier
 }

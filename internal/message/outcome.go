@@ -34,6 +34,9 @@ type Outcome struct {
 	Insert []Field
 	// Remove are the indexes, in the Header that was judged, of fields to delete.
 	Remove []int
+	// Drop are recipients, as in the envelope, that do not get an accepted message. Where the MTA does not let us
+	// take them off, they get it.
+	Drop []string
 	// Log are the facts for the message's log line, in order. They are text for
 	// people: programs read the fields below.
 	Log []Note

@@ -73,7 +73,7 @@ func (a *Answer) Advise(domain, record, reportsTo string) []Advice {
 	for _, p := range policies[policyIn(record, a.Now.Policy)] {
 		advice := a.Now.advise(p)
 		if advice.May {
-			advice.Record = WithPolicy(record, p, reportsTo)
+			advice.Record = withPolicy(record, p, reportsTo)
 		}
 		list = append(list, advice)
 	}
@@ -128,9 +128,9 @@ func policyIn(record, reported string) string {
 	return reported
 }
 
-// WithPolicy returns the record with another p=, and without t= and pct=, which would weaken it. The other
+// withPolicy returns the record with another p=, and without t= and pct=, which would weaken it. The other
 // tags stay as they are. Without a record it makes one.
-func WithPolicy(record, policy, reportsTo string) string {
+func withPolicy(record, policy, reportsTo string) string {
 	if record == "" {
 		record = "v=DMARC1; p=" + policy
 		if reportsTo != "" {

@@ -10,11 +10,7 @@ import (
 type Domains struct {
 	names   map[string]bool
 	parents map[string]bool // of names, without public suffixes
-	all     bool
 }
-
-// AllDomains takes reports about every domain.
-var AllDomains = Domains{all: true}
 
 // NewDomains makes the set of names, which are entries of signer.domains or domains: an address stands
 // for its domain, "*.example.com" for example.com, and "*" for nothing.
@@ -39,7 +35,7 @@ func NewDomains(entries []string) Domains {
 // Ours tells whether a report about domain is for us: a domain of ours, one below it, or the one above
 // whose DMARC record applies to it. domain is in lower case.
 func (d Domains) Ours(domain string) bool {
-	if d.all || d.parents[domain] {
+	if d.parents[domain] {
 		return true
 	}
 	for more := domain != ""; more; _, domain, more = strings.Cut(domain, ".") {

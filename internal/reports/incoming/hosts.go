@@ -12,8 +12,8 @@ import (
 	"signpost/internal/reports/store"
 )
 
-// Lookups are the questions to DNS that name a host.
-type Lookups interface {
+// lookups are the questions to DNS that name a host.
+type lookups interface {
 	LookupPTR(ctx context.Context, addr netip.Addr) ([]string, error)
 	LookupA(ctx context.Context, name string) ([]netip.Addr, error)
 	LookupAAAA(ctx context.Context, name string) ([]netip.Addr, error)
@@ -33,7 +33,7 @@ const (
 // NameHosts looks up the names of addresses in reports that have none in the store, those with the
 // most messages first: at most maxHosts, in hostTime. A name counts if it leads back to the address
 // (RFC 8601 §3). Where DNS does not answer, nothing is stored.
-func NameHosts(ctx context.Context, db *store.DB, dns Lookups, now time.Time) error {
+func NameHosts(ctx context.Context, db *store.DB, dns lookups, now time.Time) error {
 	addresses, err := unnamed(ctx, db, now)
 	if err != nil || len(addresses) == 0 {
 		return err
@@ -98,7 +98,7 @@ func keepNames(ctx context.Context, db *store.DB, names map[string]string, now t
 
 // confirmedName returns the first name of the address that leads back to it, "" if there is none; ok is false
 // if DNS did not answer.
-func confirmedName(ctx context.Context, dns Lookups, address string) (name string, ok bool) {
+func confirmedName(ctx context.Context, dns lookups, address string) (name string, ok bool) {
 	addr, err := netip.ParseAddr(address)
 	if err != nil {
 		return "", true

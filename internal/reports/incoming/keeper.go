@@ -25,8 +25,9 @@ const (
 
 // A Keeper reads and stores reports. It is safe for concurrent use.
 type Keeper struct {
-	DB      *store.DB
-	Domains Domains
+	DB *store.DB
+	// Domains tells whether a domain, in lower case, is ours.
+	Domains func(domain string) bool
 	Now     func() time.Time
 }
 
@@ -121,7 +122,7 @@ func (k *Keeper) judge(r *Result) error {
 		return refusal.BadPeriod.With("it begins at %s, in the future", r.Begin.Format(time.RFC3339))
 	case r.End.Sub(r.Begin) > maxPeriod:
 		return refusal.BadPeriod.With("from %s to %s", r.Begin.Format(time.DateOnly), r.End.Format(time.DateOnly))
-	case !k.Domains.Ours(r.Domain):
+	case !k.Domains(r.Domain):
 		return refusal.NotOurs.With("%.100q", r.Domain)
 	}
 	return nil
@@ -132,7 +133,7 @@ func (k *Keeper) keepTLS(ctx context.Context, t *tlsrpt.Report, raw *rawCopy, r 
 	r.Org, r.ReportID, r.Begin, r.End, r.Domain = t.OrgName, t.ReportID, t.Begin, t.End, t.Policies[0].Domain
 	var ours []tlsrpt.Policy
 	for _, p := range t.Policies {
-		if k.Domains.Ours(p.Domain) {
+		if k.Domains(p.Domain) {
 			ours = append(ours, p)
 			r.Messages += p.Succeeded + p.Failed
 			r.Aligned += p.Succeeded

@@ -168,7 +168,7 @@ func TestTheRecordToPublish(t *testing.T) {
 		"v=DMARC1 ; P = none ; rua=mailto:a@b.example!10m; x=y; fo=1": "v=DMARC1; p=reject; rua=mailto:a@b.example!10m; x=y; fo=1",
 		"v=DMARC1; rua=mailto:a@b.example":                            "v=DMARC1; p=reject; rua=mailto:a@b.example",
 	} {
-		if got := WithPolicy(record, "reject", "dmarc@sender.example"); got != want {
+		if got := withPolicy(record, "reject", "dmarc@sender.example"); got != want {
 			t.Errorf("%q: %q, want %q", record, got, want)
 		}
 	}

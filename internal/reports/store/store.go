@@ -225,6 +225,22 @@ func (db *DB) Write(ctx context.Context, do func(Tx) error) error {
 	return tx.Commit()
 }
 
+// Sync returns when all that was written is on the disk. A transaction of SQLite survives the end of
+// the process at once, but that of the machine only then.
+func (db *DB) Sync(ctx context.Context) error {
+	if db.Shared() {
+		return nil // each commit is
+	}
+	var busy, pages, moved int
+	if err := db.QueryRow(ctx, `PRAGMA wal_checkpoint(FULL)`).Scan(&busy, &pages, &moved); err != nil {
+		return err
+	}
+	if busy != 0 {
+		return errors.New("the database is busy")
+	}
+	return nil
+}
+
 // Tx is a transaction of Write, with the methods of a DB.
 type Tx struct {
 	tx      *sql.Tx
