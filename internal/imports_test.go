@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"internal/reports/aggregate": {"internal/reports/refusal"},
 	"internal/reports/refusal":   nil,
 	"internal/reports/outgoing":  {"internal/dmarc", "internal/message", "internal/reports/aggregate", "internal/reports/store", "internal/submission"},
+	"internal/reports/notices":   {"internal/reports/incoming", "internal/reports/store"},
 	"internal/submission":        nil,
 	"internal/reports/tlsrpt":    {"internal/reports/refusal"},
 	"internal/reports/unpack":    {"internal/reports/refusal"},
@@ -72,7 +73,7 @@ var mayImport = map[string][]string{
 	"internal/tail":  {"internal/message", "milter"},
 	"internal/setup": {"internal/control", "internal/daemon", "internal/dns", "internal/message", "internal/mta", "internal/shell", "internal/tail", "keys", "keys/lifecycle", "milter"},
 
-	"internal/daemon": {"internal/reports/traffic", "internal/config", "internal/control", "internal/dmarc", "internal/dns", "internal/message", "internal/reports", "internal/reports/outgoing", "internal/reports/incoming", "internal/reports/refusal", "internal/reports/store", "internal/tablesource", "internal/status", "internal/tail", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
+	"internal/daemon": {"internal/reports/traffic", "internal/config", "internal/control", "internal/dmarc", "internal/dns", "internal/message", "internal/reports", "internal/reports/outgoing", "internal/reports/incoming", "internal/reports/refusal", "internal/reports/notices", "internal/submission", "internal/reports/store", "internal/tablesource", "internal/status", "internal/tail", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
 
 	// The doctor looks at everything from outside.
 	"internal/doctor": {

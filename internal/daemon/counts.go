@@ -7,6 +7,7 @@ import (
 
 	"signpost/internal/dns"
 	"signpost/internal/message"
+	"signpost/internal/reports/notices"
 	"signpost/internal/reports/outgoing"
 	"signpost/keys"
 	"signpost/milter"
@@ -27,6 +28,7 @@ type counters struct {
 
 	reports *family // to others
 	intake  *family // of others
+	notices *family // about these
 
 	info *family
 
@@ -70,6 +72,10 @@ func newCounters() *counters {
 	c.intake = c.add("signpost_reports_in_total", "counter", "Reports of others in mail to reports.in.addresses, by what became of them; missed counts mail that passed unread.", "result")
 	for _, result := range []string{intakeStored, intakeDuplicate, intakeRefused, intakeMissed} {
 		c.intake.know(result, "")
+	}
+	c.notices = c.add("signpost_report_notices_total", "counter", "What was new in the reports of others, by kind.", "kind")
+	for _, k := range notices.Kinds() {
+		c.notices.know(string(k), "")
 	}
 	c.reports = c.add("signpost_reports_out_total", "counter", "Reports to others (reports.out), by what became of them; suppressed and bounced count addresses.", "result")
 	for _, result := range outgoing.Results() {
@@ -164,6 +170,9 @@ func (c *counters) queried(q dns.Query) {
 
 // countIncoming counts what became of a report of others in mail.
 func (c *counters) countIncoming(result string) { c.intake.count(result, "", 1) }
+
+// countNotice counts a notice about the reports of others.
+func (c *counters) countNotice(kind string) { c.notices.count(kind, "", 1) }
 
 // countReport counts what became of a report to others.
 func (c *counters) countReport(result string) { c.reports.count(result, "", 1) }

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"os"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -10,16 +11,19 @@ import (
 	"signpost/internal/message"
 	"signpost/internal/reports"
 	"signpost/internal/reports/incoming"
+	"signpost/internal/reports/notices"
 	"signpost/internal/reports/refusal"
 	"signpost/internal/reports/store"
+	"signpost/internal/submission"
 	"signpost/milter"
 )
 
 // intake reads the reports of others in mail to reports.in.addresses, and looks after those that are
 // stored. Without such addresses, mail passes as if it were not there.
 type intake struct {
-	log   *slog.Logger
-	count func(result string) // nil: nothing is counted
+	log *slog.Logger
+	// count and countNotice are nil where nothing is counted.
+	count, countNotice func(label string)
 
 	current atomic.Pointer[Generation]
 	reader  atomic.Pointer[incoming.Intake] // nil: off, or the database is not open yet
@@ -115,7 +119,7 @@ func (i *intake) open(ctx context.Context, c reports.Config) *store.DB {
 // tendEvery is how often stored reports are looked after.
 const tendEvery = time.Hour
 
-// lookAfter deletes old reports and names hosts, until ctx ends.
+// lookAfter deletes old reports, names hosts and tells what is new, until ctx ends.
 func (i *intake) lookAfter(ctx context.Context, c reports.Config, db *store.DB) {
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
@@ -124,6 +128,9 @@ func (i *intake) lookAfter(ctx context.Context, c reports.Config, db *store.DB) 
 		err := incoming.Prune(ctx, db, now.AddDate(0, 0, -int(c.Keep)), int64(c.In.MaxRaw))
 		if err == nil {
 			err = incoming.NameHosts(ctx, db, i.current.Load().Resolver, now)
+		}
+		if err == nil {
+			err = i.notice(ctx, c, db, now)
 		}
 		if err != nil && ctx.Err() == nil {
 			i.log.Warn("stored reports of others could not be looked after; it is tried again in an hour", "error", err.Error())
@@ -134,6 +141,32 @@ func (i *intake) lookAfter(ctx context.Context, c reports.Config, db *store.DB) 
 		case <-tick.C:
 		}
 	}
+}
+
+// notice tells what is new in the reports.
+func (i *intake) notice(ctx context.Context, c reports.Config, db *store.DB, now time.Time) error {
+	list, err := notices.Find(ctx, db, i.current.Load().Config.KnownOfReports(), c.Notify.Over, now)
+	if err != nil {
+		return err
+	}
+	fresh, err := notices.Note(ctx, db, list, now)
+	if err != nil {
+		return err
+	}
+	for _, n := range fresh {
+		if i.countNotice != nil {
+			i.countNotice(string(n.Kind))
+		}
+		i.log.Warn("reports: "+n.Text, "notice", string(n.Kind), "domain", n.Domain, "remedy", "signpost report show "+n.Domain)
+	}
+	if c.Notify.To == "" {
+		return nil
+	}
+	return notices.Mail(ctx, db, now, func(lines []string) error {
+		host, _ := os.Hostname() // only named in the text
+		_, err := submission.Send(ctx, c.Out.SMTP, submission.Message{To: c.Notify.To, Data: notices.Text(c.Notify.To, c.Notify.To, host, lines, now)})
+		return err
+	})
 }
 
 // told logs and counts what became of the reports in one mail.

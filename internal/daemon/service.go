@@ -98,6 +98,7 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 	}
 	if s.counts != nil {
 		s.reporting.count, s.intake.count = s.counts.countReport, s.counts.countIncoming
+		s.intake.countNotice = s.counts.countNotice
 	}
 	s.begin(g)
 	s.server.Swap(s.handlers(g))

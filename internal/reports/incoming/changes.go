@@ -110,6 +110,17 @@ func (s *Summary) advise(policy string) Advice {
 	return a
 }
 
+// Own returns the messages that do not look like forgery, and how many of them fail.
+func (s *Summary) Own() (messages, failing int64) {
+	for _, source := range s.Sources {
+		if source.Kind != Forgery {
+			messages += source.Messages
+			failing += source.Messages - source.Aligned
+		}
+	}
+	return messages, failing
+}
+
 func perMille(n int64) string {
 	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/10), ".0") + " %"
 }

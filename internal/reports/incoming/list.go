@@ -75,7 +75,7 @@ func Prune(ctx context.Context, db *store.DB, oldest time.Time, maxRaw int64) er
 			}
 		}
 		for _, statement := range []string{
-			`DELETE FROM incoming_reports WHERE ends < ?`, `DELETE FROM incoming_hosts WHERE looked_up < ?`, `DELETE FROM incoming_notices WHERE first_told < ?`,
+			`DELETE FROM incoming_reports WHERE ends < ?`, `DELETE FROM incoming_hosts WHERE looked_up < ?`, `DELETE FROM incoming_notices WHERE kind <> 'mail' AND first_told < ?`,
 		} {
 			if _, err := tx.Exec(ctx, statement, oldest.Unix()); err != nil {
 				return err
