@@ -195,10 +195,10 @@ func TestReportShow(t *testing.T) {
 	importMonth(t, config)
 	r := execute(t, "", "report", "show", "--config", config, "Example.com.", "--since", "30d")
 	for _, want := range []string{
-		"95.6 % of 3,420 messages pass DMARC, in 30 reports by 1 reporters", "The time before, it was 100.0 % of 3,000.",
+		"95.6 % of 3,420 messages pass DMARC, in 30 reports by 1 reporter", "The time before, it was 100.0 % of 3,000.",
 		"mail.example.com                            3,000   100.0 %  our own host", "2001:db8::1", "forwarder", "looks like forgery",
 		"new and failing: a-very-long-host-name-of-somebody.in-a-long-domain.example",
-		"May I go to p=quarantine? Yes.", "0 of 3270 messages that are ours", "May I go to p=reject? Yes.", "  v=DMARC1; p=reject; rua=mailto:dmarc@example.com\n",
+		"May I go to p=quarantine? Yes.", "0 of 3,270 messages that are ours", "…-of-somebody.in-a-long-domain.example", "Publish as TXT record of _dmarc.example.com:", "May I go to p=reject? Yes.", "  v=DMARC1; p=reject; rua=mailto:dmarc@example.com\n",
 	} {
 		if !strings.Contains(r.stdout, want) {
 			t.Errorf("no %q", want)

@@ -19,8 +19,8 @@ type shownUnsigned struct {
 
 // signing reads what this host counted of its own mail; nil if there was none.
 func (s *shower) signing(domain string) (*shownSigning, error) {
-	rows, err := s.db.Query(s.ctx, `SELECT entry, unsigned, sum(count) FROM traffic_outbound WHERE day >= ? AND day < ? AND author = ?
-		GROUP BY entry, unsigned ORDER BY sum(count) DESC`, s.begin.Unix()/86400, s.end.Unix()/86400, domain)
+	rows, err := s.db.Query(s.ctx, `SELECT entry, unsigned, sum(count) FROM traffic_outbound WHERE day >= ? AND day < ? AND (author = ? OR author LIKE ?)
+		GROUP BY entry, unsigned ORDER BY sum(count) DESC`, s.begin.Unix()/86400, s.end.Unix()/86400, domain, "%."+domain)
 	if err != nil {
 		return nil, err
 	}

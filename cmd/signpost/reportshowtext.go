@@ -16,7 +16,8 @@ func (s *shower) text(domain string, a *incoming.Answer, advice []incoming.Advic
 	w, n := s.stdout, &a.Now
 	fmt.Fprintf(w, "%s, %s to %s\n", domain, s.begin.Format(time.DateOnly), s.end.AddDate(0, 0, -1).Format(time.DateOnly))
 	if n.Reports > 0 {
-		fmt.Fprintf(w, "%s of %s messages pass DMARC, in %d reports by %d reporters\n", percent(n.Aligned, n.Messages), thousands(n.Messages), n.Reports, len(n.Reporters))
+		fmt.Fprintf(w, "%s of %s messages pass DMARC, in %s by %s\n", percent(n.Aligned, n.Messages), thousands(n.Messages),
+			counted(int(n.Reports), "report"), counted(len(n.Reporters), "reporter"))
 	}
 	if a.Before.Messages > 0 {
 		fmt.Fprintf(w, "The time before, it was %s of %s.\n", percent(a.Before.Aligned, a.Before.Messages), thousands(a.Before.Messages))
@@ -25,7 +26,7 @@ func (s *shower) text(domain string, a *incoming.Answer, advice []incoming.Advic
 	s.signingText(signed)
 	s.changes(a.Changes())
 	s.tls(n)
-	s.advice(advice)
+	s.advice(domain, advice)
 }
 
 // sourceGroup is one line: the sources of one organization and kind.
@@ -79,10 +80,18 @@ func (s *shower) sources(list []incoming.Source) {
 		name := g.name
 		if g.hosts > 1 {
 			suffix := fmt.Sprintf(" (%d hosts)", g.hosts)
-			name = shortened(name, 38-len(suffix)) + suffix
+			name = hostShortened(name, 38-len(suffix)) + suffix
 		}
-		fmt.Fprintf(s.stdout, "%-38s %10s %9s  %s\n", shortened(name, 38), thousands(g.messages), percent(g.aligned, g.messages), g.kind.Label())
+		fmt.Fprintf(s.stdout, "%-38s %10s %9s  %s\n", hostShortened(name, 38), thousands(g.messages), percent(g.aligned, g.messages), g.kind.Label())
 	}
+}
+
+// hostShortened cuts a host name at its front: its end says whose it is.
+func hostShortened(name string, width int) string {
+	if len(name) <= width {
+		return name
+	}
+	return "…" + name[len(name)-width+1:]
 }
 
 func (s *shower) changes(c incoming.Changes) {
@@ -135,7 +144,7 @@ func (s *shower) tls(n *incoming.Summary) {
 	}
 }
 
-func (s *shower) advice(list []incoming.Advice) {
+func (s *shower) advice(domain string, list []incoming.Advice) {
 	for _, a := range list {
 		answer := "Not yet"
 		if a.May {
@@ -144,7 +153,7 @@ func (s *shower) advice(list []incoming.Advice) {
 		fmt.Fprintf(s.stdout, "\nMay I go to p=%s? %s.\n", a.Policy, answer)
 		s.paragraph("  ", a.Why)
 		if a.Record != "" {
-			fmt.Fprintf(s.stdout, "  Publish: _dmarc TXT\n  %s\n", a.Record)
+			fmt.Fprintf(s.stdout, "  Publish as TXT record of _dmarc.%s:\n  %s\n", domain, a.Record)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -94,8 +95,8 @@ func (s *Summary) advise(policy string) Advice {
 		failing += source.Messages - source.Aligned
 		worst[source.Kind] += source.Messages - source.Aligned
 	}
-	numbers := fmt.Sprintf("%d of %d messages that are ours would be hit (%s), and %d that look like forgery",
-		failing, ours, kindCounts(worst), forged)
+	numbers := fmt.Sprintf("%s of %s messages that are ours would be hit (%s), and %s that look like forgery",
+		thousands(failing), thousands(ours), kindCounts(worst), thousands(forged))
 	a := Advice{Policy: policy}
 	switch {
 	case s.Days < need.days:
@@ -126,7 +127,16 @@ func perMille(n int64) string {
 }
 
 func kindCounts(n map[SourceKind]int64) string {
-	return fmt.Sprintf("%d of our own hosts, %d of known senders, %d through forwarders", n[OwnHost], n[KnownSender], n[Forwarder])
+	return fmt.Sprintf("%s of our own hosts, %s of known senders, %s through forwarders", thousands(n[OwnHost]), thousands(n[KnownSender]), thousands(n[Forwarder]))
+}
+
+// thousands writes a number as 12,345.
+func thousands(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }
 
 // policyIn is p= of a record, or what reporters saw.

@@ -27,6 +27,7 @@ const (
 	// readTime bounds the reading and storing of one mail, and discardTime how long a mail waits
 	// for it where it goes no further.
 	readTime    = 2 * time.Minute
+	lastTime    = 5 * time.Second
 	discardTime = 20 * time.Second
 )
 
@@ -38,6 +39,7 @@ type Intake struct {
 	keeper    *Keeper
 	keys      dkim.Resolver
 	told      func(Mail, []Result)
+	ended     func() bool
 
 	held  atomic.Int64 // octets in memory
 	queue chan *job
@@ -50,10 +52,10 @@ type Mail struct {
 	Author  string // domain of From
 }
 
-// NewIntake starts the workers; they end with ctx. told is called for each mail that was read, by several
+// NewIntake starts the workers. They end with ctx, when they have read what waits, or lastTime later. told is called for each mail that was read, by several
 // goroutines at once.
 func NewIntake(ctx context.Context, c Config, k *Keeper, keys dkim.Resolver, told func(Mail, []Result)) *Intake {
-	i := &Intake{addresses: map[string]bool{}, after: c.After, keeper: k, keys: keys, told: told, queue: make(chan *job, maxWaiting)}
+	i := &Intake{addresses: map[string]bool{}, after: c.After, keeper: k, keys: keys, told: told, ended: func() bool { return ctx.Err() != nil }, queue: make(chan *job, maxWaiting)}
 	for _, a := range c.Addresses {
 		if address, ok := Address(a); ok {
 			i.addresses[address] = true
@@ -154,6 +156,10 @@ func (c *Copy) Pass(o *message.Outcome) (stored, missed bool) {
 		c.Close()
 		return false, c.lost
 	}
+	if c.intake.ended() { // the configuration was replaced meanwhile
+		c.lose()
+		return false, true
+	}
 	j := &job{copy: c, stored: make(chan bool, 1)}
 	if o.Author != nil && o.Author.Certain() && len(o.Author.Domains) == 1 {
 		j.author = o.Author.Domains[0]
@@ -193,17 +199,30 @@ func aligned(a, b string) bool {
 }
 
 func (i *Intake) work(ctx context.Context) {
+	patient, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastTime, cancel) })()
 	for {
 		select {
+		case j := <-i.queue:
+			i.handle(patient, j)
+			continue
+		default:
+		}
+		select {
+		case j := <-i.queue:
+			i.handle(patient, j)
 		case <-ctx.Done():
 			return
-		case j := <-i.queue:
-			results := i.read(ctx, j)
-			j.stored <- i.after == Discard && allStored(results) && i.keeper.DB.Sync(ctx) == nil
-			i.told(Mail{j.copy.queueID, j.author}, results)
-			j.copy.Close()
 		}
 	}
+}
+
+func (i *Intake) handle(ctx context.Context, j *job) {
+	results := i.read(ctx, j)
+	j.stored <- i.after == Discard && allStored(results) && i.keeper.DB.Sync(ctx) == nil
+	i.told(Mail{j.copy.queueID, j.author}, results)
+	j.copy.Close()
 }
 
 // read reads one mail. A panic costs its reports, not the daemon.

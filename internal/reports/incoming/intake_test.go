@@ -177,15 +177,34 @@ func TestTheCopiesHaveABound(t *testing.T) {
 
 func TestAFullQueueLetsMailPass(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // no worker takes anything
-	i := NewIntake(ctx, Config{After: Discard}, keeper(t, storetest.SQLite(t)), nil, func(Mail, []Result) {})
-	i.Wait()
-	for range maxWaiting {
-		i.queue <- nil
+	busy, free := make(chan bool), make(chan bool)
+	i := NewIntake(ctx, Config{After: Deliver}, keeper(t, storetest.SQLite(t)), nil, func(Mail, []Result) { busy <- true; <-free })
+	pass := func() (missed bool) {
+		_, missed = i.Begin(message.Envelope{}, nil).Pass(outcome("pass", "pass"))
+		return missed
 	}
-	c := i.Begin(message.Envelope{}, nil)
-	if stored, missed := c.Pass(outcome("pass", "pass")); stored || !missed || i.held.Load() != 0 {
-		t.Errorf("stored %v, missed %v", stored, missed)
+	for range workers {
+		pass()
+		<-busy
+	}
+	for n := range maxWaiting {
+		if pass() {
+			t.Errorf("mail %d finds no place", n)
+		}
+	}
+	held := i.held.Load()
+	if !pass() || i.held.Load() != held {
+		t.Error("there is no bound for mail that waits")
+	}
+	// At the end, what waits is read.
+	cancel()
+	close(free)
+	for range maxWaiting {
+		<-busy
+	}
+	i.Wait()
+	if !pass() || i.held.Load() != 0 {
+		t.Errorf("after the end: %d held", i.held.Load())
 	}
 }
 
