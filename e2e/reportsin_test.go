@@ -14,13 +14,16 @@ import (
 const reportsAddress = "dmarc@" + destDomain
 
 // aboutUs is a report about our domain and yesterday, by good.example.
-func aboutUs(id string) string {
-	begin := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -1)
+func aboutUs(id string) string { return aboutDay(id, 1, "203.0.113.66", 7) }
+
+// aboutDay is one about messages from an address that fail, so many days ago.
+func aboutDay(id string, daysAgo int, source string, count int) string {
+	begin := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -daysAgo)
 	return fmt.Sprintf(`<?xml version="1.0"?><feedback><report_metadata><org_name>good.example</org_name><email>dmarc@good.example</email>
 <report_id>%s</report_id><date_range><begin>%d</begin><end>%d</end></date_range></report_metadata>
-<policy_published><domain>%s</domain><p>none</p></policy_published><record><row><source_ip>203.0.113.66</source_ip><count>7</count>
+<policy_published><domain>%s</domain><p>none</p></policy_published><record><row><source_ip>%s</source_ip><count>%d</count>
 <policy_evaluated><disposition>none</disposition><dkim>fail</dkim><spf>fail</spf></policy_evaluated></row>
-<identifiers><header_from>%[4]s</header_from></identifiers><auth_results/></record></feedback>`, id, begin.Unix(), begin.Unix()+86399, ourDomain)
+<identifiers><header_from>%[4]s</header_from></identifiers><auth_results/></record></feedback>`, id, begin.Unix(), begin.Unix()+86399, ourDomain, source, count)
 }
 
 // reportLetter is mail with a document, signed by good.example.
@@ -104,5 +107,30 @@ func TestReportsInMailGoNoFurther(t *testing.T) {
 	d.logged(t, "report refused", "reason=not-authenticated")
 	if n := d.shownMessages(t); n != 14 {
 		t.Errorf("%d messages", n)
+	}
+}
+
+func TestANoticeIsMailedOnce(t *testing.T) {
+	want(t)
+	const postmaster = "postmaster@" + destDomain
+	mx := freeAddr(t)
+	d := startDaemon(t, config{Listen: []string{"inet:" + freeAddr(t)}, Zone: strangersZone(),
+		Verifier: "reports: {notify: {to: " + postmaster + "}, out: {org_name: Us, from: reports@" + ourDomain + ", smtp: \"" + mx + "\"}}"})
+	p := startPostfix(t, d.milter(), func(p *postfix) {
+		p.master = strings.ReplaceAll(p.master, p.mx, mx)
+		p.mx = mx
+	})
+	for id, document := range map[string]string{"old": aboutDay("old", 12, "203.0.113.1", 50), "new": aboutDay("new", 1, "203.0.113.66", 20)} {
+		file := d.path(id + ".xml")
+		write(t, file, document)
+		if out, err := signpost(t, "report", "import", "--config", d.path("signpost.yaml"), file).CombinedOutput(); err != nil {
+			t.Fatalf("%v %s", err, out)
+		}
+	}
+	d.restart(t)
+	d.logged(t, "a new source of mail from "+ourDomain+" fails DMARC: 203.0.113.66, 20 of 20 messages", "notice=new_source")
+	mail := p.sink.wait(t, postmaster)
+	if text := string(mail.Data); !strings.Contains(text, "203.0.113.66, 20 of 20 messages") || !strings.Contains(text, "Auto-Submitted: auto-generated") || mail.From != "" {
+		t.Errorf("from %q: %s", mail.From, text)
 	}
 }
