@@ -22,6 +22,8 @@ type lookups interface {
 const (
 	// nameAge is how long a name counts before it is looked up again.
 	nameAge = 30 * 24 * time.Hour
+	// newReport is how long the addresses of a report are looked up after it came.
+	newReport = 48 * time.Hour
 	// maxHosts is how many addresses are looked up at a time, and hostTime for how long.
 	maxHosts = 500
 	hostTime = 30 * time.Second
@@ -30,7 +32,7 @@ const (
 	maxNames = 5
 )
 
-// NameHosts looks up the names of addresses in reports that have none in the store, those with the
+// NameHosts looks up the names of addresses in new reports that have none in the store, those with the
 // most messages first: at most maxHosts, in hostTime. A name counts if it leads back to the address
 // (RFC 8601 §3). Where DNS does not answer, nothing is stored.
 func NameHosts(ctx context.Context, db *store.DB, dns lookups, now time.Time) error {
@@ -64,8 +66,9 @@ func NameHosts(ctx context.Context, db *store.DB, dns lookups, now time.Time) er
 }
 
 func unnamed(ctx context.Context, db *store.DB, now time.Time) ([]string, error) {
-	rows, err := db.Query(ctx, `SELECT m.source FROM incoming_records m LEFT JOIN incoming_hosts h ON h.address = m.source
-		WHERE h.looked_up IS NULL OR h.looked_up < ? GROUP BY m.source ORDER BY sum(m.count) DESC LIMIT ?`, now.Add(-nameAge).Unix(), maxHosts)
+	rows, err := db.Query(ctx, `SELECT m.source FROM incoming_reports r JOIN incoming_records m ON m.report = r.id LEFT JOIN incoming_hosts h ON h.address = m.source
+		WHERE r.received >= ? AND (h.looked_up IS NULL OR h.looked_up < ?) GROUP BY m.source ORDER BY sum(m.count) DESC LIMIT ?`,
+		now.Add(-newReport).Unix(), now.Add(-nameAge).Unix(), maxHosts)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,8 @@ type Query struct {
 	// Begin and End bound the beginnings of reports: Begin counts, End does not. The
 	// period before is as long.
 	Begin, End time.Time
+
+	parents []any // of Domain, where no policy is its own; see choose
 }
 
 // span is a time in seconds since 1970, without its end.
@@ -65,6 +67,9 @@ type Answer struct{ Now, Before Summary }
 // Ask reads the answer from the store.
 func (q *Query) Ask(ctx context.Context) (*Answer, error) {
 	a := &Answer{}
+	if err := q.choose(ctx); err != nil {
+		return nil, err
+	}
 	for _, part := range []struct {
 		span span
 		to   *Summary
@@ -74,6 +79,31 @@ func (q *Query) Ask(ctx context.Context) (*Answer, error) {
 		}
 	}
 	return a, nil
+}
+
+// choose finds out whether reports are about the domain's own policy. If not, they are about one above, and the
+// domain stands in From. Both questions have an index.
+func (q *Query) choose(ctx context.Context) error {
+	q.parents = nil
+	var own bool
+	err := q.DB.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 FROM incoming_reports WHERE kind = 'aggregate' AND domain = ? AND begins >= ? AND begins < ? LIMIT 1) AS one`,
+		q.Domain, q.before().begin, q.now().end).Scan(integerBool{&own})
+	if err != nil || own {
+		return err
+	}
+	for _, p, more := strings.Cut(q.Domain, "."); more; _, p, more = strings.Cut(p, ".") {
+		q.parents = append(q.parents, p)
+	}
+	return nil
+}
+
+// about is the condition on a report r, with its arguments.
+func (q *Query) about() (condition string, args []any) {
+	if len(q.parents) == 0 {
+		return `r.domain = ?`, []any{q.Domain}
+	}
+	return `r.domain IN (` + store.Arguments(len(q.parents)) + `) AND EXISTS (SELECT 1 FROM incoming_records f WHERE f.report = r.id AND f.header_from = ?)`,
+		append(slices.Clone(q.parents), q.Domain)
 }
 
 func (q *Query) summary(ctx context.Context, t span, s *Summary) (err error) {
@@ -92,10 +122,9 @@ func (q *Query) summary(ctx context.Context, t span, s *Summary) (err error) {
 
 // reporters reads who sent reports, on how many days, and the last policy.
 func (q *Query) reporters(ctx context.Context, t span, s *Summary) error {
+	about, args := q.about()
 	rows, err := q.DB.Query(ctx, `SELECT org, messages, begins, ends, p FROM incoming_reports r
-		WHERE kind = 'aggregate' AND begins >= ? AND begins < ? AND
-			(domain = ? OR EXISTS (SELECT 1 FROM incoming_records m WHERE m.report = r.id AND m.header_from = ?)) ORDER BY begins`,
-		t.begin, t.end, q.Domain, q.Domain)
+		WHERE kind = 'aggregate' AND begins >= ? AND begins < ? AND `+about+` ORDER BY begins`, append([]any{t.begin, t.end}, args...)...)
 	if err != nil {
 		return err
 	}

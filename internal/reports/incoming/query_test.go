@@ -114,13 +114,18 @@ func (fakeDNS) LookupAAAA(context.Context, string) ([]netip.Addr, error) {
 func TestNamesAreKept(t *testing.T) {
 	k := keeper(t, storetest.SQLite(t))
 	month(t, k)
-	for _, at := range []time.Time{noon, noon.Add(time.Hour), noon.Add(40 * 24 * time.Hour)} {
+	later := noon.Add(40 * 24 * time.Hour)
+	for _, at := range []time.Time{noon, noon.Add(time.Hour), later} {
+		if at.Equal(later) {
+			k.Now = func() time.Time { return later }
+			k.must(t, report(t, "big.example", "later", 35, row{"192.0.2.1", 1, "pass", "pass", "", ""}, row{"192.0.2.200", 1, "pass", "pass", "", ""}))
+		}
 		before, _ := unnamed(t.Context(), k.DB, at)
 		if err := NameHosts(t.Context(), k.DB, fakeDNS{}, at); err != nil {
 			t.Fatal(err)
 		}
 		after, _ := unnamed(t.Context(), k.DB, at)
-		if want := map[bool]int{true: 8, false: 1}[!at.Equal(noon.Add(time.Hour))]; len(before) != want || len(after) != 1 {
+		if want := map[time.Time]int{noon: 8, noon.Add(time.Hour): 1, later: 2}[at]; len(before) != want || len(after) != 1 {
 			t.Errorf("%s: %v, then %v", at, before, after)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/publicsuffix"
 
 	"signpost/internal/reports/aggregate"
+	"signpost/internal/reports/store"
 )
 
 // SourceKind says what a source of mail in our name is.
@@ -49,10 +50,14 @@ const maxSources = 50_000
 
 // sources returns the sources of a domain's mail in reports of a time, the largest first.
 func (q *Query) sources(ctx context.Context, t span) ([]Source, error) {
+	condition, args := `r.domain = ?`, []any{q.Domain}
+	if len(q.parents) > 0 {
+		condition, args = `r.domain IN (`+store.Arguments(len(q.parents))+`) AND m.header_from = ?`, append(slices.Clone(q.parents), q.Domain)
+	}
 	rows, err := q.DB.Query(ctx, `SELECT m.source, m.dkim, m.spf, m.disposition, m.signatures, h.name, sum(m.count)
 		FROM incoming_records m JOIN incoming_reports r ON r.id = m.report LEFT JOIN incoming_hosts h ON h.address = m.source
-		WHERE r.kind = 'aggregate' AND r.begins >= ? AND r.begins < ? AND (r.domain = ? OR m.header_from = ?)
-		GROUP BY m.source, m.dkim, m.spf, m.disposition, m.signatures, h.name ORDER BY sum(m.count) DESC`, t.begin, t.end, q.Domain, q.Domain)
+		WHERE r.kind = 'aggregate' AND r.begins >= ? AND r.begins < ? AND `+condition+`
+		GROUP BY m.source, m.dkim, m.spf, m.disposition, m.signatures, h.name ORDER BY sum(m.count) DESC`, append([]any{t.begin, t.end}, args...)...)
 	if err != nil {
 		return nil, err
 	}

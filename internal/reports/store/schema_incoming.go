@@ -34,4 +34,7 @@ CREATE TABLE incoming_notices (
 	PRIMARY KEY (kind, domain, subject)
 );
 `,
+	`CREATE INDEX incoming_tls_domain ON incoming_tls (domain);
+CREATE INDEX incoming_reports_received ON incoming_reports (received);
+`,
 }
