@@ -94,6 +94,7 @@ func (s *sendmail) look() {
 			s.folders(l)
 		}
 	}
+	s.opendkim()
 	if s.h.signs() {
 		s.macros()
 		s.rewrites()
@@ -190,6 +191,24 @@ func (s *sendmail) signsAt(filters []mta.SendmailFilter) bool {
 		l, ok := s.listener(f)
 		return ok && does(l, message.RoleSign)
 	})
+}
+
+// opendkim looks for opendkim beside us.
+func (s *sendmail) opendkim() {
+	old, known := s.h.opendkimSocket()
+	for _, f := range s.Filters {
+		at, err := milter.ParseAddress(f.Socket)
+		asked := slices.ContainsFunc(s.daemons(), func(d mta.SendmailDaemon) bool {
+			return slices.ContainsFunc(s.Asked(d), func(o mta.SendmailFilter) bool { return o.Name == f.Name })
+		})
+		_, ours := s.listener(f)
+		if !asked || ours || !strings.Contains(strings.ToLower(f.Name+f.Socket), "opendkim") && (!known || err != nil || at != old) {
+			continue
+		}
+		remedy := s.edit("Take out the line", "INPUT_MAIL_FILTER(`"+f.Name+"', `S="+f.Socket+"')dnl")
+		remedy.Commands = [][]string{{"systemctl", "disable", "--now", "opendkim"}}
+		s.find(Finding{ID: "opendkim.still-there", Subject: "opendkim", Finding: fmt.Sprintf("Sendmail still asks opendkim (the filter %s, %s)", f.Name, f.Socket), Remedy: remedy})
+	}
 }
 
 // filter looks at the flags and the timeouts of our filter.

@@ -88,6 +88,7 @@ func TestEachFaultOfSendmailIsNamed(t *testing.T) {
 		{id: "sendmail.not-connected", what: "sendmail.cf is old", files: map[string]string{"sendmail.cf": "V10/Berkeley\n", "sendmail.mc": "INPUT_MAIL_FILTER(`signpost', `S=inet:8891@127.0.0.1, F=T')dnl\n"}, remedy: "make -C"},
 		{id: "sendmail.not-connected", what: "one port has a list of its own", files: cf(replaced(ordinarySendmail, "Name=MSA, M=E", "Name=MSA, M=E, InputMailFilters="))},
 		{id: "sendmail.not-connected", what: "the way back of a content filter asks us", files: cf(replaced(ordinarySendmail, "Addr=127.0.0.1, InputMailFilters=", "Addr=127.0.0.1, InputMailFilters=signpost"))},
+		{id: "opendkim.still-there", what: "beside us", files: cf(replaced(ordinarySendmail, "InputMailFilters=signpost", "InputMailFilters=signpost, opendkim") + "Xopendkim, S=local:/run/opendkim/opendkim.sock\n"), remedy: "systemctl disable --now opendkim"},
 		{id: "sendmail.default-action", what: "none", files: cf(replaced(ordinarySendmail, " F=T,", "")), remedy: "F=T"},
 		{id: "sendmail.timeouts", what: "short", files: cf(replaced(ordinarySendmail, "R:60s", "R:5s"))},
 		{id: "sendmail.macros", what: "no logins", files: cf(replaced(ordinarySendmail, "i, {auth_type}, {auth_authen}, {auth_ssf}", "i, {mail_addr}")), remedy: "define(`confMILTER_MACROS_ENVFROM', `i, {mail_addr}, {auth_type}, {auth_authen}')"},
