@@ -160,6 +160,9 @@ var healthy = []setup{
 		main: strings.ReplaceAll(ordinaryMain, "inet:127.0.0.1:8891", "unix:link/m.sock"), master: ordinaryMaster, links: map[string]string{"queue/link": "signpost"}},
 	{name: "list software beside a content filter", yaml: signing + "  arc: {seal: forwarded, domain: example.com, selector: s2026, list_networks: [127.0.0.1/32]}\nmilter: {listen: [\"inet:127.0.0.1:8891\", {address: \"inet:127.0.0.1:8894\", role: seal}]}\n",
 		main: ordinaryMain + "content_filter = smtp-amavis:[127.0.0.1]:10024\n", master: amavisMaster + "127.0.0.1:10026 inet n - y - - smtpd\n  -o content_filter=\n  -o smtpd_milters=inet:127.0.0.1:8894\n"},
+	{name: "users' mail signed in front of the content filter", yaml: twoYAML,
+		main:   replaced(ordinaryMain, "smtpd_milters = inet:127.0.0.1:8891", "smtpd_milters = inet:127.0.0.1:8892", "non_smtpd_milters = $smtpd_milters", "non_smtpd_milters = inet:127.0.0.1:8893") + "content_filter = smtp-amavis:[127.0.0.1]:10024\n",
+		master: replaced(amavisMaster, "  -o smtpd_sasl_auth_enable=yes", "  -o smtpd_milters=inet:127.0.0.1:8893\n  -o smtpd_sasl_auth_enable=yes")},
 	{name: "no sendmail(1)", yaml: signing, main: replaced(ordinaryMain, "non_smtpd_milters = $smtpd_milters", ""), master: replaced(ordinaryMaster, "pickup    unix  n - y 60 1 pickup\n", "")},
 	{name: "a way in for a program of the host alone", yaml: signing, main: ordinaryMain, master: ordinaryMaster + "127.0.0.1:10588 inet n - y - - smtpd\n  -o smtpd_milters=\n"},
 }
@@ -211,6 +214,8 @@ var faults = []struct {
 	{id: "postfix.wrong-role", what: "users at the listener that judges", base: twoListeners, master: []string{"-o smtpd_milters=\n  -o receive_override_options=no_address_mappings", "-o smtpd_milters=inet:127.0.0.1:8892"}, remedy: "-P submission/inet/smtpd_milters=inet:127.0.0.1:8893"},
 	{id: "postfix.wrong-address", what: "a wrong port", base: ordinary, main: []string{"inet:127.0.0.1:8891", "inet:127.0.0.1:1"}, remedy: "-e 'smtpd_milters = inet:127.0.0.1:8891'"},
 	{id: "postfix.wrong-address", what: "a wrong port, behind a dead milter of others", base: ordinary, main: []string{"inet:127.0.0.1:8891", "inet:127.0.0.1:11332, inet:127.0.0.1:1"}, remedy: "-e 'smtpd_milters = inet:127.0.0.1:11332, inet:127.0.0.1:8891'"},
+	{id: "postfix.wrong-address", what: "in a parameter of the administrator's own", base: ordinary, main: []string{"compatibility_level", "users_milters = inet:127.0.0.1:1\ncompatibility_level"},
+		master: []string{"-o smtpd_sasl_auth_enable=yes", "-o smtpd_sasl_auth_enable=yes -o smtpd_milters=$users_milters"}, remedy: "-e 'users_milters = inet:127.0.0.1:8891'"},
 	{id: "postfix.wrong-address", what: "libmilter's form", base: ordinary, main: []string{"inet:127.0.0.1:8891", "inet:8891@127.0.0.1"}, remedy: "-e 'smtpd_milters = inet:127.0.0.1:8891'"},
 	{id: "postfix.wrong-address", what: "a wrong path, among others", base: inChroot, main: []string{"smtpd_milters = unix:signpost/m.sock", "smtpd_milters = unix:signpost/milter.sock, unix:other/m.sock"}, change: other, remedy: "'smtpd_milters = unix:signpost/m.sock, unix:other/m.sock'"},
 	{id: "postfix.wrong-address", what: "of local mail alone", base: ordinary, main: []string{"non_smtpd_milters = $smtpd_milters", "non_smtpd_milters = { inet:127.0.0.1:1, default_action=tempfail }"}, remedy: "{ inet:127.0.0.1:8891, default_action=tempfail }"},

@@ -17,7 +17,7 @@ import (
 // notConnected is about an MTA that does not ask us at all.
 func (p *postfix) notConnected() {
 	if len(p.h.Config.Milter.Listen) == 0 {
-		p.h.unseen("Postfix' way to Signpost", "milter.listen is empty, and the sockets of systemd are not known here")
+		p.h.absent("Postfix' way to Signpost", "milter.listen is empty: the sockets are systemd's, and Postfix' addresses are not compared with them")
 		return
 	}
 	wrong := false
