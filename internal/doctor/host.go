@@ -38,6 +38,7 @@ type Host struct {
 	silent []Unseen // what DNS did not answer
 	kinds  map[string]kind
 	views  *views
+	names  sync.Map // the addresses of the hosts in the MTA's configuration, by name
 
 	mtaOnce, addressOnce sync.Once
 	mta                  *theMTA

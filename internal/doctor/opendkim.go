@@ -14,7 +14,7 @@ func opendkimAtOurAddress(h *Host) {
 		return
 	}
 	same := slices.ContainsFunc(h.Config.Milter.Listen, func(l milter.Listen) bool {
-		return l.Address == a || a.Network != "unix" && l.Address.Network != "unix" && tcpMeets(a.Addr, l.Address)
+		return l.Address == a || a.Network != "unix" && l.Address.Network != "unix" && h.tcpMeets(a.Addr, l.Address)
 	})
 	if same {
 		h.find("opendkim.still-there", "opendkim", "opendkim is enabled, and its Socket in /etc/opendkim.conf is an address of Signpost ("+a.String()+")",

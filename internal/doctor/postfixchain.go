@@ -88,7 +88,7 @@ func (c *chain) meets(m mta.Milter, ours milter.Address) (meets, hidden bool) {
 		meets = leadsTo(c.p.View(other), m.Address, ours.Addr)
 		return meets, meets
 	}
-	return m.Network == "tcp" && ours.Network != "unix" && tcpMeets(m.Address, ours), false
+	return m.Network == "tcp" && ours.Network != "unix" && c.p.h.tcpMeets(m.Address, ours), false
 }
 
 // leadsTo reports whether a path of main.cf is the path of our socket, by name or, where both exist, as
@@ -116,7 +116,7 @@ func sameFile(v mta.View, path, ours string) bool {
 }
 
 // tcpMeets reports whether Postfix, connecting to host and port, comes to our listener.
-func tcpMeets(address string, ours milter.Address) bool {
+func (h *Host) tcpMeets(address string, ours milter.Address) bool {
 	host, port, err := net.SplitHostPort(address)
 	ourHost, ourPort, err2 := net.SplitHostPort(ours.Addr)
 	if err != nil || err2 != nil || portNumber(port) != portNumber(ourPort) {
@@ -125,8 +125,8 @@ func tcpMeets(address string, ours milter.Address) bool {
 	if host == ourHost || ourHost == "" {
 		return true
 	}
-	at, known := addresses(host)
-	our, ourKnown := addresses(ourHost)
+	at, known := h.addressesOf(host)
+	our, ourKnown := h.addressesOf(ourHost)
 	if !known || !ourKnown {
 		return true // a name that only Postfix' host knows, such as that of a container
 	}
@@ -146,21 +146,34 @@ func portNumber(port string) int {
 // nameTime limits the look-up of a host's name in a milter's address.
 const nameTime = time.Second
 
-// addresses are those of a host, which is known where it has any.
-func addresses(host string) (found []netip.Addr, known bool) {
+// addressesOf are the addresses of a host, which is known where it has any. A name is looked up once.
+func (h *Host) addressesOf(host string) (found []netip.Addr, known bool) {
+	if all, ok := h.names.Load(host); ok {
+		found = all.([]netip.Addr)
+		return found, len(found) > 0
+	}
+	found = lookUpHost(host)
+	h.names.Store(host, found)
+	return found, len(found) > 0
+}
+
+func lookUpHost(host string) []netip.Addr {
 	if a, err := netip.ParseAddr(host); err == nil {
-		return []netip.Addr{a.Unmap()}, true
+		return []netip.Addr{a.Unmap()}
 	}
 	if strings.EqualFold(host, "localhost") {
-		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}, true
+		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), nameTime)
 	defer cancel()
 	all, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	for _, a := range all {
-		found = append(found, a.Unmap())
+	if err != nil {
+		return nil
 	}
-	return found, err == nil && len(found) > 0
+	for i := range all {
+		all[i] = all[i].Unmap()
+	}
+	return all
 }
 
 // postfixForm is a listener's address as Postfix has to write it for this service. A socket below
@@ -351,7 +364,7 @@ func (c *chain) silent(m mta.Milter) bool {
 		address = steps[len(steps)-1].Path
 	case "tcp":
 		host, port, err := net.SplitHostPort(address)
-		if _, known := addresses(host); err != nil || !known {
+		if _, known := c.p.h.addressesOf(host); err != nil || !known {
 			return false // a name that only Postfix' host knows
 		}
 		address = net.JoinHostPort(host, strconv.Itoa(portNumber(port)))

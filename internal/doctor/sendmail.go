@@ -63,7 +63,7 @@ func (s *sendmail) listener(f mta.SendmailFilter) (milter.Listen, bool) {
 			if leadsTo(mta.View{Root: "/", Dir: "/"}, at.Addr, l.Address.Addr) {
 				return l, true
 			}
-		} else if at.Network != "unix" && l.Address.Network != "unix" && tcpMeets(at.Addr, l.Address) {
+		} else if at.Network != "unix" && l.Address.Network != "unix" && s.h.tcpMeets(at.Addr, l.Address) {
 			return l, true
 		}
 	}
@@ -121,7 +121,7 @@ func (s *sendmail) notConnected() {
 			remedy = s.edit("Set, behind the INPUT_MAIL_FILTER lines,", "define(`confINPUT_MAIL_FILTERS', `"+strings.Join(append([]string{f.Name}, s.Order...), ",")+"')dnl")
 		case err != nil:
 			why += fmt.Sprintf("; the filter %s has %s, which is no address", f.Name, f.Socket)
-		case silentAt(at):
+		case s.silentAt(at):
 			why += fmt.Sprintf("; nothing listens at that of the filter %s, %s", f.Name, f.Socket)
 		}
 	}
@@ -138,8 +138,8 @@ func (s *sendmail) inMC() bool {
 	return slices.ContainsFunc(mc.Filters, func(f mta.SendmailFilter) bool { _, ok := s.listener(f); return ok })
 }
 
-func silentAt(a milter.Address) bool {
-	c := &chain{p: &postfix{Postfix: &mta.Postfix{}}}
+func (s *sendmail) silentAt(a milter.Address) bool {
+	c := &chain{p: &postfix{h: s.h, Postfix: &mta.Postfix{}}}
 	network := "tcp"
 	if a.Network == "unix" {
 		network = "unix"
