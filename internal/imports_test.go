@@ -77,7 +77,7 @@ var mayImport = map[string][]string{
 
 	// The doctor looks at everything from outside.
 	"internal/doctor": {
-		"internal/control", "internal/daemon", "internal/dkim", "internal/dmarc", "internal/dns", "internal/message", "internal/mta", "internal/shell", "internal/spf",
+		"internal/control", "internal/daemon", "internal/dkim", "internal/dmarc", "internal/dns", "internal/message", "internal/mta", "internal/reports/outgoing", "internal/shell", "internal/spf",
 		"keys", "keys/lifecycle", "milter", "signer", "verifier",
 	},
 

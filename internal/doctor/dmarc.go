@@ -2,13 +2,13 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/mail"
 	"slices"
 	"strings"
 
 	"signpost/internal/dmarc"
+	"signpost/internal/reports/outgoing"
 	"signpost/keys"
 	"signpost/signer"
 )
@@ -30,6 +30,7 @@ func (h *Host) lookAtPolicy(ctx context.Context, domain string) {
 	}
 	subject := at
 	h.judge(ctx, "_dmarc."+at, subject, func(records []string) []fault { return h.policyFaults(ctx, at, records) })
+	h.lookAtDestinations(ctx, at)
 	if at != domain { // a faulty record of its own, which the one above replaces
 		h.judge(ctx, "_dmarc."+domain, domain, func(records []string) []fault {
 			if f := dmarc.Select(domain, records).Fault(); f == "several" || f == "syntax" {
@@ -57,7 +58,7 @@ func (h *Host) policyFaults(ctx context.Context, domain string, records []string
 		}
 		return []fault{f}
 	}
-	return h.recordedFaults(ctx, domain, step.Record)
+	return recordedFaults(domain, step.Record)
 }
 
 // misplacedPolicy returns the wrong name of a policy record, or "".
@@ -72,7 +73,7 @@ func (h *Host) misplacedPolicy(ctx context.Context, domain string) string {
 }
 
 // recordedFaults judges a record that is read.
-func (h *Host) recordedFaults(ctx context.Context, domain string, r *dmarc.Record) []fault {
+func recordedFaults(domain string, r *dmarc.Record) []fault {
 	var all []fault
 	switch {
 	case r.Unusable != "":
@@ -89,7 +90,7 @@ func (h *Host) recordedFaults(ctx context.Context, domain string, r *dmarc.Recor
 		all = append(all, fault{id: "dmarc.no-reports", text: "asks for no aggregate reports (no rua=)",
 			remedy: publish("Add an address that you read:", txtRecord("_dmarc."+domain, strings.TrimRight(r.Raw, "; ")+"; rua=mailto:postmaster@"+domain))})
 	}
-	return append(all, h.externalFaults(ctx, domain, r)...)
+	return all
 }
 
 func strictness(p dmarc.Policy) int {
@@ -123,33 +124,20 @@ func withoutTags(record string, names ...string) string {
 	return strings.TrimSpace(strings.Join(kept, ";"))
 }
 
-// externalFaults finds report addresses in other organizations that do not want the reports
-// (RFC 9990 §4).
-func (h *Host) externalFaults(ctx context.Context, domain string, r *dmarc.Record) []fault {
-	var all []fault
-	for _, u := range r.RUA {
-		host := u.Host()
-		if host == "" || h.organization(ctx, host) == h.organization(ctx, domain) {
-			continue
-		}
-		name := domain + "._report._dmarc." + host
-		texts, err := h.views.truth(ctx, name)
-		if err != nil {
-			h.undecided("whether "+host+" wants reports about "+domain, err.Error())
-			continue
-		}
-		if !slices.ContainsFunc(texts, authorizes) {
-			all = append(all, fault{id: "dmarc.external-unauthorized", text: fmt.Sprintf("sends reports to %s, and there is no record %s that allows it", u.Text, name),
-				remedy: publish("The owner of "+host+" has to publish this; else take the address out:", txtRecord(name, "v=DMARC1"))})
+// lookAtDestinations finds report addresses in other organizations that do not want the reports
+// (RFC 9990 §4), as our own reports ask.
+func (h *Host) lookAtDestinations(ctx context.Context, domain string) {
+	directory := outgoing.Directory{Resolver: h.evaluators(), Finder: dmarc.Finder{Method: h.Config.Verifier.DMARC.Discovery}}
+	for _, d := range directory.Consent(ctx, domain).Destinations {
+		switch {
+		case d.External == "":
+		case d.Err != nil:
+			h.undecided("whether reports about "+domain+" are wanted at "+d.Address, d.Err.Error())
+		case d.Refused:
+			h.find("dmarc.external-unauthorized", domain, fmt.Sprintf("_dmarc.%s sends reports to %s, and %s", domain, d.URI, d.Problem),
+				publish("The owner of "+d.Address[strings.LastIndexByte(d.Address, '@')+1:]+" has to publish this; else take the address out:", txtRecord(d.External, "v=DMARC1")))
 		}
 	}
-	return all
-}
-
-// authorizes reports whether a text allows reports: it only has to begin as a DMARC record.
-func authorizes(text string) bool {
-	_, err := dmarc.ParseRecord(text)
-	return !errors.Is(err, dmarc.ErrNotDMARC)
 }
 
 // txtRecord is a TXT record as a line of a zone file, for any text.

@@ -29,6 +29,8 @@ type Destination struct {
 	// External is the name of the TXT record that decides whether the destination wants these
 	// reports; "" if it belongs to the policy domain's organization (RFC 9990 §4).
 	External string
+	// Refused says that DNS does not confirm an external destination; Problem has the reason.
+	Refused bool
 	// Problem says why nothing is sent there; "" if a report is.
 	Problem string
 	// Err is set if DNS did not answer, so that a later attempt may find the destination
@@ -149,7 +151,7 @@ func (d Directory) sameOrganization(ctx context.Context, domain, host string) (b
 func (d Directory) external(ctx context.Context, domain, host string, dest Destination) []Destination {
 	dest.External = domain + "._report._dmarc." + host
 	if len(dest.External) > maxName { // step 4
-		dest.Problem = "the name of the record that would confirm it is too long for DNS"
+		dest.Refused, dest.Problem = true, "the name of the record that would confirm it is too long for DNS"
 		return []Destination{dest}
 	}
 	texts, err := d.Resolver.LookupTXT(ctx, dest.External)
@@ -160,7 +162,7 @@ func (d Directory) external(ctx context.Context, domain, host string, dest Desti
 	confirmed, rua := confirmation(texts)
 	switch {
 	case !confirmed: // step 7
-		dest.Problem = host + " does not confirm that it wants these reports: no record at " + dest.External
+		dest.Refused, dest.Problem = true, host+" does not confirm that it wants these reports: no record at "+dest.External
 	case len(rua) > 0: // step 9
 		return replaced(dest, host, rua)
 	}
@@ -187,7 +189,7 @@ func replaced(dest Destination, host string, rua []dmarc.URI) []Destination {
 	for _, u := range rua {
 		address, err := mailbox(u)
 		if err == nil && domainOf(address) != host {
-			dest.Problem = fmt.Sprintf("the record at %s names another host, %s: nothing is sent to either", dest.External, domainOf(address))
+			dest.Refused, dest.Problem = true, fmt.Sprintf("the record at %s names another host, %s: nothing is sent to either", dest.External, domainOf(address))
 			return []Destination{dest}
 		}
 		with := dest
