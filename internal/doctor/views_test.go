@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -113,6 +114,46 @@ func TestASlowResolverIsFound(t *testing.T) {
 	h.stopped = true
 	h.options.SlowDNS = time.Nanosecond
 	if r := h.run(); ids(r) != "daemon.down resolver.slow" {
+		t.Error(text(r))
+	}
+}
+
+// A hundred domains and a resolver that never answers: the report comes when the time is up, and
+// says what was not looked at.
+func TestTheTimeIsLimited(t *testing.T) {
+	h := newHouse(t)
+	resolver := h.online("", "", nil)
+	resolver.Behave(dnstest.Drop)
+	h.stopped = true
+	for i := range 100 {
+		domain := fmt.Sprintf("d%d.example", i)
+		h.key(domain, "e1", madeKeys()["e1"])
+		h.config = strings.Replace(h.config, "verifier:", "    - {domain: "+domain+", selectors: [e1]}\nverifier:", 1)
+	}
+	h.options.Limit = 3 * time.Second
+	r := h.run()
+	if r.Domains != DomainLimit || r.DomainsLeft != 1 || !strings.Contains(text(r), "the time of 3s was up") || len(r.Unseen) > 20 {
+		t.Error(text(r))
+	}
+	h.options.All, h.options.Limit = true, time.Second
+	if r := h.look(); r.Domains != 101 || r.DomainsLeft != 0 {
+		t.Error(text(r))
+	}
+}
+
+// With DNS that answers, all domains are looked at.
+func TestAHundredDomains(t *testing.T) {
+	h := newHouse(t)
+	for i := range 99 {
+		domain := fmt.Sprintf("d%d.example", i)
+		k := h.key(domain, "s2", madeKeys()["s2"])
+		h.config = strings.Replace(h.config, "verifier:", "    - {domain: "+domain+", selectors: [s1], keys_of: example.com}\nverifier:", 1)
+		h.record("s1._domainkey."+domain, h.zone[s1]...)
+		h.record(domain, h.zone["example.com"]...)
+		h.record("_dmarc."+domain, txt("v=DMARC1; p=reject; rua=mailto:d@"+domain))
+		h.remove("keys/" + domain + "/" + k.Selector + ".pem")
+	}
+	if r := h.run(); len(r.Findings) > 0 || r.Domains != 100 || r.ExitCode() != 0 {
 		t.Error(text(r))
 	}
 }
