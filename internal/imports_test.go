@@ -71,7 +71,7 @@ var mayImport = map[string][]string{
 	"milter":   {"internal/config", "internal/message", "internal/unixsocket"},
 
 	"internal/tail":  {"internal/message", "milter"},
-	"internal/setup": {"internal/control", "internal/daemon", "internal/dns", "internal/message", "internal/mta", "internal/shell", "internal/tail", "keys", "keys/lifecycle", "milter"},
+	"internal/setup": {"internal/control", "internal/daemon", "internal/dns", "internal/message", "internal/mta", "internal/shell", "internal/status", "internal/tail", "keys", "keys/lifecycle", "milter"},
 
 	"internal/daemon": {"internal/reports/traffic", "internal/config", "internal/control", "internal/dmarc", "internal/dns", "internal/message", "internal/reports", "internal/reports/outgoing", "internal/reports/incoming", "internal/reports/refusal", "internal/reports/notices", "internal/submission", "internal/reports/store", "internal/tablesource", "internal/status", "internal/tail", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
 

@@ -56,6 +56,9 @@ type Plan struct {
 	domains []string // in A-labels
 	running daemon.Config
 	listen  milter.Address
+
+	asked   time.Time // when DNS was asked last, and what came out; see checkDNS
+	answers Step
 }
 
 // Key is one key of a domain.

@@ -3,6 +3,7 @@ package setup
 import (
 	"context"
 	"crypto/sha256"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"signpost/internal/daemon"
 	"signpost/internal/mta"
+	"signpost/internal/status"
 	"signpost/internal/tail"
 	"signpost/milter"
 )
@@ -394,6 +396,32 @@ func TestTheFirstSignedMessageIsSeen(t *testing.T) {
 	} {
 		if got := p.unsigned(daemon.Messages{Messages: messages}); !strings.HasPrefix(got, want) || (want == "") != (got == "") {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// opendkim often listens at 8891.
+func TestAPortInUseIsNotTaken(t *testing.T) {
+	if l, err := net.Listen("tcp", "127.0.0.1:8891"); err == nil { // else another process has it
+		defer l.Close()
+	}
+	h := newHost(t)
+	p := h.look(h.options("example.com"))
+	if strings.HasSuffix(p.listen.Addr, ":8891") || len(p.Notes) != 1 || !strings.Contains(p.Notes[0], "port 8891 is in use by another program") || !strings.Contains(p.Text, p.listen.Addr) {
+		t.Errorf("%v, %q", p.listen, p.Notes)
+	}
+}
+
+func TestADaemonWithAnotherConfigurationIsNotOurs(t *testing.T) {
+	p := &Plan{Config: "/etc/signpost/signpost.yaml"}
+	for want, c := range map[string]status.Configuration{
+		"": {File: "/etc/signpost/signpost.yaml", OnDisk: status.Same},
+		`the daemon runs with "/x/other.yaml" and not with /etc/signpost/signpost.yaml`: {File: "/x/other.yaml", OnDisk: status.Same},
+		"the file has changed since the daemon read it":                                 {File: "/etc/signpost/signpost.yaml", OnDisk: status.Changed},
+		"the file has changed since the daemon read it, and has mistakes":               {File: "/etc/signpost/signpost.yaml", OnDisk: status.Mistaken},
+	} {
+		if waiting, hint := p.stale(c); waiting != want || (hint == "") != (want == "") {
+			t.Errorf("%+v: %q, %q", c, waiting, hint)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"signpost/internal/control"
 	"signpost/internal/daemon"
 	"signpost/internal/dns"
+	"signpost/internal/status"
 	"signpost/keys"
 	"signpost/keys/lifecycle"
 )
@@ -80,8 +81,21 @@ func (p *Plan) checkConfig(_ context.Context, s *Step) {
 	}
 }
 
-// checkDNS asks every DNS server for each key.
+// dnsEvery is how often DNS servers are asked. A resolver remembers for a while that a
+// record was not there, so asking more often would not help.
+const dnsEvery = 10 * time.Second
+
+// checkDNS asks every DNS server for each key, or tells what they answered lately.
 func (p *Plan) checkDNS(ctx context.Context, s *Step) {
+	if p.running.DNS.ZoneFile == "" && time.Since(p.asked) < dnsEvery {
+		*s = p.answers
+		return
+	}
+	p.askDNS(ctx, s)
+	p.asked, p.answers = time.Now(), *s
+}
+
+func (p *Plan) askDNS(ctx context.Context, s *Step) {
 	source, err := dns.Open(p.running.DNS)
 	if err != nil {
 		s.Waiting, s.Hint = err.Error(), "section dns of "+p.Config
@@ -127,7 +141,10 @@ func answerText(f lifecycle.ServerFinding) string {
 	case keys.NoAnswer:
 		return fmt.Sprintf("%s does not answer: %v", f.Server, f.Err)
 	case keys.Absent:
-		return f.Server + " has no such record"
+		if f.Server == "the zone file" {
+			return f.Server + " has no such record"
+		}
+		return f.Server + " has no such record (for some minutes it may remember that there was none)"
 	}
 	return f.Server + " has another record: " + f.Detail
 }
@@ -136,11 +153,13 @@ func answerText(f lifecycle.ServerFinding) string {
 func (p *Plan) checkDaemon(ctx context.Context, s *Step) {
 	if p.running.Control.Path() != "" {
 		client, err := control.Dial(ctx, p.running.Control)
+		var r status.Report
 		if err == nil {
 			defer client.Close()
-			err = client.Get(ctx, "/ping", new(daemon.Ping))
+			err = client.Get(ctx, "/status?domains=1", &r)
 		}
 		if err == nil {
+			s.Waiting, s.Hint = p.stale(r.Configuration)
 			return
 		}
 		s.Waiting = problem(err)
@@ -154,6 +173,21 @@ func (p *Plan) checkDaemon(ctx context.Context, s *Step) {
 		s.Waiting = err.Error()
 	}
 	s.Hint = p.StartCommand()
+}
+
+// stale says that the daemon does not run our configuration, and what to do; "" if it does.
+func (p *Plan) stale(c status.Configuration) (waiting, hint string) {
+	ours, err := filepath.Abs(p.Config)
+	theirs, theirErr := filepath.Abs(c.File)
+	switch {
+	case err == nil && theirErr == nil && ours != theirs:
+		return fmt.Sprintf("the daemon runs with %q and not with %s", c.File, p.Config), p.StartCommand()
+	case c.OnDisk == status.Mistaken:
+		return "the file has changed since the daemon read it, and has mistakes", Command(p.withConfig("signpost", "check-config"))
+	case c.OnDisk == status.Changed:
+		return "the file has changed since the daemon read it", "systemctl reload signpost      (or send the daemon SIGHUP)"
+	}
+	return "", ""
 }
 
 // StartCommand starts the daemon.
