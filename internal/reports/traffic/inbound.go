@@ -204,10 +204,12 @@ func hasField(h message.Header, names ...string) bool {
 	return false
 }
 
-// hostName is the client's name as the MTA says, "" where it has none.
+// hostName is the client's name as the MTA says, in lower-case A-labels; "" where it has none, or
+// one that is no host name.
 func hostName(name string) string {
-	if name == "unknown" || strings.HasPrefix(name, "[") || len(name) > maxText || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' }) {
+	ascii, ok := message.DomainToASCII(name)
+	if !ok || ascii == "unknown" {
 		return ""
 	}
-	return strings.ToLower(name)
+	return ascii
 }
