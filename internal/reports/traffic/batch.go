@@ -3,6 +3,7 @@ package traffic
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"slices"
 	"strings"
 
@@ -85,20 +86,82 @@ func (b *batch) write(ctx context.Context, db *store.DB, l *limits) (folded int6
 		if is, err := b.isNew(ctx, tx); err != nil || !is {
 			return err
 		}
-		rows, outbound, n, err := l.apply(ctx, tx, b)
+		fresh, err := b.addToKnown(ctx, tx)
 		if err != nil {
 			return err
 		}
-		folded = n
-		if err := writePolicies(ctx, tx, rows); err != nil {
+		if folded, err = l.apply(ctx, tx, fresh); err != nil {
 			return err
 		}
-		if err := writeRows(ctx, tx, rows); err != nil {
+		if err := writePolicies(ctx, tx, fresh.Rows); err != nil {
 			return err
 		}
-		return writeOutbound(ctx, tx, outbound)
+		if err := writeRows(ctx, tx, fresh.Rows); err != nil {
+			return err
+		}
+		return writeOutbound(ctx, tx, fresh.Outbound)
 	})
 	return folded, err
+}
+
+// addToKnown adds to the rows that the database has, which is nearly all of them, and returns the
+// others.
+func (b *batch) addToKnown(ctx context.Context, tx store.Tx) (fresh *batch, err error) {
+	fresh = &batch{}
+	known, err := addTallies(ctx, tx, "traffic", b.Rows, func(r *keyedRow) (key, Day, Tally) { return r.Key, r.Day, r.Tally })
+	if err != nil {
+		return nil, err
+	}
+	for i := range b.Rows {
+		if !known[b.Rows[i].Key] {
+			fresh.Rows = append(fresh.Rows, b.Rows[i])
+		}
+	}
+	known, err = addTallies(ctx, tx, "traffic_outbound", b.Outbound, func(o *keyedOutbound) (key, Day, Tally) { return o.Key, o.Day, o.Tally })
+	if err != nil {
+		return nil, err
+	}
+	for i := range b.Outbound {
+		if !known[b.Outbound[i].Key] {
+			fresh.Outbound = append(fresh.Outbound, b.Outbound[i])
+		}
+	}
+	return fresh, nil
+}
+
+// addTallies adds to the rows that are there, and returns their keys.
+func addTallies[T any](ctx context.Context, tx store.Tx, table string, list []T, of func(*T) (key, Day, Tally)) (map[key]bool, error) {
+	known := map[key]bool{}
+	for part := range slices.Chunk(list, chunk) {
+		var args []any
+		for i := range part {
+			k, day, t := of(&part[i])
+			args = append(args, int64(day), k[:], t.Count, t.First, t.Last)
+		}
+		const one = `(CAST(? AS BIGINT), CAST(? AS {blob}), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT))`
+		rows, err := tx.Query(ctx, `UPDATE `+table+` SET count = count + v.column3, first_seen = {least}(first_seen, v.column4), last_seen = {greatest}(last_seen, v.column5)
+			FROM (VALUES `+strings.TrimSuffix(strings.Repeat(one+", ", len(part)), ", ")+`) AS v
+			WHERE day = v.column1 AND tuple = v.column2 RETURNING tuple`, args...)
+		if err != nil {
+			return nil, err
+		}
+		if err := readKeys(rows, known); err != nil {
+			return nil, err
+		}
+	}
+	return known, nil
+}
+
+func readKeys(rows *sql.Rows, into map[key]bool) error {
+	defer rows.Close()
+	for rows.Next() {
+		var k []byte
+		if err := rows.Scan(&k); err != nil {
+			return err
+		}
+		into[key(k)] = true
+	}
+	return rows.Err()
 }
 
 // isNew notes the batch's number, and says whether it was not written before.

@@ -12,8 +12,8 @@ const (
 	maxDayRows, maxPolicyRows, maxOutboundRows = 200_000, 50_000, 20_000
 	// maxFoldedPolicies bounds the policy domains that have folded rows of their own in a day.
 	maxFoldedPolicies = 1000
-	// recountAfter is how many rows may be written until a day's rows are counted again. The
-	// number in between is too high, because rows that were there are counted too.
+	// recountAfter is how many new rows may be written until a day's rows are counted again: other
+	// daemons write, too.
 	recountAfter = 10_000
 )
 
@@ -28,8 +28,7 @@ type dayRows struct {
 	rows, outbound int
 	policies       map[string]int
 	folded         map[string]bool // policy domains with folded rows
-	since          int             // rows since they were counted
-	over           bool            // one of them did not fit
+	since          int             // new rows since they were counted
 }
 
 func (l *limits) bounds() (day, policy, outbound int) {
@@ -45,12 +44,6 @@ func (l *limits) bounds() (day, policy, outbound int) {
 // forget makes the next batch count again: the transaction did not come to its end, or rows
 // were deleted.
 func (l *limits) forget() { l.days = nil }
-
-// wantsCount says that the day seems to be full, and that the last count is too old to be sure.
-func (l *limits) wantsCount(d *dayRows) bool {
-	most, _, _ := l.bounds()
-	return d.over && d.since >= min(recountAfter, most/10)
-}
 
 func countDay(ctx context.Context, tx store.Tx, day Day) (*dayRows, error) {
 	d := &dayRows{policies: map[string]int{}, folded: map[string]bool{}}
@@ -81,47 +74,34 @@ func countDay(ctx context.Context, tx store.Tx, day Day) (*dayRows, error) {
 	return d, tx.QueryRow(ctx, `SELECT count(*) FROM traffic_outbound WHERE day = ?`, int64(day)).Scan(&d.outbound)
 }
 
-// apply returns the rows of a batch as they are written: beyond the limits, new ones are folded.
-func (l *limits) apply(ctx context.Context, tx store.Tx, b *batch) (rows []keyedRow, outbound []keyedOutbound, folded int64, err error) {
+// apply folds those rows of a batch for which there is no room. None of the batch was in the
+// database.
+func (l *limits) apply(ctx context.Context, tx store.Tx, b *batch) (folded int64, err error) {
 	if err := l.know(ctx, tx, b); err != nil {
-		return nil, nil, 0, err
+		return 0, err
 	}
-	over, overOutbound := map[Day][]keyedRow{}, map[Day][]keyedOutbound{}
-	for _, r := range b.Rows {
+	for i := range b.Rows {
+		r := &b.Rows[i]
 		if l.fits(&r.Row) {
-			rows = append(rows, r)
-		} else {
-			over[r.Day] = append(over[r.Day], r)
+			continue
+		}
+		if !r.Folded {
+			folded += r.Count
+		}
+		r.Row = r.Row.folded(l.foldsAll(&r.Row))
+		r.Key = r.Row.appendTo(nil).key()
+	}
+	for i := range b.Outbound {
+		if o := &b.Outbound[i]; !l.fitsOutbound(o.Day) {
+			folded += o.Count
+			o.Outbound = o.Outbound.folded()
+			o.Key = o.Outbound.appendTo(nil).key()
 		}
 	}
-	for _, o := range b.Outbound {
-		if l.fitsOutbound(o.Day) {
-			outbound = append(outbound, o)
-		} else {
-			overOutbound[o.Day] = append(overOutbound[o.Day], o)
-		}
-	}
-	for day, list := range over {
-		n, err := l.foldRows(ctx, tx, day, list, &rows)
-		if err != nil {
-			return nil, nil, 0, err
-		}
-		folded += n
-	}
-	for day, list := range overOutbound {
-		n, err := foldOutbound(ctx, tx, day, list, &outbound)
-		if err != nil {
-			return nil, nil, 0, err
-		}
-		folded += n
-	}
-	if len(over)+len(overOutbound) > 0 {
-		// A folded row of the batch may be the same as one that was made here.
-		whole := batch{Rows: rows, Outbound: outbound}
-		whole.sort()
-		rows, outbound = whole.merged()
-	}
-	return rows, outbound, folded, nil
+	// Several rows may have become the same.
+	b.sort()
+	b.Rows, b.Outbound = b.merged()
+	return folded, nil
 }
 
 // know counts the rows of the days of a batch where too little is known of them.
@@ -137,7 +117,7 @@ func (l *limits) know(ctx context.Context, tx store.Tx, b *batch) error {
 		l.days = nil
 	}
 	for day := range days {
-		if d := l.days[day]; d != nil && !l.wantsCount(d) {
+		if d := l.days[day]; d != nil && d.since < recountAfter {
 			continue
 		}
 		d, err := countDay(ctx, tx, day)
@@ -152,125 +132,36 @@ func (l *limits) know(ctx context.Context, tx store.Tx, b *batch) error {
 	return nil
 }
 
-// fits counts a row that may be new, and says whether there is room for it.
+// fits counts a new row, and says whether there is room for it.
 func (l *limits) fits(r *Row) bool {
 	most, perPolicy, _ := l.bounds()
 	d := l.days[r.Day]
-	d.since++
 	if d.rows >= most || d.policies[r.Policy.Domain] >= perPolicy {
-		d.over = true
 		return false
 	}
 	d.rows++
+	d.since++
 	d.policies[r.Policy.Domain]++
 	return true
+}
+
+// foldsAll says that no room is left for folded rows of the policy domain.
+func (l *limits) foldsAll(r *Row) bool {
+	d := l.days[r.Day]
+	if !d.folded[r.Policy.Domain] && len(d.folded) >= maxFoldedPolicies {
+		return true
+	}
+	d.folded[r.Policy.Domain] = true
+	return false
 }
 
 func (l *limits) fitsOutbound(day Day) bool {
 	_, _, most := l.bounds()
 	d := l.days[day]
-	d.since++
 	if d.outbound >= most {
-		d.over = true
 		return false
 	}
 	d.outbound++
+	d.since++
 	return true
-}
-
-// foldRows adds to rows those of the list that the database has, and folds the others.
-func (l *limits) foldRows(ctx context.Context, tx store.Tx, day Day, list []keyedRow, rows *[]keyedRow) (folded int64, err error) {
-	known, err := existing(ctx, tx, "traffic", day, list, func(r *keyedRow) key { return r.Key })
-	if err != nil {
-		return 0, err
-	}
-	d := l.days[day]
-	together := map[key]Row{}
-	for i := range list {
-		r := &list[i]
-		if known[r.Key] {
-			*rows = append(*rows, *r)
-			continue
-		}
-		if !r.Folded {
-			folded += r.Count
-		}
-		domain := r.Policy.Domain
-		all := !d.folded[domain] && len(d.folded) >= maxFoldedPolicies
-		if !all {
-			d.folded[domain] = true
-		}
-		f := r.Row.folded(all)
-		k := f.appendTo(nil).key()
-		if before, is := together[k]; is {
-			f.Tally = before.plus(f.Tally)
-		}
-		together[k] = f
-	}
-	for k, f := range together {
-		*rows = append(*rows, keyedRow{k, f})
-	}
-	return folded, nil
-}
-
-func foldOutbound(ctx context.Context, tx store.Tx, day Day, list []keyedOutbound, rows *[]keyedOutbound) (folded int64, err error) {
-	known, err := existing(ctx, tx, "traffic_outbound", day, list, func(o *keyedOutbound) key { return o.Key })
-	if err != nil {
-		return 0, err
-	}
-	var together Outbound
-	for i := range list {
-		o := &list[i]
-		if known[o.Key] {
-			*rows = append(*rows, *o)
-			continue
-		}
-		folded += o.Count
-		f := o.Outbound.folded()
-		f.Tally = together.plus(f.Tally)
-		together = f
-	}
-	if together.Count > 0 {
-		*rows = append(*rows, keyedOutbound{together.appendTo(nil).key(), together})
-	}
-	return folded, nil
-}
-
-// existing returns which of the tuples the database has.
-func existing[T any](ctx context.Context, tx store.Tx, table string, day Day, list []T, of func(*T) key) (map[key]bool, error) {
-	known := map[key]bool{}
-	for from := 0; from < len(list); from += chunk {
-		part := list[from:min(from+chunk, len(list))]
-		args := []any{int64(day)}
-		for i := range part {
-			k := of(&part[i])
-			args = append(args, k[:])
-		}
-		rows, err := tx.Query(ctx, `SELECT tuple FROM `+table+` WHERE day = ? AND tuple IN (`+store.Arguments(len(part))+`)`, args...)
-		if err != nil {
-			return nil, err
-		}
-		for rows.Next() {
-			var k []byte
-			if err = rows.Scan(&k); err != nil {
-				break
-			}
-			known[key(k)] = true
-		}
-		if err := firstError(err, rows.Err()); err != nil {
-			rows.Close()
-			return nil, err
-		}
-		rows.Close()
-	}
-	return known, nil
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
