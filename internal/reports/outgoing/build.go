@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"signpost/internal/reports/aggregate"
@@ -46,16 +47,17 @@ type total struct{ records, messages, folded int64 }
 
 // compose writes a report with as many of its records as the limits allow.
 func (c composer) compose(ctx context.Context, i identity, reportID, note string) (built, error) {
-	policy, err := c.policy(ctx, i.policy)
-	if err != nil {
+	policy, records, err := c.policy(ctx, i)
+	if err != nil || len(records) == 0 {
 		return built{}, err
 	}
-	all, err := c.total(ctx, i)
+	rows := rowsOf(i.day, records)
+	all, err := c.total(ctx, rows)
 	if err != nil || all.records == 0 {
 		return built{}, err
 	}
 	for limit := min(all.records, maxRecords); ; limit /= 2 {
-		b, err := c.write(ctx, i, c.head(i, policy, reportID, note), all, limit)
+		b, err := c.write(ctx, rows, c.head(i, policy, reportID, note), all, limit)
 		if err != nil || len(b.xml) <= maxReport || limit <= 1 {
 			return b, err
 		}
@@ -71,40 +73,63 @@ func (c composer) head(i identity, policy aggregate.Policy, reportID, note strin
 	}
 }
 
-// policy reads the record that was applied. RFC 9990 §3.1.1.5: a tag that was not published has
-// its default, or is left out.
-func (c composer) policy(ctx context.Context, id []byte) (aggregate.Policy, error) {
-	var p aggregate.Policy
-	var testing bool
-	err := c.db.QueryRow(ctx, `SELECT domain, p, sp, np, adkim, aspf, fo, testing, method FROM traffic_policies WHERE id = ?`, id).
-		Scan(&p.Domain, &p.P, &p.SP, &p.NP, &p.ADKIM, &p.ASPF, &p.FO, &testing, &p.DiscoveryMethod)
-	if err == sql.ErrNoRows {
-		err = nil
+// maxRecordsOfPolicy bounds the records with one policy that a report is about: a domain may
+// publish other addresses at each question.
+const maxRecordsOfPolicy = 1000
+
+// policy returns the policy of a report, and the ids of its records in the counters. RFC 9990
+// §3.1.1.5: a tag that was not published has its default, or is left out.
+func (c composer) policy(ctx context.Context, i identity) (policy aggregate.Policy, records [][]byte, err error) {
+	rows, err := c.db.Query(ctx, `SELECT id, domain, p, sp, np, adkim, aspf, fo, testing, method FROM traffic_policies WHERE domain = ? AND rua <> '' ORDER BY seen DESC, id`, i.domain)
+	if err != nil {
+		return policy, nil, err
 	}
-	p.Testing = "n"
-	if testing {
-		p.Testing = "y"
+	defer rows.Close()
+	for rows.Next() && len(records) < maxRecordsOfPolicy {
+		var id []byte
+		var p aggregate.Policy
+		var testing bool
+		if err := rows.Scan(&id, &p.Domain, &p.P, &p.SP, &p.NP, &p.ADKIM, &p.ASPF, &p.FO, &testing, &p.DiscoveryMethod); err != nil {
+			return policy, nil, err
+		}
+		if p = published(p, testing); bytes.Equal(policyKey(p), i.policy) {
+			policy, records = p, append(records, id)
+		}
 	}
-	return p, err
+	return policy, records, rows.Err()
+}
+
+// selection is the rows of traffic that a report is about.
+type selection struct {
+	where string
+	args  []any
+}
+
+func rowsOf(day int64, records [][]byte) selection {
+	s := selection{`t.day = ? AND t.policy IN (` + store.Arguments(len(records)) + `)`, []any{day}}
+	for _, id := range records {
+		s.args = append(s.args, id)
+	}
+	return s
 }
 
 // group are the columns of traffic that a report shows. Rows that differ in others alone are
 // one record.
 const group = `header_from, envelope_from, source, dkim, spf_domain, spf_scope, spf_result, dkim_aligned, spf_aligned, result, requested, disposition, reasons`
 
-func (c composer) total(ctx context.Context, i identity) (t total, err error) {
+func (c composer) total(ctx context.Context, rows selection) (t total, err error) {
 	err = c.db.QueryRow(ctx, `SELECT count(*), coalesce(sum(n), 0) FROM (SELECT sum(t.count) AS n FROM traffic t
-		WHERE t.day = ? AND t.policy = ? AND `+reportable+` GROUP BY `+group+`) AS g`, i.day, i.policy).Scan(&t.records, &t.messages)
+		WHERE `+rows.where+` AND `+reportable+` GROUP BY `+group+`) AS g`, rows.args...).Scan(&t.records, &t.messages)
 	if err == nil {
-		err = c.db.QueryRow(ctx, `SELECT coalesce(sum(t.count), 0) FROM traffic t WHERE t.day = ? AND t.policy = ? AND t.folded = 1`, i.day, i.policy).Scan(&t.folded)
+		err = c.db.QueryRow(ctx, `SELECT coalesce(sum(t.count), 0) FROM traffic t WHERE `+rows.where+` AND t.folded = 1`, rows.args...).Scan(&t.folded)
 	}
 	return t, err
 }
 
 // write writes the records with the most messages.
-func (c composer) write(ctx context.Context, i identity, head aggregate.Report, all total, limit int64) (built, error) {
+func (c composer) write(ctx context.Context, from selection, head aggregate.Report, all total, limit int64) (built, error) {
 	rows, err := c.db.Query(ctx, `SELECT `+group+`, sum(t.count) AS n FROM traffic t
-		WHERE t.day = ? AND t.policy = ? AND `+reportable+` GROUP BY `+group+` ORDER BY n DESC, source, header_from LIMIT ?`, i.day, i.policy, limit)
+		WHERE `+from.where+` AND `+reportable+` GROUP BY `+group+` ORDER BY n DESC, source, header_from LIMIT ?`, append(slices.Clone(from.args), limit)...)
 	if err != nil {
 		return built{}, err
 	}

@@ -3,6 +3,7 @@ package outgoing
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/net/publicsuffix"
 
+	"signpost/internal/reports/aggregate"
 	"signpost/internal/reports/store"
 )
 
@@ -29,11 +31,11 @@ const (
 	maxRelated = 100
 )
 
-// candidate is one policy with rua= and the mail that it applied to on a day.
+// candidate is one policy of a record with rua=, and the mail that it applied to on a day.
 type candidate struct {
 	domain   string
-	policy   []byte
-	last     int64 // when it was seen last
+	policy   []byte // see policyKey
+	last     int64  // when it was seen last
 	messages int64
 	accepted int64 // how many of them are a reason to report, and were not refused
 	refused  int64 // how many would be a reason, and were refused
@@ -42,9 +44,9 @@ type candidate struct {
 
 // candidatesSQL selects the policies of a day; more conditions may follow. These rows are
 // those of traffic.Row.Reportable.
-const candidatesSQL = `SELECT p.domain, p.id, max(t.last_seen), sum(t.count),
+const candidatesSQL = `SELECT p.domain, p.p, p.sp, p.np, p.adkim, p.aspf, p.fo, p.testing, p.method, max(t.last_seen), sum(t.count),
 	sum(CASE WHEN t.optional = 0 AND t.disposition <> 'reject' THEN t.count ELSE 0 END),
-	sum(CASE WHEN t.optional = 0 AND t.disposition = 'reject' THEN t.count ELSE 0 END), p.flaws
+	sum(CASE WHEN t.optional = 0 AND t.disposition = 'reject' THEN t.count ELSE 0 END), max(p.flaws)
 	FROM traffic t JOIN traffic_policies p ON p.id = t.policy
 	WHERE t.day = ? AND p.rua <> '' AND ` + reportable
 
@@ -56,7 +58,7 @@ func candidates(ctx context.Context, db *store.DB, day int64, domain string) ([]
 	if domain != "" {
 		statement, args = statement+` AND p.domain = ?`, append(args, domain)
 	}
-	rows, err := db.Query(ctx, statement+` GROUP BY p.domain, p.id, p.flaws`, args...)
+	rows, err := db.Query(ctx, statement+` GROUP BY p.domain, p.p, p.sp, p.np, p.adkim, p.aspf, p.fo, p.testing, p.method`, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -64,12 +66,31 @@ func candidates(ctx context.Context, db *store.DB, day int64, domain string) ([]
 	var all []candidate
 	for rows.Next() {
 		var c candidate
-		if err := rows.Scan(&c.domain, &c.policy, &c.last, &c.messages, &c.accepted, &c.refused, &c.flaws); err != nil {
+		var p aggregate.Policy
+		var testing bool
+		if err := rows.Scan(&p.Domain, &p.P, &p.SP, &p.NP, &p.ADKIM, &p.ASPF, &p.FO, &testing, &p.DiscoveryMethod, &c.last, &c.messages, &c.accepted, &c.refused, &c.flaws); err != nil {
 			return nil, err
 		}
+		c.domain, c.policy = p.Domain, policyKey(published(p, testing))
 		all = append(all, c)
 	}
 	return all, rows.Err()
+}
+
+// published is a policy with the words of a report.
+func published(p aggregate.Policy, testing bool) aggregate.Policy {
+	p.Testing = "n"
+	if testing {
+		p.Testing = "y"
+	}
+	return p
+}
+
+// policyKey identifies a policy as a report shows it. Records that differ in their addresses
+// alone have the same one.
+func policyKey(p aggregate.Policy) []byte {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q", []string{p.Domain, p.P, p.SP, p.NP, p.ADKIM, p.ASPF, p.FO, p.Testing, p.DiscoveryMethod}))
+	return sum[:16]
 }
 
 // asking is a domain that asks for reports, with its policies, the last one first.

@@ -139,7 +139,7 @@ func previewOf(ctx context.Context, db *store.DB, cfg Config, generator string, 
 	id := identity.reportID()
 	r := PreviewReport{ReportID: id, FileName: identity.fileName(id), Note: d.note(i), Optional: c.messages - c.accepted - c.refused}
 	compose := composer{db: db, cfg: cfg, generator: generator}
-	policy, err := compose.policy(ctx, c.policy)
+	policy, _, err := compose.policy(ctx, identity)
 	if err != nil {
 		return r, err
 	}

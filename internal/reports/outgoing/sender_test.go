@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"signpost/internal/message"
+	"signpost/internal/reports/aggregate"
 	"signpost/internal/reports/store"
 	"signpost/internal/reports/store/storetest"
 )
@@ -244,7 +245,7 @@ func (w *world) step(s *Sender) {
 // row is one row of traffic, as usual unless it says otherwise.
 type row struct {
 	day                                       int64
-	domain, p, rua, flaws                     string
+	domain, p, fo, rua, flaws                 string
 	from, envelope, source, dkim, disposition string
 	result, requested, reasons                string
 	spfDomain, spfScope, spfResult            string
@@ -254,7 +255,7 @@ type row struct {
 }
 
 func (w *world) policyID(r row) []byte {
-	sum := sha256.Sum256([]byte(r.domain + r.p + r.rua))
+	sum := sha256.Sum256([]byte(r.domain + r.p + r.fo + r.rua))
 	return sum[:16]
 }
 
@@ -267,6 +268,7 @@ func (w *world) count(r row) {
 		}
 	}
 	orUse(&r.p, "reject")
+	orUse(&r.fo, "0")
 	orUse(&r.from, r.domain)
 	orUse(&r.source, "192.0.2.1")
 	orUse(&r.disposition, "none")
@@ -282,7 +284,7 @@ func (w *world) count(r row) {
 	w.rows++
 	ctx := w.t.Context()
 	if _, err := w.db.Exec(ctx, `INSERT INTO traffic_policies (id, domain, p, sp, np, adkim, aspf, fo, testing, psd, method, rua, flaws)
-		VALUES (?, ?, ?, '', '', 'r', 'r', '0', 0, 'u', 'treewalk', ?, ?) ON CONFLICT (id) DO NOTHING`, w.policyID(r), r.domain, r.p, strings.TrimPrefix(r.rua, "none"), r.flaws); err != nil {
+		VALUES (?, ?, ?, '', '', 'r', 'r', ?, 0, 'u', 'treewalk', ?, ?) ON CONFLICT (id) DO NOTHING`, w.policyID(r), r.domain, r.p, r.fo, strings.TrimPrefix(r.rua, "none"), r.flaws); err != nil {
 		w.t.Fatal(err)
 	}
 	flag := func(b bool) int {
@@ -595,7 +597,7 @@ func TestEachPolicyOfADayHasAReport(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
 	w.publish("blue.example")
 	for i := range 5 {
-		w.count(row{domain: "blue.example", p: []string{"none", "quarantine", "reject"}[i%3], rua: fmt.Sprintf("mailto:r%d@blue.example", i), last: int64(i), count: int64(10 + i), flaws: "pct=5: no more"})
+		w.count(row{domain: "blue.example", p: []string{"none", "quarantine", "reject"}[i%3], fo: fmt.Sprint(i / 3), rua: fmt.Sprintf("mailto:r%d@blue.example", i), last: int64(i), count: int64(10 + i), flaws: "pct=5: no more"})
 	}
 	w.step(w.sender())
 	got := w.mta.taken()
@@ -614,6 +616,25 @@ func TestEachPolicyOfADayHasAReport(t *testing.T) {
 	if len(names) != maxPolicies {
 		t.Errorf("%v", names)
 	}
+}
+
+// A record that names other addresses, perhaps at each question, has still one policy.
+func TestRecordsWithOnePolicyHaveOneReport(t *testing.T) {
+	each(t, func(w *world) {
+		w.publish("blue.example")
+		for i := range 30 {
+			w.count(row{domain: "blue.example", rua: fmt.Sprintf("mailto:r%d@blue.example", i), count: 2})
+		}
+		w.count(row{domain: "blue.example", rua: "none", count: 100})
+		w.step(w.sender())
+		got := w.mta.taken()
+		if len(got) != 1 || w.states() != "blue.example sent" {
+			w.t.Fatalf("%d mails, %s; %s", len(got), w.states(), w.log.String())
+		}
+		if x := got[0].xml(w.t); !strings.Contains(x, "<count>60</count>") || strings.Contains(x, "<error>") {
+			w.t.Errorf("%s", x)
+		}
+	})
 }
 
 func TestCapsOnReports(t *testing.T) {
@@ -686,7 +707,8 @@ func TestTheRecordsWithTheMostMessagesAreReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := composer{db: w.db, cfg: w.config()}
-	b, err := c.compose(ctx, identity{"receiver.example", "blue.example", theDay, w.policyID(row{domain: "blue.example", p: "reject", rua: "mailto:rua@blue.example"})}, "id", "")
+	b, err := c.compose(ctx, identity{"receiver.example", "blue.example", theDay,
+		policyKey(aggregate.Policy{Domain: "blue.example", P: "reject", ADKIM: "r", ASPF: "r", FO: "0", Testing: "n", DiscoveryMethod: "treewalk"})}, "id", "")
 	if err != nil || b.records != maxRecords || b.messages != maxRecords+10 || len(b.xml) > maxReport {
 		t.Fatalf("%d records, %d messages, %d octets, %v", b.records, b.messages, len(b.xml), err)
 	}

@@ -32,4 +32,6 @@ CREATE TABLE outgoing_secret (
 );
 CREATE INDEX traffic_policy ON traffic (day, policy);
 `,
+	`CREATE INDEX traffic_policies_domain ON traffic_policies (domain);
+`,
 }
