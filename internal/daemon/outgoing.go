@@ -10,6 +10,7 @@ import (
 	"signpost/internal/reports"
 	"signpost/internal/reports/outgoing"
 	"signpost/internal/reports/store"
+	"signpost/internal/status"
 	"signpost/milter"
 )
 
@@ -146,6 +147,29 @@ func (r *reporting) storeReturned(ctx context.Context, s *outgoing.Sender) {
 			}
 		}
 	}
+}
+
+// status is for signpost status; nil while no reports are sent.
+func (r *reporting) status(ctx context.Context) *status.ReportsOut {
+	if r == nil {
+		return nil
+	}
+	g := r.current.Load()
+	if g == nil || !g.Config.Reports.Out.On() {
+		return nil
+	}
+	const remedy = "see the log, and reports.database"
+	s := r.sender.Load()
+	if s == nil {
+		return &status.ReportsOut{Problem: "the database is not open", Remedy: remedy}
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	sum, err := s.Summary(ctx)
+	if err != nil {
+		return &status.ReportsOut{Problem: err.Error(), Remedy: remedy}
+	}
+	return &status.ReportsOut{Waiting: sum.Waiting, Sent: sum.Sent, Failed: sum.Failed, Suppressed: sum.Suppressed, Problem: sum.Trouble, Remedy: sum.Remedy}
 }
 
 // mine tells whether mail has the reverse-path of a report of ours.

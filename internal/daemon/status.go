@@ -56,6 +56,7 @@ func (s *Service) report(ctx context.Context, domains int) (*status.Report, erro
 		Errors: append([]status.LogLine{}, s.vitals.log.Lines()...),
 	}
 	r.Hour = s.vitals.counts.LastHour(r.Now)
+	r.ReportsOut = s.reporting.status(ctx)
 	r.Judge(s.vitals.counts.SinceStart())
 	return r, nil
 }

@@ -34,6 +34,7 @@ func (r *Report) Judge(sinceStart Hour) {
 	all = append(all, r.ofConfiguration()...)
 	all = append(all, r.ofLoad()...)
 	all = append(all, r.ofMail(sinceStart)...)
+	all = append(all, r.ReportsOut.findings()...)
 	order := []Severity{Problem, Warning, Note}
 	slices.SortStableFunc(all, func(a, b Finding) int {
 		return slices.Index(order, a.Severity) - slices.Index(order, b.Severity)

@@ -4,7 +4,10 @@
 // report has no secret and nothing of a message.
 package status
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Report is the state of the daemon: the answer to /status, and the output of
 // `signpost status --json`.
@@ -26,6 +29,8 @@ type Report struct {
 	Domains       Domains       `json:"domains"`
 	Resolver      Resolver      `json:"resolver"`
 	Hour          Hour          `json:"last_hour"`
+	// ReportsOut are the reports to others; nil while reports.out is off.
+	ReportsOut *ReportsOut `json:"reports_out,omitempty"`
 	// Errors are the last warnings and errors of the log, the newest first, without those about
 	// single messages.
 	Errors []LogLine `json:"last_errors"`
@@ -204,4 +209,34 @@ type LogLine struct {
 	Level string    `json:"level"`
 	Text  string    `json:"text"`
 	Count int       `json:"count"`
+}
+
+// ReportsOut is how the reports to others (reports.out) are doing.
+type ReportsOut struct {
+	Waiting    int `json:"waiting"`
+	Sent       int `json:"sent"`   // of the last 24 hours
+	Failed     int `json:"failed"` // of the last 24 hours
+	Suppressed int `json:"suppressed"`
+	// Problem is why all of them wait, and Remedy what to do; "" if nothing is known.
+	Problem string `json:"problem,omitempty"`
+	Remedy  string `json:"remedy,omitempty"`
+}
+
+func (r *ReportsOut) line() string {
+	return fmt.Sprintf("%d sent and %d failed in 24 hours, %d waiting, %d addresses suppressed", r.Sent, r.Failed, r.Waiting, r.Suppressed)
+}
+
+// findings say what needs a person about them.
+func (r *ReportsOut) findings() []Finding {
+	var all []Finding
+	if r == nil {
+		return nil
+	}
+	if r.Problem != "" {
+		all = append(all, Finding{Warning, "reports to others", "they wait: " + r.Problem, r.Remedy})
+	}
+	if r.Suppressed > 0 {
+		all = append(all, Finding{Note, "reports to others", fmt.Sprintf("%d addresses get none for a while, since one came back", r.Suppressed), "signpost report suppressed lists them"})
+	}
+	return all
 }

@@ -34,6 +34,9 @@ func (r *Report) Print(to io.Writer, colour bool) {
 	s.resolver(r.Resolver)
 	s.line("last hour", "in   "+r.Hour.Inbound.inbound())
 	s.line("", "out  "+r.Hour.Outbound.outbound())
+	if r.ReportsOut != nil {
+		s.line("reports out", r.ReportsOut.line())
+	}
 	s.errors(r)
 	s.findings(r)
 }

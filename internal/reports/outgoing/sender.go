@@ -61,6 +61,7 @@ type Sender struct {
 
 	mu       sync.Mutex
 	reported map[string]time.Time // when a kind of problem was logged last
+	trouble  trouble              // why all reports wait
 	pruned   int64                // the day on which this process last deleted old rows
 
 	stage func(string) // tests stop the process at a stage; nil otherwise
@@ -285,8 +286,7 @@ func (s *Sender) deliver(ctx context.Context, r *report, address string) (state,
 	}
 	mail, err := s.signed(ctx, r, address)
 	if err != nil {
-		s.sometimes("signing", "reports to others wait: they are not sent unsigned", "from", s.cfg.From, "error", err.Error(),
-			"remedy", "list the domain in signer.domains with a key that is published: signpost keys generate --help")
+		s.hasTrouble("signing", "they are not sent unsigned", err.Error(), "list the domain in signer.domains with a key that is published: signpost keys generate --help", "from", s.cfg.From)
 		return stateQueued, err.Error(), nil
 	}
 	if err := s.queue.begin(ctx, r, address, s.Now()); err != nil {
@@ -298,6 +298,8 @@ func (s *Sender) deliver(ctx context.Context, r *report, address string) (state,
 	state = stateSent
 	if e, failed := errors.AsType[*submission.Error](err); failed {
 		state, said = s.notTaken(e), tidy(e.Error())
+	} else {
+		s.noTrouble()
 	}
 	// The answer is stored even if the daemon is stopping.
 	return state, said, s.queue.delivered(context.WithoutCancel(ctx), r, address, state, tidy(said), s.Now())
@@ -309,12 +311,10 @@ func (s *Sender) notTaken(e *submission.Error) string {
 	case submission.Refused:
 		return stateFailed
 	case submission.Setup:
-		s.sometimes("setup", "reports to others wait: the MTA does not take them", "smtp", s.cfg.SMTP, "error", e.Error(),
-			"remedy", "let the MTA at reports.out.smtp take mail from this host for any recipient (Postfix: mynetworks)")
+		s.hasTrouble("setup", "the MTA does not take them", e.Error(), "let the MTA at reports.out.smtp take mail from this host for any recipient (Postfix: mynetworks)", "smtp", s.cfg.SMTP)
 	case submission.Later:
 		if e.Step == "connect" {
-			s.sometimes("connect", "reports to others wait: the MTA does not answer", "smtp", s.cfg.SMTP, "error", e.Error(),
-				"remedy", "see whether it runs, and whether reports.out.smtp is its address")
+			s.hasTrouble("connect", "the MTA does not answer", e.Error(), "see whether it runs, and whether reports.out.smtp is its address", "smtp", s.cfg.SMTP)
 		}
 	}
 	return stateQueued

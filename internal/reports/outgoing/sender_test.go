@@ -553,9 +553,18 @@ func TestNothingLeavesUnsigned(t *testing.T) {
 	if len(w.mta.taken()) != 0 || w.states() != "blue.example queued" || !strings.Contains(w.log.String(), "they are not sent unsigned") || !strings.Contains(w.log.String(), "no key signs for receiver.example") {
 		t.Fatalf("%s; %s", w.states(), w.log.String())
 	}
+	if sum, err := s.Summary(t.Context()); err != nil || sum.Waiting != 1 || !strings.Contains(sum.Trouble, "no key signs") || sum.Remedy == "" {
+		t.Errorf("%+v, %v", sum, err)
+	}
 	w.signErr.Store(nil)
 	w.pass(firstRetry)
 	w.step(s)
+	if sum, err := s.Summary(t.Context()); err != nil || sum != (Summary{Sent: 1}) {
+		t.Errorf("%+v, %v", sum, err)
+	}
+	if list, err := Recent(t.Context(), w.db, time.Unix(theDay*86400, 0), 10); err != nil || len(list) != 1 || list[0].State != stateSent || list[0].Finished.IsZero() {
+		t.Errorf("%+v, %v", list, err)
+	}
 	if len(w.mta.taken()) != 1 || w.states() != "blue.example sent" {
 		t.Errorf("%s; %s", w.states(), w.log.String())
 	}
