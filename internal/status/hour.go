@@ -50,14 +50,14 @@ func (c *Counts) Count(now time.Time, outbound bool, origin Origin, o *message.O
 	}
 }
 
-func outcomes(outbound bool, origin Origin, o *message.Outcome) Outcomes {
+func outcomes(outbound bool, origin Origin, o *message.Outcome) outcomeCounts {
 	is := func(b bool) int {
 		if b {
 			return 1
 		}
 		return 0
 	}
-	return Outcomes{
+	return outcomeCounts{
 		Messages:    1,
 		Accepted:    is(o.Disposition == message.Accept),
 		Held:        is(o.Disposition == message.Quarantine),

@@ -168,12 +168,12 @@ type Server struct {
 
 // Hour counts the messages of the last 60 minutes.
 type Hour struct {
-	Inbound  Outcomes `json:"inbound"`
-	Outbound Outcomes `json:"outbound"`
+	Inbound  outcomeCounts `json:"inbound"`
+	Outbound outcomeCounts `json:"outbound"`
 }
 
-// Outcomes counts messages by what became of them.
-type Outcomes struct {
+// outcomeCounts counts messages by what became of them.
+type outcomeCounts struct {
 	Messages    int `json:"messages"`
 	Accepted    int `json:"accepted"`
 	Held        int `json:"quarantined"`
@@ -188,7 +188,7 @@ type Outcomes struct {
 	SMTP        int `json:"smtp"`         // by SMTP, where Postfix tells it
 }
 
-func (o *Outcomes) add(p Outcomes) {
+func (o *outcomeCounts) add(p outcomeCounts) {
 	o.Messages += p.Messages
 	o.Accepted += p.Accepted
 	o.Held += p.Held

@@ -209,12 +209,12 @@ func counts(total int, parts ...any) string {
 	return text
 }
 
-func (o Outcomes) inbound() string {
+func (o outcomeCounts) inbound() string {
 	return counts(o.Messages, o.Accepted, "accepted", o.Held, "held", o.Rejected, "refused", o.Deferred, "put off",
 		o.WouldRefuse, "would be refused", o.Forged, "forged results removed", o.Failures, "failed here")
 }
 
-func (o Outcomes) outbound() string {
+func (o outcomeCounts) outbound() string {
 	return counts(o.Messages, o.Signed, "signed", o.Unsigned, "unsigned", o.Rejected, "refused", o.Deferred, "put off",
 		o.Local, "from this host", o.Forged, "forged results removed", o.Failures, "failed here")
 }

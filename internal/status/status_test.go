@@ -34,7 +34,7 @@ func TestTheCountsOfTheLastHour(t *testing.T) {
 		}
 	}
 	c.Count(noon.Add(25*time.Hour), true, UnknownOrigin, &message.Outcome{Disposition: message.Accept, Unsigned: "x"})
-	if h := c.LastHour(noon.Add(25 * time.Hour)); h.Outbound != (Outcomes{Messages: 1, Accepted: 1, Unsigned: 1}) || h.Inbound.Messages != 0 {
+	if h := c.LastHour(noon.Add(25 * time.Hour)); h.Outbound != (outcomeCounts{Messages: 1, Accepted: 1, Unsigned: 1}) || h.Inbound.Messages != 0 {
 		t.Errorf("the next day: %+v", h)
 	}
 	if h := c.SinceStart(); h.Outbound.Messages != 2 || h.Inbound.Messages != 1 {
@@ -219,7 +219,7 @@ func TestLocalMailThatNeverCame(t *testing.T) {
 	}{{7, 999, 0, 0, false}, {7, 1000, 0, 0, true}, {6, 1000, 0, 0, false}, {7, 1000, 1, 0, false}, {7, 1000, 0, 1, false}, {365, 0, 0, 0, false}} {
 		r := well()
 		r.Started = r.Now.Add(-time.Duration(c.days) * 24 * time.Hour)
-		r.Judge(Hour{Outbound: Outcomes{Messages: 10_000, SMTP: c.smtp, Local: c.local}, Inbound: Outcomes{Local: c.localIn}})
+		r.Judge(Hour{Outbound: outcomeCounts{Messages: 10_000, SMTP: c.smtp, Local: c.local}, Inbound: outcomeCounts{Local: c.localIn}})
 		if got := len(r.Findings) == 1 && strings.Contains(r.Findings[0].Remedy, "non_smtpd_milters"); got != c.note || r.NeedsAPerson() {
 			t.Errorf("%+v: %+v", c, r.Findings)
 		}
@@ -264,7 +264,7 @@ func TestAScreenFits80Columns(t *testing.T) {
 	r.Domains = c.Domains()
 	r.Listeners = append(r.Listeners, Listener{Address: "unix:/var/spool/postfix/signpost/milter.sock", Role: "verify", Problem: "another process has replaced its socket file"})
 	r.Resolver.Servers = append(r.Resolver.Servers, Server{Address: "[2001:db8:1234:5678:9abc:def0:1234:5678]:5353", Queries: 1e9, Unanswered: 1e8, Failed: 1e8, MeanMS: 1999.5, Problem: strings.Repeat("no answer ", 30)})
-	r.Hour = Hour{Inbound: Outcomes{1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6}, Outbound: Outcomes{1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6}}
+	r.Hour = Hour{Inbound: outcomeCounts{1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6}, Outbound: outcomeCounts{1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e6}}
 	r.Errors = []LogLine{{noon, "error", strings.Repeat("words of a long line ", 50), 12}}
 	r.Version = strings.Repeat("v", 100)
 	r.Judge(Hour{})
