@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -83,6 +84,29 @@ func TestWhoMayConnect(t *testing.T) {
 		if got := c.access.permits(c.peer); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
+	}
+}
+
+// Where the kernel does not tell the groups, the user database does.
+func TestTheUserDatabaseHasTheGroupsOfAUser(t *testing.T) {
+	if got := databaseGroups(0); !slices.Contains(got, 0) {
+		t.Errorf("groups of root: %v", got)
+	}
+	if got := databaseGroups(4_000_000_000); got != nil {
+		t.Errorf("groups of no user: %v", got)
+	}
+}
+
+// A request beyond the limits is refused, and the next one is answered.
+func TestRequestsAreBounded(t *testing.T) {
+	_, c := open(t, "", hello())
+	_, err := get(t, c, "/hello?name="+strings.Repeat("x", 3*maxHeader))
+	var e *Error
+	if !errors.As(err, &e) || e.Status != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("%v", err)
+	}
+	if got, err := get(t, c, "/hello?name=z"); err != nil || got["hello"] != "z" {
+		t.Errorf("%v, %v", got, err)
 	}
 }
 
