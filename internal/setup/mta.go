@@ -47,6 +47,10 @@ func (p *Plan) lookAtMTA(ctx context.Context) MTA {
 			return MTA{Name: "postfix", Dir: dir, Notes: []string{fmt.Sprintf("its configuration cannot be read: %v", err)}}
 		}
 	}
+	found := "no Postfix and no Sendmail is installed here: apt-get install postfix, then run this again"
+	if dir != "" {
+		found = "Postfix is installed and has no configuration in " + dir + ": dpkg-reconfigure postfix, then run this again"
+	}
 	sendmail := p.options.Sendmail
 	if sendmail == "" {
 		sendmail = "/etc/mail"
@@ -54,7 +58,7 @@ func (p *Plan) lookAtMTA(ctx context.Context) MTA {
 	if _, err := os.Stat(filepath.Join(sendmail, "sendmail.cf")); err == nil {
 		return p.sendmail(sendmail)
 	}
-	return MTA{Notes: []string{"no Postfix and no Sendmail is installed here: apt-get install postfix, then run this again; for an MTA elsewhere, have it connect to " + p.postfixAddress(nil) + " (milter.listen and milter.peers)"}}
+	return MTA{Notes: []string{found + "; for an MTA elsewhere, have it connect to " + p.postfixAddress(nil) + " (milter.listen and milter.peers)"}}
 }
 
 // sendmail has the lines for sendmail.mc.
