@@ -142,9 +142,12 @@ func (h *Host) lookAtDestinations(ctx context.Context, domain string) {
 
 // txtRecord is a TXT record as a line of a zone file, for any text.
 func txtRecord(name, text string) string {
+	const most = 255 // octets of a character-string (RFC 1035 §3.3)
 	var parts []string
-	for _, s := range keys.Strings(text) {
-		parts = append(parts, `"`+escaped(s)+`"`)
+	for rest := text; rest != "" || parts == nil; {
+		n := min(len(rest), most)
+		parts = append(parts, `"`+escaped(rest[:n])+`"`)
+		rest = rest[n:]
 	}
 	value := strings.Join(parts, " ")
 	if len(parts) > 1 {

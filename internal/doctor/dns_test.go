@@ -112,8 +112,12 @@ func TestOneFaultInDNS(t *testing.T) {
 		"the host has no address":    {func(h *house) { delete(h.zone, theName) }, "host.name", "mail.example.com. 3600 IN AAAA 2001:db8::25"},
 		"sdid of another domain": {func(h *house) {
 			h.config = strings.Replace(h.config, "verifier:", "    - {domain: other.example, sdid: example.com}\nverifier:", 1)
-			h.record("_dmarc.other.example", txt("v=DMARC1; p=none"))
+			h.record("_dmarc.other.example", txt("v=DMARC1; p=none; rua=mailto:d@other.example"))
+			h.record("other.example", h.zone["example.com"]...)
 		}, "signature.not-aligned", "d=example.com"},
+		"no SPF of a domain with sdid": {func(h *house) {
+			h.config = strings.Replace(h.config, "verifier:", "    - {domain: news.example.com, sdid: example.com}\nverifier:", 1)
+		}, "spf.missing", "news.example.com"},
 		"adkim=s for subdomains": {func(h *house) {
 			h.replace("[s1, e1]}", "[s1, e1], subdomains: true}")
 			h.record("_dmarc.example.com", txt("v=DMARC1; p=reject; adkim=s; rua=mailto:d@example.com"))

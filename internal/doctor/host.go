@@ -92,6 +92,11 @@ func (h *Host) readDomains() {
 			all = append(all, k.Ref.Domain)
 		}
 	}
+	for _, e := range h.Config.Signer.Domains { // with sdid they have no key of their own
+		if author := authorOf(e.Domain); author != "" && !strings.Contains(e.Domain, "*") {
+			all = append(all, author)
+		}
+	}
 	slices.Sort(all)
 	all = slices.Compact(all)
 	h.Domains = all

@@ -104,8 +104,8 @@ func foldRecord(line string) []string {
 	for _, s := range characterStrings(value) {
 		for s != "" {
 			n := min(len(s), room-6)
-			if i := n - 1; n < len(s) && s[i] == '\\' {
-				n = i
+			if n < len(s) {
+				n = escapeAt(s, n)
 			}
 			lines = append(lines, `    "`+s[:n]+`"`)
 			s = s[n:]
@@ -114,15 +114,42 @@ func foldRecord(line string) []string {
 	return append(lines, ")")
 }
 
-// characterStrings returns the quoted strings of a record's value, without the quotation marks.
+// characterStrings returns the quoted strings of a record's value, without the quotation marks
+// around them; those within have a backslash.
 func characterStrings(value string) []string {
 	var all []string
-	for i, part := range strings.Split(value, `"`) {
-		if i%2 == 1 {
-			all = append(all, part)
+	begun := -1
+	for i := 0; i < len(value); i++ {
+		switch {
+		case value[i] == '\\':
+			i++
+		case value[i] != '"':
+		case begun < 0:
+			begun = i + 1
+		default:
+			all, begun = append(all, value[begun:i]), -1
 		}
 	}
 	return all
+}
+
+// escapeAt returns the length of the first n octets of a string of a zone file that do not end
+// within an escape, \" or \DDD.
+func escapeAt(s string, n int) int {
+	for at := 0; at < n; {
+		size := 1
+		if s[at] == '\\' {
+			size = 2
+			if at+1 < len(s) && '0' <= s[at+1] && s[at+1] <= '9' {
+				size = 4
+			}
+		}
+		if at+size > n {
+			return at
+		}
+		at += size
+	}
+	return n
 }
 
 func (r Report) printUnseen(w io.Writer) {

@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"signpost/internal/dns"
 )
 
 func sample() Report {
@@ -90,6 +92,23 @@ func TestJSONHasTheNamedFieldsAsStrings(t *testing.T) {
 	for _, key := range []string{"id", "severity", "subject", "finding", "consequence", "remedy", "reference"} {
 		if out.Findings[1][key] == "" {
 			t.Errorf("%s is missing in %v", key, out.Findings[1])
+		}
+	}
+}
+
+// Whatever a text holds, its record is the same text after it was folded.
+func TestAFoldedRecordIsTheSameRecord(t *testing.T) {
+	for _, text := range []string{
+		"v=DKIM1; p=" + strings.Repeat("A", 400), strings.Repeat(`"\\`, 150), strings.Repeat("\x00\xff", 200), strings.Repeat("é", 300), "short", strings.Repeat(`x"`, 33),
+	} {
+		folded := strings.Join(foldRecord(txtRecord("a.example.com", text)), "\n")
+		z, err := dns.ParseZone(strings.NewReader(folded), "zone")
+		if err != nil {
+			t.Errorf("%v in:\n%s", err, folded)
+			continue
+		}
+		if got, err := z.LookupTXT(t.Context(), "a.example.com"); err != nil || len(got) != 1 || got[0] != text {
+			t.Errorf("got %q, %v, want %q", got, err, text)
 		}
 	}
 }
