@@ -124,3 +124,15 @@ func TestAReportDatabaseThatDoesNotOpenStopsNoMail(t *testing.T) {
 		t.Error("mail is watched")
 	}
 }
+
+func TestReportsThatNoKeyWouldSignAreAWarning(t *testing.T) {
+	for section, want := range map[string]bool{
+		outSection: false, "": false, strings.Replace(outSection, "@example.com", "@stranger.example", 1): true,
+		strings.Replace(outSection, "@example.com", "@reports.example.com", 1): true, // no entry with subdomains
+	} {
+		warned := strings.Contains(strings.Join(reportingOf(t, section).Warnings(), "\n"), "reports.out.from: no entry of signer.domains signs for")
+		if warned != want {
+			t.Errorf("%s: a warning: %v, want %v", section, warned, want)
+		}
+	}
+}
