@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"os"
 	"reflect"
 	"strings"
 	"sync"
@@ -377,5 +378,21 @@ func TestAMessageWithoutReaderAllocatesNothing(t *testing.T) {
 	d := refused()
 	if n := len(encode(nil, &d, time.Now(), false)); n > 420 {
 		t.Errorf("the record of a usual message has %d octets", n)
+	}
+}
+
+// docs/watching.md names every member of the JSON.
+func TestTheDocumentNamesEveryMember(t *testing.T) {
+	text, err := os.ReadFile("../../docs/watching.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range []any{Event{}, Result{}, Signature{}, Note{}, message.Step{}} {
+		for _, f := range reflect.VisibleFields(reflect.TypeOf(of)) {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if name != "" && !strings.Contains(string(text), "`"+name+"`") {
+				t.Errorf("%T: %s is not named", of, name)
+			}
+		}
 	}
 }
