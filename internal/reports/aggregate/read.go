@@ -37,7 +37,7 @@ type reader struct {
 	scan   scanner
 	each   func(*Record) error
 	stack  []*element // from the root down
-	prefix string     // of the root's name; a tag with another one is an extension
+	prefix string     // of the root's name; see ours
 	value  strings.Builder
 
 	opaque []string // names of open elements that we do not know, from the outermost
@@ -142,7 +142,7 @@ func (r *reader) startTag(t token) error {
 		return r.openOpaque(t)
 	}
 	r.opaque = nil
-	for depth := len(r.stack) - 1; depth >= 0 && t.prefix == r.prefix; depth-- {
+	for depth := len(r.stack) - 1; depth >= 0 && r.ours(t); depth-- {
 		if child := r.stack[depth].child(t.name); child != nil {
 			return r.open(depth, child, t.empty)
 		}
@@ -152,6 +152,10 @@ func (r *reader) startTag(t token) error {
 	}
 	return r.openOpaque(t)
 }
+
+// ours tells a tag of the report from one of an extension by its prefix: the root's (RFC 9990), or none
+// (the schema of RFC 7489 qualifies the root alone).
+func (r *reader) ours(t token) bool { return t.prefix == r.prefix || t.prefix == "" }
 
 // recovers tells whether an element in one that we do not know is the report's own after all: the
 // metadata or the policy, where it has none yet. Some reports have a tag that is never closed.
@@ -212,7 +216,7 @@ func (r *reader) endTag(t token) error {
 		return nil
 	}
 	for depth := len(r.stack) - 1; depth >= 0; depth-- {
-		if t.prefix == r.prefix && r.stack[depth].named(t.name) {
+		if r.ours(t) && r.stack[depth].named(t.name) {
 			r.opaque = nil
 			return r.closeBelow(depth)
 		}
