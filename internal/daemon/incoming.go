@@ -25,6 +25,9 @@ type intake struct {
 	// count and countNotice are nil where nothing is counted.
 	count, countNotice func(label string)
 
+	grown       chan struct{} // asks to look after the store
+	sinceTended atomic.Int64  // reports stored
+
 	current atomic.Pointer[Generation]
 	reader  atomic.Pointer[incoming.Intake] // nil: off, or the database is not open yet
 	running reports.Config
@@ -76,7 +79,7 @@ func (i *intake) run(ctx context.Context, c reports.Config) {
 	}
 	defer db.Close()
 	if len(c.In.Addresses) > 0 {
-		k := &incoming.Keeper{DB: db, Domains: i.ourDomains, Now: time.Now}
+		k := &incoming.Keeper{DB: db, Domains: i.ourDomains, Now: time.Now, MaxRecords: maxRecordsADay, MaxReports: maxReportsADay}
 		reader := incoming.NewIntake(ctx, c.In, k, currentKeys{i}, i.told)
 		i.reader.Store(reader)
 		defer reader.Wait()
@@ -119,26 +122,52 @@ func (i *intake) open(ctx context.Context, c reports.Config) *store.DB {
 // tendEvery is how often stored reports are looked after.
 const tendEvery = time.Hour
 
-// lookAfter deletes old reports, names hosts and tells what is new, until ctx ends.
+// What comes by mail in a day has bounds: reports are written by strangers.
+const (
+	maxRecordsADay = 1_000_000
+	maxReportsADay = 10_000
+	// pruneAfter is how many reports are stored before old documents are deleted without waiting for the hour.
+	pruneAfter = 50
+)
+
+// lookAfter looks after the stored reports, until ctx ends: once an hour, and for their size where they grow fast.
 func (i *intake) lookAfter(ctx context.Context, c reports.Config, db *store.DB) {
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
-	for {
-		now := time.Now()
-		err := incoming.Prune(ctx, db, now.AddDate(0, 0, -int(c.Keep)), int64(c.In.MaxRaw))
-		if err == nil {
-			err = incoming.NameHosts(ctx, db, i.current.Load().Resolver, now)
-		}
-		if err == nil {
-			err = i.notice(ctx, c, db, now)
-		}
-		if err != nil && ctx.Err() == nil {
+	for hourly := true; ; {
+		if err := i.tend(ctx, c, db, hourly); err != nil && ctx.Err() == nil {
 			i.log.Warn("stored reports of others could not be looked after; it is tried again in an hour", "error", err.Error())
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			hourly = true
+		case <-i.grown:
+			hourly = false
+		}
+	}
+}
+
+// tend deletes old reports, and once an hour names hosts and tells what is new.
+func (i *intake) tend(ctx context.Context, c reports.Config, db *store.DB, hourly bool) error {
+	now := time.Now()
+	err := incoming.Prune(ctx, db, now.AddDate(0, 0, -int(c.Keep)), int64(c.In.MaxRaw))
+	if err != nil || !hourly {
+		return err
+	}
+	if err := incoming.NameHosts(ctx, db, i.current.Load().Resolver, now); err != nil {
+		return err
+	}
+	return i.notice(ctx, c, db, now)
+}
+
+// grew asks for a look after the store, if it has grown much since the last one.
+func (i *intake) grew() {
+	if i.sinceTended.Add(1)%pruneAfter == 0 {
+		select {
+		case i.grown <- struct{}{}:
+		default:
 		}
 	}
 }
@@ -176,6 +205,7 @@ func (i *intake) told(m incoming.Mail, results []incoming.Result) {
 		switch {
 		case r.Refused == nil:
 			i.counted(intakeStored)
+			i.grew()
 			i.log.Info("report stored", append(attrs, "kind", string(r.Kind), "id", r.ID, "messages", r.Messages, "aligned", r.Aligned)...)
 		case r.Refused.Reason == refusal.Duplicate:
 			i.counted(intakeDuplicate)

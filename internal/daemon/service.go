@@ -73,7 +73,7 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 	kept := status.NewLog(log.Handler())
 	log = slog.New(kept)
 	slog.SetDefault(log) // for alarms of the signing library
-	s := &Service{vitals: vitals{started: time.Now(), log: kept}, path: path, version: version, log: log, started: g.Config, current: g, processors: newProcessors(), reporting: newReporting(version, log), intake: &intake{log: log}, server: milter.NewServer(fitConnections(g.Config.Milter, g.Resolver, log), g.Handlers(), log)}
+	s := &Service{vitals: vitals{started: time.Now(), log: kept}, path: path, version: version, log: log, started: g.Config, current: g, processors: newProcessors(), reporting: newReporting(version, log), intake: &intake{log: log, grown: make(chan struct{}, 1)}, server: milter.NewServer(fitConnections(g.Config.Milter, g.Resolver, log), g.Handlers(), log)}
 	s.server.Observe(s.processors)
 	s.observe(&s.vitals)
 	if err := s.lockState(g.Config.Keys.State); err != nil {

@@ -284,3 +284,37 @@ func TestPruning(t *testing.T) {
 		}
 	})
 }
+
+func TestAFloodOfReportsHasABound(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, a store.Address) {
+		k := keeper(t, a)
+		k.MaxReports, k.MaxRecords = 3, 4
+		day := 1
+		next := func(records int) string {
+			day++
+			rows := make([]row, records)
+			for i := range rows {
+				rows[i] = row{fmt.Sprintf("192.0.2.%d", i), 1, "pass", "fail", "", ""}
+			}
+			if e := k.Read(t.Context(), []byte(report(t, "receiver.example", "1", day, rows...)), nil)[0].Refused; e != nil {
+				return e.ID
+			}
+			return "stored"
+		}
+		got := []string{next(1), next(4), next(1), next(1), next(1)}
+		tomorrow := noon.Add(25 * time.Hour)
+		k.Now = func() time.Time { return tomorrow }
+		got = append(got, next(4))
+		if want := "[stored too-many-today stored stored too-many-today stored]"; fmt.Sprint(got) != want {
+			t.Errorf("%v, want %s", got, want)
+		}
+		// The oldest reports go beyond so many records.
+		oldest, err := beyond(t.Context(), k.DB, start, 5)
+		if err != nil || oldest.Format(time.DateOnly) != "2026-11-05" {
+			t.Errorf("%s, %v", oldest, err)
+		}
+		if oldest, err = beyond(t.Context(), k.DB, start, 7); err != nil || !oldest.Equal(start) {
+			t.Errorf("%s, %v", oldest, err)
+		}
+	})
+}

@@ -29,6 +29,8 @@ type Keeper struct {
 	// Domains tells whether a domain, in lower case, is ours.
 	Domains func(domain string) bool
 	Now     func() time.Time
+	// MaxRecords and MaxReports bound what is stored in 24 hours; 0 is no bound.
+	MaxRecords, MaxReports int64
 }
 
 // A Result says what became of one report, or of one input in which none could be found.
@@ -183,6 +185,9 @@ func aggregateColumns(r *aggregate.Report) columns {
 // insert stores a report and, with details, what belongs to it, in one transaction.
 func (k *Keeper) insert(ctx context.Context, r *Result, c columns, raw *rawCopy, details func(tx store.Tx, id int64) error) error {
 	return k.DB.Write(ctx, func(tx store.Tx) error {
+		if err := k.fitsToday(ctx, tx, int64(r.Records)); err != nil {
+			return err
+		}
 		rows, err := tx.Query(ctx, `INSERT INTO incoming_reports (identity, kind, domain, org, email, report_id, begins, ends, received,
 			p, sp, np, adkim, aspf, testing, error, generator, messages, aligned, records, skipped)
 			VALUES (`+store.Arguments(21)+`) ON CONFLICT (identity) DO NOTHING RETURNING id`,
@@ -208,6 +213,20 @@ func (k *Keeper) insert(ctx context.Context, r *Result, c columns, raw *rawCopy,
 		}
 		return details(tx, r.ID)
 	})
+}
+
+// fitsToday refuses what is beyond the bounds of a day, so that a flood of reports fills no disk.
+func (k *Keeper) fitsToday(ctx context.Context, tx store.Tx, records int64) error {
+	if k.MaxRecords == 0 && k.MaxReports == 0 {
+		return nil
+	}
+	var reports, stored int64
+	err := tx.QueryRow(ctx, `SELECT count(*), CAST(coalesce(sum(records), 0) AS BIGINT) FROM incoming_reports WHERE received > ?`,
+		k.Now().Add(-24*time.Hour).Unix()).Scan(&reports, &stored)
+	if err == nil && (reports >= k.MaxReports || stored+records > k.MaxRecords) {
+		return refusal.TooManyToday.With("%d reports and %d records are stored", reports, stored)
+	}
+	return err
 }
 
 func firstError(errs ...error) error {

@@ -66,8 +66,16 @@ func Raw(ctx context.Context, db *store.DB, id int64) (io.Reader, error) {
 	return z, nil
 }
 
-// Prune deletes reports that ended before oldest, and of the documents the oldest, until maxRaw octets remain.
+// maxStored is how many records are kept of all reports together: about a gigabyte.
+const maxStored = 5_000_000
+
+// Prune deletes reports that ended before oldest, and the oldest beyond maxStored records, and of the documents the
+// oldest, until maxRaw octets remain.
 func Prune(ctx context.Context, db *store.DB, oldest time.Time, maxRaw int64) error {
+	oldest, err := beyond(ctx, db, oldest, maxStored)
+	if err != nil {
+		return err
+	}
 	return db.Write(ctx, func(tx store.Tx) error {
 		for _, table := range []string{"incoming_records", "incoming_tls", "incoming_raw"} {
 			if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE report IN (SELECT id FROM incoming_reports WHERE ends < ?)`, oldest.Unix()); err != nil {
@@ -85,4 +93,15 @@ func Prune(ctx context.Context, db *store.DB, oldest time.Time, maxRaw int64) er
 			(SELECT report, sum(size) OVER (ORDER BY report DESC) AS total FROM incoming_raw) AS sizes WHERE total > ?)`, maxRaw)
 		return err
 	})
+}
+
+// beyond returns oldest, or a later time, so that reports that end from then on have at most so many records.
+func beyond(ctx context.Context, db *store.DB, oldest time.Time, records int64) (time.Time, error) {
+	var ends sql.NullInt64
+	err := db.QueryRow(ctx, `SELECT max(ends) FROM (SELECT ends, sum(records) OVER (ORDER BY ends DESC, id DESC) AS total FROM incoming_reports) AS sums
+		WHERE total > ?`, records).Scan(&ends)
+	if err == nil && ends.Valid && ends.Int64 >= oldest.Unix() {
+		oldest = time.Unix(ends.Int64+1, 0)
+	}
+	return oldest, err
 }

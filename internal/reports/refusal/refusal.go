@@ -50,6 +50,8 @@ var (
 		"if the reporter is known to you: signpost report import FILE"}
 	NotSigned = Reason{"not-signed", "a TLS report has to be signed by DKIM (RFC 8460 §3)",
 		"if the reporter is known to you: signpost report import FILE"}
+	TooManyToday = Reason{"too-many-today", "more has come by mail in a day than is stored in a day",
+		"look at who sends so much; signpost report import takes it from the mailbox"}
 	NotStored = Reason{"not-stored", "the database could not take it",
 		"see the error, and import the mail again with signpost report import FILE"}
 )
@@ -57,7 +59,7 @@ var (
 // Reasons returns all reasons, in the order of the documentation.
 func Reasons() []Reason {
 	return []Reason{NoReport, TooBig, TooDeep, TooManyParts, TooManyRecords, Doctype, Token, Truncated, Malformed, Encrypted,
-		NoDomain, NoReporter, BadPeriod, NotOurs, Duplicate, NotAuthenticated, NotSigned, NotStored}
+		NoDomain, NoReporter, BadPeriod, NotOurs, Duplicate, NotAuthenticated, NotSigned, TooManyToday, NotStored}
 }
 
 // An Error is a refusal with what was found.
