@@ -60,7 +60,7 @@ func reportImportCommand(args []string, stdin io.Reader, stdout, stderr io.Write
 	}
 	for _, file := range files {
 		if err := i.input(ctx, file); err != nil {
-			return i.place.fail(err)
+			i.add(file, false, []incoming.Result{{Refused: refusal.Unreadable.With("%v", err)}})
 		}
 	}
 	if *names {
@@ -147,10 +147,13 @@ func (i *importer) input(ctx context.Context, name string) error {
 		return i.file(ctx, name, false)
 	}
 	return filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
+		if err == nil && d.Type().IsRegular() {
+			err = i.file(ctx, path, true)
 		}
-		return i.file(ctx, path, true)
+		if err != nil { // the others are read
+			i.add(path, false, []incoming.Result{{Refused: refusal.Unreadable.With("%v", err)}})
+		}
+		return nil
 	})
 }
 

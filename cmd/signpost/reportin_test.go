@@ -119,7 +119,8 @@ func TestReportImport(t *testing.T) {
 		{"a mailbox", mbox, []string{"-"}, exitFailure, []string{"standard input, message 2, base64, gzip: stored as", "message 3, base64, gzip: refused: not-ours", "reports.in.domains", "1 stored, 0 stored already, 1 refused, 1 without"}},
 		{"all domains", mbox, []string{"--all", "-"}, exitOK, []string{"1 stored, 1 stored already, 0 refused, 1 without"}},
 		{"no report", "Subject: hello\n\nhello\n", []string{"-"}, exitFailure, []string{"refused: no-report"}},
-		{"no file", "", []string{"/nonexistent"}, exitFailure, []string{"no such file"}},
+		{"no file", "", []string{"/nonexistent"}, exitFailure, []string{"unreadable", "no such file"}},
+		{"no file and a report", plain, []string{"/nonexistent", "-"}, exitFailure, []string{"no such file", "0 stored, 1 stored already, 1 refused"}},
 		{"no argument", "", nil, exitUsage, []string{"give files or folders"}},
 	} {
 		r := execute(t, c.stdin, append([]string{"report", "import", "--config", config}, c.args...)...)

@@ -136,6 +136,8 @@ func TestWhatIsNotForUsIsRefused(t *testing.T) {
 	for _, c := range []struct{ change, want string }{
 		{"sender.example\nbad.example", "not-ours"},
 		{"sender.example\nevilsender.example", "not-ours"},
+		{"<domain>sender.example\n<domain>\u202ea.sender.example", "no-domain"},
+		{"<domain>sender.example\n<domain>a b.sender.example", "no-domain"},
 		{"<domain>sender.example\n<domain>com", "not-ours"},
 		{"1793664000\n1796169600\n1793750399\n1796255999", "bad-period"}, // a month ahead
 		{"1793664000\n1600000000", "bad-period"},                         // six years

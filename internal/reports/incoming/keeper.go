@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/internal/message"
 	"signpost/internal/reports/aggregate"
 	"signpost/internal/reports/refusal"
 	"signpost/internal/reports/store"
@@ -119,14 +120,18 @@ func (k *Keeper) document(ctx context.Context, d unpack.Document, r *Result) err
 
 // judge refuses reports about others' domains and of impossible times.
 func (k *Keeper) judge(r *Result) error {
+	domain, isName := message.DomainToASCII(r.Domain)
 	switch now := k.Now(); {
+	case !isName:
+		return refusal.NoDomain.With("%.100q is not a domain", r.Domain)
 	case r.Begin.After(now.Add(maxAhead)):
 		return refusal.BadPeriod.With("it begins at %s, in the future", r.Begin.Format(time.RFC3339))
 	case r.End.Sub(r.Begin) > maxPeriod:
 		return refusal.BadPeriod.With("from %s to %s", r.Begin.Format(time.DateOnly), r.End.Format(time.DateOnly))
-	case !k.Domains(r.Domain):
+	case !k.Domains(domain):
 		return refusal.NotOurs.With("%.100q", r.Domain)
 	}
+	r.Domain = domain
 	return nil
 }
 
@@ -135,7 +140,9 @@ func (k *Keeper) keepTLS(ctx context.Context, t *tlsrpt.Report, raw *rawCopy, r 
 	r.Org, r.ReportID, r.Begin, r.End, r.Domain = t.OrgName, t.ReportID, t.Begin, t.End, t.Policies[0].Domain
 	var ours []tlsrpt.Policy
 	for _, p := range t.Policies {
-		if k.Domains(p.Domain) {
+		name, isName := message.DomainToASCII(p.Domain)
+		if isName && k.Domains(name) {
+			p.Domain = name
 			ours = append(ours, p)
 			r.Messages += p.Succeeded + p.Failed
 			r.Aligned += p.Succeeded

@@ -18,6 +18,8 @@ type Reason struct {
 var (
 	NoReport = Reason{"no-report", "nothing in it is a report",
 		"nothing to do if it is other mail; Outlook's .msg files are not read: save as .eml"}
+	Unreadable = Reason{"unreadable", "the file cannot be read",
+		"see the error, and import it again"}
 	TooBig = Reason{"too-big", "more data than the limit allows, once decompressed",
 		"ask the reporter for smaller reports; no reporter of good faith sends this much"}
 	TooDeep = Reason{"too-deep", "nested too deeply",
@@ -58,7 +60,7 @@ var (
 
 // Reasons returns all reasons, in the order of the documentation.
 func Reasons() []Reason {
-	return []Reason{NoReport, TooBig, TooDeep, TooManyParts, TooManyRecords, Doctype, Token, Truncated, Malformed, Encrypted,
+	return []Reason{NoReport, Unreadable, TooBig, TooDeep, TooManyParts, TooManyRecords, Doctype, Token, Truncated, Malformed, Encrypted,
 		NoDomain, NoReporter, BadPeriod, NotOurs, Duplicate, NotAuthenticated, NotSigned, TooManyToday, NotStored}
 }
 
