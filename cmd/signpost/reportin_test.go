@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"signpost/internal/reports/aggregate"
+	"signpost/internal/reports/store"
 )
 
 // reportsPlace is a configuration with an empty database, for two domains.
@@ -235,5 +236,36 @@ func TestReportShow(t *testing.T) {
 		if r := execute(t, "", append([]string{"report", "show", "--config", config}, args...)...); r.code != exitUsage {
 			t.Errorf("%v: %+v", args, r)
 		}
+	}
+}
+
+// What this host signed of the domain's mail stands beside what others saw of it.
+func TestReportShowTellsWhatThisHostSigned(t *testing.T) {
+	config := reportsPlace(t)
+	importMonth(t, config)
+	db, err := store.OpenExisting(t.Context(), store.Address("sqlite:"+filepath.Join(filepath.Dir(config), "state", "reports.db")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for i, r := range []struct {
+		author, entry, unsigned string
+		daysAgo, count          int64
+	}{
+		{"example.com", "example.com", "", 1, 388}, {"news.example.com", "", "no entry fits", 2, 12}, {"example.com", "", "too old", 40, 1000}, {"other.example", "", "no entry fits", 1, 7},
+	} {
+		if _, err := db.Exec(t.Context(), `INSERT INTO traffic_outbound (day, tuple, author, entry, signatures, unsigned, folded, count, first_seen, last_seen) VALUES (?, ?, ?, ?, '', ?, 0, ?, 0, 0)`,
+			today()-r.daysAgo, []byte{byte(i)}, r.author, r.entry, r.unsigned, r.count); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := execute(t, "", "report", "show", "--config", config, "example.com")
+	if want := "This host had 400 messages of the domain to sign, 12 without a signature\n  12: no entry fits\n"; !strings.Contains(r.stdout, want) {
+		t.Errorf("no %q in %s", want, r.stdout)
+	}
+	fits(t, r.stdout)
+	r = execute(t, "", "report", "show", "--config", config, "--json", "example.com")
+	if want := `"signing":{"messages":400,"unsigned":12,"reasons":[{"entry":"","why":"no entry fits","messages":12}]}`; !strings.Contains(r.stdout, want) {
+		t.Errorf("no %s in %s", want, r.stdout)
 	}
 }
