@@ -33,6 +33,16 @@ const (
 	maxRSABits  = 8192 // beyond, one signature takes a good part of a second
 )
 
+// weak is the error for an RSA key that is too short, with its bits. Weak tells it from other
+// errors of Load.
+type weak int
+
+func (w weak) Error() string {
+	return fmt.Sprintf("an RSA key of %d bits is refused by every verifier (RFC 8301 §3.2): make a new key of %d bits under a new selector", int(w), goodRSABits)
+}
+
+func (weak) Weak() bool { return true }
+
 // Key is one private key with its name in DNS. It is immutable, except for the time of its last
 // use, and safe for concurrent use.
 type Key struct {
@@ -138,7 +148,7 @@ func (k *Key) judgeRSA() error {
 	switch {
 	// §3.2
 	case k.Bits < minRSABits:
-		return fmt.Errorf("an RSA key of %d bits is refused by every verifier (RFC 8301 §3.2): make a new key of %d bits under a new selector", k.Bits, goodRSABits)
+		return weak(k.Bits)
 	case k.Bits > maxRSABits:
 		return fmt.Errorf("an RSA key of %d bits is more than the %d that are supported: make one of %d bits", k.Bits, maxRSABits, goodRSABits)
 	case k.Bits < goodRSABits:

@@ -19,6 +19,10 @@ func TestOneFaultOfTheHost(t *testing.T) {
 		says  string
 	}{
 		"a key file is missing": {func(h *house) { h.remove("keys/example.com/s1.pem") }, "key.unreadable", "there is no file"},
+		"a key of 512 bits": {func(h *house) {
+			h.write("keys/example.com/s1.pem", shortPEM)
+			h.chmod("keys/example.com/s1.pem", 0o600)
+		}, "key.weak", "RSA key of 512 bits"},
 		"a damaged key file": {func(h *house) {
 			h.write("keys/example.com/s1.pem", "no key")
 			h.chmod("keys/example.com/s1.pem", 0o600)
@@ -94,6 +98,18 @@ func remedies(r Report) string {
 	}
 	return b.String()
 }
+
+// shortPEM is a key that no verifier accepts, made for this test.
+const shortPEM = `-----BEGIN RSA PRIVATE KEY-----
+MIIBOwIBAAJBAKPRauq8ObzN2Aj7CWvSDOIRVZc1eLwYK90DBu6jptSHR6RuM262
+j9OSjucIQwLUR4e3yjYwZyVX38LqFZsQZUcCAwEAAQJBAIHO4LTOn8W/Ks+69HUu
+hazhZXwjD9+kG6XOz0BsBzdiEbxfcath93CTpKSl6iQGl65E3K9xgOE+AiM1Ota9
+YHkCIQDZiPFCRs8g0dZe3JwbkDwvCIoJWvyC6saevGKp6SjwRQIhAMDI5XbpfKx7
+OuXBPpXzQ25SduOuuMmZqQhZPwTnFrYbAiBMYg103DA2sfe373bRJuA7E6CEkHJB
+9fYwHq32Q2ygkQIgATD8ogh9Wb+FNKhGD70qHINr8qpAwBYwAjoy9n/LFyMCIQDM
+XBgV6f5fx7cqdsP82X7tQN5oU16gqZHHdnrmlBiIbg==
+-----END RSA PRIVATE KEY-----
+`
 
 func in(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339) }
 

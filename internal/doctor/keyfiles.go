@@ -39,10 +39,18 @@ func lookAtKeyFiles(ctx context.Context, h *Host) {
 			h.unseen("the key "+keyName(k.Ref), k.Err.Error())
 		case errors.Is(k.Err, keys.ErrExposed):
 			h.findExposed(k, h.keyPath(k.Ref), k.Err.Error())
+		case tooWeak(k.Err):
+			h.add(Finding{ID: "key.weak", Severity: Critical, Subject: keyName(k.Ref), Finding: k.Err.Error(), Consequence: "the key is not loaded: mail of the domain leaves unsigned, or is deferred (signer.on_error)", Remedy: h.rotate(k.Ref)})
 		default:
 			h.find("key.unreadable", keyName(k.Ref), k.Err.Error(), h.unreadableRemedy(k))
 		}
 	})
+}
+
+// tooWeak reports whether a key was refused for its length.
+func tooWeak(err error) bool {
+	var w interface{ Weak() bool }
+	return errors.As(err, &w) && w.Weak()
 }
 
 // keyPath is where the key's file should be.
