@@ -118,6 +118,10 @@ func start() (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Daemons of other users reach the socket.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return nil, err
+	}
 	s := &Server{bin: filepath.Dir(found[len(found)-1]), dir: dir}
 	if err := s.own(); err != nil {
 		return nil, err
