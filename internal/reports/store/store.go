@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
@@ -223,6 +224,27 @@ func (db *DB) Write(ctx context.Context, do func(Tx) error) error {
 		return err
 	}
 	return tx.Commit()
+}
+
+// WriteAgain is Write, and begins again where PostgreSQL ends the transaction for the sake of
+// another one. So do may be called several times.
+func (db *DB) WriteAgain(ctx context.Context, do func(Tx) error) error {
+	for attempt := 1; ; attempt++ {
+		err := db.Write(ctx, do)
+		if err == nil || attempt == maxAttempts || !mayBeRepeated(err) {
+			return err
+		}
+	}
+}
+
+// maxAttempts bounds how often a transaction is begun.
+const maxAttempts = 4
+
+// mayBeRepeated says that the server ended the transaction because of others: for a deadlock, or
+// because it could not be serialized.
+func mayBeRepeated(err error) bool {
+	p, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (p.Code == "40P01" || p.Code == "40001")
 }
 
 // Sync returns when all that was written is on the disk. A transaction of SQLite survives the end of

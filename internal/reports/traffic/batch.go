@@ -82,11 +82,16 @@ func (b *batch) merged() (rows []keyedRow, outbound []keyedOutbound) {
 // write adds a batch. l has the number of rows that the database has of each day, and is wrong
 // after an error. folded is the number of messages whose details were left out.
 func (b *batch) write(ctx context.Context, db *store.DB, l *limits) (folded int64, err error) {
-	err = db.Write(ctx, func(tx store.Tx) error {
+	again := false
+	err = db.WriteAgain(ctx, func(tx store.Tx) error {
+		if again {
+			l.forget()
+		}
+		again = true
 		if is, err := b.isNew(ctx, tx); err != nil || !is {
 			return err
 		}
-		fresh, err := b.addToKnown(ctx, tx)
+		fresh, err := b.addToKnown(ctx, tx, db.Shared())
 		if err != nil {
 			return err
 		}
@@ -106,9 +111,9 @@ func (b *batch) write(ctx context.Context, db *store.DB, l *limits) (folded int6
 
 // addToKnown adds to the rows that the database has, which is nearly all of them, and returns the
 // others.
-func (b *batch) addToKnown(ctx context.Context, tx store.Tx) (fresh *batch, err error) {
+func (b *batch) addToKnown(ctx context.Context, tx store.Tx, shared bool) (fresh *batch, err error) {
 	fresh = &batch{}
-	known, err := addTallies(ctx, tx, "traffic", b.Rows, func(r *keyedRow) (key, Day, Tally) { return r.Key, r.Day, r.Tally })
+	known, err := addTallies(ctx, tx, shared, "traffic", b.Rows, func(r *keyedRow) (key, Day, Tally) { return r.Key, r.Day, r.Tally })
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +122,7 @@ func (b *batch) addToKnown(ctx context.Context, tx store.Tx) (fresh *batch, err 
 			fresh.Rows = append(fresh.Rows, b.Rows[i])
 		}
 	}
-	known, err = addTallies(ctx, tx, "traffic_outbound", b.Outbound, func(o *keyedOutbound) (key, Day, Tally) { return o.Key, o.Day, o.Tally })
+	known, err = addTallies(ctx, tx, shared, "traffic_outbound", b.Outbound, func(o *keyedOutbound) (key, Day, Tally) { return o.Key, o.Day, o.Tally })
 	if err != nil {
 		return nil, err
 	}
@@ -130,13 +135,18 @@ func (b *batch) addToKnown(ctx context.Context, tx store.Tx) (fresh *batch, err 
 }
 
 // addTallies adds to the rows that are there, and returns their keys.
-func addTallies[T any](ctx context.Context, tx store.Tx, table string, list []T, of func(*T) (key, Day, Tally)) (map[key]bool, error) {
+func addTallies[T any](ctx context.Context, tx store.Tx, shared bool, table string, list []T, of func(*T) (key, Day, Tally)) (map[key]bool, error) {
 	known := map[key]bool{}
 	for part := range slices.Chunk(list, chunk) {
 		var args []any
 		for i := range part {
 			k, day, t := of(&part[i])
 			args = append(args, int64(day), k[:], t.Count, t.First, t.Last)
+		}
+		if shared {
+			if err := lock(ctx, tx, table, args); err != nil {
+				return nil, err
+			}
 		}
 		const one = `(CAST(? AS BIGINT), CAST(? AS {blob}), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT))`
 		rows, err := tx.Query(ctx, `UPDATE `+table+` SET count = count + v.column3, first_seen = {least}(first_seen, v.column4), last_seen = {greatest}(last_seen, v.column5)
@@ -150,6 +160,22 @@ func addTallies[T any](ctx context.Context, tx store.Tx, table string, list []T,
 		}
 	}
 	return known, nil
+}
+
+// lock locks the rows in the order of their keys: an UPDATE locks them in any order, and two
+// daemons would wait for each other. args are those of the UPDATE.
+func lock(ctx context.Context, tx store.Tx, table string, args []any) error {
+	const columns = 5
+	var keys []any
+	for i := 0; i < len(args); i += columns {
+		keys = append(keys, args[i], args[i+1])
+	}
+	rows, err := tx.Query(ctx, `SELECT tuple FROM `+table+` WHERE (day, tuple) IN (`+strings.TrimSuffix(strings.Repeat("(?, ?), ", len(keys)/2), ", ")+`)
+		ORDER BY tuple {for update}`, keys...)
+	if err != nil {
+		return err
+	}
+	return readKeys(rows, map[key]bool{})
 }
 
 func readKeys(rows *sql.Rows, into map[key]bool) error {
