@@ -68,9 +68,10 @@ deb: check-go
 release: check-go
 	@bash deploy/release.sh
 
-# run: a demonstration on loopback that needs no mail server and no DNS
+# run: a demonstration on loopback that needs no mail server and no DNS; REPORTS=1 shows
+# the page of a month of made-up reports, too
 run: build
-	bin/signpost demo --state ./run
+	bin/signpost demo --state ./run $(if $(REPORTS),--reports)
 
 # What depends on the build tag libcrypto.
 LIBCRYPTO_PACKAGES = ./internal/openssl ./keys/... ./internal/daemon ./cmd/signpost

@@ -6,7 +6,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 [ "$(id -u)" = 0 ] || { echo "nightly.sh: the end-to-end tests need root" >&2; exit 1; }
-apt-get -o DPkg::Lock::Timeout=180 install -y -q --no-install-recommends debootstrap lintian systemd-container >/dev/null
+apt-get -o DPkg::Lock::Timeout=180 install -y -q --no-install-recommends debootstrap lintian systemd-container chromium >/dev/null
 out=bin/nightly
 rm -rf "$out"
 mkdir -p "$out"
@@ -30,6 +30,7 @@ step release make release
 step systemd make systemd
 step chaos make chaos CHAOS="${CHAOS:-5000}"
 step leaks make leaks LEAKS="${LEAKS:-100000}"
+step page env SIGNPOST_E2E=require go test -count=1 -run ThePageOfTheReports ./e2e
 step why make why
 step fuzz make fuzz FUZZ_SECONDS="${FUZZ_SECONDS:-60}" FUZZ_TOTAL="${FUZZ_TOTAL:-3600}"
 if [ "${#failed[@]}" -gt 0 ]; then

@@ -54,7 +54,9 @@ var mayImport = map[string][]string{
 	"internal/why":     nil, // tests of libraries, none of ours
 
 	"internal/tablesource":             {"signer"},
-	"internal/reports":                 {"internal/config", "internal/reports/outgoing", "internal/reports/incoming", "internal/reports/store"},
+	"internal/reports":                 {"internal/config", "internal/reports/outgoing", "internal/reports/incoming", "internal/reports/page", "internal/reports/store"},
+	"internal/reports/page":            {"internal/reports/aggregate", "internal/reports/incoming", "internal/reports/store", "internal/reports/traffic", "internal/reports/unpack", "internal/unixsocket"},
+	"internal/reports/sample":          {"internal/reports/aggregate", "internal/reports/incoming", "internal/reports/refusal", "internal/reports/store"},
 	"internal/reports/store":           nil,
 	"internal/reports/traffic":         {"internal/config", "internal/dkim", "internal/dmarc", "internal/message", "internal/reports/store", "internal/spf", "milter", "verifier"},
 	"internal/reports/store/storetest": {"internal/reports/store"},
@@ -73,7 +75,7 @@ var mayImport = map[string][]string{
 	"internal/tail":  {"internal/message", "milter"},
 	"internal/setup": {"internal/control", "internal/daemon", "internal/dns", "internal/message", "internal/mta", "internal/shell", "internal/status", "internal/tail", "keys", "keys/lifecycle", "milter"},
 
-	"internal/daemon": {"internal/reports/traffic", "internal/config", "internal/control", "internal/dmarc", "internal/dns", "internal/message", "internal/reports", "internal/reports/outgoing", "internal/reports/incoming", "internal/reports/refusal", "internal/reports/notices", "internal/submission", "internal/reports/store", "internal/tablesource", "internal/status", "internal/tail", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
+	"internal/daemon": {"internal/reports/traffic", "internal/reports/page", "internal/config", "internal/control", "internal/dmarc", "internal/dns", "internal/message", "internal/reports", "internal/reports/outgoing", "internal/reports/incoming", "internal/reports/refusal", "internal/reports/notices", "internal/submission", "internal/reports/store", "internal/tablesource", "internal/status", "internal/tail", "keys", "keys/lifecycle", "milter", "signer", "verifier"},
 
 	// The doctor looks at everything from outside.
 	"internal/doctor": {
@@ -82,7 +84,7 @@ var mayImport = map[string][]string{
 	},
 
 	"cmd/signpost": {
-		"internal/reports/traffic", "internal/reports/outgoing", "internal/config", "internal/control", "internal/daemon", "internal/dns", "internal/doctor", "internal/message", "internal/opendkim", "internal/status", "internal/tablesource", "internal/tail",
+		"internal/reports/traffic", "internal/reports/outgoing", "internal/reports/page", "internal/reports/sample", "internal/config", "internal/control", "internal/daemon", "internal/dns", "internal/doctor", "internal/message", "internal/opendkim", "internal/status", "internal/tablesource", "internal/tail",
 		"internal/reports/incoming", "internal/reports/refusal", "internal/reports/unpack", "internal/reports/store", "internal/setup", "internal/shell",
 		"keys", "keys/lifecycle", "milter", "signer", "verifier",
 	},

@@ -17,7 +17,7 @@ func commandLines(t *testing.T) []commandLine {
 	takes := map[string]string{
 		"init": "--dry-run --root /none example.com", "check-config": "", "keys generate": "--dir /none example.com s1", "keys record": "example.com s1", "keys list": "",
 		"keys check": "", "keys rotate": "example.com", "keys import": "/none/opendkim.conf", "sign": "/none", "verify": "/none --from a@example.com", "explain": "/none", "status": "", "doctor": "",
-		"tail": "", "probe": "inet:127.0.0.1:1 /none", "report would-refuse": "", "report import": "/none", "report preview": "example.com", "version": "", "demo": "", "serve": "",
+		"tail": "", "probe": "inet:127.0.0.1:1 /none", "report would-refuse": "", "report import": "/none", "report page": "/none", "report preview": "example.com", "version": "", "demo": "", "serve": "",
 	}
 	var all []commandLine
 	for _, c := range commands() {

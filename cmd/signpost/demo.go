@@ -27,7 +27,7 @@ import (
 
 const demoText = `See Signpost work without a mail server, a domain or the network.
 
-    signpost demo [--state DIR] [--once]
+    signpost demo [--state DIR] [--once] [--reports]
 
 It makes an RSA-2048 and an Ed25519 key for example.com and a small DNS zone
 in the state folder, starts a milter with a port and a control socket of its
@@ -59,6 +59,7 @@ func demoCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	f := flags("demo", demoText, stderr)
 	state := f.String("state", "run", "`FOLDER` for keys, zone, configuration and log")
 	once := f.Bool("once", false, "end after the three messages")
+	reports := f.Bool("reports", false, "make up a month of reports, and show their page")
 	rest, code, stop := parse(f, args, stdout)
 	if stop {
 		return code
@@ -66,13 +67,13 @@ func demoCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	if len(rest) > 0 {
 		return wrongUsage(stderr, "demo", fmt.Sprintf("unexpected argument %q", rest[0]))
 	}
-	if err := runDemo(*state, *once, stdout, stderr); err != nil {
+	if err := runDemo(*state, *once, *reports, stdout, stderr); err != nil {
 		return failure(stderr, "demo", err)
 	}
 	return exitOK
 }
 
-func runDemo(state string, once bool, stdout, stderr io.Writer) error {
+func runDemo(state string, once, reports bool, stdout, stderr io.Writer) error {
 	config, err := prepareDemo(state, stdout)
 	if err != nil {
 		return err
@@ -97,6 +98,13 @@ func runDemo(state string, once bool, stdout, stderr io.Writer) error {
 		return err
 	}
 	showStatus(config, stdout)
+	if reports {
+		stop, err := showReports(g, stdout)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	if !once {
 		showNext(stdout, d.Addrs()[0].String(), state)
 		screen.open()

@@ -11,6 +11,7 @@ func reportCommands() []command {
 		{"show", "who sends as a domain; may it be stricter", reportShowCommand},
 		{"list", "the stored reports of others", reportListCommand},
 		{"import", "store reports of others from files", reportImportCommand},
+		{"page", "write the reports as web pages into a folder", reportPageCommand},
 		{"would-refuse", "what enforce mode would refuse", wouldRefuseCommand},
 		{"preview", "what a domain is told about its mail, and whom", reportPreviewCommand},
 		{"suppressed", "addresses whose reports came back", reportSuppressedCommand},

@@ -62,6 +62,7 @@ func (s *Service) needRestart(next Config) []string {
 		{"control", next.Control != s.started.Control},
 		{"log", next.Log != s.started.Log},
 		{"metrics", next.Metrics != s.started.Metrics},
+		{"reports.page", !reflect.DeepEqual(next.Reports.Page, s.started.Reports.Page)},
 	} {
 		if section.changed {
 			changed = append(changed, section.name)

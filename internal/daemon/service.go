@@ -20,6 +20,7 @@ import (
 
 	"signpost/internal/control"
 	"signpost/internal/dns"
+	"signpost/internal/reports/page"
 	"signpost/internal/reports/traffic"
 	"signpost/internal/status"
 	"signpost/internal/tail"
@@ -62,6 +63,8 @@ type Service struct {
 	reporting  *reporting        // to others
 	intake     *intake           // of the reports of others
 	recorder   *traffic.Recorder // of the reports
+	page       *page.Server      // of the reports; nil: none
+	pages      *reportPages
 
 	endWatch func() // see watchKeys
 	silence  *time.Timer
@@ -103,6 +106,7 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 	s.begin(g)
 	s.server.Swap(s.handlers(g))
 	s.openControl()
+	s.openPage(g.Config)
 	returnMemory()
 	return s, nil
 }
@@ -187,6 +191,8 @@ func (s *Service) Start() (served <-chan error) {
 func (s *Service) Close() {
 	s.silence.Stop()
 	s.control.Close()
+	s.page.Close()
+	s.pages.close()
 	s.intake.close()
 	s.reporting.close()
 	s.endWatch()

@@ -10,6 +10,7 @@ import (
 	"signpost/internal/config"
 	"signpost/internal/reports/incoming"
 	"signpost/internal/reports/outgoing"
+	"signpost/internal/reports/page"
 	"signpost/internal/reports/store"
 )
 
@@ -27,11 +28,13 @@ type Config struct {
 	// In is about the reports that others send, Notify about what they mean.
 	In     incoming.Config `yaml:"in"`
 	Notify incoming.Notify `yaml:"notify"`
+	// Page shows the reports in a browser.
+	Page page.Config `yaml:"page"`
 }
 
 // Defaults returns the section of an empty file, without the database.
 func Defaults() Config {
-	return Config{Keep: 90, MaxSize: 1 << 30, Out: outgoing.Defaults(), In: incoming.Defaults(), Notify: incoming.NotifyDefaults()}
+	return Config{Keep: 90, MaxSize: 1 << 30, Out: outgoing.Defaults(), In: incoming.Defaults(), Notify: incoming.NotifyDefaults(), Page: page.Defaults()}
 }
 
 // DefaultDatabase is the database of a host whose daemon keeps its state in this folder.
@@ -57,6 +60,10 @@ func (c Config) Validate(bad func(path, problem string)) {
 	}
 	c.In.Validate(func(path, problem string) { bad("in."+path, problem) })
 	c.Notify.Validate(func(path, problem string) { bad("notify."+path, problem) })
+	c.Page.Validate(func(path, problem string) { bad("page."+path, problem) })
+	if c.Page.Listen != "" && c.Database == "" {
+		bad("page.listen", `the page shows what the database keeps: take database: "" out`)
+	}
 	if len(c.In.Addresses) > 0 && c.Database == "" {
 		bad("in.addresses", `reports that come by mail need a database: take database: "" out`)
 	}

@@ -1,0 +1,42 @@
+package page
+
+import (
+	"encoding/csv"
+	"io"
+	"strings"
+)
+
+// writeCSV writes a table. A cell that a spreadsheet would take for a formula begins with an apostrophe.
+func writeCSV(w io.Writer, t *table) error {
+	c := csv.NewWriter(w)
+	names := make([]string, 0, len(t.Columns))
+	for _, column := range t.Columns {
+		names = append(names, column.Name)
+	}
+	if err := c.Write(names); err != nil {
+		return err
+	}
+	for _, r := range t.Rows {
+		cells := make([]string, 0, len(r.Cells))
+		for _, one := range r.Cells {
+			cells = append(cells, plain(one))
+		}
+		if err := c.Write(cells); err != nil {
+			return err
+		}
+	}
+	c.Flush()
+	return c.Error()
+}
+
+// plain is the text of a cell for other programs.
+func plain(c cell) string {
+	s := c.Text
+	if c.Number {
+		return strings.ReplaceAll(strings.TrimSuffix(s, " %"), ",", "")
+	}
+	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+		return "'" + s
+	}
+	return s
+}

@@ -1,0 +1,118 @@
+package page
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// view is the content of one page.
+type view struct {
+	Title  string
+	Lead   string // one sentence below the title
+	Blocks []block
+
+	// These are set by the one who renders it.
+	Links   links
+	Query   Query
+	Choices []int  // of days; empty where nothing can be chosen
+	Self    string // the page's own address, without its query
+	CSV     string // the address of its first table as CSV, "" if there is none
+	Policy  string // for a meta element, where no server sends the header
+}
+
+// block is one part of a page. One of Table, Chart, Text and Document is set.
+type block struct {
+	Heading  string
+	Note     string // a sentence below the heading
+	Facts    []fact
+	Table    *table
+	Chart    *chart
+	Document string // as it was received
+}
+
+type fact struct{ Name, Value, Link string }
+
+// table is a table whose first column names its rows.
+type table struct {
+	Caption string
+	Columns []column
+	Rows    []row
+	Empty   string // said in place of a table without rows
+	Left    int    // rows that are not shown
+	Hidden  int    // rows without a problem that are not shown
+}
+
+type column struct {
+	Name   string
+	Number bool
+}
+
+type row struct {
+	Cells   []cell
+	Problem bool
+}
+
+type cell struct {
+	Text, Link string
+	Mark       string // good, bad, warn: the class of a mark before the text; the text says it too
+	Number     bool
+}
+
+func text(s string) cell         { return cell{Text: s} }
+func link(s, to string) cell     { return cell{Text: s, Link: to} }
+func number(n int64) cell        { return cell{Text: thousands(n), Number: true} }
+func share(part, of int64) cell  { return cell{Text: percent(part, of), Number: true} }
+func marked(s, mark string) cell { return cell{Text: s, Mark: mark} }
+
+// only removes rows without a problem if that is asked for, and rows that are too many.
+func (t *table) only(problems bool, most int) *table {
+	if problems {
+		var kept []row
+		for _, r := range t.Rows {
+			if r.Problem {
+				kept = append(kept, r)
+			}
+		}
+		t.Hidden, t.Rows = len(t.Rows)-len(kept), kept
+	}
+	if most > 0 && len(t.Rows) > most {
+		t.Left, t.Rows = len(t.Rows)-most, t.Rows[:most]
+	}
+	return t
+}
+
+// first returns the first table of the view, for CSV.
+func (v *view) first() *table {
+	for _, b := range v.Blocks {
+		if b.Table != nil {
+			return b.Table
+		}
+	}
+	return nil
+}
+
+// thousands writes a number as 12,345.
+func thousands(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// percent rounds down, so that 100.0 % is all.
+func percent(part, of int64) string {
+	if of <= 0 {
+		return "–"
+	}
+	tenths := part * 1000 / of
+	return fmt.Sprintf("%d.%d %%", tenths/10, tenths%10)
+}
+
+// orNone shows that a text is empty.
+func orNone(s string) string {
+	if s == "" {
+		return "–"
+	}
+	return s
+}
