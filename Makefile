@@ -9,7 +9,7 @@ FUZZ_TOTAL ?= 600
 CHAOS ?= 1000
 LEAKS ?= 100000
 
-.PHONY: help check-go build static install install-files uninstall binary deb release test-deb nightly run test test-unit e2e systemd chaos leaks conformance why fuzz bench bench-peers bench-postfix bench-domains bench-tables lint staticcheck vulnerabilities clean
+.PHONY: help check-go build static install install-files uninstall reference binary deb release test-deb nightly run test test-unit e2e systemd chaos leaks conformance why fuzz bench bench-peers bench-postfix bench-domains bench-tables lint staticcheck vulnerabilities clean
 
 # Go 1.21 and later fetch the release that go.mod names.
 GOTOOLCHAIN ?= auto
@@ -32,25 +32,38 @@ PREFIX ?= /usr
 BINARY ?= bin/signpost
 install: build install-files
 
-install-files:
+SHARE = $(DESTDIR)$(PREFIX)/share
+install-files: reference
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/signpost
 	install -d -m 755 $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/bin/signpost|$(PREFIX)/bin/signpost|' deploy/systemd/signpost.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/signpost.service
 	install -D -m 644 deploy/sysusers.d/signpost.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/signpost.conf
 	install -D -m 644 deploy/tmpfiles.d/signpost.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/signpost.conf
-	install -d -m 755 $(DESTDIR)$(PREFIX)/share/man/man8
-	gzip -9n < deploy/man/signpost.8 > $(DESTDIR)$(PREFIX)/share/man/man8/signpost.8.gz
+	install -d -m 755 $(SHARE)/man/man8 $(SHARE)/man/man5
+	for page in bin/reference/man/*.[58]; do gzip -9n <$$page >$(SHARE)/man/man$${page##*.}/$${page##*/}.gz || exit 1; done
+	install -D -m 644 bin/reference/schema/signpost.schema.json $(SHARE)/signpost/signpost.schema.json
+	install -D -m 644 bin/reference/completion/signpost.bash $(SHARE)/bash-completion/completions/signpost
+	install -D -m 644 bin/reference/completion/signpost.zsh $(SHARE)/zsh/vendor-completions/_signpost
+	install -D -m 644 bin/reference/completion/signpost.fish $(SHARE)/fish/vendor_completions.d/signpost.fish
 	install -D -m 644 config.example.yaml $(DESTDIR)$(PREFIX)/share/doc/signpost/config.example.yaml
-	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/signpost/README.md
+	install -d -m 755 $(SHARE)/doc/signpost/docs
+	install -m 644 README.md SECURITY.md $(SHARE)/doc/signpost/
+	install -m 644 docs/*.md $(SHARE)/doc/signpost/docs/
 	install -d -m 755 $(DESTDIR)/etc/signpost
 
 # uninstall: removes what install put below DESTDIR; configuration and keys stay
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/signpost $(DESTDIR)$(PREFIX)/lib/systemd/system/signpost.service \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/signpost.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/signpost.conf \
-		$(DESTDIR)$(PREFIX)/share/man/man8/signpost*.8.gz $(DESTDIR)$(PREFIX)/share/man/man5/signpost.yaml.5.gz
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/signpost
+		$(SHARE)/man/man8/signpost.8.gz $(SHARE)/man/man8/signpost-*.8.gz $(SHARE)/man/man5/signpost.yaml.5.gz \
+		$(SHARE)/bash-completion/completions/signpost $(SHARE)/zsh/vendor-completions/_signpost $(SHARE)/fish/vendor_completions.d/signpost.fish
+	rm -rf $(SHARE)/doc/signpost $(SHARE)/signpost
 	@echo "left as they are: $(DESTDIR)/etc/signpost and $(DESTDIR)/var/lib/signpost"
+
+# reference: manual pages, the configuration's JSON Schema and completions, in bin/reference
+reference: check-go
+	@rm -rf bin/reference
+	@CGO_ENABLED=0 $(GO) run ./cmd/signpost __manual --date "$$(date -u -d "@$$(sh deploy/version.sh | cut -d' ' -f2)" +%F)" bin/reference
 
 # binary: a release's program: make binary ARCH=arm64 KIND=static OUT=FILE VERSION=1.2.3
 ARCH ?= $$($(GO) env GOARCH)

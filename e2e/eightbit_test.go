@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// deploy/postfix says which settings keep the signatures of 8-bit mail valid before a
+// docs/postfix.md says which settings keep the signatures of 8-bit mail valid before a
 // host that does not offer 8BITMIME, and which do not.
 func TestEightBitMailBeforeAHostWithout8BITMIME(t *testing.T) {
 	want(t)

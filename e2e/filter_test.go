@@ -72,7 +72,7 @@ const filterService = `scan unix - - n - 4 smtp
   -o disable_mime_output_conversion=yes
 `
 
-// noMilters are the two ways of deploy/postfix to use no milter where a filter returns
+// noMilters are the two ways of docs/postfix.md to use no milter where a filter returns
 // mail.
 var noMilters = []string{
 	"-o receive_override_options=no_milters,no_unknown_recipient_checks,no_header_body_checks,no_address_mappings",

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Brings the Debian packages that the end-to-end tests drive: Postfix and Sendmail as the MTAs, PostgreSQL,
 # opendkim, dkimpy and Mail::DKIM as other hands that verify what Signpost signs and seals, xmllint for reports,
-# promtool (prometheus) for the alert rules. Quiet and quick when all are there.
+# promtool (prometheus) for the alert rules, mandoc and man for the manual pages, zsh and fish for completion, jsonschema for the
+# configuration's schema. Quiet and quick when all are there.
 #
 # Nothing is started and nothing is configured: Postfix is installed without a configuration (the
 # tests write their own in a temporary folder), and services are kept from starting meanwhile.
@@ -11,7 +12,7 @@
 set -u
 
 # The libraries are those that Sendmail needs, and m4 writes its configuration.
-packages="postfix postgresql opendkim libxml2-utils prometheus opendkim-tools python3-dkim libmail-dkim-perl m4 libwrap0 libldap-2.5-0 libnsl2 libsasl2-2"
+packages="postfix postgresql opendkim libxml2-utils prometheus opendkim-tools python3-dkim libmail-dkim-perl python3-jsonschema mandoc man-db zsh fish m4 libwrap0 libldap-2.5-0 libnsl2 libsasl2-2"
 unpacked="sendmail-bin sendmail-cf"
 cache=${SIGNPOST_E2E_CACHE:-/var/cache/signpost-e2e}
 

@@ -192,7 +192,7 @@ func TestSignaturesFromBothMTAs(t *testing.T) {
 	}
 }
 
-// Verify first and sign last, as in deploy/postfix: the milter between them breaks
+// Verify first and sign last, as in docs/postfix.md: the milter between them breaks
 // neither.
 func TestAMilterThatChangesMailBetweenVerifyAndSign(t *testing.T) {
 	want(t)

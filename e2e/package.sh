@@ -62,7 +62,8 @@ if [ "$mode" = quick ]; then
 		signpost version
 		signpost keys generate example.com s1 >/dev/null
 		[ "$(stat -c %U:%G:%a /var/lib/signpost/keys /var/lib/signpost/keys/example.com | uniq)" = root:signpost:750 ]
-		man -w signpost
+		man -w signpost signpost-keys-rotate signpost.yaml
+		[ -s /usr/share/signpost/signpost.schema.json ] && bash -n /usr/share/bash-completion/completions/signpost
 		dpkg -r signpost >/dev/null
 		[ -s /var/lib/signpost/keys/example.com/s1.pem ]
 		dpkg -P signpost 2>&1 | grep "private keys"

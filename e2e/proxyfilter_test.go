@@ -43,7 +43,7 @@ func TestAProxyFilterKeepsContentFromMilters(t *testing.T) {
 	if len(named(got, "X-Filtered")) != 1 || len(named(got, "Authentication-Results")) != 0 {
 		t.Errorf("want one X-Filtered and no Authentication-Results:\n%s", head(got))
 	}
-	d.logged(t, "level=WARN", "smtpd_proxy_filter", "content_filter", "deploy/postfix")
+	d.logged(t, "level=WARN", "smtpd_proxy_filter", "content_filter", "docs/postfix.md")
 	lines := d.log.find(func(line string) bool { return strings.Contains(line, "smtpd_proxy_filter") })
 	if len(lines) != 1 {
 		t.Errorf("%d lines: %q", len(lines), lines)

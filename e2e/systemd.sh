@@ -3,7 +3,7 @@
 # root on Debian (apt-get install systemd-container). Nothing of this machine changes but bin/: what the
 # container writes goes to memory, and it has a network of its own with loopback only.
 #
-# The container does what the README says under "Install", and then: a message, a reload, a reload
+# The container does what docs/by-hand.md says, and then: a message, a reload, a reload
 # with a bad configuration, a kill, a key as a credential, a stop. Each step prints a line.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -40,7 +40,9 @@ var mayImport = map[string][]string{
 	"internal/reports/incoming": {"internal/config", "internal/dkim", "internal/message", "internal/reports/aggregate", "internal/reports/refusal", "internal/reports/store",
 		"internal/reports/tlsrpt", "internal/reports/unpack"},
 
+	".":                             nil, // the example configuration
 	"internal/config":               nil,
+	"internal/manual":               {"internal/config"},
 	"internal/dns":                  {"internal/clock", "internal/config", "internal/message"},
 	"internal/dns/dnstest":          {"internal/dns"},
 	"internal/conformance":          {"internal/dns"},
@@ -84,6 +86,7 @@ var mayImport = map[string][]string{
 	},
 
 	"cmd/signpost": {
+		"internal/manual", ".",
 		"internal/reports/traffic", "internal/reports/outgoing", "internal/reports/page", "internal/reports/sample", "internal/config", "internal/control", "internal/daemon", "internal/dns", "internal/doctor", "internal/message", "internal/opendkim", "internal/status", "internal/tablesource", "internal/tail",
 		"internal/reports/incoming", "internal/reports/refusal", "internal/reports/unpack", "internal/reports/store", "internal/setup", "internal/shell",
 		"keys", "keys/lifecycle", "milter", "signer", "verifier",

@@ -45,6 +45,6 @@ func (s *session) checkContent() {
 	case t.data && t.env.QueueID == "" && s.content.missed():
 		s.server.log.Warn("messages come without their content: nothing is signed or judged here, and forged results stay in the mail",
 			"connection", s.where, "messages", missingContentLimit,
-			"remedy", "Postfix does not show milters what goes to smtpd_proxy_filter: use content_filter, or set smtpd_milters where the filter hands mail back (deploy/postfix/README.md)")
+			"remedy", "Postfix does not show milters what goes to smtpd_proxy_filter: use content_filter, or set smtpd_milters where the filter hands mail back (docs/postfix.md)")
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"signpost/internal/message"
 )
 
-// publishedRecords are what real domains publish (deploy/interoperability.md has a row for each). {p}
+// publishedRecords are what real domains publish (docs/interoperability.md has a row for each). {p}
 // stands for the key of the message's signature.
 var publishedRecords = []struct {
 	name   string

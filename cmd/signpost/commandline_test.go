@@ -21,16 +21,11 @@ func commandLines(t *testing.T) []commandLine {
 	}
 	var all []commandLine
 	for _, c := range commands() {
-		switch c.name {
-		case "keys":
-			for _, sub := range []string{"generate", "record", "list", "check", "rotate", "import"} {
-				all = append(all, commandLine{"keys " + sub, takes["keys "+sub]})
-			}
-		case "report":
-			for _, sub := range reportCommands() {
-				all = append(all, commandLine{"report " + sub.name, takes["report "+sub.name]})
-			}
-		default:
+		subs := subcommands(c.name)
+		for _, sub := range subs {
+			all = append(all, commandLine{c.name + " " + sub.name, takes[c.name+" "+sub.name]})
+		}
+		if len(subs) == 0 {
 			all = append(all, commandLine{c.name, takes[c.name]})
 		}
 	}

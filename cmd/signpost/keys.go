@@ -37,29 +37,24 @@ Example: a new key each year, and an Ed25519 key beside it
     signpost keys generate --type ed25519 example.com e2026
 `
 
-func keysCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	if len(args) == 0 {
-		fmt.Fprint(stderr, keysText)
-		return exitUsage
+// keysCommands are the subcommands of keys, in the order of the help.
+func keysCommands() []command {
+	return []command{
+		{"generate", "make a key", withoutInput(generateCommand)},
+		{"record", "show the DNS record of a key", withoutInput(recordCommand)},
+		{"list", "show state, age and use of every key", withoutInput(listCommand)},
+		{"check", "compare keys with DNS", withoutInput(keysCheckCommand)},
+		{"rotate", "replace the keys of a domain", withoutInput(rotateCommand)},
+		{"import", "take over opendkim's keys and tables", withoutInput(importCommand)},
 	}
-	switch args[0] {
-	case "generate":
-		return generateCommand(args[1:], stdout, stderr)
-	case "record":
-		return recordCommand(args[1:], stdout, stderr)
-	case "list":
-		return listCommand(args[1:], stdout, stderr)
-	case "check":
-		return keysCheckCommand(args[1:], stdout, stderr)
-	case "rotate":
-		return rotateCommand(args[1:], stdout, stderr)
-	case "import":
-		return importCommand(args[1:], stdout, stderr)
-	case "help", "-h", "-help", "--help":
-		fmt.Fprint(stdout, keysText)
-		return exitOK
-	}
-	return wrongUsage(stderr, "keys", fmt.Sprintf("no command %q", args[0]))
+}
+
+func withoutInput(run func(args []string, stdout, stderr io.Writer) int) func([]string, io.Reader, io.Writer, io.Writer) int {
+	return func(args []string, _ io.Reader, stdout, stderr io.Writer) int { return run(args, stdout, stderr) }
+}
+
+func keysCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return group{"keys", keysText, keysCommands()}.run(args, stdin, stdout, stderr)
 }
 
 func generateCommand(args []string, stdout, stderr io.Writer) int {

@@ -43,8 +43,31 @@ func commands() []command {
 		{"probe", "send a message file through a running milter, show its changes", probeCommand},
 		{"report", "show what was counted, and the DMARC reports of others", reportCommand},
 		{"demo", "see it work: a daemon with keys and DNS of its own", demoCommand},
+		{"config", "print the schema or the example of the configuration", configCommand},
+		{"completion", "print the completion script of a shell", completionCommand},
 		{"version", "print the version and what this build can do", versionCommand},
 	}
+}
+
+// internalCommands are for the shells' completion and for the build; the help does not list them.
+func internalCommands() []command {
+	return []command{
+		{"__complete", "what may stand at the cursor", completeCommand},
+		{"__manual", "write the manual pages, the schema and the completions", manualCommand},
+	}
+}
+
+// subcommands are the commands below a command, or none.
+func subcommands(name string) []command {
+	switch name {
+	case "keys":
+		return keysCommands()
+	case "report":
+		return reportCommands()
+	case "config":
+		return configCommands()
+	}
+	return nil
 }
 
 func main() {
@@ -91,14 +114,14 @@ func dispatch(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	switch args[0] {
 	case "help", "-h", "-help", "--help":
 		if len(args) > 1 {
-			return dispatch([]string{args[1], "--help"}, stdin, stdout, stderr)
+			return dispatch(append(args[1:], "--help"), stdin, stdout, stderr)
 		}
 		usage(stdout)
 		return exitOK
 	case "-v", "-version", "--version":
 		args[0] = "version"
 	}
-	for _, c := range commands() {
+	for _, c := range append(commands(), internalCommands()...) {
 		if c.name == args[0] {
 			return c.run(args[1:], stdin, stdout, stderr)
 		}
@@ -133,7 +156,7 @@ func flags(name, text string, stderr io.Writer) *flag.FlagSet {
 	f := flag.NewFlagSet("signpost "+name, flag.ContinueOnError)
 	f.SetOutput(stderr)
 	f.Usage = func() {
-		fmt.Fprintf(f.Output(), "%s\nOptions:\n", text)
+		fmt.Fprint(f.Output(), text)
 		printOptions(f)
 	}
 	return f
@@ -142,6 +165,9 @@ func flags(name, text string, stderr io.Writer) *flag.FlagSet {
 // parse reads options and positional arguments in any order. stop says that the
 // command ends here, with code: help was asked for, or the options are wrong.
 func parse(f *flag.FlagSet, args []string, stdout io.Writer) (positional []string, code int, stop bool) {
+	if sheet, ok := stdout.(*helpSheet); ok {
+		sheet.options(f)
+	}
 	if wantsHelp(args) {
 		f.SetOutput(stdout)
 		f.Usage()

@@ -38,17 +38,8 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 
 func TestHelpFitsATerminal(t *testing.T) {
 	names := [][]string{{}}
-	for _, c := range commands() {
-		names = append(names, []string{c.name})
-	}
-	for _, c := range []string{"generate", "record", "list", "check", "rotate", "import"} {
-		names = append(names, []string{"keys", c})
-	}
-	for _, c := range reportCommands() {
-		names = append(names, []string{"report", c.name})
-	}
-	for _, c := range reportCommands() {
-		names = append(names, []string{"report", c.name})
+	for _, c := range append(described(), describeCommand(internalCommands()[1], "__manual")) {
+		names = append(names, strings.Fields(c.Name))
 	}
 	for _, name := range names {
 		r := execute(t, "", append(name, "--help")...)

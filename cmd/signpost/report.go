@@ -35,19 +35,5 @@ signpost report would-refuse --help.
 }
 
 func reportCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	if len(args) == 0 {
-		fmt.Fprint(stderr, reportText())
-		return exitUsage
-	}
-	switch args[0] {
-	case "help", "-h", "-help", "--help":
-		fmt.Fprint(stdout, reportText())
-		return exitOK
-	}
-	for _, c := range reportCommands() {
-		if c.name == args[0] {
-			return c.run(args[1:], stdin, stdout, stderr)
-		}
-	}
-	return wrongUsage(stderr, "report", fmt.Sprintf("no command %q", args[0]))
+	return group{"report", reportText(), reportCommands()}.run(args, stdin, stdout, stderr)
 }

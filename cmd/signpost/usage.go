@@ -18,17 +18,26 @@ var argumentNames = map[string]string{"duration": "TIME", "int": "N", "string": 
 
 // printOptions writes every option with its argument, what it does and its default.
 func printOptions(f *flag.FlagSet) {
+	title := "\nOptions:\n"
 	f.VisitAll(func(o *flag.Flag) {
-		argument, text := flag.UnquoteUsage(o)
-		argument = cmp.Or(argumentNames[argument], strings.ToUpper(argument))
-		if o.DefValue != "" && o.DefValue != "false" && o.DefValue != "0" {
-			text += " (default " + o.DefValue + ")"
-		}
+		fmt.Fprint(f.Output(), title)
+		title = ""
+		argument, text := optionHelp(o)
 		fmt.Fprintln(f.Output(), strings.TrimRight("  --"+o.Name+" "+argument, " "))
 		for _, line := range wrapped(text, helpWidth-8) {
 			fmt.Fprintln(f.Output(), "        "+line)
 		}
 	})
+}
+
+// optionHelp is the name of an option's argument, and what it does.
+func optionHelp(o *flag.Flag) (argument, text string) {
+	argument, text = flag.UnquoteUsage(o)
+	argument = cmp.Or(argumentNames[argument], strings.ToUpper(argument))
+	if o.DefValue != "" && o.DefValue != "false" && o.DefValue != "0" {
+		text += " (default " + o.DefValue + ")"
+	}
+	return argument, text
 }
 
 // wrapped breaks a text at its blanks into lines of at most width octets; a longer word

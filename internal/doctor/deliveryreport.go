@@ -89,7 +89,7 @@ func quoted(entry string) string {
 func (g group) badSignature() (string, Remedy) {
 	if g.fragile != "" {
 		return fmt.Sprintf("our signature (d=%s) did not verify there; Signpost had warned that it would break: %s", g.signed, g.fragile),
-			Remedy{Text: "Do what the note fragile= in Signpost's log says (README, Signatures that will break)."}
+			Remedy{Text: "Do what the note fragile= in Signpost's log says (docs/signing.md, Signatures that will break)."}
 	}
 	return fmt.Sprintf("our signature (d=%s) did not verify there", g.signed),
 		Remedy{Text: "Look whether DNS has this key; if it has, something behind Signpost changes the mail, which signer.self_check: 1 shows:",

@@ -176,7 +176,7 @@ func TestATimeServerThatAgreesIsNoFinding(t *testing.T) {
 	}
 }
 
-// A retired key whose file is gone, as README tells, is known by the daemon's state alone.
+// A retired key whose file is gone, as docs/rotation.md tells, is known by the daemon's state alone.
 func TestTheRecordOfARetiredKeyIsFound(t *testing.T) {
 	for name, c := range map[string]struct {
 		gone bool   // its file

@@ -15,7 +15,7 @@ func kinds() []kind {
 
 func ownKinds() []kind {
 	return []kind{
-		{"key.unreadable", Critical, "mail of the domain leaves unsigned, or is deferred (signer.on_error)", "README, Keys"},
+		{"key.unreadable", Critical, "mail of the domain leaves unsigned, or is deferred (signer.on_error)", "docs/signing.md, Key files"},
 		{"key.permissions", Critical, "who can read the private key can sign mail as the domain; Signpost refuses to load such a key", "RFC 6376 §8.3"},
 		{"key.weak", High, "verifiers refuse RSA keys below 1024 bits and distrust those below 2048", "RFC 8301 §3.2"},
 		{"key.testing-flag", Medium, "receivers may treat the domain's signed mail as unsigned", "RFC 6376 §3.6.1, t="},
@@ -59,9 +59,9 @@ func ownKinds() []kind {
 		{"enforce.unwatched", Medium, "mail is refused, and no report or metric shows which", "RFC 9989 §7.4"},
 		{"clients.private", High, "Signpost sees the proxy in place of the client: mail of strangers is signed as ours or SPF fails for all", "RFC 7208 §4.1"},
 
-		{"daemon.down", Critical, "mail is not signed and not judged; what the MTA does with it is milter_default_action", "README, Daily work"},
-		{"daemon.stale-config", Medium, "the daemon runs with an older configuration than the one on disk", "README, Daily work"},
-		{"daemon.probe-failed", Critical, "mail through this listener is not handled as configured", "README, Daily work"},
+		{"daemon.down", Critical, "mail is not signed and not judged; what the MTA does with it is milter_default_action", "docs/status.md"},
+		{"daemon.stale-config", Medium, "the daemon runs with an older configuration than the one on disk", "docs/status.md"},
+		{"daemon.probe-failed", Critical, "mail through this listener is not handled as configured", "docs/status.md"},
 		{"daemon.descriptors", Medium, "at the limit, connections of the MTA wait and look-ups fail", "getrlimit(2)"},
 		{"daemon.state-shared", High, "two daemons would write the same file, so one of them does not start or loses what is known of keys", "config.example.yaml, keys.state"},
 		{"clock.skew", High, "signatures carry a wrong time: receivers refuse those from the future", "RFC 6376 §3.5, t="},

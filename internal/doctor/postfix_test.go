@@ -99,7 +99,7 @@ smtp-amavis unix - - y - 2 smtp
 `
 )
 
-// ordinary is the set-up of deploy/postfix: TCP, one listener.
+// ordinary is the set-up of docs/postfix.md: TCP, one listener.
 var ordinary = setup{name: "TCP", yaml: signing, main: ordinaryMain, master: ordinaryMaster}
 
 // inChroot has the socket below the queue directory.

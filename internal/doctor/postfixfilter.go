@@ -96,7 +96,7 @@ func (p *postfix) signedBehindProxy(c, from *chain) {
 // judgeBehindFilter is the remedy for a filter before the queue.
 func judgeBehindFilter(role message.Role) Remedy {
 	return Remedy{Text: "Either let the filter work behind the queue (content_filter), or ask Signpost where the filter hands mail back, by a listener with a role of its own. " +
-		"deploy/postfix shows both. In master.cf, at the service where mail comes back, and in signpost.yaml:",
+		"docs/postfix.md shows both. In master.cf, at the service where mail comes back, and in signpost.yaml:",
 		Lines: []string{
 			"  -o smtpd_proxy_filter= -o smtpd_milters=inet:127.0.0.1:8892",
 			fmt.Sprintf(`milter: {listen: [{address: "inet:127.0.0.1:8892", role: %s}]}`, role)}}

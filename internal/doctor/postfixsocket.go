@@ -38,7 +38,7 @@ func (p *postfix) chrootSocket(c *chain, l link) {
 	}
 	// The socket is outside of the chroot: the service has to leave it, or the socket to enter.
 	f.Subject = c.service.Key()
-	f.Remedy = do(fmt.Sprintf("Let the service run without a chroot (or move the socket below %s, as deploy/postfix has it):", queue),
+	f.Remedy = do(fmt.Sprintf("Let the service run without a chroot (or move the socket below %s, as docs/postfix.md has it):", queue),
 		p.postconf("-F", c.service.Key()+"/chroot=n"), p.reload())
 	p.find(f)
 }

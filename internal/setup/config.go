@@ -15,8 +15,9 @@ import (
 func (p *Plan) configText() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("# yaml-language-server: $schema=/usr/share/signpost/signpost.schema.json")
 	line("# Written by signpost init. What is not here has its default, which")
-	line("# config.example.yaml explains. After a change:")
+	line("# man signpost.yaml explains. After a change:")
 	line("#   signpost check-config && systemctl reload signpost")
 	line("")
 	line("milter:")

@@ -70,7 +70,7 @@ func (p *Plan) sendmail(dir string) MTA {
 	}
 	m.Lines = []string{"INPUT_MAIL_FILTER(`signpost', `S=" + p.sendmailAddress() + ", F=T, T=C:30s;S:30s;R:60s;E:5m')dnl"}
 	m.Then = [][]string{{"make", "-C", dir}, {"systemctl", "restart", "sendmail"}}
-	m.Notes = []string{"put the line into " + filepath.Join(dir, "sendmail.mc") + ", before the MAILER lines; deploy/sendmail/README.md explains it"}
+	m.Notes = []string{"put the line into " + filepath.Join(dir, "sendmail.mc") + ", before the MAILER lines; docs/sendmail.md explains it"}
 	return m
 }
 

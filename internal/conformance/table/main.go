@@ -23,7 +23,7 @@ import (
 )
 
 func main() {
-	markdown := flag.Bool("markdown", false, "print Markdown, for the README")
+	markdown := flag.Bool("markdown", false, "print Markdown, for docs/conformance.md")
 	flag.Parse()
 	packages := flag.Args()
 	if len(packages) == 0 {

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// The last row of README's table is the sum of the others.
-func TestTheTableOfREADMEAddsUp(t *testing.T) {
-	text, err := os.ReadFile("../../../README.md")
+// The last row of docs/conformance.md's table is the sum of the others.
+func TestTheTableOfTheDocumentAddsUp(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/conformance.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,6 +28,6 @@ func TestTheTableOfREADMEAddsUp(t *testing.T) {
 		}
 	}
 	if sum[0] == 0 {
-		t.Error("README.md has no such table")
+		t.Error("docs/conformance.md has no such table")
 	}
 }
