@@ -32,7 +32,7 @@ func commands() []command {
 	return []command{
 		{"init", "set up a host, from nothing to its first signed message", initCommand},
 		{"serve", "run the milter", serveCommand},
-		{"check-config", "read a configuration, and list its mistakes", checkConfigCommand},
+		{"check-config", "say what a configuration means, and list its mistakes", checkConfigCommand},
 		{"keys", "make keys and show their DNS records", keysCommand},
 		{"sign", "sign a message file as the daemon would", signCommand},
 		{"verify", "judge a message file as the daemon would", verifyCommand},
@@ -144,9 +144,9 @@ milter beside Postfix or Sendmail.
 		fmt.Fprintf(w, "    %-14s%s\n", c.name, c.summary)
 	}
 	fmt.Fprint(w, `
-signpost COMMAND --help shows a command's options and an example.
-Exit codes: 0 done, 1 could not be done (standard error says why), 2 wrong
-usage.
+signpost COMMAND --help shows a command's options and an example; man signpost
+and man signpost.yaml have more. Exit codes: 0 done, and all is well; 1
+findings, or it could not be done (standard error says why); 2 wrong usage.
 `)
 }
 

@@ -46,6 +46,9 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 		if len(k.Text) > 0 && at["description"] != strings.Join(k.Text, "\n") {
 			t.Errorf("the schema describes %s as %q", k.Path, at["description"])
 		}
+		if k.Kind == manual.Word && k.Choices == nil && k.Pattern == "" && strings.Contains(strings.Join(k.Text, " "), " | ") {
+			t.Errorf("the text of %s has words to choose from, and its validation does not: use config.OneOf", k.Path)
+		}
 		if k.Path != k.Name && !strings.Contains(page, `\fB`+k.Path+`\fR`) {
 			t.Errorf("signpost.yaml(5) says nothing of %s", k.Path)
 		}

@@ -23,7 +23,7 @@ func TestTheSectionIsHeldToItsRules(t *testing.T) {
 		{"in: {addresses: [dmarc@example.com]}", "in.addresses: reports that come by mail need a database"},
 		{"in: {addresses: [dmarc]}\ndatabase: sqlite:/x.db", `in.addresses[0]: "dmarc" is not an address: write one such as`},
 		{"in: {domains: [example]}", `in.domains[0]: "example" is not a domain: write one such as`},
-		{"in: {after: delete}", `in.after: "delete" is none of its words: write deliver, or discard`},
+		{"in: {after: delete}", `in.after: "delete" is not one of deliver, discard`},
 		{"in: {max_raw: 1KiB}", "in.max_raw: 1KiB is too little: write 1MiB or more"},
 		{"notify: {to: postmaster@example.com, over: 0.5%}", ""},
 		{"notify: {over: 5}", `"5" is not a share: write a number and %, as 5%`},

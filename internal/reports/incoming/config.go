@@ -46,9 +46,7 @@ func (c Config) Validate(bad func(path, problem string)) {
 			bad(fmt.Sprintf("domains[%d]", i), fmt.Sprintf("%q is not a domain: write one such as example.com; those below it belong to it", d))
 		}
 	}
-	if c.After != Deliver && c.After != Discard {
-		bad("after", fmt.Sprintf("%q is none of its words: write deliver, or discard", c.After))
-	}
+	config.OneOf(bad, "after", c.After, Deliver, Discard)
 	if c.MaxRaw < minRaw {
 		bad("max_raw", fmt.Sprintf("%s is too little: write %s or more, as 256MiB", c.MaxRaw, minRaw))
 	}
