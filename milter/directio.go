@@ -5,9 +5,6 @@ import (
 	"net"
 	"os"
 	"syscall"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // directConn reads and writes a socket without telling Go's scheduler of the system call. A milter sleeps between
@@ -41,17 +38,16 @@ func direct(conn net.Conn) net.Conn {
 		return conn
 	}
 	d := &directConn{Conn: conn, raw: raw}
-	d.read.try = func(fd uintptr) bool { return d.read.call(unix.SYS_READ, fd) }
-	d.write.try = func(fd uintptr) bool { return d.write.call(unix.SYS_WRITE, fd) }
+	d.read.try = func(fd uintptr) bool { return d.read.call(readSocket, fd) }
+	d.write.try = func(fd uintptr) bool { return d.write.call(writeSocket, fd) }
 	return d
 }
 
 // call reports false if the socket is not ready.
-func (t *transfer) call(number, fd uintptr) bool {
+func (t *transfer) call(socket func(fd uintptr, data []byte) (int, syscall.Errno), fd uintptr) bool {
 	for {
-		n, _, errno := syscall.RawSyscall(number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(t.data))), uintptr(len(t.data)))
-		t.n, t.errs = int(n), errno
-		switch errno {
+		t.n, t.errs = socket(fd, t.data)
+		switch t.errs {
 		case 0:
 			return true
 		case syscall.EINTR:
