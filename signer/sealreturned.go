@@ -70,11 +70,16 @@ func (r *returnedMail) keepOurs(forged []int) []int {
 // forgery says why a message must not be signed: it came in under the same author domain, and
 // nothing proved then that it is that domain's. Our signature would.
 func (r *returnedMail) forgery(a message.Author) string {
-	if r == nil || len(a.Domains) == 0 || r.arrival.DMARC == "" || r.arrival.DMARC == "pass" || r.arrival.AuthorDomain != a.Domains[0] {
+	if r == nil {
 		return ""
 	}
-	return fmt.Sprintf("it came from outside with this author, and dmarc=%s: our signature would make it genuine; "+
-		"have the list software put its own address into From", r.arrival.DMARC)
+	for _, domain := range append([]string{""}, a.Domains...) {
+		if result, unproved := r.arrival.Unproved[domain]; unproved {
+			return fmt.Sprintf("it came from outside with this author, and dmarc=%s: our signature would make it genuine; "+
+				"have the list software put its own address into From", result)
+		}
+	}
+	return ""
 }
 
 // unsigned is the reason without the remedy, where others' mail is expected.

@@ -6,6 +6,7 @@ import (
 
 	"signpost/internal/arc"
 	"signpost/internal/authres"
+	"signpost/internal/dmarc"
 	"signpost/internal/message"
 )
 
@@ -20,20 +21,29 @@ func (v *Verifier) Arrival(env message.Envelope, h message.Header) arc.Arrival {
 			ours = append(ours, i)
 		}
 	}
-	switch len(ours) {
-	case 0:
-		return arc.Arrival{Field: -1, Problem: "it has no results of this host: it did not come in through a listener that judges, or they were removed since"}
-	case 1:
-		return readArrival(h[ours[0]], ours[0], id)
+	unproved := map[string]string{}
+	a := arc.Arrival{Field: -1, Problem: "it has no results of this host: it did not come in through a listener that judges, or they were removed since"}
+	for _, i := range ours {
+		a = readArrival(h[i], i, id, unproved)
 	}
-	return arc.Arrival{Field: -1, Problem: fmt.Sprintf("%d Authentication-Results fields bear the name of this host (%s): "+
-		"give other programs here a name of their own, or set verifier.authserv_id", len(ours), id)}
+	if len(ours) > 1 {
+		a = arc.Arrival{Field: -1, Problem: fmt.Sprintf("%d Authentication-Results fields bear the name of this host (%s): "+
+			"give other programs here a name of their own, or set verifier.authserv_id", len(ours), id)}
+	}
+	a.Unproved = unproved
+	return a
 }
 
-// readArrival reads one field. One that cannot be the one that we wrote has no place in the
-// header any more, as on arrival.
-func readArrival(field message.Field, at int, id string) arc.Arrival {
+// readArrival reads one field, and adds the authors who did not pass DMARC to unproved. A field
+// that cannot be the one that we wrote has no place in the header any more, as on arrival.
+func readArrival(field message.Field, at int, id string, unproved map[string]string) arc.Arrival {
 	f, err := authres.Parse(field.Value)
+	if err != nil {
+		unproved[""] = "unknown"
+	}
+	for _, r := range f.Results {
+		noteUnproved(r, unproved)
+	}
 	if err != nil || !message.EqualFold(field.Name, fieldName) || !sameID(f.AuthservID, id) {
 		return arc.Arrival{Field: -1, Problem: "its Authentication-Results field is not as this host writes them"}
 	}
@@ -47,8 +57,6 @@ func readArrival(field message.Field, at int, id string) arc.Arrival {
 			a.Problem = "its Authentication-Results field has two results of " + r.Method
 		case r.Reason == brokenReason:
 			a.Problem = "it could not be checked on arrival"
-		case r.Method == authres.MethodDMARC:
-			a.AuthorDomain, a.DMARC = propertyDomain(r, authres.TypeHeader, "from"), r.Value
 		case r.Method == authres.MethodARC:
 			readChain(&a, r)
 		}
@@ -57,6 +65,15 @@ func readArrival(field message.Field, at int, id string) arc.Arrival {
 		a.Problem = "its Authentication-Results field has no results of mail from outside: it was written here"
 	}
 	return a
+}
+
+// noteUnproved notes the author of a result of DMARC other than pass. Where we failed to judge a
+// message, the result names no author.
+func noteUnproved(r authres.Result, unproved map[string]string) {
+	domain, named := property(r, authres.TypeHeader, "from")
+	if r.Method == authres.MethodDMARC && r.Value != string(dmarc.Pass) && (named || r.Reason == brokenReason) {
+		unproved[domain] = r.Value
+	}
 }
 
 // readChain takes over the result of the chain. The chain is not verified again: what was

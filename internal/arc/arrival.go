@@ -16,9 +16,9 @@ type Arrival struct {
 	Results string
 	// Chain is the result of the chain as it came.
 	Chain Result
-	// AuthorDomain and DMARC are the author domain that was judged, and its result; "" if the
-	// field has none.
-	AuthorDomain, DMARC string
+	// Unproved has the author domains for which DMARC did not pass, and its results. The domain
+	// "" stands for any. It is set where the results cannot be sealed, too.
+	Unproved map[string]string
 	// Problem says why the results cannot be sealed; "" if they can.
 	Problem string
 }

@@ -221,6 +221,9 @@ func TestTheListsOwnMailIsSignedAndThenSealed(t *testing.T) {
 		{"an author of ours, forged", "boss@example.com", "dmarc=fail header.from=example.com", false},
 		{"an author of ours, without a record", "boss@example.com", "dmarc=none header.from=example.com", false},
 		{"an author of ours, proved", "boss@example.com", "dmarc=pass header.from=example.com", true},
+		{"an author of ours, and the result of another author", "boss@example.com, jo@else.test", "dmarc=fail header.from=else.test", false},
+		{"an author of ours, and another author before", "jo@else.test, boss@example.com", "dmarc=fail header.from=example.com", false},
+		{"an author of ours, who was not read on arrival", "boss@example.com", "dmarc=none", true},
 		{"no author", "", "", false},
 	} {
 		raw := strings.Replace(throughList(arrived), "From: jo@else.test", "From: "+c.from, 1)
@@ -249,6 +252,37 @@ func TestTheListsOwnMailIsSignedAndThenSealed(t *testing.T) {
 		}
 		if got := note(next, "dkim"); c.signed && !strings.Contains(got, "pass") {
 			t.Errorf("%s: the next host says dkim=%s", c.name, got)
+		}
+	}
+}
+
+// Where it is not certain which results are ours, one that speaks against the author is enough: another
+// program here may write results in our name.
+func TestAForgeryIsNotSignedWhereResultsAreInDoubt(t *testing.T) {
+	g := listHouse(t).load()
+	const own = "From: boss@example.com\r\nSubject: Hi\r\n\r\nHi.\r\n"
+	field := func(value string) string { return "Authentication-Results: mx.example.com; " + value + "\r\n" }
+	failed := field("dkim=none; spf=fail smtp.mailfrom=else.test; dmarc=fail header.from=example.com")
+	for _, c := range []struct {
+		name, fields string
+		signed       bool
+	}{
+		{"a second field, below", failed + field("dkim=none"), false},
+		{"a second field, above", field("dkim=none") + failed, false},
+		{"a second field that says pass", failed + field("dmarc=pass header.from=example.com"), false},
+		{"two results in one field", field("spf=pass; dkim=none; dmarc=fail header.from=example.com; dmarc=pass header.from=example.com"), false},
+		{"a second field that cannot be read", "Authentication-Results: (\r\n" + failed, false},
+		{"a field that cannot be read", "Authentication-Results: mx.example.com; dmarc=fail (\r\n", false},
+		{"in another spelling", strings.Replace(failed, "mx.example.com", `"mx.example.com 1"`, 1), false},
+		{"our own failure to judge", field(`spf=temperror reason="internal error"; dkim=temperror reason="internal error"; dmarc=temperror reason="internal error"`), false},
+		{"two authors in one result", field("spf=pass; dkim=none; dmarc=fail header.from=example.com header.from=else.test"), false},
+		{"two fields of logins", field("auth=pass") + field("auth=pass"), true},
+		{"two fields that say pass", strings.ReplaceAll(failed+failed, "dmarc=fail", "dmarc=pass"), true},
+		{"none", "", true},
+	} {
+		out, _ := handBack(t, g, handedBack, c.fields+own)
+		if signed := len(out.Signatures) > 0; signed != c.signed || (out.Unsigned == "") != c.signed || out.Disposition != message.Accept {
+			t.Errorf("%s: signed %v, want %v; %v", c.name, signed, c.signed, out.Log)
 		}
 	}
 }
