@@ -239,7 +239,7 @@ type readingVerifier struct {
 func (v readingVerifier) Verify(ctx context.Context, env message.Envelope) message.Transaction {
 	t := v.Verifier.Verify(ctx, env)
 	if reader := v.i.reader.Load(); reader != nil {
-		return &readMail{Transaction: t, intake: v.i, reader: reader}
+		return &readMail{Transaction: t, ctx: ctx, intake: v.i, reader: reader}
 	}
 	return t
 }
@@ -247,6 +247,7 @@ func (v readingVerifier) Verify(ctx context.Context, env message.Envelope) messa
 // readMail is a message that may have a report.
 type readMail struct {
 	message.Transaction
+	ctx        context.Context
 	intake     *intake
 	reader     *incoming.Intake
 	recipients []string // addresses for reports, as in the envelope
@@ -259,7 +260,7 @@ type readMail struct {
 func (r *readMail) Header(env message.Envelope, h message.Header) (wantBody bool) {
 	r.wants = r.Transaction.Header(env, h)
 	if r.recipients = r.reader.Ours(env.Recipients); len(r.recipients) > 0 {
-		r.copy = r.reader.Begin(env, h)
+		r.copy = r.reader.Begin(r.ctx, env, h)
 		r.reads = r.copy != nil
 		if r.copy == nil {
 			r.intake.counted(intakeMissed)

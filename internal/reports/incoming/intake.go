@@ -81,8 +81,9 @@ func (i *Intake) Ours(recipients []string) []string {
 	return ours
 }
 
-// Begin starts a copy of a mail, nil if there is no room for it. Its end is Pass or Close.
-func (i *Intake) Begin(env message.Envelope, h message.Header) *Copy {
+// Begin starts a copy of a mail, nil if there is no room for it. Its end is Pass, or the end of ctx: mail may be
+// given up at any step.
+func (i *Intake) Begin(ctx context.Context, env message.Envelope, h message.Header) *Copy {
 	c := &Copy{intake: i, header: h, queueID: env.QueueID}
 	for _, f := range h {
 		c.size += len(f.Name) + len(f.Value) + len(":\r\n")
@@ -90,6 +91,7 @@ func (i *Intake) Begin(env message.Envelope, h message.Header) *Copy {
 	if !c.grow(c.size) {
 		return nil
 	}
+	c.keep = context.AfterFunc(ctx, c.Cut)
 	return c
 }
 
@@ -98,10 +100,13 @@ type Copy struct {
 	intake  *Intake
 	header  message.Header
 	queueID string
-	body    []byte
+	keep    func() bool // stops the end of the context from freeing the copy
 	size    int
-	held    int64
-	lost    bool // not all of it is here
+
+	mu   sync.Mutex
+	body []byte
+	held int64
+	lost bool // not all of it is here
 }
 
 // grow takes n more octets of the memory.
@@ -118,17 +123,18 @@ func (c *Copy) grow(n int) bool {
 // lose gives the copy up. The mail goes on.
 func (c *Copy) lose() {
 	c.lost = true
-	c.Close()
+	c.free()
 }
 
-// Close frees the copy.
-func (c *Copy) Close() {
+func (c *Copy) free() {
 	c.intake.held.Add(-c.held)
 	c.held, c.body, c.header = 0, nil, nil
 }
 
 // Write adds a piece of the body, and tells whether more is wanted.
 func (c *Copy) Write(chunk []byte) (more bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.lost || !c.grow(len(chunk)) {
 		return false
 	}
@@ -137,7 +143,11 @@ func (c *Copy) Write(chunk []byte) (more bool) {
 }
 
 // Cut says that the rest of the body does not come.
-func (c *Copy) Cut() { c.lose() }
+func (c *Copy) Cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lose()
+}
 
 // A job is a mail for the workers.
 type job struct {
@@ -152,12 +162,12 @@ type job struct {
 // stored, so that it may go no further: this waits, at most discardTime, and only with after: discard. missed tells
 // that the mail passes unread, because it is too big or the intake is busy.
 func (c *Copy) Pass(o *message.Outcome) (stored, missed bool) {
-	if c.lost || o.Disposition != message.Accept {
-		c.Close()
-		return false, c.lost
+	if whole := c.keep() && !c.lost; !whole || o.Disposition != message.Accept {
+		c.Cut()
+		return false, !whole
 	}
 	if c.intake.ended() { // the configuration was replaced meanwhile
-		c.lose()
+		c.Cut()
 		return false, true
 	}
 	j := &job{copy: c, stored: make(chan bool, 1)}
@@ -169,7 +179,7 @@ func (c *Copy) Pass(o *message.Outcome) (stored, missed bool) {
 	select {
 	case c.intake.queue <- j:
 	default:
-		c.lose()
+		c.Cut()
 		return false, true
 	}
 	if c.intake.after != Discard {
@@ -222,7 +232,7 @@ func (i *Intake) handle(ctx context.Context, j *job) {
 	results := i.read(ctx, j)
 	j.stored <- i.after == Discard && allStored(results) && i.keeper.DB.Sync(ctx) == nil
 	i.told(Mail{j.copy.queueID, j.author}, results)
-	j.copy.Close()
+	j.copy.free()
 }
 
 // read reads one mail. A panic costs its reports, not the daemon.

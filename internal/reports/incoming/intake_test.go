@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -57,7 +58,7 @@ func outcome(dmarc, signature string) *message.Outcome {
 
 func (p *passing) pass(t *testing.T, h message.Header, body string, o *message.Outcome) (stored, missed bool) {
 	t.Helper()
-	c := p.intake.Begin(message.Envelope{QueueID: "Q"}, h)
+	c := p.intake.Begin(t.Context(), message.Envelope{QueueID: "Q"}, h)
 	if c == nil {
 		return false, true
 	}
@@ -135,7 +136,7 @@ func TestTheCopiesHaveABound(t *testing.T) {
 	p := startIntake(t, Deliver)
 	h, _ := inMail("")
 	chunk := make([]byte, 1<<20)
-	big := p.intake.Begin(message.Envelope{}, h)
+	big := p.intake.Begin(t.Context(), message.Envelope{}, h)
 	for i := 0; big.Write(chunk); i++ {
 		if i > maxMail>>20 {
 			t.Fatal("no bound for one mail")
@@ -146,7 +147,7 @@ func TestTheCopiesHaveABound(t *testing.T) {
 	}
 	var copies []*Copy
 	for range 100 {
-		c := p.intake.Begin(message.Envelope{}, h)
+		c := p.intake.Begin(t.Context(), message.Envelope{}, h)
 		if c == nil {
 			break
 		}
@@ -163,15 +164,50 @@ func TestTheCopiesHaveABound(t *testing.T) {
 		if c.lost {
 			missed++
 		}
-		c.Close()
+		c.Cut()
 	}
 	if missed == 0 || p.intake.held.Load() != 0 {
 		t.Errorf("%d missed, %d held", missed, p.intake.held.Load())
 	}
-	cut := p.intake.Begin(message.Envelope{}, h)
+	cut := p.intake.Begin(t.Context(), message.Envelope{}, h)
 	cut.Cut()
 	if _, missed := cut.Pass(outcome("pass", "pass")); !missed {
 		t.Error("a mail that was cut is read")
+	}
+}
+
+// Mail that is given up on its way (a client that breaks off, a limit of the milter) holds no memory.
+func TestACopyEndsWithItsMail(t *testing.T) {
+	p := startIntake(t, Discard)
+	h, body := inMail(report(t, "receiver.example", "1", 3, row{"192.0.2.1", 7, "pass", "fail", "", ""}))
+	chunk := make([]byte, 1<<20)
+	for range 2 * maxHeld >> 20 {
+		ctx, end := context.WithCancel(context.Background())
+		c := p.intake.Begin(ctx, message.Envelope{}, h)
+		if c == nil {
+			t.Fatalf("no room: %d held", p.intake.held.Load())
+		}
+		c.Write(chunk)
+		freed := make(chan bool)
+		context.AfterFunc(ctx, func() {
+			for p.intake.held.Load() != 0 {
+				runtime.Gosched()
+			}
+			close(freed)
+		})
+		end()
+		<-freed
+		if c.Write(chunk) || p.intake.held.Load() != 0 {
+			t.Fatal("the copy goes on after the end of its mail")
+		}
+	}
+	ctx, end := context.WithCancel(context.Background())
+	c := p.intake.Begin(ctx, message.Envelope{}, h)
+	c.Write([]byte(body))
+	stored, missed := c.Pass(outcome("pass", "pass"))
+	end()
+	if !stored || missed {
+		t.Errorf("stored %v, missed %v", stored, missed)
 	}
 }
 
@@ -180,7 +216,7 @@ func TestAFullQueueLetsMailPass(t *testing.T) {
 	busy, free := make(chan bool), make(chan bool)
 	i := NewIntake(ctx, Config{After: Deliver}, keeper(t, storetest.SQLite(t)), nil, func(Mail, []Result) { busy <- true; <-free })
 	pass := func() (missed bool) {
-		_, missed = i.Begin(message.Envelope{}, nil).Pass(outcome("pass", "pass"))
+		_, missed = i.Begin(t.Context(), message.Envelope{}, nil).Pass(outcome("pass", "pass"))
 		return missed
 	}
 	for range workers {
