@@ -27,10 +27,16 @@ func (c Config) validateSealListeners(src *config.Source) {
 	}
 }
 
-// sealWarnings are about list software that no listener serves.
+// sealWarnings are about list software that no listener serves, and about a name that may be another one
+// where mail comes in.
 func (c Config) sealWarnings() []string {
-	if arc := c.Signer.ARC; len(arc.ListNetworks) == 0 || slices.ContainsFunc(c.Milter.Listen, sealListener) {
-		return nil
+	seals := slices.ContainsFunc(c.Milter.Listen, sealListener)
+	switch {
+	case !seals && len(c.Signer.ARC.ListNetworks) > 0:
+		return []string{"signer.arc.list_networks has no effect: no listener in milter.listen has role: seal"}
+	case seals && c.Verifier.AuthservID == "":
+		return []string{"a listener has role: seal and verifier.authserv_id is empty: where the MTA calls itself otherwise there than where mail comes in (myhostname), " +
+			"strangers can write results that are sealed; set verifier.authserv_id to the name of this host"}
 	}
-	return []string{"signer.arc.list_networks has no effect: no listener in milter.listen has role: seal"}
+	return nil
 }

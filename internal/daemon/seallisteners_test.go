@@ -12,7 +12,8 @@ import (
 func TestAListenerThatSealsNeedsAKeyAndNetworks(t *testing.T) {
 	const listen = "milter: {listen: [{address: \"inet:127.0.0.1:8893\", role: seal}]}\n"
 	for _, c := range []struct{ name, yaml, problem, warning string }{
-		{"with both", listen + "signer: {arc: {seal: forwarded, domain: example.com, selector: s1, list_networks: [127.0.0.1/32]}}\n", "", ""},
+		{"with both", listen + "signer: {arc: {seal: forwarded, domain: example.com, selector: s1, list_networks: [127.0.0.1/32]}}\n" + "verifier: {authserv_id: mx.example.com}\n", "", ""},
+		{"no name", listen + "signer: {arc: {seal: forwarded, domain: example.com, selector: s1, list_networks: [127.0.0.1/32]}}\n", "", "set verifier.authserv_id"},
 		{"nothing else", listen, "milter.listen[0].role: seal needs a key", ""},
 		{"sealing is off", listen + "signer: {arc: {domain: example.com, selector: s1, list_networks: [127.0.0.1/32]}}\n", "milter.listen[0].role: seal needs a key", ""},
 		{"no list_networks", listen + "signer: {arc: {seal: forwarded, domain: example.com, selector: s1, networks: [127.0.0.1/32]}}\n", "seal needs signer.arc.list_networks", ""},
