@@ -288,5 +288,5 @@ func (c *Copy) text() []byte {
 
 // allStored tells whether the mail has nothing but reports that are stored.
 func allStored(results []Result) bool {
-	return !slices.ContainsFunc(results, func(r Result) bool { return r.Refused != nil && r.Refused.Reason != refusal.Duplicate })
+	return !slices.ContainsFunc(results, func(r Result) bool { return r.Refused != nil && !r.Same })
 }

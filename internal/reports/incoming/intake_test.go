@@ -131,6 +131,23 @@ func TestAddressesForReports(t *testing.T) {
 	}
 }
 
+// A report that has the names and times of another one is not stored, so its mail goes on: a stranger may have sent
+// the other one first.
+func TestAReportUnderTheNamesOfAnotherIsDelivered(t *testing.T) {
+	p := startIntake(t, Discard)
+	planted, genuine := row{"192.0.2.1", 7, "pass", "fail", "", ""}, row{"203.0.113.5", 7, "pass", "fail", "", ""}
+	for _, c := range []struct {
+		name   string
+		row    row
+		stored bool
+	}{{"the first", planted, true}, {"another with as many messages", genuine, false}, {"the first again", planted, true}} {
+		h, body := inMail(report(t, "receiver.example", "1", 3, c.row))
+		if stored, missed := p.pass(t, h, body, outcome("pass", "pass")); stored != c.stored || missed {
+			t.Errorf("%s: stored %v, want %v", c.name, stored, c.stored)
+		}
+	}
+}
+
 // What does not fit into the memory passes unread, and the memory is free again.
 func TestTheCopiesHaveABound(t *testing.T) {
 	p := startIntake(t, Deliver)

@@ -1,6 +1,7 @@
 package incoming
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -46,6 +47,9 @@ type Result struct {
 	Records, Skipped      int
 
 	Refused *refusal.Error // nil if it was stored
+	// Same says of a duplicate that the document that is stored is this one, octet by octet. It is false where the
+	// stored one is not kept any more.
+	Same bool
 }
 
 // Read stores each report in data, which may be mail, an archive, or a report itself. allow may
@@ -211,7 +215,7 @@ func (k *Keeper) insert(ctx context.Context, r *Result, c columns, raw *rawCopy,
 			return err
 		}
 		if !isNew {
-			return k.duplicate(ctx, tx, r)
+			return k.duplicate(ctx, tx, r, raw.bytes())
 		}
 		if octets := raw.bytes(); octets != nil {
 			if _, err := tx.Exec(ctx, `INSERT INTO incoming_raw (report, size, octets) VALUES (?, ?, ?)`, r.ID, len(octets), octets); err != nil {
@@ -245,12 +249,16 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// duplicate says which report is stored, and if it counts other messages.
-func (k *Keeper) duplicate(ctx context.Context, tx store.Tx, r *Result) error {
+// duplicate says which report is stored, and whether it is this one. Whoever knows the names and times of a report
+// can send another under them before it comes.
+func (k *Keeper) duplicate(ctx context.Context, tx store.Tx, r *Result, octets []byte) error {
 	var messages int64
-	if err := tx.QueryRow(ctx, `SELECT id, messages FROM incoming_reports WHERE identity = ?`, r.identity()).Scan(&r.ID, &messages); err != nil {
+	var stored []byte
+	if err := tx.QueryRow(ctx, `SELECT id, messages, octets FROM incoming_reports LEFT JOIN incoming_raw ON report = id WHERE identity = ?`,
+		r.identity()).Scan(&r.ID, &messages, &stored); err != nil {
 		return err
 	}
+	r.Same = len(octets) > 0 && bytes.Equal(octets, stored)
 	if messages != r.Messages {
 		return refusal.Duplicate.With("report %d has %d messages, this one %d", r.ID, messages, r.Messages)
 	}
