@@ -12,14 +12,24 @@ import (
 // IsMbox tells whether a file that begins like this is a mailbox of several messages.
 func IsMbox(head []byte) bool { return bytes.HasPrefix(head, []byte("From ")) }
 
-// separates tells whether a line stands before a message: "From ADDRESS Sun Nov  1 00:00:00 2026".
-func separates(line []byte) bool {
+// separates tells whether a line stands before a message: "From ADDRESS Sun Nov  1 00:00:00 2026". Where the empty
+// line before it is missing, or the time, a field has to follow.
+func separates(line, next []byte, afterEmpty bool) bool {
 	rest, is := bytes.CutPrefix(line, []byte("From "))
 	if !is {
 		return false
 	}
-	for i := 2; i < len(rest)-2; i++ {
-		if rest[i] == ':' && isNumber(rest[i-2:i]) && isNumber(rest[i+1:i+3]) {
+	name, _, isField := bytes.Cut(next, []byte(":"))
+	isField = isField && isFieldName(name)
+	if hasTime(rest) {
+		return afterEmpty || isField
+	}
+	return afterEmpty && isField
+}
+
+func hasTime(b []byte) bool {
+	for i := 2; i < len(b)-2; i++ {
+		if b[i] == ':' && isNumber(b[i-2:i]) && isNumber(b[i+1:i+3]) {
 			return true
 		}
 	}
@@ -36,7 +46,7 @@ func isNumber(b []byte) bool {
 }
 
 // Mbox calls each for every message of a mailbox. A line with the word From, an address and a
-// time begins one, after an empty line or at the start. For one beyond MaxMessage, err is a *refusal.Error. The octets are
+// time begins one, after an empty line or at the start, or where the line after it is a field. For one beyond MaxMessage, err is a *refusal.Error. The octets are
 // each's to keep.
 func Mbox(r io.Reader, each func(message []byte, err error) error) error {
 	in := bufio.NewReaderSize(r, 64<<10)
@@ -54,7 +64,12 @@ func Mbox(r io.Reader, each func(message []byte, err error) error) error {
 	}
 	for lineStart := true; ; {
 		line, err := in.ReadSlice('\n')
-		if lineStart && empty && separates(line) {
+		separator := false
+		if lineStart && IsMbox(line) {
+			line = bytes.Clone(line) // following moves the buffer
+			separator = separates(line, following(in, err), empty)
+		}
+		if separator {
 			if err := finish(); err != nil {
 				return err
 			}
@@ -70,6 +85,15 @@ func Mbox(r io.Reader, each func(message []byte, err error) error) error {
 			return errors.Join(finish(), notEOF(err))
 		}
 	}
+}
+
+// following is the start of the next line, as far as a field's name may go.
+func following(in *bufio.Reader, err error) []byte {
+	if err != nil {
+		return nil
+	}
+	next, _ := in.Peek(100)
+	return next
 }
 
 func notEOF(err error) error {

@@ -72,7 +72,7 @@ func (f *finder) leaf(encoding string, body []byte, where string, depth int) {
 	quoted := strings.EqualFold(encoding, "quoted-printable")
 	switch {
 	case kind == isUnknown && strings.EqualFold(encoding, "base64"):
-		f.look(content{open: func() io.Reader { return newBase64(bytes.NewReader(body)) }}, where, depth+1)
+		f.look(content{open: f.layer(func() io.Reader { return newBase64(bytes.NewReader(body)) })}, where, depth+1)
 	case quoted && kind != isGzip && kind != isZip && kind != isBase64:
 		f.look(content{open: func() io.Reader { return bytes.NewReader(unquote(body)) }}, where, depth+1)
 	default:

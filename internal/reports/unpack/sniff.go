@@ -21,6 +21,7 @@ const (
 const (
 	gzipMagic = "\x1f\x8b\x08"
 	zipMagic  = "PK\x03\x04"
+	utf8BOM   = "\xef\xbb\xbf"
 	space     = " \t\r\n"
 )
 
@@ -29,7 +30,7 @@ var base64Starts = []string{"H4sI", "UEsDB", "PD94", "PGZl", "eyJ", "ewo", "ew0K
 
 // sniff tells from its first octets what a piece is. Other mail, images and pages are unknown.
 func sniff(head []byte) contentKind {
-	head = bytes.TrimPrefix(bytes.TrimLeft(head, space), []byte("\xef\xbb\xbf"))
+	head = bytes.TrimPrefix(bytes.TrimLeft(head, space), []byte(utf8BOM))
 	head = bytes.TrimLeft(head, space)
 	has := func(prefix string) bool { return bytes.HasPrefix(head, []byte(prefix)) }
 	switch {

@@ -22,11 +22,12 @@ const (
 	MaxMessage  = 32 << 20  // octets of one message, or of a file that is no plain text
 	MaxDocument = 128 << 20 // octets of one report, once decompressed
 
-	maxTotal = 3 * MaxDocument // octets of all that is read of one input; a report is read twice
+	maxTotal    = 3 * MaxDocument // octets of all reports of one input; a report is read twice
+	maxUnpacked = 4 * MaxDocument // octets of all that is decompressed and decoded for them
 
-	maxParts = 200 // parts of all messages and files of all archives within one input
-	maxDepth = 8   // containers within each other: a message, an archive, a compressed file
-	sniffed  = 4096
+	maxParts = 200      // parts of all messages and files of all archives within one input
+	maxDepth = 8        // containers within each other: a message, an archive, a compressed file
+	sniffed  = 20 << 10 // octets at the start that decide: a comment may stand before the root element
 )
 
 // Kind is the kind of a report.
@@ -51,22 +52,33 @@ func (d Document) Open() io.Reader { return d.open() }
 // Find calls found for each report in data, and refused for what may contain one and
 // cannot be read. data must not change while documents are in use.
 func Find(data []byte, found func(Document), refused func(where string, err error)) {
-	f := &finder{found: found, refused: refused, left: maxTotal}
-	f.look(content{open: func() io.Reader { return bytes.NewReader(data) }, all: data}, "", 0)
+	find(content{open: func() io.Reader { return bytes.NewReader(data) }, all: data}, found, refused)
 }
 
 // FindIn is Find in a file, of which only messages and zip archives are read into memory.
 func FindIn(file io.ReaderAt, size int64, found func(Document), refused func(where string, err error)) {
-	f := &finder{found: found, refused: refused, left: maxTotal}
-	f.look(content{open: func() io.Reader { return io.NewSectionReader(file, 0, size) }}, "", 0)
+	find(content{open: func() io.Reader { return io.NewSectionReader(file, 0, size) }}, found, refused)
+}
+
+func find(c content, found func(Document), refused func(where string, err error)) {
+	nothing := true
+	f := &finder{left: maxTotal, unpacked: maxUnpacked,
+		found:   func(d Document) { nothing = false; found(d) },
+		refused: func(where string, err error) { nothing = false; refused(where, err) },
+	}
+	f.look(c, "", 0)
+	if nothing {
+		f.salvage(c)
+	}
 }
 
 type finder struct {
 	found   func(Document)
 	refused func(where string, err error)
 	parts   int
-	left    int64 // of maxTotal
-	full    bool  // too many parts: told once
+	full    bool // too many parts: told once
+
+	left, unpacked int64 // of maxTotal and maxUnpacked
 }
 
 // content is a piece of the input, of any kind.
@@ -103,9 +115,9 @@ func (f *finder) look(c content, where string, depth int) {
 	case isJSON:
 		f.found(Document{TLS, where, f.limited(c.open, MaxDocument)})
 	case isGzip:
-		f.look(content{open: gunzip(c.open)}, join(where, "gzip"), depth+1)
+		f.look(content{open: f.layer(gunzip(c.open))}, join(where, "gzip"), depth+1)
 	case isBase64:
-		f.look(content{open: func() io.Reader { return newBase64(c.open()) }}, join(where, "base64"), depth+1)
+		f.look(content{open: f.layer(func() io.Reader { return newBase64(c.open()) })}, join(where, "base64"), depth+1)
 	default:
 		f.lookInto(kind, c, where, depth)
 	}
@@ -120,7 +132,10 @@ func (f *finder) lookInto(kind contentKind, c content, where string, depth int) 
 		f.refuse(where, err)
 	case kind == isZip:
 		f.archive(all, where, depth)
+	case IsMbox(all):
+		f.mailbox(all, where, depth)
 	default:
+		all = bytes.TrimPrefix(all, []byte(utf8BOM))
 		f.entity(all, where, depth)
 	}
 }
@@ -163,6 +178,13 @@ func peek(r io.Reader) ([]byte, error) {
 // limited bounds what one piece may have, and all together.
 func (f *finder) limited(open func() io.Reader, most int64) func() io.Reader {
 	return func() io.Reader { return &limit{r: open(), most: most, left: most, total: &f.left} }
+}
+
+// layer bounds what comes out of a compressed or encoded piece: what is within it may turn much into nothing.
+func (f *finder) layer(open func() io.Reader) func() io.Reader {
+	return func() io.Reader {
+		return &limit{r: open(), most: MaxDocument, left: MaxDocument, total: &f.unpacked}
+	}
 }
 
 type limit struct {
@@ -211,7 +233,9 @@ func (d *damaged) Read(p []byte) (int, error) {
 func gunzip(open func() io.Reader) func() io.Reader {
 	return func() io.Reader {
 		z, err := gzip.NewReader(skipSpace(open()))
-		if err != nil {
+		if _, isRefusal := errors.AsType[*refusal.Error](err); isRefusal {
+			return &damaged{err: err}
+		} else if err != nil {
 			return &damaged{err: refusal.Malformed.With("gzip: %v", err)}
 		}
 		return &damaged{r: z}
@@ -238,7 +262,7 @@ func (f *finder) archive(data []byte, where string, depth int) {
 			f.refuse(at, refusal.Encrypted.With("%.100q", file.Name))
 			continue
 		}
-		f.look(content{open: func() io.Reader { return openFile(file) }}, at, depth+1)
+		f.look(content{open: f.layer(func() io.Reader { return openFile(file) })}, at, depth+1)
 	}
 }
 
@@ -266,6 +290,6 @@ func (f *finder) damagedArchive(data []byte, where string, depth int) {
 	case start > len(data) || method != zip.Deflate:
 		f.refuse(where, refusal.Malformed.With("a zip file without its directory"))
 	default:
-		f.look(content{open: func() io.Reader { return &damaged{r: flate.NewReader(bytes.NewReader(data[start:]))} }}, where, depth+1)
+		f.look(content{open: f.layer(func() io.Reader { return &damaged{r: flate.NewReader(bytes.NewReader(data[start:]))} })}, where, depth+1)
 	}
 }

@@ -183,18 +183,20 @@ func TestBombsAreRefused(t *testing.T) {
 	encrypted[6] |= 1
 	encrypted[bytes.Index(encrypted, []byte("PK\x01\x02"))+8] |= 1
 	for name, c := range map[string]struct{ in, want string }{
-		"gzip":             {gzipped(bomb), "too-big"},
-		"zip":              {zipped("a", bomb), "too-big"},
-		"gzip in gzip":     {gzipped(gzipped(bomb)), "too-big"},
-		"zip in gzip":      {gzipped(zipped("a", "b") + strings.Repeat("\x00", MaxMessage)), "too-big"},
-		"gzip of gzips":    {deep, "too-deep"},
-		"multiparts":       {nested, "too-deep"},
-		"files":            {zipped(files...), "too-many-parts"},
-		"parts":            {mail("Content-Type: multipart/mixed; boundary=b\r\n", strings.Repeat("--b\r\n\r\ntext\r\n", 300)), "too-many-parts"},
-		"a zip that ends":  {zipped("a", xml)[:40], "truncated"},
-		"a gzip that ends": {gzipped(xml)[:30], "truncated"},
-		"broken gzip":      {gzipped(xml)[:10] + "\xff\xff\xff", "malformed"},
-		"a password":       {string(encrypted), "encrypted"},
+		"gzip": {gzipped(bomb), "too-big"},
+		"zip":  {zipped("a", bomb), "too-big"},
+		"gzip within which nothing is a digit of base64": {gzipped("H4sI" + strings.Repeat("!", MaxDocument)), "too-big"},
+		"gzip within which blocks are empty":             {gzipped("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff" + strings.Repeat("\x00\x00\x00\xff\xff", MaxDocument/4)), "too-big"},
+		"gzip in gzip":                                   {gzipped(gzipped(bomb)), "too-big"},
+		"zip in gzip":                                    {gzipped(zipped("a", "b") + strings.Repeat("\x00", MaxMessage)), "too-big"},
+		"gzip of gzips":                                  {deep, "too-deep"},
+		"multiparts":                                     {nested, "too-deep"},
+		"files":                                          {zipped(files...), "too-many-parts"},
+		"parts":                                          {mail("Content-Type: multipart/mixed; boundary=b\r\n", strings.Repeat("--b\r\n\r\ntext\r\n", 300)), "too-many-parts"},
+		"a zip that ends":                                {zipped("a", xml)[:40], "truncated"},
+		"a gzip that ends":                               {gzipped(xml)[:30], "truncated"},
+		"broken gzip":                                    {gzipped(xml)[:10] + "\xff\xff\xff", "malformed"},
+		"a password":                                     {string(encrypted), "encrypted"},
 	} {
 		got, refused := all(c.in)
 		found := strings.Join(refused, " ")
@@ -223,6 +225,62 @@ func TestAllTogetherIsBounded(t *testing.T) {
 	}
 	if total > maxTotal+1<<20 || !strings.HasSuffix(got[len(got)-1], "too-big") {
 		t.Errorf("%d octets", total)
+	}
+}
+
+// Where the structure of a message does not lead to the report, its text does.
+func TestReportsInBrokenMail(t *testing.T) {
+	zip := "Content-Type: application/zip\r\nContent-Transfer-Encoding: base64\r\n"
+	whole := attached(zip, b64(zipped("a", xml)))
+	for name, in := range map[string]string{
+		"another boundary":            strings.Replace(whole, `boundary="=_1"`, `boundary="=_2"`, 1),
+		"an empty boundary":           strings.Replace(whole, `"=_1"`, `""`, 1),
+		"no Content-Type":             strings.Replace(whole, "Content-Type: multipart/mixed;\r\n\tboundary=\"=_1\"\r\n", "", 1),
+		"text/plain":                  strings.Replace(whole, "multipart/mixed", "text/plain", 1),
+		"two Content-Types":           strings.Replace(whole, "From: ", "Content-Type: text/plain\r\nFrom: ", 1),
+		"no empty line before a body": strings.Replace(whole, zip+"\r\n", zip, 1),
+		"a line that is no field":     strings.Replace(whole, "From: ", "no field\r\nFrom: ", 1),
+		"a byte order mark":           "\xef\xbb\xbf" + whole,
+		"CR":                          strings.ReplaceAll(whole, "\r\n", "\r"),
+		"LF":                          strings.ReplaceAll(strings.Replace(whole, `"=_1"`, `""`, 1), "\r\n", "\n"),
+		"XML below text":              mail("", "This is your report:\r\n\r\n"+xml+"\r\nBye"),
+		"quoted-printable":            mail("", "This is your report:\r\n\r\n"+strings.ReplaceAll(xml, "=", "=3D")),
+		"a comment":                   "<!-- " + strings.Repeat("x", 16000) + " -->" + xml,
+	} {
+		documents, refused := all(in)
+		if len(documents) != 1 || !strings.Contains(documents[0], "<org_name>é=1</org_name>") || refused != nil {
+			t.Errorf("%s: %q, %q", name, documents, refused)
+		}
+	}
+}
+
+func TestMailboxWithinAnotherFile(t *testing.T) {
+	message := attached("Content-Transfer-Encoding: base64\r\n", b64(zipped("a", xml)))
+	documents, refused := all(gzipped("From a Sun Nov  1 00:00:00 2026\n" + message + "\nFrom b Sun Nov  1 00:00:00 2026\n" + message))
+	if len(documents) != 2 || refused != nil {
+		t.Errorf("%q, %q", documents, refused)
+	}
+}
+
+func TestLinesBetweenMessages(t *testing.T) {
+	for name, c := range map[string]struct {
+		in   string
+		want int
+	}{
+		"no empty line":          {"From a Sun Nov  1 00:00:00 2026\nSubject: a\n\na\nFrom b Sun Nov  1 00:00:00 2026\nSubject: b\n\nb\n", 2},
+		"no time":                {"From -\nSubject: a\n\na\n\nFrom -\r\nSubject: b\n\nb\n", 2},
+		"text, after a line":     {"From a Sun Nov  1 00:00:00 2026\nSubject: a\n\na\nFrom 10:00 on\nwe sleep\n", 1},
+		"text, after no line":    {"From a Sun Nov  1 00:00:00 2026\nSubject: a\n\nFrom now\non\n", 1},
+		"text, at the very end":  {"From a Sun Nov  1 00:00:00 2026\nSubject: a\n\nFrom", 1},
+		"text across the buffer": {"From a Sun Nov  1 00:00:00 2026\nSubject: a\n\n" + strings.Repeat("From a\n", 20000), 1},
+	} {
+		var all string
+		n := 0
+		err := Mbox(strings.NewReader(c.in), func(m []byte, err error) error { n++; all += string(m); return err })
+		lost := len(c.in) - len(all)
+		if err != nil || n != c.want || lost > c.want*40 || strings.Contains(name, "across") && strings.Count(all, "From a\n") != 20000 {
+			t.Errorf("%s: %d messages, %d octets lost, %v", name, n, lost, err)
+		}
 	}
 }
 
