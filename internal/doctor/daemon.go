@@ -156,8 +156,11 @@ func (h *Host) daemonDown(text string) {
 		remedy = Remedy{Text: "Start it:", Lines: []string{command([]string{"signpost", "serve", "--config", h.ConfigPath})}}
 	}
 	if lifecycle.StateLocked(h.Config.Keys.State) {
-		h.find("daemon.state-shared", h.Config.Keys.State, fmt.Sprintf("a process that listens at none of our addresses has locked %s", h.Config.Keys.State),
-			Remedy{Text: "See which process has it, and give each daemon a keys.state of its own:", Lines: []string{command([]string{"fuser", "-v", h.Config.Keys.State + ".lock"})}})
+		h.add(Finding{ID: "daemon.state-shared", Subject: h.Config.Keys.State,
+			Finding:     fmt.Sprintf("a process that listens at none of our addresses has locked %s: the daemon of this configuration does not start, and %s", h.Config.Keys.State, text),
+			Consequence: "mail is not signed and not judged; what the MTA does with it is milter_default_action",
+			Remedy:      Remedy{Text: "See which process has it, and give each daemon a keys.state of its own, and start it:", Lines: []string{command([]string{"fuser", "-v", h.Config.Keys.State + ".lock"})}}})
+		return
 	}
 	h.find("daemon.down", h.configName(), text, remedy)
 }
@@ -238,7 +241,7 @@ func (h *Host) lookAtDescriptors(ctx context.Context, r running) {
 	if !ok {
 		return
 	}
-	needed := 2 * h.smtpProcesses(ctx)
+	needed := 2 * min(h.smtpProcesses(ctx), h.Config.Milter.MaxConnections) // beyond that, they wait: postfix.process-limit
 	used, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", r.PID))
 	text := ""
 	switch {

@@ -38,10 +38,15 @@ func TestOneFaultInDNS(t *testing.T) {
 	}{
 		"no key record":          {func(h *house) { delete(h.zone, s1) }, "key.not-published", "v=DKIM1; k=rsa"},
 		"a wildcard for the key": {func(h *house) { h.record(s1, txt("hello")) }, "key.not-published", "has other text"},
-		"a doubled name":         {func(h *house) { h.record(s1+".example.com", txt(h.recordOf("s1"))); delete(h.zone, s1) }, "key.wrong-name", s1 + ".example.com"},
-		"without _domainkey":     {func(h *house) { h.record("s1.example.com", txt(h.recordOf("s1"))); delete(h.zone, s1) }, "key.wrong-name", "s1.example.com"},
-		"another key":            {func(h *house) { h.record(s1, txt(h.recordOf("e1"))) }, "key.differs", "has another key"},
-		"a revoked key":          {func(h *house) { h.record(s1, txt("v=DKIM1; p=")) }, "key.differs", "is revoked"},
+		"the host's name in it":  {func(h *house) { h.record("s1._domainkey.mail.example.com", txt(h.recordOf("s1"))); delete(h.zone, s1) }, "key.wrong-name", "s1._domainkey.mail.example.com, where no receiver looks"},
+		"a doubled prefix": {func(h *house) {
+			h.record("s1._domainkey."+s1, txt(h.recordOf("s1")))
+			delete(h.zone, s1)
+		}, "key.wrong-name", "s1._domainkey." + s1},
+		"a doubled name":     {func(h *house) { h.record(s1+".example.com", txt(h.recordOf("s1"))); delete(h.zone, s1) }, "key.wrong-name", s1 + ".example.com"},
+		"without _domainkey": {func(h *house) { h.record("s1.example.com", txt(h.recordOf("s1"))); delete(h.zone, s1) }, "key.wrong-name", "s1.example.com"},
+		"another key":        {func(h *house) { h.record(s1, txt(h.recordOf("e1"))) }, "key.differs", "has another key"},
+		"a revoked key":      {func(h *house) { h.record(s1, txt("v=DKIM1; p=")) }, "key.differs", "is revoked"},
 		"h=sha1": {func(h *house) {
 			h.record(s1, txt(strings.Replace(h.recordOf("s1"), "v=DKIM1;", "v=DKIM1; h=sha1;", 1)))
 		}, "key.differs", "h="},
@@ -57,7 +62,8 @@ func TestOneFaultInDNS(t *testing.T) {
 		"v=DKIM2":               {func(h *house) { h.record(s1, txt(strings.Replace(h.recordOf("s1"), "DKIM1", "DKIM2", 1))) }, "key.damaged", "is not used"},
 		"t=y":                   {func(h *house) { h.record(s1, txt(strings.Replace(h.recordOf("s1"), "k=rsa;", "k=rsa; t=y;", 1))) }, "key.testing-flag", "t=y"},
 		"no RSA key":            {func(h *house) { h.replace("[s1, e1]", "[e1]") }, "key.ed25519-alone", "signpost keys generate"},
-		"a short key":           {func(h *house) { h.shortKey() }, "key.weak", "1024 bits"},
+		"a short key":           {func(h *house) { h.keyOf(1024) }, "key.weak", "1024 bits"},
+		"a long key":            {func(h *house) { h.keyOf(4104) }, "key.weak", "4104 bits"},
 		"an old key":            {func(h *house) { h.options.KeyAge = 0; h.replace("[s1, e1]", "[s1]") }, "key.old", "signpost keys rotate"},
 		"a key of two domains":  {(*house).sharedKey, "key.shared", "same private key"},
 		"no DMARC":              {func(h *house) { delete(h.zone, "_dmarc.example.com") }, "dmarc.missing", `"v=DMARC1; p=none`},
@@ -89,7 +95,13 @@ func TestOneFaultInDNS(t *testing.T) {
 		"rua elsewhere": {func(h *house) {
 			h.record("_dmarc.example.com", txt("v=DMARC1; p=reject; rua=mailto:d@reports.example.net"))
 		}, "dmarc.external-unauthorized", "example.com._report._dmarc.reports.example.net"},
-		"no SPF": {func(h *house) { h.record("example.com", "MX 10 mail.example.com") }, "spf.missing", "v=spf1"},
+		"v=spf":                  {func(h *house) { h.record("example.com", txt("v=spf ip4:192.0.2.1 -all")) }, "spf.syntax", "does not begin with v=spf1 and a blank: v=spf ip4"},
+		"spf2":                   {func(h *house) { h.record("example.com", txt("v=spf2 ip4:192.0.2.1 -all")) }, "spf.syntax", "v=spf2"},
+		"no blank behind v=spf1": {func(h *house) { h.record("example.com", txt("v=spf1ip4:192.0.2.1 -all")) }, "spf.syntax", "v=spf1ip4"},
+		"v=sfp1":                 {func(h *house) { h.record("example.com", txt("v=sfp1 mx ~all")) }, "spf.syntax", "v=sfp1"},
+		"SPF in quotation marks": {func(h *house) { h.record("example.com", txt(`"v=spf1 ip4:192.0.2.1 -all"`)) }, "spf.syntax", "quotation marks"},
+		"Sender ID alone":        {func(h *house) { h.record("example.com", txt("spf2.0/pra ip4:192.0.2.1 -all"), txt("v=verify all")) }, "spf.missing", "v=spf1"},
+		"no SPF":                 {func(h *house) { h.record("example.com", "MX 10 mail.example.com") }, "spf.missing", "v=spf1"},
 		"two SPF records": {func(h *house) {
 			h.record("example.com", txt("v=spf1 mx -all"), txt("v=spf1 a -all"), "MX 10 mail.example.com")
 		}, "spf.several", "2 SPF records"},
@@ -153,10 +165,10 @@ func TestOneFaultInDNS(t *testing.T) {
 	}
 }
 
-// shortKey replaces s1 by a key of 1024 bits.
-func (h *house) shortKey() {
+// keyOf replaces s1 by a key of another length.
+func (h *house) keyOf(bits int) {
 	h.t.Helper()
-	private, err := rsa.GenerateKey(rand.Reader, 1024)
+	private, err := rsa.GenerateKey(rand.Reader, bits)
 	if err != nil {
 		h.t.Fatal(err)
 	}

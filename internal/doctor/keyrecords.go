@@ -64,10 +64,8 @@ func (h *Host) absentRecord(ctx context.Context, k lifecycle.Status, f keys.Find
 		if err != nil || keys.CompareRecord(fingerprint(k), records).Answer == keys.Absent {
 			continue
 		}
-		return fault{
-			id: "key.wrong-name", text: fmt.Sprintf("does not exist; the record is published as %s: the DNS provider adds the domain to the name that is entered", wrong),
-			remedy: h.record(k, fmt.Sprintf("Enter the name without the domain, as %s, or with a dot at its end, and delete the record at %s. In a zone file:", strings.TrimSuffix(name, "."+k.Ref.Domain), wrong)),
-		}
+		return fault{id: "key.wrong-name", text: "does not exist; the record is published as " + wrong + whyWrong(name, wrong),
+			remedy: h.record(k, fmt.Sprintf("Enter the name without the domain, as %s, or with a dot at its end, and delete the record at %s. In a zone file:", strings.TrimSuffix(name, "."+k.Ref.Domain), wrong))}
 	}
 	out := fault{id: "key.not-published", text: f.Detail, remedy: h.record(k, "Publish this record:")}
 	if h.standsIn(k) {
@@ -86,7 +84,19 @@ func wrongNames(ref keys.Ref) []string {
 	for up := parentDomain(ref.Domain); strings.Contains(up, "."); up = parentDomain(up) {
 		wrong = append(wrong, name+"."+up, ref.Selector+"._domainkey."+up)
 	}
-	return append(wrong, ref.Selector+"."+ref.Domain, "_domainkey."+ref.Domain, ref.Selector+".domainkey."+ref.Domain)
+	for _, before := range []string{ref.Selector, "_domainkey", ref.Selector + ".domainkey", ref.Selector + "_domainkey", ref.Selector + "._domainkey._domainkey",
+		ref.Selector + "._domainkey." + ref.Selector + "._domainkey", ref.Selector + "._domainkey.www", ref.Selector + "._domainkey.mail"} {
+		wrong = append(wrong, before+"."+ref.Domain)
+	}
+	return wrong
+}
+
+// whyWrong explains the name that stands there, where it tells.
+func whyWrong(right, wrong string) string {
+	if strings.HasPrefix(wrong, right+".") {
+		return ": the DNS provider adds the domain to the name that is entered"
+	}
+	return ", where no receiver looks"
 }
 
 func parentDomain(domain string) string {
@@ -119,6 +129,9 @@ func (h *Host) recordFaults(k lifecycle.Status, f keys.Finding) []fault {
 		}
 		all = append(all, found)
 	case "damaged":
+		if tooLong(k) {
+			break // key.weak has it: the record is as unusable as its key
+		}
 		all = append(all, fault{id: "key.damaged", text: detail, remedy: h.record(k, "Replace the record by this one, with no quotation marks or backslashes of its own in a web form:")})
 	case "spelling":
 		all = append(all, fault{id: "key.damaged", text: detail, severity: Medium, effect: "some receivers refuse the record, and signatures of the key fail there",

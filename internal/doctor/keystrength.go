@@ -26,9 +26,9 @@ func lookAtKeyStrength(_ context.Context, h *Host) {
 		if alg == keys.RSA && bits < goodRSABits {
 			h.find("key.weak", keyName(k.Ref), fmt.Sprintf("it is an RSA key of %d bits; %d are usual", bits, goodRSABits), h.rotate(k.Ref))
 		}
-		if alg == keys.RSA && bits > tooManyRSABits {
-			h.add(Finding{ID: "key.weak", Severity: Medium, Subject: keyName(k.Ref), Finding: fmt.Sprintf("it is an RSA key of %d bits", bits),
-				Consequence: fmt.Sprintf("receivers need not verify keys of more than %d bits", tooManyRSABits), Remedy: h.rotate(k.Ref)})
+		if tooLong(k) {
+			h.add(Finding{ID: "key.weak", Subject: keyName(k.Ref), Finding: fmt.Sprintf("it is an RSA key of %d bits; %d are usual", bits, goodRSABits),
+				Consequence: fmt.Sprintf("receivers need not verify keys of more than %d bits, and many do not", tooManyRSABits), Remedy: h.rotate(k.Ref)})
 		}
 		h.lookAtAge(k)
 		byDomain[k.Ref.Domain] = append(byDomain[k.Ref.Domain], k)
@@ -38,6 +38,12 @@ func lookAtKeyStrength(_ context.Context, h *Host) {
 			h.find("key.ed25519-alone", domain, "all its keys are Ed25519: "+selectors(list), ed25519Remedy(h, list[0].Ref))
 		}
 	}
+}
+
+// tooLong reports whether verifiers may refuse a key for its length.
+func tooLong(k lifecycle.Status) bool {
+	alg, bits := algorithm(k)
+	return alg == keys.RSA && bits > tooManyRSABits
 }
 
 func ed25519Remedy(h *Host, ref keys.Ref) Remedy {

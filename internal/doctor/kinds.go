@@ -63,7 +63,7 @@ func ownKinds() []kind {
 		{"daemon.stale-config", Medium, "the daemon runs with an older configuration than the one on disk", "docs/status.md"},
 		{"daemon.probe-failed", Critical, "mail through this listener is not handled as configured", "docs/status.md"},
 		{"daemon.descriptors", Medium, "at the limit, connections of the MTA wait and look-ups fail", "getrlimit(2)"},
-		{"daemon.state-shared", High, "two daemons would write the same file, so one of them does not start or loses what is known of keys", "config.example.yaml, keys.state"},
+		{"daemon.state-shared", Critical, "two daemons would write the same file, so one of them does not start or loses what is known of keys", "config.example.yaml, keys.state"},
 		{"clock.skew", High, "signatures carry a wrong time: receivers refuse those from the future", "RFC 6376 §3.5, t="},
 		{"host.name", High, "HELO and Authentication-Results carry a name that leads nowhere: mail is refused", "RFC 5321 §4.1.4"},
 	}

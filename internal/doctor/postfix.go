@@ -259,7 +259,18 @@ func (p *postfix) set(c *chain, text, parameter, value string) Remedy {
 }
 
 func (p *postfix) setService(s mta.Service, text, parameter, value string) Remedy {
-	return do(text, p.postconf("-P", s.Key()+"/"+parameter+"="+value), p.reload())
+	return do(text, p.postconf("-P", s.Key()+"/"+parameter+"="+oneWord(value)), p.reload())
+}
+
+// oneWord is a list without blanks, which postconf -P does not take.
+func oneWord(list string) string {
+	items := mta.List(list)
+	for i, item := range items {
+		if inner, ok := strings.CutPrefix(item, "{"); ok {
+			items[i] = "{" + oneWord(strings.TrimSuffix(inner, "}")) + "}"
+		}
+	}
+	return strings.Join(items, ",")
 }
 
 // subject is where a parameter of a chain is set.

@@ -201,6 +201,13 @@ var faults = []struct {
 	{id: "postfix.not-connected", what: "dead milters of others", base: ordinary, main: []string{"inet:127.0.0.1:8891", "unix:/run/clamav/milter.sock"}, remedy: "smtpd_milters = inet:127.0.0.1:8891, unix:/run/clamav/milter.sock"},
 	{id: "postfix.not-connected", what: "the socket is outside of the chroot", base: healthyNamed("without chroot, the socket outside"),
 		main: []string{"smtpd_milters = unix:@/run/m.sock", "", "non_smtpd_milters = $smtpd_milters", ""}, master: []string{"smtp      inet  n - n", "smtp      inet  n - y"}, remedy: "-F smtp/inet/chroot=n"},
+	{id: "postfix.not-connected", what: "another milter in the list that the other list refers to", base: ordinary, main: []string{"inet:127.0.0.1:8891", "inet:127.0.0.1:11332"},
+		remedy: "-e 'smtpd_milters = inet:127.0.0.1:8891, inet:127.0.0.1:11332'\npostfix"},
+	{id: "postfix.not-connected", what: "services with lists of their own", base: ordinary, main: []string{"inet:127.0.0.1:8891", "inet:127.0.0.1:11332"},
+		master: []string{"-o smtpd_sasl_auth_enable=yes", "-o smtpd_sasl_auth_enable=yes -o smtpd_milters=inet:127.0.0.1:7357"}, remedy: "-P submission/inet/smtpd_milters=inet:127.0.0.1:8891,inet:127.0.0.1:7357"},
+	{id: "postfix.service-without-milter", what: "submission has other milters", base: ordinary,
+		master: []string{"-o smtpd_sasl_auth_enable=yes", "-o smtpd_sasl_auth_enable=yes -o { smtpd_milters = { inet:127.0.0.1:7357, default_action=accept }, inet:127.0.0.1:11332 }"},
+		remedy: "smtpd_milters=inet:127.0.0.1:8891,{inet:127.0.0.1:7357,default_action=accept},inet:127.0.0.1:11332"},
 	{id: "postfix.local-mail-unsigned", what: "no non_smtpd_milters", base: ordinary, main: []string{"non_smtpd_milters = $smtpd_milters", ""}, remedy: "-e 'non_smtpd_milters = inet:127.0.0.1:8891'"},
 	{id: "postfix.local-mail-unsigned", what: "pickup has no_milters", base: ordinary, master: []string{"1 pickup", "1 pickup -o receive_override_options=no_milters"}, remedy: "-P pickup/unix/receive_override_options="},
 	{id: "postfix.local-mail-unsigned", what: "127.0.0.1 is not ours", base: ordinary, yaml: []string{"signer:", "signer:\n  ours: {networks: [10.0.0.0/8]}"}, remedy: "networks: [10.0.0.0/8, 127.0.0.0/8"},
@@ -221,6 +228,9 @@ var faults = []struct {
 	{id: "postfix.wrong-address", what: "of local mail alone", base: ordinary, main: []string{"non_smtpd_milters = $smtpd_milters", "non_smtpd_milters = { inet:127.0.0.1:1, default_action=tempfail }"}, remedy: "{ inet:127.0.0.1:8891, default_action=tempfail }"},
 	{id: "postfix.wrong-address", what: "of one service", base: ordinary, master: []string{"-o smtpd_sasl_auth_enable=yes", "-o smtpd_sasl_auth_enable=yes -o smtpd_milters=inet:127.0.0.1:1"}, remedy: "-P submission/inet/smtpd_milters=inet:127.0.0.1:8891"},
 	{id: "postfix.default-action", what: "accept", base: ordinary, main: []string{"= tempfail", "= accept"}, remedy: "-e 'milter_default_action = tempfail'"},
+	{id: "postfix.default-action", what: "accept, in the lists of two services", base: ordinary,
+		master: []string{"submission inet n - y - - smtpd", "submission inet n - y - - smtpd -o smtpd_milters={inet:127.0.0.1:8891,default_action=accept}",
+			"pickup", "465 inet n - y - - smtpd -o smtpd_milters={inet:127.0.0.1:8891,default_action=accept}\npickup"}, remedy: "{inet:127.0.0.1:8891,default_action=tempfail}"},
 	{id: "postfix.default-action", what: "reject, of our milter alone", base: ordinary, main: []string{"smtpd_milters = inet:127.0.0.1:8891", "smtpd_milters = { inet:127.0.0.1:8891, default_action=reject }, inet:127.0.0.1:11332"}, remedy: "{ inet:127.0.0.1:8891, default_action=tempfail }, inet:127.0.0.1:11332"},
 	{id: "postfix.old-protocol", what: "2", base: ordinary, main: []string{"compatibility_level", "milter_protocol = 2\ncompatibility_level"}, remedy: "-e 'milter_protocol = 6'"},
 	{id: "postfix.macros-overridden", what: "an old tutorial's", base: ordinary, main: []string{"compatibility_level", "milter_mail_macros = i {mail_addr} {client_addr}\ncompatibility_level"}, remedy: "-X milter_mail_macros"},
@@ -229,6 +239,9 @@ var faults = []struct {
 	{id: "postfix.daemon-name-mismatch", what: "the name of port 25", base: ordinary, yaml: []string{"signer:", "signer:\n  ours: {daemon_names: [mx.example.com]}"}, remedy: "smtp/inet/milter_macro_daemon_name=MX"},
 	{id: "postfix.chroot-socket", what: "an absolute path, into the queue directory", base: inChroot, main: []string{"unix:signpost/m.sock", "unix:@/queue/signpost/m.sock"}, remedy: "-e 'smtpd_milters = unix:signpost/m.sock'"},
 	{id: "postfix.chroot-socket", what: "the chroot's path, without a chroot", base: inChroot, main: []string{"unix:signpost/m.sock", "unix:/signpost/m.sock"}, master: []string{"smtp      inet  n - y", "smtp      inet  n - n", "submission inet n - y", "submission inet n - n", "cleanup   unix  n - y", "cleanup   unix  n - n"}},
+	{id: "postfix.wrong-address", what: "a path from queue_directory to a socket outside", base: healthyNamed("without chroot, the socket outside"),
+		main: []string{"unix:@/run/m.sock", "unix:run/m.sock"}, master: []string{"smtp      inet  n - n", "smtp      inet  n - y", "submission inet n - n", "submission inet n - y", "cleanup   unix  n - n", "cleanup   unix  n - y"},
+		remedy: "-F submission/inet/chroot=n"},
 	{id: "postfix.chroot-socket", what: "a socket outside", base: healthyNamed("without chroot, the socket outside"), master: []string{"smtp      inet  n - n", "smtp      inet  n - y"}, remedy: "-F smtp/inet/chroot=n"},
 	{id: "postfix.socket-permission", what: "the socket", base: inChroot, change: func(t *testing.T, dir string) { must(t, os.Chmod(dir+"/queue/signpost/m.sock", 0o600)) }, remedy: "chmod g+w"},
 	{id: "postfix.socket-permission", what: "the folder", base: inChroot, change: func(t *testing.T, dir string) {
@@ -236,6 +249,8 @@ var faults = []struct {
 		must(t, os.Chown(dir+"/queue/signpost", 0, 0))
 	}, remedy: "chgrp postfix"},
 	{id: "postfix.second-signer", what: "opendkim", base: ordinary, main: []string{"inet:127.0.0.1:8891", "inet:127.0.0.1:8891, unix:opendkim/opendkim.sock"}, remedy: "-e 'smtpd_milters = inet:127.0.0.1:8891'"},
+	{id: "postfix.second-signer", what: "Signpost twice, by a list and its name", base: ordinary, main: []string{"= $smtpd_milters", "= inet:127.0.0.1:8891, $smtpd_milters"}, remedy: "-e 'non_smtpd_milters = $smtpd_milters'"},
+	{id: "postfix.second-signer", what: "Signpost twice, by two spellings", base: ordinary, main: []string{"inet:127.0.0.1:8891", "inet:127.0.0.1:8891, inet:localhost:8891"}, remedy: "-e 'smtpd_milters = inet:127.0.0.1:8891'"},
 	{id: "postfix.second-signer", what: "rspamd with keys", base: healthyNamed("rspamd without keys"), change: func(t *testing.T, dir string) {
 		file(t, dir+"/system/var/lib/rspamd/dkim/example.com.dkim.key", "")
 	}, remedy: "enabled = false;"},

@@ -290,13 +290,22 @@ func (c *chain) withOurs(text string, role message.Role) Remedy {
 	return c.visible(l, c.setList(text, value))
 }
 
-// visible adds to a remedy what the service needs to see the listener's socket: to run without a chroot, where the
-// socket is outside.
+// visible adds to a remedy what the service, and each other one whose list it changes, needs to see the listener's
+// socket: to run without a chroot, where the socket is outside.
 func (c *chain) visible(l milter.Listen, r Remedy) Remedy {
-	if words := c.leaveChroot(l); words != nil {
-		r.Commands = slices.Insert(r.Commands, 0, words)
+	for _, o := range c.p.chains() {
+		if words := o.leaveChroot(l); words != nil && (o.service.Key() == c.service.Key() || o.sharesList(c)) {
+			r.Commands = slices.Insert(r.Commands, 0, words)
+		}
 	}
 	return r
+}
+
+// sharesList reports whether both ways take their list from the same place of main.cf.
+func (c *chain) sharesList(o *chain) bool {
+	parameter, own := c.source()
+	other, otherOwn := o.source()
+	return parameter == other && !own && !otherOwn
 }
 
 // leaveChroot is the command that lets the service run without a chroot, if it could not see the socket in it.

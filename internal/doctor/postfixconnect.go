@@ -38,7 +38,7 @@ func (p *postfix) notConnected() {
 			commands = append(commands, p.filterBounces())
 		}
 	}
-	commands = slices.DeleteFunc(commands, func(words []string) bool { return words == nil })
+	commands = slices.DeleteFunc(append(commands, p.withOursInOwnLists()...), func(words []string) bool { return words == nil })
 	if len(commands) == 0 {
 		return
 	}
@@ -87,11 +87,45 @@ func (p *postfix) withOursInMain(c *chain, parameter string, role message.Role) 
 	if !ok {
 		return nil
 	}
+	before := strings.Join(strings.Fields(p.Raw(parameter)), " ")
+	if refersTo(before, "smtpd_milters") && len(p.smtpd) > 0 {
+		if first, ok := p.smtpd[0].listenerFor(p.smtpd[0].role()); ok && first == l {
+			return nil // the list that it refers to gets the address
+		}
+		before = p.Value(parameter)
+	}
 	value := c.postfixForm(l)
-	if before := strings.Join(strings.Fields(p.Raw(parameter)), " "); before != "" {
+	if before != "" {
 		value += ", " + before
 	}
 	return p.postconf("-e", parameter+" = "+value)
+}
+
+// withOursInOwnLists are the commands that put our listeners in front of the lists that services have beside
+// the one of main.cf.
+func (p *postfix) withOursInOwnLists() (commands [][]string) {
+	for _, c := range p.smtpd {
+		parameter, own := c.source()
+		l, ok := c.listenerFor(c.role())
+		deliberate := p.takesBack(c.service) || p.loopbackOnly(c.service) && !p.submission(c.service)
+		if !ok || deliberate || !own && parameter == "smtpd_milters" || c.role() == message.RoleSign && !p.h.signs() {
+			continue
+		}
+		value := strings.TrimSuffix(c.postfixForm(l)+", "+c.raw(), ", ")
+		words := c.setList("", value).Commands[0]
+		if !slices.ContainsFunc(commands, func(o []string) bool { return slices.Equal(o, words) }) {
+			commands = append(commands, words)
+		}
+	}
+	return commands
+}
+
+// refersTo reports whether a list contains the value of another parameter.
+func refersTo(list, parameter string) bool {
+	return slices.ContainsFunc(mta.List(list), func(item string) bool {
+		name, ok := alias(item)
+		return ok && name == parameter
+	})
 }
 
 // listenersText names our listeners.

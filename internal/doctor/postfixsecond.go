@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"signpost/internal/message"
 	"signpost/internal/mta"
 	"signpost/milter"
 )
@@ -42,6 +44,7 @@ func (p *postfix) secondSigner() {
 		return
 	}
 	for _, c := range p.chains() {
+		p.ourselvesTwice(c)
 		for _, l := range c.links {
 			if program, ok := p.h.program(l); ok && c.connected() {
 				p.second(c, l, program)
@@ -49,6 +52,26 @@ func (p *postfix) secondSigner() {
 		}
 	}
 	p.amavis()
+}
+
+// ourselvesTwice is about a list that leads to listeners of ours twice, both of which sign.
+func (p *postfix) ourselvesTwice(c *chain) {
+	signing := slices.DeleteFunc(c.ours(), func(l link) bool { return !does(*l.listener, message.RoleSign) })
+	if len(signing) < 2 {
+		return
+	}
+	items := mta.List(c.raw())
+	last := len(items) - 1
+	for last >= 0 && !slices.ContainsFunc(signing, func(l link) bool { return l.Text == items[last] }) {
+		last--
+	}
+	f := Finding{ID: "postfix.second-signer", Subject: c.listSubject(),
+		Finding:     fmt.Sprintf("mail passes through Signpost %d times (%s in %s)", len(signing), c.raw(), c.listSubject()),
+		Consequence: "each message is signed more than once", Remedy: Remedy{Text: "Leave one address of Signpost in the list."}}
+	if last >= 0 {
+		f.Remedy = c.setList("Take one of them out:", strings.Join(slices.Delete(items, last, last+1), ", "))
+	}
+	p.find(f)
 }
 
 // program tells which other signer a milter is.

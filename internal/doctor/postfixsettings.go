@@ -42,6 +42,15 @@ func (p *postfix) setMilter(c *chain, l link, text, attribute, parameter, value 
 	return Remedy{Text: fmt.Sprintf("Write %s=%s in %s.", attribute, value, c.listSubject())}
 }
 
+// setting names an attribute of a milter and where it is set: in the list, for this milter alone, or by the
+// parameter milter_… for all.
+func (c *chain) setting(l link, attribute string) (subject, name string) {
+	if _, own := l.Attributes[attribute]; own {
+		return c.listSubject(), attribute + " of " + l.Text
+	}
+	return c.subject("milter_" + attribute), "milter_" + attribute
+}
+
 // actions says what each milter_default_action but tempfail costs, and how bad it is.
 var actions = map[string]struct {
 	severity    Severity
@@ -61,8 +70,9 @@ func (p *postfix) defaultAction(c *chain, l link) {
 	if !ok {
 		return
 	}
-	p.find(Finding{ID: "postfix.default-action", Subject: c.subject("milter_default_action"), Severity: a.severity, Consequence: a.consequence,
-		Finding: "milter_default_action is " + action,
+	subject, name := c.setting(l, "default_action")
+	p.find(Finding{ID: "postfix.default-action", Subject: subject, Severity: a.severity, Consequence: a.consequence,
+		Finding: name + " is " + action,
 		Remedy:  p.setMilter(c, l, "Have clients try again later:", "default_action", "milter_default_action", "tempfail")})
 }
 
@@ -75,9 +85,9 @@ func (p *postfix) protocol(c *chain, l link) {
 	if err != nil || n >= newestProtocol {
 		return
 	}
-	f := Finding{ID: "postfix.old-protocol", Subject: c.subject("milter_protocol"),
-		Finding: "milter_protocol is " + version + ", an old version",
-		Remedy:  p.setMilter(c, l, "Take the version that is the default:", "protocol", "milter_protocol", strconv.Itoa(newestProtocol))}
+	subject, name := c.setting(l, "protocol")
+	f := Finding{ID: "postfix.old-protocol", Subject: subject, Finding: name + " is " + version + ", an old version",
+		Remedy: p.setMilter(c, l, "Take the version that is the default:", "protocol", "milter_protocol", strconv.Itoa(newestProtocol))}
 	if p.h.signs() && p.h.Config.Signer.Canonicalization.Header == dkim.Simple {
 		f.Severity, f.Consequence = High, "Postfix hides the blanks in header fields, so that signatures with signer.canonicalization: simple/… fail"
 	}
@@ -155,8 +165,9 @@ func (p *postfix) timeout(c *chain, l link, attribute, byDefault string, judge f
 	if severity == "" {
 		return
 	}
-	f := Finding{ID: "postfix.timeouts", Subject: c.subject(parameter), Severity: severity,
-		Finding: fmt.Sprintf("%s is %s; Signpost itself decides within %s (milter.message_timeout)", parameter, text, p.h.Config.Milter.MessageTimeout),
+	subject, name := c.setting(l, attribute)
+	f := Finding{ID: "postfix.timeouts", Subject: subject, Severity: severity,
+		Finding: fmt.Sprintf("%s is %s; Signpost itself decides within %s (milter.message_timeout)", name, text, p.h.Config.Milter.MessageTimeout),
 		Remedy:  p.setMilter(c, l, "Take the default:", attribute, parameter, byDefault)}
 	if severity == Low {
 		f.Consequence = "Postfix waits long enough as long as Signpost can tell it that it is at work; on a busy host it may give up"

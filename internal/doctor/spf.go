@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -27,6 +28,15 @@ func isSPF(ctx context.Context, text string) bool {
 	out := spf.CheckHost(ctx, oneRecord{text}, spf.Query{Addr: nobody, Sender: "a@" + oneName, Helo: oneName})
 	return out.Result != spf.None
 }
+
+var spfMistake = regexp.MustCompile(`(?i)^[\s"'\\]*(v\s*[=:]?\s*spf\s*1?[\s"'\\:;,]|v=spf|spf1\s|v=[\w.]+\s.*\s[-~?+]all["'\s]*$)`)
+
+// meansSPF reports whether a text that is no SPF record was meant to be one. Records of Sender ID (spf2.0/…)
+// are another thing.
+func meansSPF(text string) bool { return len(text) <= maxMistake && spfMistake.MatchString(text) }
+
+// maxMistake limits the texts that are looked at for mistakes.
+const maxMistake = 4096
 
 // oneRecord is a DNS with one text at oneName.
 type oneRecord struct{ text string }
@@ -65,6 +75,10 @@ func (h *Host) lookAtSPFRecord(ctx context.Context, domain string) bool {
 		faulty = faulty || len(found) > 1
 		switch len(found) {
 		case 0:
+			if i := slices.IndexFunc(records, meansSPF); i >= 0 {
+				return []fault{{id: "spf.syntax", text: "has no SPF record; one that was meant to be does not begin with v=spf1 and a blank: " + oneLine(records[i]),
+					effect: "receivers ignore the record and see none", remedy: Remedy{Text: "Begin the record with v=spf1 and a blank, without quotation marks of its own in a web form."}}}
+			}
 			return []fault{{id: "spf.missing", text: "has no SPF record", remedy: publish("Publish one with all servers that send mail of the domain, such as:", txtRecord(domain, h.suggestedSPF(ctx)))}}
 		case 1:
 			usable = true
