@@ -261,6 +261,13 @@ var faults = []struct {
 		file(t, dir+"/system/etc/opendkim.conf", "Mode v\nSocket local:/run/opendkim/opendkim.sock\n")
 	}, remedy: "systemctl disable --now opendkim"},
 	{id: "postfix.reinjection", what: "the way back asks us", base: healthyNamed("one listener, a content filter"), master: []string{"no_milters,no_header_body_checks", "no_header_body_checks"}, remedy: "-P 127.0.0.1:10025/inet/smtpd_milters="},
+	{id: "postfix.reinjection", what: "the first of two ways back asks us", base: healthyNamed("one listener, a content filter"),
+		master: []string{"no_milters,no_header_body_checks", "no_header_body_checks"},
+		change: func(t *testing.T, dir string) {
+			text, err := os.ReadFile(dir + "/etc/master.cf")
+			must(t, err)
+			file(t, dir+"/etc/master.cf", string(text)+"127.0.0.1:10027 inet n - y - - smtpd\n  -o content_filter=\n  -o smtpd_milters=\n")
+		}, remedy: "-P 127.0.0.1:10025/inet/smtpd_milters="},
 	{id: "postfix.reinjection", what: "strangers' way back signs", base: twoListeners, master: []string{"-o content_filter=\n  -o smtpd_milters=\n", "-o content_filter=\n  -o smtpd_milters=inet:127.0.0.1:8893\n"}},
 	{id: "postfix.proxy-filter", what: "in front of port 25", base: ordinary, master: []string{"smtp      inet  n - y - - smtpd\n", "smtp inet n - y - - smtpd\n  -o smtpd_proxy_filter=127.0.0.1:10024\n127.0.0.1:10025 inet n - y - - smtpd\n  -o smtpd_proxy_filter=\n  -o smtpd_milters=\n"}},
 	{id: "postfix.proxy-filter", what: "behind it, all mail is signed", base: ordinary, master: []string{"smtp      inet  n - y - - smtpd\n", "smtp inet n - y - - smtpd\n  -o smtpd_proxy_filter=127.0.0.1:10024\n127.0.0.1:10025 inet n - y - - smtpd\n  -o smtpd_proxy_filter=\n"}},

@@ -74,6 +74,10 @@ func (p *postfix) reinjection(c *chain) {
 		case p.signedBeforeFilter():
 			p.twice(c, Medium, "your mail is signed twice")
 		}
+	case c.signsLoopback() && foreign && c.asksAuto() && p.takenBack()[0] == c:
+		p.twice(c, Critical, "where mail of strangers comes back here, it comes from 127.0.0.1, is taken for yours, and signed")
+	case c.signsLoopback() && p.usersSignedBeforeFilter():
+		p.twice(c, Medium, "your users' mail is signed twice")
 	case !c.signsLoopback() && foreign && p.judgedBeforeFilter():
 		p.twice(c, Medium, "mail is judged twice, the second time by the address of the filter: SPF fails, and the first results are removed")
 	}
@@ -117,6 +121,13 @@ func (p *postfix) separated(c *chain) bool {
 
 func (p *postfix) signedBeforeFilter() bool {
 	return slices.ContainsFunc(p.chains(), func(o *chain) bool { return p.filter(o.service) != "" && o.has(message.RoleSign) })
+}
+
+// usersSignedBeforeFilter reports whether mail of users who log in is signed before it comes to a filter.
+func (p *postfix) usersSignedBeforeFilter() bool {
+	return slices.ContainsFunc(p.smtpd, func(o *chain) bool {
+		return p.filter(o.service) != "" && p.submission(o.service) && o.has(message.RoleSign)
+	})
 }
 
 func (p *postfix) judgedBeforeFilter() bool {
