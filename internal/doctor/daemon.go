@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"signpost/internal/control"
+	"signpost/internal/daemon"
 	"signpost/internal/message"
 	"signpost/keys"
 	"signpost/keys/lifecycle"
@@ -233,6 +234,33 @@ func (h *Host) lookAtGeneration(r running) {
 		h.find("daemon.stale-config", c.File, "these sections have changed since the start: "+strings.Join(c.Restart, ", "),
 			do("They are read at the start only:", []string{"systemctl", "restart", "signpost"}))
 	}
+}
+
+// whileItRuns asks the daemon about a configuration that cannot be read because of why. Where it runs with an
+// older one, that is a finding, else why is the error.
+func whileItRuns(ctx context.Context, o Options, why error) (Report, error) {
+	c, err := daemon.ReadControl(o.Config)
+	if err != nil {
+		return Report{}, why
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	client, err := control.Dial(ctx, c)
+	if err != nil {
+		return Report{}, why
+	}
+	defer client.Close()
+	var r running
+	h := emptyHost(o)
+	h.ConfigPath = o.Config
+	if client.Get(ctx, "/status", &r) == nil && slices.Contains([]string{"mistakes", "gone", "unreadable"}, r.Configuration.OnDisk) {
+		h.lookAtGeneration(r)
+	}
+	if len(h.report.Findings) == 0 {
+		return Report{}, why
+	}
+	h.unseen("all else", "the configuration has mistakes")
+	return h.report, nil
 }
 
 // lookAtDescriptors compares the daemon's limit of open files with the MTA's processes.

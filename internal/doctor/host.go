@@ -47,10 +47,7 @@ type Host struct {
 
 // newHost reads what all checks need. The error says that nothing can be looked at.
 func newHost(o Options) (*Host, error) {
-	h := &Host{Options: o, Now: o.now(), kinds: map[string]kind{}, report: Report{Findings: []Finding{}, Unseen: []Unseen{}}}
-	for _, k := range kinds() {
-		h.kinds[k.id] = k
-	}
+	h := emptyHost(o)
 	var err error
 	if h.Config, h.ConfigPath, err = daemon.ReadWhole(o.Config); err != nil {
 		return nil, err
@@ -70,6 +67,15 @@ func newHost(o Options) (*Host, error) {
 	h.readKeys()
 	h.readDomains()
 	return h, nil
+}
+
+// emptyHost is one of which nothing has been read.
+func emptyHost(o Options) *Host {
+	h := &Host{Options: o, Now: o.now(), kinds: map[string]kind{}, report: Report{Findings: []Finding{}, Unseen: []Unseen{}}}
+	for _, k := range kinds() {
+		h.kinds[k.id] = k
+	}
+	return h
 }
 
 // readKeys joins the keys that are listed, that have a file, and that the daemon has written about.
@@ -214,7 +220,7 @@ func root() bool { return os.Geteuid() == 0 }
 func Run(ctx context.Context, o Options) (Report, error) {
 	h, err := newHost(o)
 	if err != nil {
-		return Report{}, err
+		return whileItRuns(ctx, o, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.Limit)
 	defer cancel()

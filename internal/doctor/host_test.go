@@ -32,6 +32,7 @@ func TestOneFaultOfTheHost(t *testing.T) {
 		"the daemon is down":        {func(h *house) { h.stopped = true }, "daemon.down", "signpost serve --config @DIR@/signpost.yaml"},
 		"down, without a control":   {func(h *house) { h.stopped = true; h.replace(`"unix:@DIR@/control.sock"`, `""`) }, "daemon.down", "nothing listens at"},
 		"the file has changed":      {func(h *house) { h.changed = "# a comment\n" }, "daemon.stale-config", "signpost check-config @DIR@/signpost.yaml"},
+		"the file has a mistake":    {func(h *house) { h.changed = "nonsense: 1\n" }, "daemon.stale-config", "signpost check-config @DIR@/signpost.yaml"},
 		"an address more":           {func(h *house) { h.second = true }, "daemon.stale-config", "systemctl reload signpost"},
 		"a proxy hides all clients": {func(h *house) { h.log(25, "172.17.0.1") }, "clients.private", "172.17.0.1"},
 		"another has the state":     {func(h *house) { h.lockedByAnother() }, "daemon.state-shared", "fuser -v @DIR@/state/keys.json.lock"},

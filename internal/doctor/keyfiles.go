@@ -31,12 +31,15 @@ func (h *Host) listedKeys() []lifecycle.Status {
 
 // lookAtKeyFiles checks that the daemon can read each listed key, and that no other user can.
 func lookAtKeyFiles(ctx context.Context, h *Host) {
+	denied := 0
 	each(ctx, h, "key files", h.listedKeys(), func(_ context.Context, k lifecycle.Status) {
 		switch {
 		case k.Key != nil:
 			h.lookAtAccess(k)
 		case errors.Is(k.Err, fs.ErrPermission) && !root():
-			h.unseen("the key "+keyName(k.Ref), k.Err.Error())
+			h.mu.Lock()
+			denied++
+			h.mu.Unlock()
 		case errors.Is(k.Err, keys.ErrExposed):
 			h.findExposed(k, h.keyPath(k.Ref), k.Err.Error())
 		case tooWeak(k.Err):
@@ -45,6 +48,9 @@ func lookAtKeyFiles(ctx context.Context, h *Host) {
 			h.find("key.unreadable", keyName(k.Ref), k.Err.Error(), h.unreadableRemedy(k))
 		}
 	})
+	if denied > 0 {
+		h.unseen("the files of keys", fmt.Sprintf("this user may not read %d of them, below %s: run this as root", denied, h.Config.Keys.Dir))
+	}
 }
 
 // tooWeak reports whether a key was refused for its length.
