@@ -129,7 +129,8 @@ func byCode(r mta.Refusal, text string) (verdict, bool) {
 // unauthenticated knows the sentences of Gmail and Yahoo.
 func unauthenticated(text string) bool {
 	return containsAny(text, "sender is unauthenticated", "mail is unauthenticated", "unauthenticated email from",
-		"fails to pass authentication checks", "does not have authentication information", "required authentication level")
+		"fails to pass authentication checks", "does not have authentication information", "required authentication level",
+		"isn't aligned with", "is not aligned with")
 }
 
 // byText finds a verdict in the words of a reply that has no telling code. A list of a spam filter's rules is
