@@ -9,7 +9,7 @@ FUZZ_TOTAL ?= 600
 CHAOS ?= 1000
 LEAKS ?= 100000
 
-.PHONY: help check-go build static install install-files uninstall reference binary deb release test-deb nightly run test test-unit e2e systemd chaos leaks conformance why fuzz bench bench-peers bench-postfix bench-domains bench-tables lint staticcheck vulnerabilities clean
+.PHONY: help check-go build static install install-files uninstall reference binary deb release test-deb nightly run test test-unit e2e systemd chaos leaks conformance why fuzz bench bench-peers bench-postfix bench-domains bench-tables lint staticcheck vulnerabilities clean firsthour
 
 # Go 1.21 and later fetch the release that go.mod names.
 GOTOOLCHAIN ?= auto
@@ -108,6 +108,10 @@ e2e:
 # test-deb: the package, installed, upgraded, removed and purged in a Debian of its own (root)
 test-deb: check-go
 	bash e2e/package.sh
+
+# firsthour: a newcomer's way in a Debian of its own, timed, from the package to signed mail (root)
+firsthour: check-go
+	bash e2e/firsthour.sh
 
 # nightly: what takes too long for each change, one after the other, some hours (root)
 nightly: check-go

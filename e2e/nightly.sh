@@ -24,6 +24,8 @@ step() { # step NAME COMMAND...
 }
 step deb-bookworm env SUITE=bookworm bash e2e/package.sh
 step deb-trixie env SUITE=trixie bash e2e/package.sh
+step firsthour-bookworm env SUITE=bookworm bash e2e/firsthour.sh
+step firsthour-trixie env SUITE=trixie bash e2e/firsthour.sh
 step deb-arm64 make deb ARCH=arm64
 step deb-static make deb KIND=static
 step release make release

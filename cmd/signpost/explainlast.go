@@ -85,14 +85,18 @@ func printPast(stdout io.Writer, messages []tail.Event) int {
 	return printJSON(stdout, map[string][]pastMessage{"messages": list})
 }
 
-// title says which message it is.
+// title says which message it is, in lines of a terminal's width.
 func title(e *tail.Event) string {
 	way := "arrived"
 	if e.Direction == tail.Outbound {
 		way = "left"
 	}
-	return printable(fmt.Sprintf("%s  %s  %s: from %s, envelope %s, %s", e.Time.Local().Format(time.DateTime), e.QueueID, way,
-		fromWords(e), e.Sender+">"+strings.Join(e.To, ","), counted(e.Recipients, "recipient")))
+	head := printable(fmt.Sprintf("%s  %s  %s:", e.Time.Local().Format(time.DateTime), e.QueueID, way))
+	parties := printable(fmt.Sprintf("from %s, envelope %s, %s", fromWords(e), e.Sender+">"+strings.Join(e.To, ","), counted(e.Recipients, "recipient")))
+	if len(head)+1+len(parties) <= helpWidth {
+		return head + " " + parties
+	}
+	return head + "\n    " + strings.Join(wrapped(parties, helpWidth-4), "\n    ")
 }
 
 // explanationOf is the explanation of a message that has passed: with the rules of its

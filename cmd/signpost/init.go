@@ -108,7 +108,7 @@ func (r *initRun) run(ctx context.Context) int {
 	if err := r.plan.MayMake(os.Geteuid()); err != nil {
 		return failure(r.errors, "init", err)
 	}
-	if r.plan.Makes() && !r.yes && !r.ask("Make what is new?") {
+	if r.plan.Makes() && !r.yes && !r.ask(ctx, "Make what is new?") {
 		fmt.Fprintln(r.out, "Nothing was made.")
 		return exitFailure
 	}
@@ -147,16 +147,29 @@ func (r *initRun) end(steps []setup.Step) int {
 	return exitOK
 }
 
-// ask asks a question whose answer is yes unless it begins with n. Without an answer it is no.
-func (r *initRun) ask(question string) bool {
+// ask asks a question whose answer is yes unless it begins with n. Without an answer, and after
+// Ctrl-C, it is no.
+func (r *initRun) ask(ctx context.Context, question string) bool {
 	fmt.Fprintf(r.out, "\n%s [Y/n] ", question)
-	answer, err := r.in.ReadString('\n')
-	if err != nil {
-		fmt.Fprintln(r.out, "\nThere is no answer: --yes goes on without asking.")
+	answers := make(chan string, 1)
+	go func() { // it may read for ever: a terminal cannot be interrupted
+		if answer, err := r.in.ReadString('\n'); err == nil {
+			answers <- answer
+		}
+		close(answers)
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(r.out)
 		return false
+	case answer, given := <-answers:
+		if !given {
+			fmt.Fprintln(r.out, "\nThere is no answer: --yes goes on without asking.")
+			return false
+		}
+		answer = strings.ToLower(strings.TrimSpace(answer))
+		return answer == "" || answer == "y" || answer == "yes"
 	}
-	answer = strings.ToLower(strings.TrimSpace(answer))
-	return answer == "" || answer == "y" || answer == "yes"
 }
 
 func (r *initRun) printPlan() {
@@ -249,7 +262,7 @@ func (r *initRun) change(ctx context.Context) error {
 	if !r.json {
 		fmt.Fprintf(r.out, "\n%s\n\n%s", r.style.bold("The change of Postfix' configuration"), r.coloured(change.Diff))
 	}
-	if !r.yes && !r.ask("Change it?") {
+	if !r.yes && !r.ask(ctx, "Change it?") {
 		fmt.Fprintln(r.out, "Postfix was not changed.")
 		return nil
 	}
@@ -291,7 +304,7 @@ func (r *initRun) watch(ctx context.Context) int {
 			return exitFailure
 		}
 		if r.printChanged(steps, shown) {
-			fmt.Fprintf(r.out, "\n%s Watch it with signpost tail; look for faults with signpost doctor.\n", r.style.bold("Mail is signed."))
+			fmt.Fprintf(r.out, "\n%s Watch it with signpost tail, and look for faults with\nsignpost doctor.\n", r.style.bold("Mail is signed."))
 			return exitOK
 		}
 		select {

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,6 +36,18 @@ func TestInitAsksBeforeItMakesAnything(t *testing.T) {
 		if entries, _ := os.ReadDir(root); !makes && len(entries) > 0 {
 			t.Errorf("%q: %v was made", answer, entries)
 		}
+	}
+}
+
+// Ctrl-C at the question is a no, though nothing was typed.
+func TestInitQuestionEndsAtCtrlC(t *testing.T) {
+	typed, terminal := io.Pipe()
+	defer terminal.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := &initRun{in: bufio.NewReader(typed), out: io.Discard}
+	if r.ask(ctx, "Make what is new?") {
+		t.Error("it is a yes")
 	}
 }
 

@@ -185,7 +185,7 @@ func TestAMessageIsExplainedAfterItIsGone(t *testing.T) {
 	}
 	r := execute(t, "", "explain", "--queue-id", "DEMO3", "--config", section)
 	for _, want := range []string{
-		"DEMO3  arrived: from example.com, envelope example.com>example.net, 1 recipient\n",
+		"DEMO3  arrived:\n    from example.com, envelope example.com>example.net, 1 recipient\n",
 		"signer.ours\n      compared  client 203.0.113.66, HELO mail.example.com\n      result    not ours",
 		"spf\n      compared  example.com\n      result    fail",
 		"dmarc\n      compared  example.com\n      result    fail: neither",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/user"
 
 	"signpost/internal/control"
@@ -21,7 +22,7 @@ func hasUser(name string) bool {
 func (p *Plan) findKeys() error {
 	files, err := p.running.Keys.Files()
 	if err != nil {
-		return &control.Error{Problem: err.Error(), Remedy: "run it as root"}
+		return p.unreadable(os.Geteuid(), err)
 	}
 	for _, domain := range p.domains {
 		listed := p.listedKeys(domain, files)

@@ -137,7 +137,7 @@ func (p *Plan) readConfig() error {
 		p.running.DNS.ZoneFile = p.options.Zone
 		return nil
 	case err != nil:
-		return &control.Error{Problem: err.Error(), Remedy: "run it as root"}
+		return p.unreadable(os.Geteuid(), err)
 	}
 	var err error
 	if p.running, _, err = daemon.ReadWhole(p.Config); err != nil {
@@ -211,8 +211,21 @@ func (p *Plan) MayMake(uid int) error {
 	if uid == 0 || !p.Makes() || p.options.Root != "" || p.options.Config != "" {
 		return nil
 	}
+	return p.rootNeeded("write")
+}
+
+// unreadable says why keys or configuration cannot be read. A user who is not root is told that
+// alone: the rights are as they are meant to be.
+func (p *Plan) unreadable(uid int, err error) error {
+	if uid == 0 || p.options.Root != "" || p.options.Config != "" {
+		return &control.Error{Problem: err.Error(), Remedy: "run it as root"}
+	}
+	return p.rootNeeded("read")
+}
+
+func (p *Plan) rootNeeded(verb string) error {
 	return &control.Error{
-		Problem: fmt.Sprintf("this user may not write %s and %s, which are root's", p.Config, p.running.Keys.Dir),
+		Problem: fmt.Sprintf("this user may not %s %s and %s, which are root's", verb, p.Config, p.running.Keys.Dir),
 		Remedy:  "run it as root: sudo signpost init " + strings.Join(p.domains, " ") + "; for a trial, choose a folder with --root",
 	}
 }

@@ -3,6 +3,7 @@ package setup
 import (
 	"context"
 	"crypto/sha256"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -362,6 +363,9 @@ func TestOtherHosts(t *testing.T) {
 	p.options.Root = ""
 	if err := p.MayMake(1000); err == nil || !strings.Contains(err.Error(), "sudo signpost init example.com") {
 		t.Errorf("another user: %v", err)
+	}
+	if err := p.unreadable(1000, fs.ErrPermission); !strings.Contains(err.Error(), "sudo signpost init example.com") || strings.Contains(err.Error(), "permission") {
+		t.Errorf("another user, once keys are there: %v", err)
 	}
 }
 
