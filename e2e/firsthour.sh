@@ -28,7 +28,7 @@ mount -t tmpfs -o size=1g signpost "$memory"
 mkdir "$memory/up" "$memory/work" "$root"
 mount -t overlay -o "lowerdir=$base,upperdir=$memory/up,workdir=$memory/work" overlay "$root"
 cp "$package" "$root/signpost_trial.deb"
-CGO_ENABLED=0 ${GO:-go} build -o "$root/usr/local/bin/toydns" ./e2e/toydns
+CGO_ENABLED=0 ${GO:-go} build -o "$root/usr/local/bin/toydns" ./internal/dns/toydns
 cat >"$root/zone" <<'Z'
 example.com.        3600 IN TXT "v=spf1 a:mx.example.com -all"
 _dmarc.example.com. 3600 IN TXT "v=DMARC1; p=none; rua=mailto:dmarc@example.com"

@@ -64,7 +64,7 @@ var actions = map[string]struct {
 func (p *postfix) defaultAction(c *chain, l link) {
 	action := strings.ToLower(l.Attribute("default_action", p.For(c.service, "milter_default_action")))
 	a, ok := actions[action]
-	if action == "shutdown" && mta.CompareVersions(p.Value("mail_version"), "3.11") < 0 {
+	if action == "shutdown" && !knowsShutdown(p.Value("mail_version")) {
 		a.severity, a.consequence, ok = High, "this release does not know it: while Signpost does not answer, clients get 451 Server configuration problem", true
 	}
 	if !ok {
@@ -74,6 +74,19 @@ func (p *postfix) defaultAction(c *chain, l link) {
 	p.find(Finding{ID: "postfix.default-action", Subject: subject, Severity: a.severity, Consequence: a.consequence,
 		Finding: name + " is " + action,
 		Remedy:  p.setMilter(c, l, "Have clients try again later:", "default_action", "milter_default_action", "tempfail")})
+}
+
+// shutdownSince are the first patch levels of Postfix 3.7 to 3.10 that know milter_default_action
+// = shutdown. Their default became that, too; later releases have it all.
+var shutdownSince = map[string]string{"3.7": "3.7.20", "3.8": "3.8.15", "3.9": "3.9.9", "3.10": "3.10.8"}
+
+func knowsShutdown(version string) bool {
+	parts := strings.SplitN(version, ".", 3)
+	since := "3.11"
+	if len(parts) > 1 && shutdownSince[parts[0]+"."+parts[1]] != "" {
+		since = shutdownSince[parts[0]+"."+parts[1]]
+	}
+	return mta.CompareVersions(version, since) >= 0
 }
 
 // newestProtocol is the version of the milter protocol that Postfix has since 2.6.
