@@ -96,6 +96,8 @@ func TestInitLeadsToASignedMessage(t *testing.T) {
 	if kept, err := os.ReadFile(copied); err != nil || !bytes.Equal(kept, was) {
 		t.Errorf("the copy %s: %v", copied, err)
 	}
+	i.until("Start it now, in another terminal:")
+	i.until("signpost serve --config " + root)
 	i.until("[x] keys and configuration are there")
 	i.until("[ ] DNS has the records")
 	records := zoneRecord.FindAllString(first.all.String(), -1)

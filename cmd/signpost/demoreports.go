@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"time"
 
 	"signpost/internal/daemon"
@@ -41,6 +42,6 @@ func showReports(g *daemon.Generation, stdout io.Writer) (stop func(), err error
 		return nil, err
 	}
 	fmt.Fprintf(stdout, "%s http://%s/\n", emphasis(stdout).bold("Reports"), address)
-	fmt.Fprintf(stdout, "In a terminal:\n    signpost report show %s --config %s\n", sample.Domain, g.Path)
+	fmt.Fprintf(stdout, "In a terminal:\n    %s report show %s --config %s\n", os.Args[0], sample.Domain, g.Path)
 	return func() { server.Close(); db.Close() }, nil
 }

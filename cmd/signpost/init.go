@@ -271,6 +271,9 @@ func (r *initRun) change(ctx context.Context) error {
 		for _, c := range copies {
 			fmt.Fprintf(r.out, "The old file is kept as %s\n", c)
 		}
+		if len(copies) > 0 && !r.plan.DaemonAnswers(ctx) {
+			fmt.Fprintf(r.out, "\n%s Until the daemon runs, Postfix tells clients to come\nagain later. Start it now, in another terminal:\n\n    %s\n", r.style.yellow("Mail waits."), r.plan.StartCommand())
+		}
 	}
 	return err
 }

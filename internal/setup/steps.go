@@ -175,6 +175,15 @@ func (p *Plan) checkDaemon(ctx context.Context, s *Step) {
 	s.Hint = p.StartCommand()
 }
 
+// DaemonAnswers reports whether the daemon runs with our configuration.
+func (p *Plan) DaemonAnswers(ctx context.Context) bool {
+	asking, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	var s Step
+	p.checkDaemon(asking, &s)
+	return s.Waiting == ""
+}
+
 // stale says that the daemon does not run our configuration, and what to do; "" if it does.
 func (p *Plan) stale(c status.Configuration) (waiting, hint string) {
 	ours, err := filepath.Abs(p.Config)
