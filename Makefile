@@ -185,12 +185,12 @@ vulnerabilities:
 # help: this list
 help:
 	@awk 'function show(words, n, i, line) { \
-			n = split(text, words, " "); line = sprintf("%-16s", name); \
+			if (name == "") return; n = split(text, words, " "); line = sprintf("%-16s", name); \
 			for (i = 1; i <= n; i++) { \
 				if (length(line) + 1 + length(words[i]) > 80) { print line; line = sprintf("%-16s", "") } \
 				line = line " " words[i] \
 			} \
-			if (name != "") print line; name = "" } \
+			print line; name = "" } \
 		/^# [a-z-]+: / { show(); name = $$2; sub(/:$$/, "", name); text = $$0; sub(/^# [^ ]+ /, "", text); next } \
 		name != "" && /^# / { text = text " " substr($$0, 3); next } \
 		{ show() }' Makefile
