@@ -51,8 +51,9 @@ install-files: reference
 	install -m 644 docs/*.md $(SHARE)/doc/signpost/docs/
 	install -d -m 755 $(DESTDIR)/etc/signpost
 
-# uninstall: removes what install put below DESTDIR; configuration and keys stay
+# uninstall: stops the service and removes what install put below DESTDIR; configuration and keys stay
 uninstall:
+	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl disable --now signpost 2>/dev/null || true; fi
 	rm -f $(DESTDIR)$(PREFIX)/bin/signpost $(DESTDIR)$(PREFIX)/lib/systemd/system/signpost.service \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/signpost.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/signpost.conf \
 		$(SHARE)/man/man8/signpost.8.gz $(SHARE)/man/man8/signpost-*.8.gz $(SHARE)/man/man5/signpost.yaml.5.gz \
