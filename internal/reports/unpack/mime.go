@@ -157,7 +157,7 @@ func boundaryOf(contentType string, body []byte) string {
 
 // looseBoundary finds the parameter in a type that is not well-formed.
 func looseBoundary(contentType string) string {
-	i := strings.Index(strings.ToLower(contentType), "boundary=")
+	i := strings.Index(lowerASCII(contentType), "boundary=")
 	if i < 0 {
 		return ""
 	}
@@ -168,4 +168,15 @@ func looseBoundary(contentType string) string {
 	}
 	value, _, _ = strings.Cut(value, ";")
 	return strings.TrimSpace(value)
+}
+
+// lowerASCII keeps the length, which strings.ToLower does not where the text is no UTF-8.
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
