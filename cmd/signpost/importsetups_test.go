@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -178,7 +179,9 @@ func startOpenDKIM(t *testing.T, program, dir string) (socket string) {
 		<-ended
 	})
 	for range 200 {
-		if _, err := os.Stat(socket); err == nil {
+		// The file is there before the program listens.
+		if c, err := net.Dial("unix", socket); err == nil {
+			c.Close()
 			return socket
 		}
 		select {
