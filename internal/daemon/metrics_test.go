@@ -100,7 +100,7 @@ func TestSeriesExistFromTheStart(t *testing.T) {
 	for _, series := range []string{
 		`signpost_messages_total{direction="inbound",disposition="quarantine"}`, `signpost_messages_total{direction="outbound",disposition="tempfail"}`,
 		"signpost_signed_total", "signpost_unsigned_total", "signpost_fragile_total", "signpost_unjudged_total", "signpost_error_total", "signpost_would_refuse_total",
-		`signpost_results_total{method="spf",result="softfail"}`, `signpost_results_total{method="dkim",result="policy"}`, `signpost_results_total{method="dmarc",result="permerror"}`,
+		`signpost_results_total{method="arc",result="fail"}`, `signpost_results_total{method="spf",result="softfail"}`, `signpost_results_total{method="dkim",result="policy"}`, `signpost_results_total{method="dmarc",result="permerror"}`,
 		`signpost_milter_decisions_total{reason="too_many_fields"}`, `signpost_milter_decisions_total{reason="header_too_big"}`,
 		`signpost_milter_decisions_total{reason="message_too_big"}`, `signpost_milter_decisions_total{reason="no_decision_in_time"}`,
 		`signpost_milter_decisions_total{reason="panic"}`, `signpost_milter_decisions_total{reason="out_of_header_memory"}`,
