@@ -40,6 +40,7 @@ type Intake struct {
 	keys      dkim.Resolver
 	told      func(Mail, []Result)
 	ended     func() bool
+	patience  time.Duration // discardTime
 
 	held  atomic.Int64 // octets in memory
 	queue chan *job
@@ -55,7 +56,7 @@ type Mail struct {
 // NewIntake starts the workers. They end with ctx, when they have read what waits, or lastTime later. told is called for each mail that was read, by several
 // goroutines at once.
 func NewIntake(ctx context.Context, c Config, k *Keeper, keys dkim.Resolver, told func(Mail, []Result)) *Intake {
-	i := &Intake{addresses: map[string]bool{}, after: c.After, keeper: k, keys: keys, told: told, ended: func() bool { return ctx.Err() != nil }, queue: make(chan *job, maxWaiting)}
+	i := &Intake{addresses: map[string]bool{}, after: c.After, keeper: k, keys: keys, told: told, ended: func() bool { return ctx.Err() != nil }, patience: discardTime, queue: make(chan *job, maxWaiting)}
 	for _, a := range c.Addresses {
 		if address, ok := Address(a); ok {
 			i.addresses[address] = true
@@ -84,7 +85,7 @@ func (i *Intake) Ours(recipients []string) []string {
 // Begin starts a copy of a mail, nil if there is no room for it. Its end is Pass, or the end of ctx: mail may be
 // given up at any step.
 func (i *Intake) Begin(ctx context.Context, env message.Envelope, h message.Header) *Copy {
-	c := &Copy{intake: i, header: h, queueID: env.QueueID}
+	c := &Copy{intake: i, mail: ctx, header: h, queueID: env.QueueID}
 	for _, f := range h {
 		c.size += len(f.Name) + len(f.Value) + len(":\r\n")
 	}
@@ -100,6 +101,7 @@ type Copy struct {
 	intake  *Intake
 	header  message.Header
 	queueID string
+	mail    context.Context
 	keep    func() bool // stops the end of the context from freeing the copy
 	size    int
 
@@ -159,7 +161,7 @@ type job struct {
 }
 
 // Pass hands the mail to the workers, after its checks had the outcome o. stored tells that all its reports are
-// stored, so that it may go no further: this waits, at most discardTime, and only with after: discard. missed tells
+// stored, so that it may go no further: this waits, at most discardTime and until the end of Begin's ctx, and only with after: discard. missed tells
 // that the mail passes unread, because it is too big or the intake is busy.
 func (c *Copy) Pass(o *message.Outcome) (stored, missed bool) {
 	if whole := c.keep() && !c.lost; !whole || o.Disposition != message.Accept {
@@ -185,11 +187,12 @@ func (c *Copy) Pass(o *message.Outcome) (stored, missed bool) {
 	if c.intake.after != Discard {
 		return false, false
 	}
-	limit := time.NewTimer(discardTime)
+	limit := time.NewTimer(c.intake.patience)
 	defer limit.Stop()
 	select {
 	case stored = <-j.stored:
 	case <-limit.C:
+	case <-c.mail.Done(): // milter.message_timeout is over, or the MTA is gone
 	}
 	return stored, false
 }

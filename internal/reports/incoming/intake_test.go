@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"signpost/internal/dkim"
 	"signpost/internal/message"
@@ -262,6 +263,34 @@ func TestAFullQueueLetsMailPass(t *testing.T) {
 }
 
 // A key with s=tlsrpt is good for TLS reports, and for nothing else (RFC 8460 §3).
+// With after: discard, a mail waits until its time is over, and is delivered then. It never waits for 451.
+func TestAMailWaitsNoLongerThanItsTime(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	busy, free := make(chan bool, workers), make(chan bool)
+	i := NewIntake(ctx, Config{After: Discard}, keeper(t, storetest.SQLite(t)), nil, func(Mail, []Result) { busy <- true; <-free })
+	defer func() { cancel(); i.Wait() }()
+	defer close(free)
+	for range workers { // all are occupied
+		i.Begin(t.Context(), message.Envelope{}, nil).Pass(outcome("pass", "pass"))
+		<-busy
+	}
+	i.patience = time.Hour
+	mail, over := context.WithCancel(t.Context())
+	c := i.Begin(mail, message.Envelope{}, nil)
+	passed := make(chan bool)
+	go func() {
+		stored, _ := c.Pass(outcome("pass", "pass"))
+		passed <- stored
+	}()
+	for len(i.queue) == 0 {
+		runtime.Gosched()
+	}
+	over()
+	if <-passed {
+		t.Error("it counts as stored")
+	}
+}
+
 func TestATLSReportMayBeSignedByAKeyForTLSReports(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
