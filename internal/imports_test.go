@@ -117,6 +117,7 @@ var mayImport = map[string][]string{
 	"internal/reports/page": {
 		"internal/reports/aggregate",
 		"internal/reports/incoming",
+		"internal/reports/outgoing",
 		"internal/reports/store",
 		"internal/reports/traffic",
 		"internal/reports/unpack",

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/internal/control"
 	"signpost/internal/daemon"
 	"signpost/internal/dns"
 	"signpost/internal/reports/incoming"
@@ -86,7 +87,7 @@ func openForImport(ctx context.Context, config, database string) (daemon.Config,
 		}
 	}
 	if address == "" {
-		return c, nil, remedied{errors.New(`reports.database is "": there is no place to store reports`), "take the key out, or name a database with --database"}
+		return c, nil, &control.Error{Problem: `reports.database is "": there is no place to store reports`, Remedy: "take the key out, or name a database with --database"}
 	}
 	db, err := store.OpenExisting(ctx, address)
 	if errors.Is(err, store.ErrNone) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/internal/control"
 	"signpost/internal/reports/incoming"
 	"signpost/internal/reports/store"
 	"signpost/internal/reports/unpack"
@@ -63,7 +64,7 @@ func reportListCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int
 func printRaw(ctx context.Context, db *store.DB, id int64, w io.Writer) error {
 	document, err := incoming.Raw(ctx, db, id)
 	if errors.Is(err, incoming.ErrNoRaw) {
-		return remedied{fmt.Errorf("report %d: %w", id, err), "signpost report list shows the numbers; reports.in.max_raw says how much is kept"}
+		return &control.Error{Problem: fmt.Sprintf("report %d: %v", id, err), Remedy: "signpost report list shows the numbers; reports.in.max_raw says how much is kept"}
 	}
 	if err != nil {
 		return err

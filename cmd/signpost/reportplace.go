@@ -1,17 +1,15 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"time"
 
+	"signpost/internal/control"
 	"signpost/internal/daemon"
 	"signpost/internal/reports/store"
 )
@@ -40,49 +38,20 @@ func (p reportPlace) open(ctx context.Context) (daemon.Config, *store.DB, error)
 		return c, nil, err
 	}
 	if c.Reports.Database == "" {
-		return c, nil, remedied{errors.New(`reports.database is "": nothing is kept`), "take the key out, reload the daemon, and ask again after some days"}
+		return c, nil, &control.Error{Problem: `reports.database is "": nothing is kept`, Remedy: "take the key out, reload the daemon, and ask again after some days"}
 	}
 	db, err := store.OpenExisting(ctx, c.Reports.Database)
 	if errors.Is(err, store.ErrNone) {
-		err = remedied{err, "the daemon makes it; start it with this configuration, and look at its log"}
+		err = &control.Error{Problem: err.Error(), Remedy: "the daemon makes it; start it with this configuration, and look at its log"}
 	}
 	return c, db, err
 }
 
-// remedied is an error with what to do about it.
-type remedied struct {
-	error
-	remedy string
-}
+// fail says why the command could not do its work.
+func (p reportPlace) fail(err error) int { return failure(p.stderr, p.name, err) }
 
-func (e remedied) Unwrap() error { return e.error }
-
-// fail says why the command could not do its work: on standard error, and with --json on
-// standard output as {"error": …, "remedy": …}.
-func (p reportPlace) fail(err error) int {
-	var r remedied
-	errors.As(err, &r)
-	if *p.json {
-		_ = json.NewEncoder(p.stdout).Encode(struct {
-			Error  string `json:"error"`
-			Remedy string `json:"remedy"`
-		}{err.Error(), cmp.Or(r.remedy, remedyIn(err.Error(), p.name))})
-		return exitFailure
-	}
-	if r.remedy != "" {
-		err = fmt.Errorf("%w; %s", err, r.remedy)
-	}
-	return failure(p.stderr, p.name, err)
-}
-
-// usage says what is wrong with the command line, as fail does.
-func (p reportPlace) usage(problem string) int {
-	if *p.json {
-		_ = json.NewEncoder(p.stdout).Encode(map[string]string{"error": problem, "remedy": "signpost " + p.name + " --help shows how"})
-		return exitUsage
-	}
-	return wrongUsage(p.stderr, p.name, problem)
-}
+// usage says what is wrong with the command line.
+func (p reportPlace) usage(problem string) int { return wrongUsage(p.stderr, p.name, problem) }
 
 // sinceFlag is the option --since: the UTC day on which a report begins.
 type sinceFlag struct {

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	"signpost/internal/control"
 	"signpost/internal/dns"
 	"signpost/internal/message"
 	"signpost/internal/reports/outgoing"
@@ -305,7 +306,7 @@ func reportSuppressedCommand(args []string, _ io.Reader, stdout, stderr io.Write
 		case err != nil:
 			return place.fail(err)
 		case !ok:
-			return place.fail(remedied{fmt.Errorf("%s is not suppressed", *lift), "signpost report suppressed lists the addresses that are"})
+			return place.fail(&control.Error{Problem: fmt.Sprintf("%s is not suppressed", *lift), Remedy: "signpost report suppressed lists the addresses that are"})
 		}
 	}
 	all, err := outgoing.AllSuppressed(ctx, db, time.Now())

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/internal/control"
 	"signpost/internal/daemon"
 	"signpost/internal/dns"
 	"signpost/internal/message"
@@ -149,8 +150,8 @@ func (s *shower) one(domain string) error {
 		return err
 	}
 	if a.Now.Reports == 0 && a.Now.Sessions == 0 {
-		return remedied{fmt.Errorf("no report about %s since %s", domain, s.begin.Format(time.DateOnly)),
-			"ask for more days with --since, publish rua= with an address of reports.in.addresses, or import reports with signpost report import"}
+		return &control.Error{Problem: fmt.Sprintf("no report about %s since %s", domain, s.begin.Format(time.DateOnly)),
+			Remedy: "ask for more days with --since, publish rua= with an address of reports.in.addresses, or import reports with signpost report import"}
 	}
 	signed, err := s.signing(domain)
 	if err != nil {

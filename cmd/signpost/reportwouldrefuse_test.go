@@ -194,7 +194,7 @@ func TestWouldRefuseSaysWhyThereIsNothing(t *testing.T) {
 	if r := empty.run("--since", "yesterday"); r.code != exitUsage || !strings.Contains(r.stderr, "such as 14d") {
 		t.Errorf("exit %d, %s", r.code, r.stderr)
 	}
-	if r := empty.run("--json", "surplus"); r.code != exitUsage || !strings.Contains(r.stdout, `"error":"it takes no arguments"`) {
+	if r := empty.run("--json", "surplus"); r.code != exitUsage || !strings.Contains(r.stdout, `"error": "it takes no arguments"`) {
 		t.Errorf("exit %d, %s", r.code, r.stdout)
 	}
 }

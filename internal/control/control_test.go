@@ -262,7 +262,7 @@ func TestAnswersTellErrors(t *testing.T) {
 	m.Answer("GET /worse", func(*http.Request) (any, error) { return nil, errors.New("broken") })
 	m.Stream("GET /never", func(*http.Request, *Stream) error { return &Error{Status: 400, Problem: "wrong", Remedy: "right"} })
 	_, c := open(t, "", m)
-	for path, want := range map[string]string{"/bad": "no such message: look at tail", "/worse": "broken", "/never": "wrong: right"} {
+	for path, want := range map[string]string{"/bad": "no such message; look at tail", "/worse": "broken", "/never": "wrong; right"} {
 		if _, err := get(t, c, path); err == nil || err.Error() != want {
 			t.Errorf("%s: %v", path, err)
 		}

@@ -19,7 +19,7 @@ func (e *Error) Error() string {
 	if e.Remedy == "" {
 		return e.Problem
 	}
-	return e.Problem + ": " + e.Remedy
+	return e.Problem + "; " + e.Remedy
 }
 
 // Mux has the answers of the daemon by path. Register them before Serve. Its functions are

@@ -56,17 +56,6 @@ func parseURI(s string) (URI, bool) {
 	return u, true
 }
 
-// Host returns the domain of a mailto URI's address, in lower case as it is written; "" for
-// another scheme.
-func (u URI) Host() string {
-	if u.Scheme != "mailto" {
-		return ""
-	}
-	_, rest, _ := strings.Cut(u.Text, ":")
-	address, _, _ := strings.Cut(rest, "?")
-	return message.LowerASCII(address[strings.LastIndexByte(address, '@')+1:])
-}
-
 // hasMailbox reports whether a mailto URI names an address to send to (RFC 6068 §2).
 func hasMailbox(rest string) bool {
 	path, _, _ := strings.Cut(rest, "?")

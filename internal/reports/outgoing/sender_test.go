@@ -542,6 +542,19 @@ func TestAReportIsGivenUpAfterTwoDays(t *testing.T) {
 	}
 }
 
+// records lists the reports about the days from begin until before end.
+func (w *world) records(begin, end int64) []Record {
+	w.t.Helper()
+	var list []Record
+	for r, err := range Records(w.t.Context(), w.db, time.Unix(begin*86400, 0), time.Unix(end*86400, 0)) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
 func TestNothingLeavesUnsigned(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
 	w.publish("blue.example")
@@ -562,8 +575,12 @@ func TestNothingLeavesUnsigned(t *testing.T) {
 	if sum, err := s.Summary(t.Context()); err != nil || sum != (Summary{Sent: 1}) {
 		t.Errorf("%+v, %v", sum, err)
 	}
-	if list, err := Recent(t.Context(), w.db, time.Unix(theDay*86400, 0), 10); err != nil || len(list) != 1 || list[0].State != stateSent || list[0].Finished.IsZero() {
-		t.Errorf("%+v, %v", list, err)
+	list := w.records(theDay, theDay+1)
+	if len(list) != 1 || list[0].State != stateSent || list[0].Finished.IsZero() || !strings.Contains(list[0].To, "@") {
+		t.Errorf("%+v", list)
+	}
+	if list := append(w.records(theDay-9, theDay), w.records(theDay+1, theDay+9)...); len(list) != 0 {
+		t.Errorf("of other days: %+v", list)
 	}
 	if len(w.mta.taken()) != 1 || w.states() != "blue.example sent" {
 		t.Errorf("%s; %s", w.states(), w.log.String())

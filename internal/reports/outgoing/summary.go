@@ -2,6 +2,8 @@ package outgoing
 
 import (
 	"context"
+	"database/sql"
+	"iter"
 	"time"
 
 	"signpost/internal/reports/store"
@@ -54,31 +56,43 @@ func (s *Sender) noTrouble() {
 // Record is one report that was sent, given up or planned, for lists.
 type Record struct {
 	Domain, ReportID, State, Why string
+	To                           string // its first destination; "" while there is none
 	Day                          time.Time
 	Messages, Records            int64
 	Finished                     time.Time // zero while it is not
 }
 
-// Recent lists the last reports about days from since on, the newest first.
-func Recent(ctx context.Context, db *store.DB, since time.Time, limit int) ([]Record, error) {
-	rows, err := db.Query(ctx, `SELECT domain, report_id, state, why, day, messages, records, finished FROM outgoing_reports
-		WHERE day >= ? ORDER BY day DESC, domain, id LIMIT ?`, since.Unix()/86400, limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []Record
-	for rows.Next() {
-		var r Record
-		var day, finished int64
-		if err := rows.Scan(&r.Domain, &r.ReportID, &r.State, &r.Why, &day, &r.Messages, &r.Records, &finished); err != nil {
-			return nil, err
+// Records returns the reports about the days from begin until before end, the newest first.
+func Records(ctx context.Context, db *store.DB, begin, end time.Time) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		rows, err := db.Query(ctx, `SELECT r.domain, r.report_id, r.state, r.why, r.day, r.messages, r.records, r.finished,
+			(SELECT min(d.address) FROM outgoing_deliveries d WHERE d.report = r.id)
+			FROM outgoing_reports r WHERE r.day >= ? AND r.day < ? ORDER BY r.day DESC, r.domain, r.id`, begin.Unix()/86400, end.Unix()/86400)
+		if err != nil {
+			yield(Record{}, err)
+			return
 		}
-		r.Day = time.Unix(day*86400, 0).UTC()
-		if finished > 0 {
-			r.Finished = time.Unix(finished, 0).UTC()
+		defer rows.Close()
+		for rows.Next() {
+			r, err := scanRecord(rows)
+			if !yield(r, err) || err != nil {
+				return
+			}
 		}
-		all = append(all, r)
+		if err := rows.Err(); err != nil {
+			yield(Record{}, err)
+		}
 	}
-	return all, rows.Err()
+}
+
+func scanRecord(rows *sql.Rows) (Record, error) {
+	var r Record
+	var day, finished int64
+	var to sql.NullString
+	err := rows.Scan(&r.Domain, &r.ReportID, &r.State, &r.Why, &day, &r.Messages, &r.Records, &finished, &to)
+	r.To, r.Day = to.String, time.Unix(day*86400, 0).UTC()
+	if finished > 0 {
+		r.Finished = time.Unix(finished, 0).UTC()
+	}
+	return r, err
 }

@@ -2,11 +2,11 @@ package page
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 	"time"
 
+	"signpost/internal/reports/outgoing"
 	"signpost/internal/reports/traffic"
 )
 
@@ -15,29 +15,20 @@ func (p *Page) sent(ctx context.Context, q Query, _ links, most int) (*view, err
 	begin, end := p.span(q)
 	t := &table{Caption: "Reports to others, the latest first", Empty: "None was made in this time. The section reports.out switches them on.",
 		Columns: []column{{Name: "Day"}, {Name: "Domain"}, {Name: "State"}, {Name: "To"}, {"Messages", true}, {"Records", true}, {Name: "Report-ID"}, {Name: "Why"}}}
-	err := each(ctx, p.DB, func(rows *sql.Rows) error {
-		var day, messages, records int64
-		var domain, state, why, id string
-		var to sql.NullString
-		if err := rows.Scan(&day, &domain, &state, &why, &messages, &records, &id, &to); err != nil {
-			return err
+	for r, err := range outgoing.Records(ctx, p.DB, begin, end) {
+		if err != nil {
+			return nil, err
 		}
 		mark := "good"
-		switch state {
+		switch r.State {
 		case "failed":
 			mark = "bad"
 		case "sent":
 		default:
 			mark = "warn"
 		}
-		t.Rows = append(t.Rows, row{Problem: state == "failed", Cells: []cell{text(dateOf(day)), text(domain), marked(state, mark), text(orNone(to.String)), number(messages), number(records),
-			text(id), text(orNone(why))}})
-		return nil
-	}, `SELECT r.day, r.domain, r.state, r.why, r.messages, r.records, r.report_id,
-		(SELECT min(d.address) FROM outgoing_deliveries d WHERE d.report = r.id)
-		FROM outgoing_reports r WHERE r.day >= ? AND r.day < ? ORDER BY r.day DESC, r.domain`, begin.Unix()/secondsOfDay, end.Unix()/secondsOfDay)
-	if err != nil {
-		return nil, err
+		t.Rows = append(t.Rows, row{Problem: r.State == "failed", Cells: []cell{text(r.Day.Format(time.DateOnly)), text(r.Domain), marked(r.State, mark), text(orNone(r.To)), number(r.Messages),
+			number(r.Records), text(r.ReportID), text(orNone(r.Why))}})
 	}
 	return &view{Title: "Sent to others", Lead: "The reports of this host about mail that it received. signpost report preview DOMAIN shows the next one.", Blocks: []block{{Table: t.only(q.Problems, most)}}}, nil
 }

@@ -85,39 +85,6 @@ func scanRow(rows scanner) (Row, error) {
 	return r, nil
 }
 
-// PolicyDomains returns the domains whose records applied to mail of a day, in order, and how
-// many messages each had that are reportable and a reason to report.
-func PolicyDomains(ctx context.Context, db *store.DB, day Day) iter.Seq2[PolicyDomain, error] {
-	return func(yield func(PolicyDomain, error) bool) {
-		rows, err := db.Query(ctx, `SELECT p.domain, sum(t.count), sum(CASE WHEN t.optional = 0 AND t.action <> 'reject' THEN t.count ELSE 0 END)
-			FROM traffic t JOIN traffic_policies p ON p.id = t.policy
-			WHERE t.day = ? AND t.result IN ('pass', 'fail') AND t.disposition <> '' AND t.folded = 0 AND t.source <> '' GROUP BY p.domain ORDER BY p.domain`, int64(day))
-		if err != nil {
-			yield(PolicyDomain{}, err)
-			return
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var d PolicyDomain
-			err := rows.Scan(&d.Domain, &d.Messages, &d.Reasons)
-			if !yield(d, err) || err != nil {
-				return
-			}
-		}
-		if err := rows.Err(); err != nil {
-			yield(PolicyDomain{}, err)
-		}
-	}
-}
-
-// PolicyDomain is a domain that a report of a day may be sent to.
-type PolicyDomain struct {
-	Domain string
-	// Messages are those that belong into the report, Reasons those of them that are a reason to
-	// send it: mail that was delivered, and that is no report.
-	Messages, Reasons int64
-}
-
 // OutboundRows returns what was signed, and not signed, of an author domain; "" for all.
 func OutboundRows(ctx context.Context, db *store.DB, from, to Day, author string) iter.Seq2[Outbound, error] {
 	return func(yield func(Outbound, error) bool) {
