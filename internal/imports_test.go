@@ -65,6 +65,7 @@ var mayImport = map[string][]string{
 	},
 	"internal/reports/incoming": {
 		"internal/config",
+		"internal/display",
 		"internal/dkim",
 		"internal/message",
 		"internal/reports/aggregate",
@@ -97,7 +98,8 @@ var mayImport = map[string][]string{
 		"internal/message",
 	},
 
-	"internal/clock": nil,
+	"internal/display": nil,
+	"internal/clock":   nil,
 	"internal/openssl": {
 		"internal/clock",
 	},
@@ -115,6 +117,7 @@ var mayImport = map[string][]string{
 		"internal/reports/store",
 	},
 	"internal/reports/page": {
+		"internal/display",
 		"internal/reports/aggregate",
 		"internal/reports/incoming",
 		"internal/reports/outgoing",
@@ -148,6 +151,7 @@ var mayImport = map[string][]string{
 		"internal/unixsocket",
 	},
 	"internal/status": {
+		"internal/display",
 		"internal/message",
 	},
 	"internal/shell": nil,
@@ -254,6 +258,7 @@ var mayImport = map[string][]string{
 		"internal/config",
 		"internal/control",
 		"internal/daemon",
+		"internal/display",
 		"internal/dns",
 		"internal/doctor",
 		"internal/manual",

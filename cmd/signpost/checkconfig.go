@@ -11,6 +11,7 @@ import (
 
 	"signpost/internal/config"
 	"signpost/internal/daemon"
+	"signpost/internal/display"
 )
 
 const checkConfigText = `Read a configuration and its keys as serve would, without starting anything,
@@ -93,7 +94,7 @@ func checkConfigCommand(args []string, _ io.Reader, stdout, stderr io.Writer) in
 		name = "no file"
 	}
 	fmt.Fprintf(stdout, "%s: good: %s, %s, verifier in %s mode\n",
-		name, counted(len(g.Config.Signer.Domains), "domain"), counted(len(g.Store.Keys()), "key"), g.Config.Verifier.Mode)
+		name, display.Count(len(g.Config.Signer.Domains), "domain"), display.Count(len(g.Store.Keys()), "key"), g.Config.Verifier.Mode)
 	meaningOf(g).print(stdout)
 	if _, err := user.Lookup("signpost"); err == nil && os.Getuid() == 0 {
 		sentence(stdout, "note: root may read every key; whether the daemon may: runuser -u signpost -- signpost check-config")
@@ -118,18 +119,10 @@ func checkConfigCommand(args []string, _ io.Reader, stdout, stderr io.Writer) in
 	return exitOK
 }
 
-// counted is a number with its noun.
-func counted(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprintf("%d %s", n, noun)
-}
-
 func checkJSON(stdout io.Writer, path string, g *daemon.Generation, err error) int {
 	if err != nil {
 		list := problems(err)
-		printJSON(stdout, checkReport{File: path, Problems: list, Error: counted(len(list), "mistake"), Remedy: "each of the problems says what to write"})
+		printJSON(stdout, checkReport{File: path, Problems: list, Error: display.Count(len(list), "mistake"), Remedy: "each of the problems says what to write"})
 		return exitFailure
 	}
 	means := meaningOf(g)

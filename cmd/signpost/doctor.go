@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
 
 	"signpost/internal/doctor"
 )
@@ -169,16 +167,6 @@ func (o *doctorOptions) print(stdout io.Writer, report doctor.Report) {
 	case o.fix:
 		report.PrintFix(stdout)
 	default:
-		report.Print(stdout, onTerminal(stdout) && os.Getenv("NO_COLOR") == "")
+		report.Print(stdout, emphasis(stdout).on)
 	}
-}
-
-// onTerminal reports whether a person reads what is written.
-func onTerminal(w io.Writer) bool {
-	f, ok := underneath(w).(*os.File)
-	if !ok {
-		return false
-	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil && os.Getenv("TERM") != "dumb"
 }

@@ -11,6 +11,7 @@ import (
 
 	"signpost/internal/control"
 	"signpost/internal/daemon"
+	"signpost/internal/display"
 	"signpost/internal/message"
 	"signpost/internal/shell"
 	"signpost/internal/tail"
@@ -92,7 +93,7 @@ func title(e *tail.Event) string {
 		way = "left"
 	}
 	head := printable(fmt.Sprintf("%s  %s  %s:", e.Time.Local().Format(time.DateTime), e.QueueID, way))
-	parties := printable(fmt.Sprintf("from %s, envelope %s, %s", fromWords(e), e.Sender+">"+strings.Join(e.To, ","), counted(e.Recipients, "recipient")))
+	parties := printable(fmt.Sprintf("from %s, envelope %s, %s", fromWords(e), e.Sender+">"+strings.Join(e.To, ","), display.Count(e.Recipients, "recipient")))
 	if len(head)+1+len(parties) <= helpWidth {
 		return head + " " + parties
 	}

@@ -15,6 +15,7 @@ import (
 
 	"signpost/internal/control"
 	"signpost/internal/daemon"
+	"signpost/internal/display"
 	"signpost/internal/dns"
 	"signpost/internal/reports/incoming"
 	"signpost/internal/reports/refusal"
@@ -264,7 +265,7 @@ func (r *importedReport) line() string {
 		unit = "TLS sessions"
 	}
 	line := fmt.Sprintf("%s: stored as %d: %s about %s, %s, %s %s, %s", r.Input, r.ID, r.Reporter, r.Domain, period(r.Begin, r.End),
-		thousands(r.Messages), unit, percent(r.Aligned, r.Messages)+" well")
+		display.Thousands(r.Messages), unit, display.Percent(r.Aligned, r.Messages)+" well")
 	if r.Skipped > 0 {
 		line += fmt.Sprintf(", %d records without meaning", r.Skipped)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"signpost/internal/control"
+	"signpost/internal/display"
 	"signpost/internal/reports/incoming"
 	"signpost/internal/reports/store"
 	"signpost/internal/reports/unpack"
@@ -105,7 +106,7 @@ func (p reportPlace) list(ctx context.Context, db *store.DB, domain string, sinc
 			kind = " (TLS)"
 		}
 		_, err := fmt.Fprintf(p.stdout, "%6d  %-10s %-22s %-20s %9s %7s\n", l.ID, l.Begin.Format(time.DateOnly), shortened(printable(l.Org), 22-len(kind))+kind,
-			shortened(printable(l.Domain), 20), thousands(l.Messages), percent(l.Aligned, l.Messages))
+			shortened(printable(l.Domain), 20), display.Thousands(l.Messages), display.Percent(l.Aligned, l.Messages))
 		return err
 	})
 	if err != nil {
@@ -128,22 +129,4 @@ func shortened(s string, width int) string {
 		return s
 	}
 	return string(r[:width-1]) + "…"
-}
-
-// thousands writes a number as 12,345.
-func thousands(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// percent writes part of all as 98.2 %; it rounds down, so that 100 % is all.
-func percent(part, all int64) string {
-	if all <= 0 {
-		return "-"
-	}
-	tenths := part * 1000 / all
-	return fmt.Sprintf("%d.%d %%", tenths/10, tenths%10)
 }

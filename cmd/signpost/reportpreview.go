@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"signpost/internal/control"
+	"signpost/internal/display"
 	"signpost/internal/dns"
 	"signpost/internal/message"
 	"signpost/internal/reports/outgoing"
@@ -123,7 +123,7 @@ func writePreviewXML(p outgoing.Preview, stdout, stderr io.Writer) error {
 func previewScreen(p outgoing.Preview) string {
 	var b strings.Builder
 	line := func(label, text string) {
-		for _, part := range wrapped(graphic(text), helpWidth-14) {
+		for _, part := range wrapped(printable(text), helpWidth-14) {
 			fmt.Fprintf(&b, "  %-12s%s\n", label, part)
 			label = ""
 		}
@@ -146,7 +146,7 @@ func previewReport(r outgoing.PreviewReport, begins time.Time, line func(label, 
 	line("Report", r.ReportID)
 	line("State", previewState(r, begins))
 	line("Policy", r.Record)
-	messages := fmt.Sprintf("%s in %s", plural(r.Messages, "message"), plural(r.Records, "record"))
+	messages := fmt.Sprintf("%s in %s", display.Count(r.Messages, "message"), display.Count(r.Records, "record"))
 	if r.Optional > 0 {
 		messages += fmt.Sprintf(", %d of them no reason to report", r.Optional)
 	}
@@ -183,23 +183,6 @@ func previewDestination(p outgoing.Preview, d outgoing.Destination) (label, text
 		return "To", d.Address + " (confirmed by " + d.External + ")"
 	}
 	return "To", d.Address
-}
-
-// graphic is foreign text without characters that a terminal obeys or hides.
-func graphic(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r != ' ' && !unicode.IsGraphic(r) {
-			return '?'
-		}
-		return r
-	}, s)
-}
-
-func plural(n int64, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
 }
 
 // previewReportJSON is one report in the JSON of report preview.
@@ -331,7 +314,7 @@ func suppressedScreen(all []outgoing.Suppressed, lifted string) string {
 	}
 	for _, s := range all {
 		fmt.Fprintf(&b, "%s\n", s.Address)
-		for _, line := range wrapped(fmt.Sprintf("until %s, after %s: %s", s.Until.Format("2006-01-02 15:04"), plural(int64(s.Bounces), "bounce"), s.Why), helpWidth-4) {
+		for _, line := range wrapped(fmt.Sprintf("until %s, after %s: %s", s.Until.Format("2006-01-02 15:04"), display.Count(s.Bounces, "bounce"), s.Why), helpWidth-4) {
 			fmt.Fprintf(&b, "    %s\n", line)
 		}
 	}

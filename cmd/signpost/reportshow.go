@@ -10,6 +10,7 @@ import (
 
 	"signpost/internal/control"
 	"signpost/internal/daemon"
+	"signpost/internal/display"
 	"signpost/internal/dns"
 	"signpost/internal/message"
 	"signpost/internal/reports/incoming"
@@ -243,8 +244,8 @@ func (s *shower) each() error {
 			all = append(all, shown(domain, s.begin, s.end, a, nil, nil))
 			continue
 		}
-		fmt.Fprintf(s.stdout, "%-30s %7d %10s %9s %10s %9s\n", shortened(domain, 30), a.Now.Reports, thousands(a.Now.Messages),
-			percent(a.Now.Aligned, a.Now.Messages), percent(a.Before.Aligned, a.Before.Messages), shortened(printable(a.Now.Policy), 9))
+		fmt.Fprintf(s.stdout, "%-30s %7d %10s %9s %10s %9s\n", shortened(domain, 30), a.Now.Reports, display.Thousands(a.Now.Messages),
+			display.Percent(a.Now.Aligned, a.Now.Messages), display.Percent(a.Before.Aligned, a.Before.Messages), shortened(printable(a.Now.Policy), 9))
 	}
 	if *s.json {
 		return s.writeJSON(map[string]any{"domains": all})

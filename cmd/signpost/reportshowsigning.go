@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+
+	"signpost/internal/display"
 )
 
 // shownSigning is how this host signed mail of the domain in the same time.
@@ -48,7 +50,7 @@ func (s *shower) signingText(all *shownSigning) {
 	if all == nil {
 		return
 	}
-	fmt.Fprintf(s.stdout, "\nThis host had %s messages of the domain to sign, %s without a signature\n", thousands(all.Messages), thousands(all.Unsigned))
+	fmt.Fprintf(s.stdout, "\nThis host had %s messages of the domain to sign, %s without a signature\n", display.Thousands(all.Messages), display.Thousands(all.Unsigned))
 	for i, u := range all.Reasons {
 		if i == maxShown {
 			break
@@ -57,6 +59,6 @@ func (s *shower) signingText(all *shownSigning) {
 		if u.Entry != "" {
 			entry = ", entry " + u.Entry
 		}
-		s.paragraph("  ", fmt.Sprintf("%s%s: %s", thousands(u.Messages), entry, u.Why))
+		s.paragraph("  ", fmt.Sprintf("%s%s: %s", display.Thousands(u.Messages), entry, u.Why))
 	}
 }

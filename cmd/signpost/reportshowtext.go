@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/internal/display"
 	"signpost/internal/reports/incoming"
 )
 
@@ -16,11 +17,11 @@ func (s *shower) text(domain string, a *incoming.Answer, advice []incoming.Advic
 	w, n := s.stdout, &a.Now
 	fmt.Fprintf(w, "%s, %s to %s\n", domain, s.begin.Format(time.DateOnly), s.end.AddDate(0, 0, -1).Format(time.DateOnly))
 	if n.Reports > 0 {
-		fmt.Fprintf(w, "%s of %s messages pass DMARC, in %s by %s\n", percent(n.Aligned, n.Messages), thousands(n.Messages),
-			counted(int(n.Reports), "report"), counted(len(n.Reporters), "reporter"))
+		fmt.Fprintf(w, "%s of %s messages pass DMARC, in %s by %s\n", display.Percent(n.Aligned, n.Messages), display.Thousands(n.Messages),
+			display.Count(int(n.Reports), "report"), display.Count(len(n.Reporters), "reporter"))
 	}
 	if a.Before.Messages > 0 {
-		fmt.Fprintf(w, "The time before, it was %s of %s.\n", percent(a.Before.Aligned, a.Before.Messages), thousands(a.Before.Messages))
+		fmt.Fprintf(w, "The time before, it was %s of %s.\n", display.Percent(a.Before.Aligned, a.Before.Messages), display.Thousands(a.Before.Messages))
 	}
 	s.sources(n.Sources)
 	s.signingText(signed)
@@ -74,7 +75,7 @@ func (s *shower) sources(list []incoming.Source) {
 			for _, rest := range groups[i:] {
 				messages += rest.messages
 			}
-			fmt.Fprintf(s.stdout, "%-38s %10s            --all shows them\n", fmt.Sprintf("%d more", len(groups)-i), thousands(messages))
+			fmt.Fprintf(s.stdout, "%-38s %10s            --all shows them\n", fmt.Sprintf("%d more", len(groups)-i), display.Thousands(messages))
 			return
 		}
 		name := g.name
@@ -82,7 +83,7 @@ func (s *shower) sources(list []incoming.Source) {
 			suffix := fmt.Sprintf(" (%d hosts)", g.hosts)
 			name = hostShortened(name, 38-len(suffix)) + suffix
 		}
-		fmt.Fprintf(s.stdout, "%-38s %10s %9s  %s\n", hostShortened(name, 38), thousands(g.messages), percent(g.aligned, g.messages), g.kind.Label())
+		fmt.Fprintf(s.stdout, "%-38s %10s %9s  %s\n", hostShortened(name, 38), display.Thousands(g.messages), display.Percent(g.aligned, g.messages), g.kind.Label())
 	}
 }
 
@@ -97,10 +98,10 @@ func hostShortened(name string, width int) string {
 func (s *shower) changes(c incoming.Changes) {
 	var lines []string
 	for _, src := range c.New {
-		lines = append(lines, fmt.Sprintf("new and failing: %s, %s of %s messages fail (%s)", nameOf(src), thousands(src.Messages-src.Aligned), thousands(src.Messages), src.Kind.Label()))
+		lines = append(lines, fmt.Sprintf("new and failing: %s, %s of %s messages fail (%s)", nameOf(src), display.Thousands(src.Messages-src.Aligned), display.Thousands(src.Messages), src.Kind.Label()))
 	}
 	for _, src := range c.Gone {
-		lines = append(lines, fmt.Sprintf("no longer seen: %s (%s, %s messages before)", nameOf(src), src.Kind.Label(), thousands(src.Messages)))
+		lines = append(lines, fmt.Sprintf("no longer seen: %s (%s, %s messages before)", nameOf(src), src.Kind.Label(), display.Thousands(src.Messages)))
 	}
 	for _, r := range c.Stopped {
 		lines = append(lines, fmt.Sprintf("sent no report: %s (%d before)", shortened(printable(r.Name), 40), r.Reports))
@@ -138,9 +139,9 @@ func (s *shower) tls(n *incoming.Summary) {
 	if n.Sessions == 0 {
 		return
 	}
-	fmt.Fprintf(s.stdout, "\nTLS of mail to the domain: %s of %s sessions failed\n", thousands(n.Failed), thousands(n.Sessions))
+	fmt.Fprintf(s.stdout, "\nTLS of mail to the domain: %s of %s sessions failed\n", display.Thousands(n.Failed), display.Thousands(n.Sessions))
 	for _, f := range n.TLSFailures[:min(len(n.TLSFailures), maxShown)] {
-		s.paragraph("  ", strings.TrimSpace(fmt.Sprintf("%s %s %s", thousands(f.Sessions), printable(f.Type), printable(f.MXHost))))
+		s.paragraph("  ", strings.TrimSpace(fmt.Sprintf("%s %s %s", display.Thousands(f.Sessions), printable(f.Type), printable(f.MXHost))))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"signpost/internal/display"
 	"signpost/internal/reports/traffic"
 	"signpost/verifier"
 )
@@ -113,13 +114,13 @@ func printSummary(w io.Writer, r traffic.Refusals, mode verifier.Mode) (more boo
 		what = "refuses, holds or tags"
 	}
 	if r.Affected == 0 {
-		say(w, fmt.Sprintf("Of %s judged %s, enforce mode %s none.", counted64(r.Judged, "message"), period, what))
+		say(w, fmt.Sprintf("Of %s judged %s, enforce mode %s none.", display.Count(r.Judged, "message"), period, what))
 		if mode == verifier.Monitor && r.Judged > 0 {
 			say(w, "To act on DMARC policies: verifier: {mode: enforce}, and reload.")
 		}
 		return false
 	}
-	say(w, fmt.Sprintf("Of %s judged %s, enforce mode %s %d: %s.", counted64(r.Judged, "message"), period, what, r.Affected, actionsInWords(r.Actions)))
+	say(w, fmt.Sprintf("Of %s judged %s, enforce mode %s %d: %s.", display.Count(r.Judged, "message"), period, what, r.Affected, actionsInWords(r.Actions)))
 	switch {
 	case mode == verifier.Enforce && r.Taken < r.Affected:
 		say(w, fmt.Sprintf("verifier.mode is enforce now; of these, %s really refused, held or tagged.", wereCounted(r.Taken)))
@@ -191,7 +192,7 @@ func printExcuse(w io.Writer, all []traffic.Excuse, kind, list, indent, title st
 			say(w, title)
 			fmt.Fprintf(w, "\n%s\n", indented(list))
 		}
-		fmt.Fprintf(w, "    %s# %s, %s\n", indent, counted64(e.Messages, "message"), counted(e.Domains, "author domain"))
+		fmt.Fprintf(w, "    %s# %s, %s\n", indent, display.Count(e.Messages, "message"), display.Count(e.Domains, "author domain"))
 		for _, entry := range e.Entries {
 			fmt.Fprintf(w, "    %s- %s\n", indent, entry)
 		}
@@ -211,8 +212,6 @@ func printMore(w io.Writer, n int) {
 func say(w io.Writer, text string) {
 	fmt.Fprintln(w, strings.Join(wrapped(text, helpWidth), "\n"))
 }
-
-func counted64(n int64, noun string) string { return counted(int(n), noun) }
 
 func orNone(domain string) string {
 	if domain == "" {

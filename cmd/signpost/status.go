@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"signpost/internal/control"
 	"signpost/internal/daemon"
@@ -94,7 +93,7 @@ func (o *statusOptions) printReport(client *control.Client) int {
 	if o.json {
 		printJSON(o.stdout, r)
 	} else {
-		r.Print(o.stdout, onTerminal(o.stdout) && os.Getenv("NO_COLOR") == "")
+		r.Print(o.stdout, emphasis(o.stdout).on)
 	}
 	if r.NeedsAPerson() {
 		return exitFailure

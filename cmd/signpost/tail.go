@@ -13,6 +13,7 @@ import (
 
 	"signpost/internal/control"
 	"signpost/internal/daemon"
+	"signpost/internal/display"
 	"signpost/internal/tail"
 	"signpost/verifier"
 )
@@ -134,7 +135,7 @@ func (o *tailOptions) show(screen *tailScreen, line []byte, stdout, stderr io.Wr
 		_, err := fmt.Fprintf(stdout, "%s\n", asciiControls(line))
 		return err
 	case e.Lost.Lost > 0:
-		_, err := fmt.Fprintf(stdout, "%s\n", screen.yellow(fmt.Sprintf("-- %s lost: this reader is too slow", counted(int(e.Lost.Lost), "message"))))
+		_, err := fmt.Fprintf(stdout, "%s\n", screen.yellow(fmt.Sprintf("-- %s lost: this reader is too slow", display.Count(int(e.Lost.Lost), "message"))))
 		return err
 	}
 	return screen.show(&e.Event)

@@ -18,6 +18,16 @@ func emphasis(w io.Writer) palette {
 	return palette{onTerminal(w) && os.Getenv("NO_COLOR") == ""}
 }
 
+// onTerminal reports whether a person reads what is written.
+func onTerminal(w io.Writer) bool {
+	f, ok := underneath(w).(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil && os.Getenv("TERM") != "dumb"
+}
+
 // underneath is what our own writers write to.
 func underneath(w io.Writer) io.Writer {
 	switch w := w.(type) {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"signpost/internal/display"
 )
 
 // QuietTime is how long after the start a listener without a connection is worth a note.
@@ -247,11 +249,11 @@ func (r *Report) ofLoad() []Finding {
 func (r *Report) ofMail(since Hour) []Finding {
 	var all []Finding
 	if n := r.Hour.Inbound.Failures + r.Hour.Outbound.Failures; n > 0 {
-		all = append(all, Finding{Warning, "mail", fmt.Sprintf("%s of the last hour could not be handled for a failure of this daemon", counted(n, "message")),
+		all = append(all, Finding{Warning, "mail", fmt.Sprintf("%s of the last hour could not be handled for a failure of this daemon", display.Count(n, "message")),
 			"journalctl -u signpost | grep error= names the cause"})
 	}
 	if n := r.Hour.Outbound.Unsigned; n > 0 {
-		all = append(all, Finding{Note, "mail", fmt.Sprintf("%s of ours left unsigned in the last hour", counted(n, "message")),
+		all = append(all, Finding{Note, "mail", fmt.Sprintf("%s of ours left unsigned in the last hour", display.Count(n, "message")),
 			"signpost tail --unsigned, or unsigned= in the log, says why"})
 	}
 	if o := since.Outbound; o.SMTP >= localAmong && o.Local+since.Inbound.Local == 0 && r.Now.Sub(r.Started) >= localTime {
@@ -259,16 +261,4 @@ func (r *Report) ofMail(since Hour) []Finding {
 			"if this host sends such mail: non_smtpd_milters in main.cf names Signpost too"})
 	}
 	return all
-}
-
-// counted is a number with its noun.
-func counted(n int, noun string) string {
-	switch {
-	case n == 1:
-	case strings.HasSuffix(noun, "ry"):
-		noun = strings.TrimSuffix(noun, "y") + "ies"
-	default:
-		noun += "s"
-	}
-	return fmt.Sprintf("%d %s", n, noun)
 }

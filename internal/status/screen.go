@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"signpost/internal/display"
 )
 
 const (
@@ -100,7 +102,7 @@ func (s screen) configuration(r *Report) {
 		file = "no file"
 	}
 	s.line("configuration", fmt.Sprintf("generation %d since %s, %s", c.Generation, clockText(c.Since, r.Now), file))
-	s.line("", fmt.Sprintf("%s, %s, verifier in %s mode, RSA by %s", counted(c.Domains, "entry"), counted(c.Keys, "key"), c.Mode, c.Backend))
+	s.line("", fmt.Sprintf("%s, %s, verifier in %s mode, RSA by %s", display.Count(c.Domains, "entry"), display.Count(c.Keys, "key"), c.Mode, c.Backend))
 	switch {
 	case r.Reload.At.IsZero():
 	case r.Reload.OK:
@@ -109,12 +111,12 @@ func (s screen) configuration(r *Report) {
 		s.line("last reload", clockText(r.Reload.At, r.Now)+", refused")
 	}
 	if c.Warnings > 0 {
-		s.line("", counted(c.Warnings, "remark")+": signpost check-config")
+		s.line("", display.Count(c.Warnings, "remark")+": signpost check-config")
 	}
 }
 
 func (l Listener) line() string {
-	text := fmt.Sprintf("%s  %s, %s", l.Address, l.Role, counted(l.Connections, "connection"))
+	text := fmt.Sprintf("%s  %s, %s", l.Address, l.Role, display.Count(l.Connections, "connection"))
 	if l.Problem != "" {
 		return text + "  DOWN: " + l.Problem
 	}
@@ -180,7 +182,7 @@ func (s screen) resolver(r Resolver) {
 		return
 	}
 	for i, one := range r.Servers {
-		state := counted(one.Queries, "query")
+		state := display.Count(one.Queries, "query")
 		if one.Queries > 0 {
 			state += fmt.Sprintf(", %d unanswered, %d failed, %.1f ms", one.Unanswered, one.Failed, one.MeanMS)
 		}
@@ -198,7 +200,7 @@ func (s screen) resolver(r Resolver) {
 
 // counts joins the counts that are not 0.
 func counts(total int, parts ...any) string {
-	text := counted(total, "message")
+	text := display.Count(total, "message")
 	sep := ": "
 	for i := 0; i < len(parts); i += 2 {
 		if n := parts[i].(int); n > 0 {
@@ -273,11 +275,11 @@ func ago(d time.Duration) string {
 	case d >= 48*time.Hour:
 		return fmt.Sprintf("%d days", d/(24*time.Hour))
 	case d >= 2*time.Hour:
-		return counted(int(d/time.Hour), "hour")
+		return display.Count(int(d/time.Hour), "hour")
 	case d >= 2*time.Minute:
-		return counted(int(d/time.Minute), "minute")
+		return display.Count(int(d/time.Minute), "minute")
 	}
-	return counted(max(0, int(d/time.Second)), "second")
+	return display.Count(max(0, int(d/time.Second)), "second")
 }
 
 func sizeText(n int64) string {

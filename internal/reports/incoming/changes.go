@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"signpost/internal/display"
 )
 
 // Changes are the differences between a period and the one before.
@@ -96,7 +97,7 @@ func (s *Summary) advise(policy string) Advice {
 		worst[source.Kind] += source.Messages - source.Aligned
 	}
 	numbers := fmt.Sprintf("%s of %s messages that are ours would be hit (%s), and %s that look like forgery",
-		thousands(failing), thousands(ours), kindCounts(worst), thousands(forged))
+		display.Thousands(failing), display.Thousands(ours), kindCounts(worst), display.Thousands(forged))
 	a := Advice{Policy: policy}
 	switch {
 	case s.Days < need.days:
@@ -127,16 +128,7 @@ func perMille(n int64) string {
 }
 
 func kindCounts(n map[SourceKind]int64) string {
-	return fmt.Sprintf("%s of our own hosts, %s of known senders, %s through forwarders", thousands(n[OwnHost]), thousands(n[KnownSender]), thousands(n[Forwarder]))
-}
-
-// thousands writes a number as 12,345.
-func thousands(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
+	return fmt.Sprintf("%s of our own hosts, %s of known senders, %s through forwarders", display.Thousands(n[OwnHost]), display.Thousands(n[KnownSender]), display.Thousands(n[Forwarder]))
 }
 
 // policyIn is p= of a record, or what reporters saw.

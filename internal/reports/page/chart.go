@@ -1,6 +1,10 @@
 package page
 
-import "fmt"
+import (
+	"fmt"
+
+	"signpost/internal/display"
+)
 
 // chart is a bar chart of messages by day: those that passed DMARC below, those that did not above.
 type chart struct {
@@ -43,8 +47,8 @@ func newChart(days []day) *chart {
 		all += d.Passed + d.Other
 	}
 	c := &chart{
-		Label: fmt.Sprintf("Messages by day from %s to %s: %s of %s passed DMARC", days[0].Name, days[len(days)-1].Name, thousands(passed), thousands(all)),
-		Most:  thousands(most), First: days[0].Name, Last: days[len(days)-1].Name,
+		Label: fmt.Sprintf("Messages by day from %s to %s: %s of %s passed DMARC", days[0].Name, days[len(days)-1].Name, display.Thousands(passed), display.Thousands(all)),
+		Most:  display.Thousands(most), First: days[0].Name, Last: days[len(days)-1].Name,
 	}
 	step := float64(chartWidth) / float64(len(days))
 	for i, d := range days {
@@ -53,7 +57,7 @@ func newChart(days []day) *chart {
 			X: units(float64(i)*step + step*0.1), Width: units(step * 0.8),
 			PassY: units(chartHeight - pass), PassHeight: units(pass),
 			FailY: units(chartHeight - pass - fail), FailHeight: units(fail),
-			Title: fmt.Sprintf("%s: %s passed, %s did not", d.Name, thousands(d.Passed), thousands(d.Other)),
+			Title: fmt.Sprintf("%s: %s passed, %s did not", d.Name, display.Thousands(d.Passed), display.Thousands(d.Other)),
 		})
 	}
 	return c

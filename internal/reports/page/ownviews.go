@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/internal/display"
 	"signpost/internal/reports/outgoing"
 	"signpost/internal/reports/traffic"
 )
@@ -46,7 +47,7 @@ func (p *Page) wouldRefuse(ctx context.Context, q Query, _ links, most int) (*vi
 		v.Lead = "Nothing has been counted yet. The daemon counts mail that it judges while reports.database is set."
 		return v, nil
 	}
-	v.Lead = fmt.Sprintf("Of %s messages, enforce mode would refuse, hold or tag %s; it was done to %s.", thousands(r.Judged), thousands(r.Affected), thousands(r.Taken))
+	v.Lead = fmt.Sprintf("Of %s messages, enforce mode would refuse, hold or tag %s; it was done to %s.", display.Thousands(r.Judged), display.Thousands(r.Affected), display.Thousands(r.Taken))
 	t := &table{Caption: "By author domain, the largest first", Empty: "None.", Columns: []column{{Name: "Author domain"}, {Name: "Policy"}, {"Messages", true}, {"Passed DMARC", true},
 		{"Affected", true}, {"Through lists", true}, {"Forwarded", true}, {"By services", true}, {"Unknown", true}, {"Excusable", true}}}
 	for _, d := range r.Domains {
@@ -63,7 +64,7 @@ func (p *Page) wouldRefuse(ctx context.Context, q Query, _ links, most int) (*vi
 	if len(r.Excuses) > 0 {
 		b := block{Heading: "What would let honest mail pass", Note: "Entries of the configuration, with the mail that they let pass."}
 		for _, e := range r.Excuses {
-			b.Facts = append(b.Facts, fact{Name: e.Kind, Value: fmt.Sprintf("%s (%s messages)", strings.Join(e.Entries, " "), thousands(e.Messages))})
+			b.Facts = append(b.Facts, fact{Name: e.Kind, Value: fmt.Sprintf("%s (%s messages)", strings.Join(e.Entries, " "), display.Thousands(e.Messages))})
 		}
 		v.Blocks = append(v.Blocks, b)
 	}

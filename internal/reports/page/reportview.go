@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"signpost/internal/display"
 	"signpost/internal/reports/incoming"
 )
 
@@ -29,7 +30,7 @@ func (p *Page) report(ctx context.Context, q Query, to links, id int64, most int
 	}
 	at := func(seconds int64) string { return time.Unix(seconds, 0).UTC().Format("2006-01-02 15:04") }
 	facts := []fact{{"Domain", domain, to.domain(domain)}, {"Reporter", org, ""}, {"Address", orNone(email), ""}, {"Report-ID", reportID, ""},
-		{"Time", at(begins) + " to " + at(ends), ""}, {"Received", at(received), ""}, {"Messages", thousands(messages), ""}, {"Passed", percent(aligned, messages), ""}}
+		{"Time", at(begins) + " to " + at(ends), ""}, {"Received", at(received), ""}, {"Messages", display.Thousands(messages), ""}, {"Passed", percent(aligned, messages), ""}}
 	for _, f := range []fact{{"Generator", generator, ""}, {"Error", mistake, ""}} {
 		if f.Value != "" {
 			facts = append(facts, f)

@@ -1,8 +1,7 @@
 package page
 
 import (
-	"fmt"
-	"strconv"
+	"signpost/internal/display"
 )
 
 // view is the content of one page.
@@ -60,7 +59,7 @@ type cell struct {
 
 func text(s string) cell         { return cell{Text: s} }
 func link(s, to string) cell     { return cell{Text: s, Link: to} }
-func number(n int64) cell        { return cell{Text: thousands(n), Number: true} }
+func number(n int64) cell        { return cell{Text: display.Thousands(n), Number: true} }
 func share(part, of int64) cell  { return cell{Text: percent(part, of), Number: true} }
 func marked(s, mark string) cell { return cell{Text: s, Mark: mark} }
 
@@ -91,22 +90,11 @@ func (v *view) first() *table {
 	return nil
 }
 
-// thousands writes a number as 12,345.
-func thousands(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// percent rounds down, so that 100.0 % is all.
 func percent(part, of int64) string {
 	if of <= 0 {
-		return "–"
+		return orNone("")
 	}
-	tenths := part * 1000 / of
-	return fmt.Sprintf("%d.%d %%", tenths/10, tenths%10)
+	return display.Percent(part, of)
 }
 
 // orNone shows that a text is empty.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"signpost/internal/display"
 	"signpost/internal/reports/aggregate"
 	"signpost/internal/reports/incoming"
 	"signpost/internal/reports/unpack"
@@ -70,7 +71,7 @@ func (p *Page) domain(ctx context.Context, q Query, to links, name string, most 
 	}
 	now := &a.Now
 	v := &view{Title: name, Lead: fmt.Sprintf("%s messages in %d days with reports, %s passed DMARC; %s in the %d days before.",
-		thousands(now.Messages), now.Days, percent(now.Aligned, now.Messages), percent(a.Before.Aligned, a.Before.Messages), q.Days)}
+		display.Thousands(now.Messages), now.Days, percent(now.Aligned, now.Messages), percent(a.Before.Aligned, a.Before.Messages), q.Days)}
 	if now.Reports == 0 && now.Sessions == 0 {
 		v.Lead = "No report of this time is about this domain."
 		return v, nil
@@ -121,7 +122,7 @@ func adviceFacts(advice []incoming.Advice) []fact {
 func changesBlock(c incoming.Changes, domain string, to links) block {
 	b := block{Heading: "What has changed"}
 	add := func(name string, s incoming.Source) {
-		b.Facts = append(b.Facts, fact{name, fmt.Sprintf("%s %s, %s messages", s.Address, s.Name, thousands(s.Messages)), to.source(s.Address.String(), domain)})
+		b.Facts = append(b.Facts, fact{name, fmt.Sprintf("%s %s, %s messages", s.Address, s.Name, display.Thousands(s.Messages)), to.source(s.Address.String(), domain)})
 	}
 	for i, s := range c.New {
 		if i == 10 {
@@ -158,7 +159,7 @@ func tlsBlock(s *incoming.Summary) block {
 	for _, f := range s.TLSFailures {
 		t.Rows = append(t.Rows, row{Problem: true, Cells: []cell{text(f.Type), text(orNone(f.MXHost)), number(f.Sessions)}})
 	}
-	return block{Heading: "TLS", Note: fmt.Sprintf("%s of %s sessions to its mail servers failed.", thousands(s.Failed), thousands(s.Sessions)), Table: t}
+	return block{Heading: "TLS", Note: fmt.Sprintf("%s of %s sessions to its mail servers failed.", display.Thousands(s.Failed), display.Thousands(s.Sessions)), Table: t}
 }
 
 // source is about one address, for one domain or for all.
