@@ -88,7 +88,7 @@ func readChain(a *arc.Arrival, r authres.Result) {
 	}
 }
 
-// sameID compares authserv-ids, of which one was written by us.
+// sameID compares two authserv-ids; written is our own.
 func sameID(written, id string) bool {
 	ascii, ok := message.DomainToASCII(id)
 	return message.EqualFold(written, id) || ok && message.EqualFold(written, ascii)

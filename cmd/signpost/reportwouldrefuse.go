@@ -25,8 +25,8 @@ The columns:
     REFUSED   messages that enforce mode would refuse, hold or tag
     LIST      of these: with marks of a mailing list
     FORWARD   of these: with marks of a forwarder
-    SERVICE   of these: authenticated as somebody else
-    UNKNOWN   of these: authenticated as nobody; nearly all of it is forged
+    SERVICE   of these: authenticated as another domain
+    UNKNOWN   of these: not authenticated; nearly all of it is forged
     ALIGNED   messages of the domain that passed DMARC
 
 Example:

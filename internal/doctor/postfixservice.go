@@ -22,7 +22,7 @@ func (p *postfix) submission(s mta.Service) bool {
 	return p.For(s, "smtpd_sasl_auth_enable") == "yes" && p.closed(s, "permit_mynetworks")
 }
 
-// restrictions are the lists of which one is enough to refuse a client.
+// restrictions are the lists that each can refuse a client.
 var restrictions = []string{
 	"smtpd_client_restrictions", "smtpd_helo_restrictions", "smtpd_sender_restrictions", "smtpd_relay_restrictions", "smtpd_recipient_restrictions",
 }
@@ -64,7 +64,7 @@ func isLoopback(host string) bool {
 // destinations are the parameters that name the domains for which Postfix accepts mail of everybody.
 var destinations = []string{"mydestination", "relay_domains", "virtual_mailbox_domains", "virtual_alias_domains"}
 
-// strangers reports whether clients of which nothing is known can send mail to this service.
+// strangers reports whether unknown clients can send mail to this service.
 func (p *postfix) strangers(s mta.Service) bool {
 	if p.loopbackOnly(s) || p.submission(s) || p.closed(s) {
 		return false

@@ -13,6 +13,6 @@
 //
 // Work is claimed by row with a lease, so that no leader is needed.
 //
-// What ends loops and floods is in reason.go (which mail is a reason to send) and bounce.go
+// What ends loops and floods is in plan.go (which mail is a reason to send) and bounce.go
 // (addresses that bounce get nothing for a while).
 package outgoing

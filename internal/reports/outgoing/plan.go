@@ -130,13 +130,13 @@ func byDomain(all []candidate, known map[string]bool) []asking {
 	return domains
 }
 
-// noReason says why the mail of a day is no reason to report; "" if it is one. See reason.go.
+// noReason says why the mail of a day is no reason to report; "" if it is one.
 func (d asking) noReason() string {
 	switch {
 	case d.accepted > 0 || d.refused > 0 && d.known:
 		return ""
 	case d.refused > 0:
-		return "all of its mail was refused, and none was ever accepted: reports would go to whoever invents domains"
+		return "all of its mail was refused, and none was ever accepted: forgers invent such domains, and would get the reports"
 	}
 	return "all of its mail was reports, or went to the address of reports"
 }

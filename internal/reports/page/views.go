@@ -147,7 +147,7 @@ func changesBlock(c incoming.Changes, domain string, to links) block {
 }
 
 func reporterTable(reporters []incoming.Reporter) *table {
-	t := &table{Caption: "Who sent reports", Empty: "Nobody.", Columns: []column{{Name: "Reporter"}, {"Reports", true}, {"Messages", true}, {Name: "Last"}}}
+	t := &table{Caption: "Who sent reports", Empty: "No reporter.", Columns: []column{{Name: "Reporter"}, {"Reports", true}, {"Messages", true}, {Name: "Last"}}}
 	for _, r := range reporters {
 		t.Rows = append(t.Rows, row{Cells: []cell{text(r.Name), number(r.Reports), number(r.Messages), text(r.Last.Format("2006-01-02"))}})
 	}
