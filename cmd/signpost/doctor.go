@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/internal/control"
 	"signpost/internal/doctor"
 )
 
@@ -93,7 +94,7 @@ func doctorCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	o.Send = sendProbe
 	report, err := doctor.Run(context.Background(), o.Options)
 	if err != nil {
-		return o.cannotLook(stdout, stderr, err)
+		return cannotLook(stderr, err)
 	}
 	o.print(stdout, report)
 	return report.ExitCode()
@@ -149,13 +150,11 @@ func (o *doctorOptions) complete() error {
 }
 
 // cannotLook says why nothing could be looked at.
-func (o *doctorOptions) cannotLook(stdout, stderr io.Writer, err error) int {
-	const remedy = "signpost check-config says what to write; --config FILE names another file"
-	if o.json {
-		printJSON(stdout, map[string]string{"error": err.Error(), "remedy": remedy})
-		return exitUsage
+func cannotLook(stderr io.Writer, err error) int {
+	e := &control.Error{Problem: err.Error(), Remedy: "signpost check-config says what to write; --config FILE names another file"}
+	if !inJSON(stderr, e) {
+		fmt.Fprintf(stderr, "signpost doctor: %s\n%s\n", e.Problem, e.Remedy)
 	}
-	fmt.Fprintf(stderr, "signpost doctor: %v\n%s\n", err, remedy)
 	return exitUsage
 }
 
