@@ -73,4 +73,4 @@ func unchanged(folder *os.Root, name string, text []byte) (fs.FileInfo, error) {
 	return info, err
 }
 
-var errChanged = errors.New("was changed by another program at the same time")
+var errChanged = errors.New("was changed by somebody else at the same time")
