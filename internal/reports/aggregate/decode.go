@@ -100,9 +100,14 @@ func (m *mender) next() error {
 		b, _ := m.in.ReadByte()
 		c = charmap.Windows1252.DecodeByte(b)
 	}
-	if c < ' ' && c != '\t' && c != '\r' && c != '\n' || c == 0xfffe || c == 0xffff || c == 0xfeff {
+	if !isXML(c) || c == 0xfeff {
 		return nil
 	}
 	m.rest = utf8.AppendRune(m.buffer[:0], c)
 	return nil
+}
+
+// isXML tells whether XML allows a character (XML 1.0 §2.2).
+func isXML(c rune) bool {
+	return c >= ' ' && c != 0xfffe && c != 0xffff || c == '\t' || c == '\r' || c == '\n'
 }

@@ -322,3 +322,38 @@ func appendToken(tokens []string, kind tokenKind, name, text string) []string {
 	}
 	return append(tokens, " "+text)
 }
+
+func TestNumbersAndAddressesAsReportersWriteThem(t *testing.T) {
+	for in, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1", "[192.0.2.1]": "192.0.2.1", "192.000.002.010": "192.0.2.10", "192.0.2.1/32": "192.0.2.1", "192.0.2.1:25": "192.0.2.1",
+		"::ffff:192.0.2.1": "192.0.2.1", "2001:0DB8:0:0::0001": "2001:db8::1", "IPv6:2001:db8::1": "2001:db8::1", "[IPv6:2001:db8::1]": "2001:db8::1",
+		"[2001:db8::1]:25": "2001:db8::1", "2001:db8::1/128": "2001:db8::1", "2001:db8::1%eth0": "2001:db8::1", "2001:db8::192.0.2.33": "2001:db8::c000:221",
+		"192.0.2.0/24": "invalid IP", "192.000.002.0109": "invalid IP", "2001:db8::g": "invalid IP", "": "invalid IP", "mail.example.com": "invalid IP",
+	} {
+		if got := address(in).String(); got != want {
+			t.Errorf("address %q: %s, want %s", in, got, want)
+		}
+	}
+	for in, want := range map[string]int64{
+		"3": 3, "3.0": 3, "3,0": 3, "1,234": 1234, "1,234,567": 1234567, "-5": 0, "0": 0, "1,2,3": 0, ",5": 0, "99999999999999999999": 0, "NaN": 0, "": 0,
+	} {
+		if got, _ := count(in); got != want {
+			t.Errorf("count %q: %d, want %d", in, got, want)
+		}
+	}
+	for _, in := range []string{"1793491200", "1793491200.0", "1793491200,0", "1793491200000", "1.7934912E9", "2026-11-01T00:00:00Z",
+		"2026-11-01T01:00:00+01:00", "2026-11-01T01:00:00+0100", "2026-11-01T00:00:00", "2026-11-01 00:00:00", "2026-11-01"} {
+		if got, ok := instant(in); !ok || got.Unix() != 1793491200 {
+			t.Errorf("time %q: %s", in, got)
+		}
+	}
+}
+
+// A database does not take NUL as text, and a terminal obeys ESC.
+func TestReferencesToCharactersThatXMLHasNot(t *testing.T) {
+	for in, want := range map[string]string{"a&#0;b": "a&#0;b", "a&#x1b;b": "a&#x1b;b", "a&#10;b": "a\nb", "&#xfffe;": "&#xfffe;", "&#228;": "ä"} {
+		if got := string(unescape([]byte(in))); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}

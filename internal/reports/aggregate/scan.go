@@ -268,7 +268,7 @@ func reference(b []byte) (c rune, size int) {
 		digits, base = hex, 16
 	}
 	n, err := strconv.ParseUint(digits, base, 21)
-	if !numeric || err != nil || !utf8.ValidRune(rune(n)) {
+	if !numeric || err != nil || !utf8.ValidRune(rune(n)) || !isXML(rune(n)) {
 		return 0, 0
 	}
 	return rune(n), end + 1

@@ -43,18 +43,64 @@ func domain(s string) string {
 
 func word(s string) string { return cut(strings.ToLower(s), maxWord) }
 
+// address reads an IP address, also as an address literal of mail (RFC 5321 §4.1.3), as a network of one address, with
+// a port, and in IPv4 with leading zeros.
 func address(s string) netip.Addr {
-	a, err := netip.ParseAddr(strings.Trim(s, "[] "))
+	s = strings.Trim(s, " ")
+	if p, err := netip.ParseAddrPort(s); err == nil {
+		return p.Addr().Unmap().WithZone("")
+	}
+	s = strings.Trim(s, "[]")
+	if len(s) > len("ipv6:") && strings.EqualFold(s[:len("ipv6:")], "ipv6:") {
+		s = s[len("ipv6:"):]
+	}
+	if p, err := netip.ParsePrefix(s); err == nil && p.IsSingleIP() {
+		return p.Addr().Unmap()
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		a, err = netip.ParseAddr(withoutZeros(s))
+	}
 	if err != nil {
 		return netip.Addr{}
 	}
 	return a.Unmap().WithZone("")
 }
 
-// number reads an integer, also one that was written as 3.0.
+// withoutZeros takes leading zeros off the parts of an IPv4 address.
+func withoutZeros(s string) string {
+	if len(s) > len("255.255.255.255") {
+		return s
+	}
+	parts := strings.Split(s, ".")
+	for i, p := range parts {
+		parts[i] = strings.TrimLeft(p[:max(0, len(p)-1)], "0") + p[max(0, len(p)-1):]
+	}
+	return strings.Join(parts, ".")
+}
+
+// number reads an integer, also one that was written as 3.0 or 3,0, or as 1,234,567.
 func number(s string) (float64, bool) {
+	if whole, rest, hasComma := strings.Cut(s, ","); hasComma {
+		if isGrouped(s) {
+			s = strings.ReplaceAll(s, ",", "")
+		} else {
+			s = whole + "." + rest
+		}
+	}
 	n, err := strconv.ParseFloat(s, 64)
 	return n, err == nil && !math.IsNaN(n) && !math.IsInf(n, 0)
+}
+
+// isGrouped tells whether commas stand between groups of three digits.
+func isGrouped(s string) bool {
+	groups := strings.Split(s, ",")
+	for i, g := range groups {
+		if i > 0 && len(g) != 3 || i == 0 && (g == "" || len(g) > 3) {
+			return false
+		}
+	}
+	return true
 }
 
 func count(s string) (int64, bool) {
@@ -114,10 +160,13 @@ func (r *reader) finish() (*Report, error) {
 	return &r.report, nil
 }
 
-// instant reads seconds since 1970, also with a fraction or as milliseconds, or a date of RFC 3339.
+// instant reads seconds since 1970, also with a fraction or as milliseconds, or a date of RFC 3339, which is UTC if it has
+// no zone.
 func instant(s string) (time.Time, bool) {
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t.UTC().Truncate(time.Second), true
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05", time.DateTime, time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC().Truncate(time.Second), true
+		}
 	}
 	n, ok := number(s)
 	if n > 1e11 {

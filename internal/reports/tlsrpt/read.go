@@ -58,11 +58,22 @@ func isJSONError(err error) bool {
 
 // The members of the JSON (RFC 8460 §4.4), each as loose as reporters are.
 type rawReport struct {
-	Org       text        `json:"organization-name"`
-	DateRange *rawPeriod  `json:"date-range"`
-	Contact   text        `json:"contact-info"`
-	ID        text        `json:"report-id"`
-	Policies  []rawPolicy `json:"policies"`
+	Org       text            `json:"organization-name"`
+	DateRange *rawPeriod      `json:"date-range"`
+	Contact   text            `json:"contact-info"`
+	ID        text            `json:"report-id"`
+	Policies  list[rawPolicy] `json:"policies"`
+}
+
+// A list may have one element without brackets.
+type list[T any] []T
+
+func (l *list[T]) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '{' {
+		*l = make([]T, 1)
+		return json.Unmarshal(b, &(*l)[0])
+	}
+	return json.Unmarshal(b, (*[]T)(l))
 }
 
 type rawPeriod struct {
@@ -79,7 +90,7 @@ type rawPolicy struct {
 		Succeeded number `json:"total-successful-session-count"`
 		Failed    number `json:"total-failure-session-count"`
 	} `json:"summary"`
-	Failures []rawFailure `json:"failure-details"`
+	Failures list[rawFailure] `json:"failure-details"`
 }
 
 type rawFailure struct {

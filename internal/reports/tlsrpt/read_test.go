@@ -120,3 +120,12 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestOneElementWithoutItsList(t *testing.T) {
+	r, err := Read(strings.NewReader(`{"organization-name": "a", "date-range": {"start-datetime": "2026-11-01T00:00:00Z", "end-datetime": "2026-11-01T23:59:59Z"},
+		"policies": {"policy": {"policy-domain": "example.com"}, "summary": {"total-failure-session-count": 2},
+		"failure-details": {"result-type": "starttls-not-supported", "failed-session-count": 2}}}`))
+	if err != nil || len(r.Policies) != 1 || len(r.Policies[0].Failures) != 1 || r.Policies[0].Failures[0].Count != 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
