@@ -21,6 +21,9 @@ func Percent(part, all int64) string {
 	if all <= 0 {
 		return "-"
 	}
+	for all > 1<<50 { // a thousand times as much has to fit
+		part, all = part/2, all/2
+	}
 	tenths := part * 1000 / all
 	return fmt.Sprintf("%d.%d %%", tenths/10, tenths%10)
 }

@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"slices"
+	"strings"
 
 	"signpost/internal/reports/refusal"
 )
@@ -65,7 +66,7 @@ func (m *Metadata) addError(s string) {
 
 // policy counts once: in a second one, of reporters that send two, nothing is read.
 var policy = element{names: []string{"policy_published"}, children: []element{
-	ofPolicy(func(p *Policy, s string) { p.Domain = domain(s) }, "domain"),
+	ofPolicy(func(p *Policy, s string) { p.Domain = strings.TrimPrefix(domain(s), "_dmarc.") }, "domain"),
 	ofPolicy(func(p *Policy, s string) { p.P = word(s) }, "p"),
 	ofPolicy(func(p *Policy, s string) { p.SP = word(s) }, "sp"),
 	ofPolicy(func(p *Policy, s string) { p.NP = word(s) }, "np"),

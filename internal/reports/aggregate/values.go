@@ -19,8 +19,8 @@ const (
 	maxWord    = 64
 )
 
-// maxCount is more messages than any reporter sees of one sender in a year.
-const maxCount = 1e12
+// maxCount is more messages than any reporter sees of one sender. The sums of all reports that are kept fit into 64 bits.
+const maxCount = 1e9
 
 // clean returns s on one line without spaces around, cut to maxComment.
 func clean(s string) string { return cut(strings.Join(strings.Fields(s), " "), maxComment) }

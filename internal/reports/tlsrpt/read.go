@@ -121,7 +121,7 @@ type number int64
 
 func (n *number) UnmarshalJSON(b []byte) error {
 	f, err := strconv.ParseFloat(strings.Trim(string(b), `" `), 64)
-	if err != nil || math.IsNaN(f) || f < 0 || f > 1e12 {
+	if err != nil || math.IsNaN(f) || f < 0 || f > 1e9 {
 		f = 0
 	}
 	*n = number(f)
