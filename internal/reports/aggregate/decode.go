@@ -79,6 +79,10 @@ type mender struct {
 func (m *mender) Read(p []byte) (n int, err error) {
 	for n < len(p) {
 		if len(m.rest) == 0 {
+			if copied := m.ascii(p[n:]); copied > 0 {
+				n += copied
+				continue
+			}
 			if err = m.next(); err != nil {
 				break
 			}
@@ -87,6 +91,17 @@ func (m *mender) Read(p []byte) (n int, err error) {
 		n, m.rest = n+written, m.rest[written:]
 	}
 	return n, err
+}
+
+// ascii copies characters that need no mending, of those that are in memory already.
+func (m *mender) ascii(p []byte) (n int) {
+	ready, _ := m.in.Peek(m.in.Buffered())
+	for n < len(p) && n < len(ready) && ready[n] < utf8.RuneSelf && isXML(rune(ready[n])) {
+		n++
+	}
+	copy(p, ready[:n])
+	m.in.Discard(n)
+	return n
 }
 
 // next reads one character into rest, or none if it is left out.

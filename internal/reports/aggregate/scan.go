@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"strconv"
@@ -232,8 +233,11 @@ func isName(name string) bool { return name != "" && len(name) < maxName && isLe
 
 // unescape replaces references in place. One that XML does not have stays as it is.
 func unescape(b []byte) []byte {
-	n := 0
-	for i := 0; i < len(b); {
+	n := max(0, bytes.IndexByte(b, '&'))
+	if n == 0 && (len(b) == 0 || b[0] != '&') {
+		return b
+	}
+	for i := n; i < len(b); {
 		if c, size := reference(b[i:]); size > 0 {
 			n += copy(b[n:], string(c)) // never longer than the reference
 			i += size

@@ -22,7 +22,7 @@ func (p *Page) WriteFiles(ctx context.Context, folder string, q Query, progress 
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return 0, err
 	}
-	if err := os.WriteFile(filepath.Join(folder, "style.css"), stylesheet(), 0o644); err != nil {
+	if err := replace(filepath.Join(folder, "style.css"), stylesheet()); err != nil {
 		return 0, err
 	}
 	w := &fileWriter{page: p, folder: folder, query: q, progress: progress, to: &filed{seen: map[string]bool{}}}

@@ -270,6 +270,20 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// Another user of the folder does not lead what is written elsewhere.
+func TestFilesFollowNoLinks(t *testing.T) {
+	p, folder, elsewhere := filled(t, storetest.SQLite(t)), t.TempDir(), filepath.Join(t.TempDir(), "elsewhere")
+	check(t, os.WriteFile(elsewhere, []byte("mine"), 0o600))
+	for _, name := range []string{"style.css", "index.html"} {
+		check(t, os.Symlink(elsewhere, filepath.Join(folder, name)))
+	}
+	_, err := p.WriteFiles(context.Background(), folder, Query{Days: 30}, nil)
+	check(t, err)
+	if text, err := os.ReadFile(elsewhere); string(text) != "mine" {
+		t.Errorf("%.20q, %v", text, err)
+	}
+}
+
 func TestFileNames(t *testing.T) {
 	seen := map[string]string{}
 	for _, s := range []string{"example.com", "EXAMPLE.com", "../../etc/passwd", "a_2f", "a/", "a\x00", "ü.example", "2001:db8::1", "", strings.Repeat("x", 300), strings.Repeat("x", 299) + "y"} {
