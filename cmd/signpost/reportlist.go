@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,7 +22,8 @@ const reportListText = `List the stored reports of others, the latest first.
 
     signpost report list [OPTIONS] [DOMAIN]
 
-With --raw ID it prints the report of this number as the reporter sent it.
+With --raw ID it prints the report of this number as the reporter sent it;
+on a terminal, control characters are shown as "?".
 
 Example:
 
@@ -70,8 +72,31 @@ func printRaw(ctx context.Context, db *store.DB, id int64, w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if onTerminal(w) {
+		return copyPrintable(w, document)
+	}
 	_, err = io.Copy(w, document)
 	return err
+}
+
+// copyPrintable copies text with what a terminal might obey replaced.
+func copyPrintable(w io.Writer, r io.Reader) error {
+	in, out := bufio.NewReader(r), bufio.NewWriter(w)
+	for {
+		c, _, err := in.ReadRune()
+		if errors.Is(err, io.EOF) {
+			return out.Flush()
+		} else if err != nil {
+			return err
+		}
+		switch c {
+		case '\n', '\t':
+			out.WriteRune(c)
+		case '\r': // it would lead back over the line
+		default:
+			out.WriteString(printable(string(c)))
+		}
+	}
 }
 
 // listedReport is one report in the JSON of report list.
