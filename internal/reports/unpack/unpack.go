@@ -199,6 +199,9 @@ func (l *limit) Read(p []byte) (int, error) {
 	*l.total -= int64(n)
 	switch {
 	case l.left < 0:
+		if l.most == MaxDocument {
+			*l.total = 0 // a bomb: what else is in the input is not read
+		}
 		return 0, refusal.TooBig.With("more than %d octets", l.most)
 	case *l.total < 0:
 		return 0, refusal.TooBig.With("more than %d octets in all", int64(maxTotal))

@@ -284,6 +284,19 @@ func TestLinesBetweenMessages(t *testing.T) {
 	}
 }
 
+// After one bomb, the others beside it are not read.
+func TestTheFirstBombIsTheLast(t *testing.T) {
+	bomb := xml[:60] + strings.Repeat("\n", MaxDocument)
+	got, refused := all(zipped("a", bomb, "b", bomb))
+	total := 0
+	for _, g := range got {
+		total += len(g)
+	}
+	if total > MaxDocument+1<<20 || len(got) != 1 || !strings.HasSuffix(got[0], "too-big") || strings.Join(refused, " ") != "too-big" {
+		t.Errorf("%d octets of %d reports, %s", total, len(got), refused)
+	}
+}
+
 func TestMessagesOfAMailbox(t *testing.T) {
 	a, b := "Subject: a\n\nFrom here\n>From there\n", "Subject: b\r\n\r\nbody\r\n"
 	in := "From a Sun Nov  1 00:00:00 2026\n" + a + "\nFrom b Mon Nov  2 00:00:00 2026\n" + b + "\r\nFrom c Tue Nov  3 00:00:00 2026\n" + strings.Repeat("c", MaxMessage+1) + "\n\nFrom d Wed Nov  4 00:00 2026\n" + a
