@@ -12,7 +12,7 @@
 set -u
 
 # The libraries are those that Sendmail needs, and m4 writes its configuration.
-packages="postfix postgresql opendkim libxml2-utils prometheus opendkim-tools python3-dkim libmail-dkim-perl python3-jsonschema mandoc man-db zsh fish m4 libwrap0 libldap-2.5-0 libnsl2 libsasl2-2"
+packages="postfix rspamd postgresql opendkim libxml2-utils prometheus opendkim-tools python3-dkim libmail-dkim-perl python3-jsonschema mandoc man-db zsh fish m4 libwrap0 libldap-2.5-0 libnsl2 libsasl2-2"
 unpacked="sendmail-bin sendmail-cf"
 cache=${SIGNPOST_E2E_CACHE:-/var/cache/signpost-e2e}
 

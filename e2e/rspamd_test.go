@@ -29,7 +29,7 @@ worker "normal" { bind_socket = "DIR/worker.sock mode=0666"; count = 1; }
 
 // startRspamd starts rspamd with its verification of ARC alone, and returns a function that
 // asks it for the result of a message's chain: pass, fail, or the names of its symbols.
-// ok is false where rspamd is not installed: it is large, and no test needs it.
+// ok is false where rspamd is not installed.
 func startRspamd(t *testing.T) (ask func(t *testing.T, msg []byte) string, ok bool) {
 	t.Helper()
 	program, err := exec.LookPath("rspamd")
