@@ -113,7 +113,7 @@ func TestChaos(t *testing.T) {
 		func() { d.append(t, "nonsense: true\n"); d.reload(t); d.configure(t, c); reloads++ },
 		func() { d.kill(t); d.start(t); kills++ },
 	}
-	stir(t, outcomes, settled, max(5, size/100), trouble)
+	stir(t, outcomes, settled, max(5, size/100), trouble, false)
 	t.Logf("%d messages in %d offers, %d kills, %d reloads, %d DNS questions", size, offers.Load(), kills, reloads, moody.asked.Load())
 	moody.mood.Store(int32(honest))
 	p.emptied(t)
@@ -132,7 +132,7 @@ func TestReloadsUnderLoadDropNothing(t *testing.T) {
 	stir(t, outcomes, settled, 3, []func(){
 		func() { d.reload(t) },
 		func() { d.append(t, "nonsense: true\n"); d.reload(t); d.configure(t, c) },
-	})
+	}, false)
 	if offers.Load() != int64(size) {
 		t.Errorf("%d messages took %d offers: some were refused for a time", size, offers.Load())
 	}
@@ -163,7 +163,7 @@ func TestKilledBesideSendmail(t *testing.T) {
 	}
 	offers := submitAll(t, mail, offer, outcomes, settled)
 	kills := 0
-	stir(t, outcomes, settled, max(5, size/100), []func(){func() { d.kill(t); d.start(t); kills++ }})
+	stir(t, outcomes, settled, max(5, size/100), []func(){func() { d.kill(t); d.start(t); kills++ }}, true)
 	t.Logf("%d messages in %d offers, %d kills", size, offers.Load(), kills)
 	until(t, "the queue is empty", func() bool { return len(s.queued(t, "qf")) == 0 })
 	account(t, s.sink, mail)

@@ -120,19 +120,27 @@ func (m *mailing) offer(addr string) (reply, error) {
 }
 
 // stir causes the next disturbance after every so many answers, until all messages are
-// settled. It counts answers so that disturbances occur between messages.
-func stir(t *testing.T, outcomes <-chan mailing, settled <-chan struct{}, every int, trouble []func()) {
+// settled. It counts answers so that disturbances occur between messages. With progress, it
+// counts from the first answer on that settles a message: the answers that came while the
+// daemon was down would end it again before it can work.
+func stir(t *testing.T, outcomes <-chan mailing, settled <-chan struct{}, every int, trouble []func(), progress bool) {
 	t.Helper()
-	for answers, next := 1, 0; ; answers++ {
+	works := !progress
+	for answers, next := 0, 0; ; {
 		select {
 		case m := <-outcomes:
 			if m.err != nil {
 				t.Errorf("message %d: %v", m.number, m.err)
 			}
+			works = works || m.err != nil || m.last.code/100 != 4
 		case <-settled:
 			return
 		}
-		if answers%every == 0 {
+		if works {
+			answers++
+		}
+		if answers == every {
+			answers, works = 0, !progress
 			trouble[next%len(trouble)]()
 			next++
 		}
