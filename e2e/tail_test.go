@@ -127,7 +127,7 @@ func explainedLater(t *testing.T, d *daemon, queue string) {
 	cmd := signpost(t, "explain", "--queue-id", queue, "--config", d.path("signpost.yaml"))
 	out, err := cmd.CombinedOutput()
 	for _, part := range []string{
-		queue + "  arrived: from strict.example, envelope strict.example>dest.example, 1 recipient\n", "not ours: client " + other.addr,
+		queue + "  arrived:\n    from strict.example, envelope strict.example>dest.example, 1 recipient\n", "not ours: client " + other.addr,
 		"spf\n      compared  strict.example\n      result    fail", "dkim\n      compared  strict.example selector ", "result    reject (dmarc: policy reject of strict.example",
 		"\ndisposition: reject\nreply: 550 5.7.26 DMARC",
 	} {
