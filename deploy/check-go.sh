@@ -9,10 +9,9 @@ how() {
 	cat >&2 <<T
 make: Signpost needs Go ${wanted%.*} to build. $1
   Debian 13:  apt install golang-go
-  Debian 12:  echo 'deb http://deb.debian.org/debian bookworm-backports main' \\
-                >/etc/apt/sources.list.d/backports.list
+  Debian 12:  add the suite bookworm-backports to the sources of apt, then
               apt update && apt install -t bookworm-backports golang-go
-  Either fetches Go ${wanted%.*} by itself at the first make, from proxy.golang.org.
+  Either fetches Go ${wanted%.*} by itself at the first make.
   Elsewhere:  https://go.dev/doc/install
   Without Go: install the Debian package instead; see README.md.
 T

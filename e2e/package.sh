@@ -34,7 +34,7 @@ if [ ! -e "$base/.whole" ]; then
 	[ "$suite" != bookworm ] || libssl=libssl3
 	mirror=$(cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null | sed -n 's/^URIs: *//p; s/^deb \(\[.*\] \)\?\(http[^ ]*\).*/\2/p' | head -n 1 || true)
 	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,init-system-helpers,postfix,$libssl,procps,iproute2,man-db \
-		"$suite" "$base" "${mirror:-http://deb.debian.org/debian}" >"$cache/debootstrap.log" 2>&1 || { tail -n 5 "$cache/debootstrap.log" >&2; exit 1; }
+		"$suite" "$base" ${mirror:+"$mirror"} >"$cache/debootstrap.log" 2>&1 || { tail -n 5 "$cache/debootstrap.log" >&2; exit 1; }
 	rm -f "$base"/var/cache/apt/archives/*.deb
 	: >"$base/.whole"
 fi

@@ -10,7 +10,7 @@ import (
 	"signpost/internal/manual"
 )
 
-const configText = `Print what is known of the configuration's keys.
+const configText = `Print the documentation of the configuration's keys.
 
     signpost config schema        the JSON Schema, for editors
     signpost config example       every key with its default and what it means

@@ -19,8 +19,8 @@ Postfix or Sendmail, and the MTA's log.
 
     signpost doctor [OPTIONS]
 
-Each finding has what is wrong, what it does to mail, the exact line or command
-that mends it, and a reference; the most harmful one is first. doctor changes
+Each finding names the fault, its effect on mail, the exact line or command that
+mends it, and a reference; the most harmful one is first. doctor changes
 nothing. Without root it looks at what it can, and says what it could not see.
 docs/doctor.md explains each finding.
 

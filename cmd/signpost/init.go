@@ -21,7 +21,7 @@ const initText = `Set up a host from nothing to its first signed message.
 
 It looks at the host, makes an RSA-2048 and an Ed25519 key for each domain,
 writes a configuration with comments, and shows the DNS records and the
-commands for Postfix (or the lines for Sendmail), computed from what is there.
+commands for Postfix (or the lines for Sendmail), which fit its configuration.
 Then it waits until DNS has the records, the daemon answers, the MTA is
 connected to it, and a message was signed; each step ticks off. Ctrl-C ends it
 at any time. Run again, it goes on where it was. It overwrites nothing.

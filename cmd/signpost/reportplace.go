@@ -50,7 +50,7 @@ func (p reportPlace) open(ctx context.Context) (daemon.Config, *store.DB, error)
 // fail says why the command could not do its work.
 func (p reportPlace) fail(err error) int { return failure(p.stderr, p.name, err) }
 
-// usage says what is wrong with the command line.
+// usage reports a mistake in the command line.
 func (p reportPlace) usage(problem string) int { return wrongUsage(p.stderr, p.name, problem) }
 
 // sinceFlag is the option --since: the UTC day on which a report begins.

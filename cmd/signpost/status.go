@@ -101,7 +101,7 @@ func (o *statusOptions) printReport(client *control.Client) int {
 	return exitOK
 }
 
-// usage says what is wrong with the command line.
+// usage reports a mistake in the command line.
 func (o *statusOptions) usage(problem string) int {
 	if o.json {
 		printJSON(o.stdout, control.Error{Problem: problem, Remedy: "signpost status --help shows how"})

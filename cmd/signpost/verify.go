@@ -30,7 +30,7 @@ FILE is a message as it was received, with LF or CRLF line ends; - is standard
 input. DNS is asked as the configuration says, or a zone file answers. Without
 --json the output ends with the Authentication-Results field that the daemon
 would put on top of the message. The exit code is 0 when the message could be
-judged, whatever came out.
+judged, with any result.
 
 Example:
 
