@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"bufio"
 	"context"
 	"encoding/json"
@@ -264,7 +265,7 @@ func (r *importedReport) line() string {
 	if r.Kind == string(unpack.TLS) {
 		unit = "TLS sessions"
 	}
-	line := fmt.Sprintf("%s: stored as %d: %s about %s, %s, %s %s, %s", r.Input, r.ID, r.Reporter, r.Domain, period(r.Begin, r.End),
+	line := fmt.Sprintf("%s: stored as %d: %s about %s, %s, %s %s, %s", r.Input, r.ID, r.Reporter, cmp.Or(r.Domain, "no domain"), period(r.Begin, r.End),
 		display.Thousands(r.Messages), unit, display.Percent(r.Aligned, r.Messages)+" well")
 	if r.Skipped > 0 {
 		line += fmt.Sprintf(", %d records without meaning", r.Skipped)

@@ -125,13 +125,16 @@ func (k *Keeper) document(ctx context.Context, d unpack.Document, r *Result) err
 // judge refuses reports about others' domains and of impossible times.
 func (k *Keeper) judge(r *Result) error {
 	domain, isName := message.DomainToASCII(r.Domain)
+	ofNoSession := r.Kind == unpack.TLS && r.Domain == ""
 	switch now := k.Now(); {
-	case !isName:
+	case !isName && !ofNoSession:
 		return refusal.NoDomain.With("%.100q is not a domain", r.Domain)
 	case r.Begin.After(now.Add(maxAhead)):
 		return refusal.BadPeriod.With("it begins at %s, in the future", r.Begin.Format(time.RFC3339))
 	case r.End.Sub(r.Begin) > maxPeriod:
 		return refusal.BadPeriod.With("from %s to %s", r.Begin.Format(time.DateOnly), r.End.Format(time.DateOnly))
+	case ofNoSession:
+		return nil // it is about no domain
 	case !k.Domains(domain):
 		return refusal.NotOurs.With("%.100q", r.Domain)
 	}
@@ -141,7 +144,10 @@ func (k *Keeper) judge(r *Result) error {
 
 // keepTLS stores what a TLS report says of domains of ours.
 func (k *Keeper) keepTLS(ctx context.Context, t *tlsrpt.Report, raw *rawCopy, r *Result) error {
-	r.Org, r.ReportID, r.Begin, r.End, r.Domain = t.OrgName, t.ReportID, t.Begin, t.End, t.Policies[0].Domain
+	r.Org, r.ReportID, r.Begin, r.End, r.Domain = t.OrgName, t.ReportID, t.Begin, t.End, ""
+	if len(t.Policies) > 0 {
+		r.Domain = t.Policies[0].Domain
+	}
 	var ours []tlsrpt.Policy
 	for _, p := range t.Policies {
 		name, isName := message.DomainToASCII(p.Domain)

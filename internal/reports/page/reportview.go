@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -29,8 +30,11 @@ func (p *Page) report(ctx context.Context, q Query, to links, id int64, most int
 		return nil, err
 	}
 	at := func(seconds int64) string { return time.Unix(seconds, 0).UTC().Format("2006-01-02 15:04") }
-	facts := []fact{{"Domain", domain, to.domain(domain)}, {"Reporter", org, ""}, {"Address", orNone(email), ""}, {"Report-ID", reportID, ""},
+	facts := []fact{{"Reporter", org, ""}, {"Address", orNone(email), ""}, {"Report-ID", reportID, ""},
 		{"Time", at(begins) + " to " + at(ends), ""}, {"Received", at(received), ""}, {"Messages", display.Thousands(messages), ""}, {"Passed", percent(aligned, messages), ""}}
+	if domain != "" {
+		facts = slices.Insert(facts, 0, fact{"Domain", domain, to.domain(domain)})
+	}
 	for _, f := range []fact{{"Generator", generator, ""}, {"Error", mistake, ""}} {
 		if f.Value != "" {
 			facts = append(facts, f)

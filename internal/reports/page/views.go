@@ -225,11 +225,19 @@ func (p *Page) reports(ctx context.Context, q Query, to links, most int) (*view,
 			kind = "TLS"
 		}
 		t.Rows = append(t.Rows, row{Problem: l.Aligned < l.Messages, Cells: []cell{link(fmt.Sprint(l.ID), to.report(l.ID)), text(l.Begin.Format("2006-01-02")), text(l.Org),
-			link(l.Domain, to.domain(l.Domain)), text(kind), number(l.Messages), share(l.Aligned, l.Messages)}})
+			domainCell(l.Domain, to), text(kind), number(l.Messages), share(l.Aligned, l.Messages)}})
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &view{Title: "Reports", Lead: "Each report that others sent. Messages of a TLS report are sessions.", Blocks: []block{{Table: t.only(q.Problems, most)}}}, nil
+}
+
+// domainCell links a domain; a TLS report of no session has none.
+func domainCell(domain string, to links) cell {
+	if domain == "" {
+		return text(orNone(""))
+	}
+	return link(domain, to.domain(domain))
 }

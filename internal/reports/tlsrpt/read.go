@@ -182,7 +182,8 @@ func (r *Report) addPolicies(policies []rawPolicy) error {
 			r.Policies = append(r.Policies, one)
 		}
 	}
-	if len(r.Policies) == 0 {
+	// An empty list is a report of no session. Some reporters send it.
+	if len(r.Policies) == 0 && (policies == nil || len(policies) > 0) {
 		return refusal.NoDomain.With("no policy names a domain")
 	}
 	return nil

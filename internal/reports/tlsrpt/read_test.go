@@ -70,6 +70,19 @@ func TestOddReportsAreRead(t *testing.T) {
 	}
 }
 
+func TestAnEmptyListOfPoliciesIsAReportOfNoSession(t *testing.T) {
+	text := `{"organization-name":"Receiver","date-range":{"start-datetime":"2026-11-01T00:00:00Z","end-datetime":"2026-11-01T23:59:59Z"},"report-id":"1","policies":[]}`
+	r, err := Read(strings.NewReader(text))
+	if err != nil || r.OrgName != "Receiver" || len(r.Policies) != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, other := range []string{`null`, `[{"policy":{}}]`} {
+		if _, err := Read(strings.NewReader(strings.Replace(text, "[]", other, 1))); refusal.Of(err) == nil || refusal.Of(err).Reason != refusal.NoDomain {
+			t.Errorf("policies %s: %v", other, err)
+		}
+	}
+}
+
 func TestWhatIsNoReportIsRefused(t *testing.T) {
 	for in, want := range map[string]refusal.Reason{
 		"":                                       refusal.Truncated,
@@ -115,7 +128,11 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		out, _ := json.Marshal(r)
-		if r.OrgName == "" || len(r.Policies) == 0 || r.End.Before(r.Begin) || strings.ContainsAny(r.OrgName+r.ReportID+r.Policies[0].Domain, "\x00\n\r") {
+		domains := ""
+		for _, p := range r.Policies {
+			domains += p.Domain
+		}
+		if r.OrgName == "" || r.End.Before(r.Begin) || strings.ContainsAny(r.OrgName+r.ReportID+domains, "\x00\n\r") {
 			t.Fatalf("%s", out)
 		}
 	})
