@@ -64,6 +64,22 @@ func crash(w *world, stage string) {
 	if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 		w.t.Fatalf("%v\n%s", err, out)
 	}
+	w.ended()
+}
+
+// ended waits until PostgreSQL has ended the transactions of the killed process: rows that they lock are skipped, and in
+// a daemon taken a round later.
+func (w *world) ended() {
+	w.t.Helper()
+	if !w.db.Shared() {
+		return
+	}
+	for open, limit := 1, time.Now().Add(30*time.Second); open > 0; {
+		err := w.db.QueryRow(w.t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'`).Scan(&open)
+		if err != nil || time.Now().After(limit) {
+			w.t.Fatalf("%d transactions of the killed process are open: %v", open, err)
+		}
+	}
 }
 
 func TestACrashAtAnyPointLosesNoReport(t *testing.T) {
