@@ -92,3 +92,36 @@ func TestATK074NoFieldChangesADecision(t *testing.T) {
 		}
 	}
 }
+
+// A terminal's control sequence inside the author domain makes another domain of it for
+// some readers: none of them gets a pass, and no control octet is passed on.
+func TestAControlSequenceInTheAuthorDomainIsNoOtherDomain(t *testing.T) {
+	for _, from := range []string{"a@ex\x1b[2Jample.com", "a@ex\x1b]0;t\aample.com", "a@examplex\b.com", "a@ex\x9b2Jample.com"} {
+		z := dns.NewZone()
+		for _, sent := range []string{"example.com", "ex2jample.com", "examplex.com", "j.attack.example"} {
+			z.AddTXT(sent, "v=spf1 +all")
+			z.AddTXT("_dmarc."+sent, "v=DMARC1; p=none")
+			cfg := Defaults()
+			cfg.Mode, cfg.Author.OnAmbiguous = Enforce, ActAccept
+			v := New(cfg, z, "mx.receiver.example", func() time.Time { return caseTime })
+			env := message.Envelope{ClientAddr: netip.MustParseAddr("203.0.113.66"), Helo: "mail." + sent, QueueID: "x", Sender: "a@" + sent}
+			tx := v.Explain(context.Background(), env, nil)
+			tx.Header(env, message.Header{{Name: "From", Value: " " + from}})
+			tx.Body([]byte("x\r\n"))
+			r, err := tx.Judge()
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := r.Field().Value + r.Decision.Rule + r.Decision.Reply.Text
+			for _, n := range r.notes() {
+				text += n.Value
+			}
+			if r.Decision.Action != ActReject || r.Verdict.DMARC.Result == "pass" {
+				t.Errorf("%q sent by %s: %+v, dmarc %s", from, sent, r.Decision, r.Verdict.DMARC.Result)
+			}
+			if strings.ContainsFunc(text, func(c rune) bool { return c < ' ' && !strings.ContainsRune("\r\n\t", c) || 0x7f <= c && c < 0xa0 }) || !utf8.ValidString(text) {
+				t.Errorf("%q: %q", from, text)
+			}
+		}
+	}
+}

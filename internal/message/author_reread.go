@@ -22,7 +22,7 @@ func (c *collector) everyName(text string) (found []Address, exact bool) {
 	}
 	isUTF8 := utf8.ValidString(text)
 	decoded, _ := openWords(text, false)
-	r := rereading{to: c, utf8: isUTF8, words: decoded != text, exact: true}
+	r := rereading{to: c, utf8: isUTF8, words: decoded != text, sent: true, exact: true}
 	r.read(text)
 	found, exact = r.found, r.exact
 	for _, other := range others {
@@ -46,6 +46,7 @@ type rereading struct {
 	text  string
 	utf8  bool // the field is UTF-8, so names beyond ASCII are readable
 	words bool // the text may have encoded words, not decoded
+	sent  bool // the text is as it was sent, with its control characters
 	names int  // domain names met
 	found []Address
 	exact bool
@@ -111,6 +112,7 @@ func (r *rereading) behindAt(pos, local int) int {
 	at := pos
 	r.name = r.name[:0]
 	short := 0 // length of the name for a reader that drops nothing inside it
+	control := false
 loop:
 	for pos < len(r.text) && atSign(r.text[pos:]) == 0 {
 		b := r.text[pos]
@@ -122,10 +124,16 @@ loop:
 			if !joins && (next == len(r.text) || r.text[next] != '.' && r.text[next] != '(') {
 				break loop
 			}
-			pos = next
+			for ; pos < next; pos++ {
+				control = r.dropped(pos) || control
+			}
 		case b == '"' || b == '\\' || isControl(b):
+			control = r.dropped(pos) || control
 			pos++
 		case isAtext(b) || b == '.':
+			if control && len(r.name) > 0 {
+				r.unknown()
+			}
 			r.name = append(r.name, b)
 			pos++
 			continue
@@ -156,6 +164,25 @@ loop:
 	}
 	return pos
 }
+
+// dropped looks at an octet that some readers drop, and reports whether it is a control
+// character that others obey, or at which they end the name. What an escape sequence
+// leaves of a name depends on the program. Those that switch between character sets do
+// not count, since the octets before them can be of other characters; neither do the
+// control characters of decoded words, which may be no text.
+func (r *rereading) dropped(pos int) bool {
+	b := r.text[pos]
+	if !r.sent || !isControl(b) || r.space(pos) > 0 || b == escape && switchesCharset(r.text[pos:]) {
+		return false
+	}
+	if b == escape && len(r.name) > 0 {
+		r.unknown()
+	}
+	return true
+}
+
+// unknown records that readers may find domains that are not listed.
+func (r *rereading) unknown() { r.to.doubtful, r.to.author.Incomplete = true, true }
 
 // space returns the length of the white space character at a position, 0 if there is
 // none.

@@ -86,6 +86,8 @@ var authorTests = []struct {
 	{"a bare LF", from("a@x.example\n b@y.example"), []string{"x.example", "y.example"}, "line end"},
 	{"a line end that begins another field", from("a@x.example\r\nFrom: b@y.example"), []string{"x.example", "y.example"}, "line end"},
 	{"a control character", from("a@x.example\x01"), []string{"x.example"}, "0x01"},
+	{"a terminal's control sequence is no part of a name", from("a@ex\x1b[2Jample.example"), []string{"example.example"}, "0x1b"},
+	{"a control string is no part of a name", from("a@ex\x1b]0;t\aample.example"), []string{"example.example"}, "0x1b"},
 	{"invalid UTF-8", from("a\xff <a@x.example>"), []string{"x.example"}, "UTF-8"},
 	{"invalid UTF-8 behind the domain", from("a@x.example\xff"), []string{"x.example"}, "UTF-8"},
 	{"bad Punycode", from("a@xn--bank-.example"), nil, "no domain name"},

@@ -198,22 +198,62 @@ func extendsASCII(charset string) bool {
 
 const escape = 0x1b
 
-// withoutEscapes drops the escape sequences that switch between character sets of ISO
-// 2022 (ECMA-35 §13.2): a reader that knows them does not display them.
+// withoutEscapes drops what a reader that knows escape sequences does not display: those
+// that switch between character sets (ECMA-35 §13.2), and the control sequences and
+// control strings of terminals (ECMA-48 §5.4, §5.6).
 func withoutEscapes(text string) string {
 	if strings.IndexByte(text, escape) < 0 {
 		return text
 	}
 	kept := make([]byte, 0, len(text))
-	for i := 0; i < len(text); i++ {
+	for i := 0; i < len(text); {
 		if text[i] != escape {
 			kept = append(kept, text[i])
+			i++
 			continue
 		}
-		for i+1 < len(text) && text[i+1] >= 0x20 && text[i+1] <= 0x2f {
-			i++
-		}
-		i++ // the final octet
+		i += escapeSequence(text[i:])
 	}
 	return string(kept)
+}
+
+// escapeSequence returns the length of the escape sequence at the beginning of text. A
+// control string without its end has no content.
+func escapeSequence(text string) int {
+	i := 1
+	if i < len(text) {
+		switch text[i] {
+		case '[':
+			for i++; i < len(text) && 0x20 <= text[i] && text[i] <= 0x3f; i++ {
+			}
+			return min(i+1, len(text)) // with the final octet
+		case 'P', 'X', ']', '^', '_':
+			return 2 + controlString(text[2:])
+		}
+	}
+	for i < len(text) && 0x20 <= text[i] && text[i] <= 0x2f {
+		i++
+	}
+	return min(i+1, len(text))
+}
+
+// controlString returns the length of a control string's content and end, ST or BEL. It is
+// 0 without an end, which is searched up to the next escape.
+func controlString(text string) int {
+	end := strings.IndexAny(text, "\a\x1b")
+	switch {
+	case end < 0:
+		return 0
+	case text[end] == '\a':
+		return end + 1
+	case strings.HasPrefix(text[end:], "\x1b\\"):
+		return end + 2
+	}
+	return 0
+}
+
+// switchesCharset reports whether an escape sequence has the form of those that switch
+// between character sets.
+func switchesCharset(text string) bool {
+	return len(text) > 1 && 0x20 <= text[1] && text[1] <= 0x2f
 }

@@ -29,6 +29,7 @@ var (
 	slowName    = regexp.MustCompile(`^[\s"\\\x00-\x20]*((?:[-_.0-9A-Za-z!#$%&'*+/=?^\x60{|}~]|[^\x00-\x7f\pZ\x{85}\x{ff20}\x{fe6b}])+)`)
 	slowWord    = regexp.MustCompile(`(?s)=\?[^?]+\?[bBqQ]\?.*?\?=`)
 	slowBlank   = regexp.MustCompile(`_[^.]*$`)
+	slowEscape  = regexp.MustCompile(`\x1b(?:\[[ -?]*[@-~]|[PX\]^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])`)
 	slowFold    = regexp.MustCompile(`\r\n[ \t]`)
 )
 
@@ -144,7 +145,14 @@ func slowDomains(value string) []string {
 		}
 		text = string(octets)
 	}
-	return slowNames(text, slowWord.MatchString(text))
+	words := slowWord.MatchString(text)
+	names := slowNames(text, words)
+	for _, name := range slowNames(slowEscape.ReplaceAllString(text, ""), words) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // slowWellFormed reports whether the whole value is an address-list of UTF-8.
