@@ -146,6 +146,7 @@ var mayImport = map[string][]string{
 	"internal/reports/store/storetest": {
 		"internal/reports/store",
 	},
+	"internal/epoll":      nil,
 	"internal/unixsocket": nil,
 	"internal/control": {
 		"internal/unixsocket",
@@ -187,6 +188,7 @@ var mayImport = map[string][]string{
 	},
 	"milter": {
 		"internal/config",
+		"internal/epoll",
 		"internal/message",
 		"internal/unixsocket",
 	},

@@ -28,9 +28,7 @@ func (s *Server) Listen() error {
 	for _, l := range s.config.Listen {
 		opened, err := s.openOne(l, passed)
 		if err != nil {
-			for _, o := range open {
-				o.Close()
-			}
+			closeAll(open)
 			return err
 		}
 		open = append(open, opened)
@@ -48,11 +46,20 @@ func (s *Server) Listen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range open {
-		open[i] = open[i].watched()
+		if open[i], err = open[i].watched(); err != nil {
+			closeAll(open)
+			return err
+		}
 	}
 	s.listeners = open
 	s.logListening(open)
 	return nil
+}
+
+func closeAll(open []listener) {
+	for _, l := range open {
+		l.Close()
+	}
 }
 
 // logListening logs each listener, for TCP with the permitted peers.

@@ -26,6 +26,8 @@ type Server struct {
 	halt    context.CancelCauseFunc
 	stopped chan struct{} // closed when the server stops to accept
 	slots   chan struct{} // one for each connection
+	work    chan work     // to goroutines that have served a connection before
+	resting atomic.Int32  // how many of these wait
 	logged  sync.Map      // keys of once
 
 	headers   headerMemory
@@ -81,6 +83,7 @@ func NewServer(cfg Config, gen *Generation, log *slog.Logger) *Server {
 		timeouts: defaultTimeouts,
 		stopped:  make(chan struct{}),
 		slots:    make(chan struct{}, cfg.MaxConnections),
+		work:     make(chan work),
 		sessions: map[*session]struct{}{},
 		peers:    map[netip.Addr]int{},
 	}
@@ -116,12 +119,16 @@ func (s *Server) Serve(ctx context.Context) error {
 		return errNotListening
 	}
 	if !s.stopping {
-		s.accepting.Add(len(s.listeners))
 		for i, l := range s.listeners {
 			if l.traffic == nil { // not from Listen
-				l = l.watched()
+				var err error
+				if l, err = l.watched(); err != nil {
+					s.mu.Unlock()
+					return err
+				}
 				s.listeners[i] = l
 			}
+			s.accepting.Add(1)
 			go s.accept(l)
 		}
 	}
@@ -208,7 +215,7 @@ func (s *Server) start(conn net.Conn, peer netip.Addr, l listener) {
 	if from := conn.RemoteAddr().String(); from != "" && from != "@" {
 		where += " from " + from
 	}
-	session := newSession(s, direct(conn), l, where)
+	session := newSession(s, conn, l, where)
 	s.mu.Lock()
 	if s.stopping {
 		session.drain()
@@ -217,18 +224,53 @@ func (s *Server) start(conn net.Conn, peer netip.Addr, l listener) {
 	s.serving.Add(1)
 	s.mu.Unlock()
 	l.traffic.enter()
-	go func() {
-		defer s.serving.Done()
-		defer func() {
-			s.mu.Lock()
-			delete(s.sessions, session)
-			s.mu.Unlock()
-			l.traffic.leave()
-			s.leave(peer)
-			<-s.slots
-		}()
-		session.run()
+	w := work{session: session, peer: peer, traffic: l.traffic}
+	select {
+	case s.work <- w:
+	default:
+		go s.serveAll(w)
+	}
+}
+
+// work is a connection that is to be served.
+type work struct {
+	session *session
+	peer    netip.Addr
+	traffic *traffic
+}
+
+// maxResting limits the goroutines that wait for their next connection.
+const maxResting = 32
+
+// serveAll serves a connection, and further ones after it: its stack has grown to what a message needs, which costs
+// as much as a good part of the message's own work.
+func (s *Server) serveAll(w work) {
+	for {
+		s.serveOne(w)
+		if s.resting.Add(1) > maxResting {
+			s.resting.Add(-1)
+			return
+		}
+		select {
+		case w = <-s.work:
+			s.resting.Add(-1)
+		case <-s.stopped:
+			return
+		}
+	}
+}
+
+func (s *Server) serveOne(w work) {
+	defer s.serving.Done()
+	defer func() {
+		s.mu.Lock()
+		delete(s.sessions, w.session)
+		s.mu.Unlock()
+		w.traffic.leave()
+		s.leave(w.peer)
+		<-s.slots
 	}()
+	w.session.run()
 }
 
 // stopListening closes the listeners with the socket files that we made, and the connections without a

@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+
+	"signpost/internal/epoll"
 )
 
 // State is what a server does at the moment.
@@ -96,11 +98,17 @@ func (l listener) fileProblem() string {
 	return ""
 }
 
-// watched returns the listener with its counts and, for a unix socket, its file.
-func (l listener) watched() listener {
+// watched returns the listener with its counts and, for a unix socket, its file. Its connections are those of
+// package epoll.
+func (l listener) watched() (listener, error) {
 	l.traffic, l.content = new(traffic), new(contentWatch)
 	if at, ok := l.Addr().(*net.UnixAddr); ok {
 		l.file, _ = os.Lstat(at.Name) // without it nothing is said of the file
 	}
-	return l
+	socket, err := epoll.Listener(l.Listener)
+	if err != nil {
+		return l, err
+	}
+	l.Listener = socket
+	return l, nil
 }

@@ -49,7 +49,7 @@ func bufferPool(size int) *sync.Pool {
 // that a packet claims.
 type reader struct {
 	conn net.Conn
-	ack  quickAck
+	ack  acknowledger
 	max  uint32 // octets of a packet
 	// arm sets the read deadline before a read that may block; idle means that no octet of a packet has arrived yet.
 	arm func(idle bool) error
@@ -201,7 +201,7 @@ func (r *reader) fill() error {
 		n, err := r.conn.Read(r.buf[r.w:])
 		if n > 0 {
 			r.w += n
-			r.ack.ask()
+			r.ack.QuickAck()
 			return nil
 		}
 		if err != nil {

@@ -1,18 +1,18 @@
 //go:build race
 
-package milter
+package epoll
 
 import "syscall"
 
 // readSocket and writeSocket tell the race detector what they do: octets that arrive come after those that were
 // written, at both ends of a socket in one process.
-func readSocket(fd uintptr, data []byte) (int, syscall.Errno) {
-	n, err := syscall.Read(int(fd), data)
+func readSocket(fd int, data []byte) (int, syscall.Errno) {
+	n, err := syscall.Read(fd, data)
 	return n, errnoOf(err)
 }
 
-func writeSocket(fd uintptr, data []byte) (int, syscall.Errno) {
-	n, err := syscall.Write(int(fd), data)
+func writeSocket(fd int, data []byte) (int, syscall.Errno) {
+	n, err := syscall.Write(fd, data)
 	return n, errnoOf(err)
 }
 

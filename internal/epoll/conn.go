@@ -1,0 +1,111 @@
+package epoll
+
+import (
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Conn is an accepted connection. One goroutine reads and one writes at a time; all other methods may be called
+// concurrently with these. Errors are net.ErrClosed, os.ErrDeadlineExceeded, io.EOF, or those of the system.
+type Conn struct {
+	socket
+	tcp    bool
+	local  net.Addr
+	remote net.Addr
+}
+
+// Read returns io.EOF after the other side's last octet.
+func (c *Conn) Read(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.usable(&c.read); err != nil || len(b) == 0 {
+		return 0, err
+	}
+	for {
+		n, errno := readSocket(c.fd, b)
+		switch errno {
+		case 0:
+			if n == 0 {
+				return 0, io.EOF
+			}
+			return n, nil
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			if err := c.wait(&c.read, readEvents); err != nil {
+				return 0, err
+			}
+		default:
+			return 0, callError("read", errno)
+		}
+	}
+}
+
+// Write writes all of b, or returns an error with the number of octets that were written.
+func (c *Conn) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.usable(&c.write); err != nil {
+		return 0, err
+	}
+	written := 0
+	for written < len(b) {
+		n, errno := writeSocket(c.fd, b[written:])
+		switch errno {
+		case 0:
+			written += n
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			if err := c.wait(&c.write, writeEvents); err != nil {
+				return written, err
+			}
+		default:
+			return written, callError("write", errno)
+		}
+	}
+	return written, nil
+}
+
+// Close ends calls that wait with net.ErrClosed.
+func (c *Conn) Close() error {
+	return c.end(func() error {
+		if errno := closeSocket(c.fd); errno != 0 {
+			return callError("close", errno)
+		}
+		return nil
+	})
+}
+
+// QuickAck makes the kernel acknowledge what has arrived over TCP at once. The option does not last. On other
+// connections it does nothing.
+func (c *Conn) QuickAck() {
+	if !c.tcp {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd >= 0 {
+		_ = setOption(c.fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) // it only affects speed
+	}
+}
+
+// LocalAddr is the listener's address.
+func (c *Conn) LocalAddr() net.Addr { return c.local }
+
+// RemoteAddr is the other side's address. That of a unix socket has no name.
+func (c *Conn) RemoteAddr() net.Addr { return c.remote }
+
+// SetDeadline sets both deadlines.
+func (c *Conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// SetReadDeadline: zero is none. It affects a Read that waits, too.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(&c.read, t) }
+
+// SetWriteDeadline is as SetReadDeadline.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(&c.write, t) }
