@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -125,25 +126,28 @@ func TestTwoDaemonsOnOneDatabaseSendEachReportOnce(t *testing.T) {
 			w.publish(d)
 			w.count(row{domain: d})
 		}
-		var all sync.WaitGroup
+		var senders []*Sender
 		for range daemons {
-			db := storetest.Open(w.t, w.db.Address())
 			services := w.services()
 			services.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
-			s, err := New(w.t.Context(), w.config(), db, services)
+			s, err := New(w.t.Context(), w.config(), storetest.Open(w.t, w.db.Address()), services)
 			if err != nil {
 				w.t.Fatal(err)
 			}
-			all.Go(func() {
-				for range 3 {
+			senders = append(senders, s)
+		}
+		for range 3 { // no time passes while they work, so that no claim ends
+			var all sync.WaitGroup
+			for _, s := range senders {
+				all.Go(func() {
 					if err := s.Step(w.t.Context()); err != nil {
 						w.t.Error(err)
 					}
-					w.pass(spreadEach * domains)
-				}
-			})
+				})
+			}
+			all.Wait()
+			w.pass(spreadEach * domains)
 		}
-		all.Wait()
 		w.step(w.sender())
 		got := map[string]int{}
 		for _, o := range w.mta.taken() {
@@ -178,5 +182,202 @@ func TestALostLeaseStoresNothing(t *testing.T) {
 		if got := w.mta.taken(); len(got) != 1 || w.states() != "blue.example sent" || !resumed {
 			w.t.Errorf("%d mails; %s", len(got), w.states())
 		}
+	})
+}
+
+func TestACrashDelaysAReportByTenMinutes(t *testing.T) {
+	each(t, func(w *world) {
+		crashWorld(w)
+		w.count(row{domain: "red.example"})
+		crash(w, stateSending)
+		s := w.sender()
+		w.pass(10*time.Minute + spreadEach)
+		w.step(s)
+		if got := w.states(); got != "red.example sent" {
+			t.Errorf("%s; %s", got, w.log.String())
+		}
+	})
+}
+
+// A stop makes the worker that first reaches a stage wait there.
+type stop struct {
+	stage         string
+	reached, goOn chan struct{}
+	stopped       atomic.Bool
+	idle          chan struct{} // the other workers of the step have nothing to do
+}
+
+func stopAt(stage string) *stop {
+	return &stop{stage: stage, reached: make(chan struct{}), goOn: make(chan struct{}), idle: make(chan struct{}, 100)}
+}
+
+func (s *stop) at(stage string) {
+	switch {
+	case stage == "idle":
+		s.idle <- struct{}{}
+	case stage == s.stage && s.stopped.CompareAndSwap(false, true):
+		close(s.reached)
+		<-s.goOn
+	}
+}
+
+// paused runs a step of a sender until it reaches a stage, and only that worker is left. resume lets it go on, and returns
+// its error.
+func (w *world) paused(s *Sender, at *stop) (resume func() error) {
+	w.t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- s.Step(w.t.Context()) }()
+	select {
+	case <-at.reached:
+	case err := <-done:
+		w.t.Fatalf("the step ended before %s: %v; %s", at.stage, err, w.log.String())
+	}
+	for range workers - 1 {
+		<-at.idle
+	}
+	return func() error {
+		close(at.goOn)
+		return <-done
+	}
+}
+
+// beating is a sender that renews its claims when beat is called, which waits for the result,
+// and that stops at stages.
+func (w *world) beating(db *store.DB, stops ...*stop) (s *Sender, beat func() string) {
+	w.t.Helper()
+	s, err := New(w.t.Context(), w.config(), db, w.services())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	beats, results := make(chan time.Time), make(chan string, 1)
+	s.beats = beats
+	s.stage = func(at string) {
+		if at == "renewed" || at == "lost" {
+			results <- at
+			return
+		}
+		for _, one := range stops {
+			one.at(at)
+		}
+	}
+	return s, func() string {
+		beats <- time.Time{}
+		return <-results
+	}
+}
+
+func (w *world) sentOnce(what string) {
+	w.t.Helper()
+	var states string
+	if err := w.db.QueryRow(w.t.Context(), `SELECT state FROM outgoing_deliveries`).Scan(&states); err != nil {
+		w.t.Fatalf("%s: %v; %s; %s", what, err, w.states(), w.log.String())
+	}
+	if got := w.mta.taken(); len(got) != 1 || w.states() != "blue.example sent" || states != stateSent {
+		w.t.Errorf("%s: %d mails; %s; delivery %s; %s", what, len(got), w.states(), states, w.log.String())
+	}
+}
+
+func TestAClaimIsRenewedAsLongAsTheWorkLasts(t *testing.T) {
+	for _, stage := range []string{stateBuilding, stateQueued, stateSending, "offered"} {
+		t.Run(stage, func(t *testing.T) {
+			each(t, func(w *world) {
+				w.publish("blue.example")
+				w.count(row{domain: "blue.example"})
+				other, at := w.sender(), stopAt(stage)
+				slow, beat := w.beating(w.db, at)
+				resume := w.paused(slow, at)
+				for range 8 {
+					w.pass(lease / 2)
+					if got := beat(); got != "renewed" {
+						w.t.Fatal(got)
+					}
+					w.step(other)
+				}
+				if err := resume(); err != nil {
+					w.t.Error(err)
+				}
+				w.sentOnce("after four leases")
+			})
+		})
+	}
+}
+
+func TestALostClaimSendsNothing(t *testing.T) {
+	for _, stage := range []string{stateBuilding, stateQueued, stateSending} {
+		t.Run(stage, func(t *testing.T) {
+			each(t, func(w *world) {
+				w.publish("blue.example")
+				w.count(row{domain: "blue.example"})
+				at := stopAt(stage)
+				slow, beat := w.beating(w.db, at)
+				resume := w.paused(slow, at)
+				w.pass(lease + time.Second)
+				w.step(w.sender())
+				w.sentOnce("the other one")
+				if got := beat(); got != "lost" {
+					w.t.Error(got)
+				}
+				if err := resume(); err != nil {
+					w.t.Error(err)
+				}
+				w.sentOnce("and the one that lost it")
+			})
+		})
+	}
+}
+
+// The workers of one process have claims of their own: what one of them has lost is not in its
+// hands because its neighbour has it.
+func TestAClaimIsLostToTheSameProcessToo(t *testing.T) {
+	each(t, func(w *world) {
+		w.publish("blue.example")
+		w.count(row{domain: "blue.example"})
+		first, second := stopAt(stateSending), stopAt(stateSending)
+		var now atomic.Pointer[stop]
+		now.Store(first)
+		s, beat := w.beating(w.db)
+		renewals := s.stage
+		s.stage = func(at string) {
+			renewals(at)
+			now.Load().at(at)
+		}
+		resumeFirst := w.paused(s, first)
+		w.pass(lease + time.Second)
+		now.Store(second)
+		resumeSecond := w.paused(s, second)
+		for beat() != "lost" { // the renewals of both; the second one's is no end
+		}
+		for _, resume := range []func() error{resumeFirst, resumeSecond} {
+			if err := resume(); err != nil {
+				w.t.Error(err)
+			}
+		}
+		w.sentOnce("one process")
+	})
+}
+
+// Where the database does not answer, a claim that could not be renewed is given up before
+// others may take the report.
+func TestAClaimThatCannotBeRenewedIsGivenUp(t *testing.T) {
+	each(t, func(w *world) {
+		w.publish("blue.example")
+		w.count(row{domain: "blue.example"})
+		db, at := storetest.Open(w.t, w.db.Address()), stopAt(stateSending)
+		slow, beat := w.beating(db, at)
+		resume := w.paused(slow, at)
+		db.Close()
+		w.pass(lease - 2*renewal)
+		if got := beat(); got != "lost" {
+			w.t.Error(got)
+		}
+		if err := resume(); err == nil {
+			w.t.Error("no error")
+		}
+		if got := w.mta.taken(); len(got) != 0 {
+			w.t.Errorf("%d mails", len(got))
+		}
+		w.pass(2*renewal + spreadEach)
+		w.step(w.sender())
+		w.sentOnce("after the outage")
 	})
 }

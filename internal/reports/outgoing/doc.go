@@ -11,7 +11,8 @@
 //	sent       no destination is left, and the MTA took the report for one of them
 //	failed     no destination is left, or the report is too old; the reason is stored
 //
-// Work is claimed by row with a lease, so that no leader is needed.
+// Work is claimed by row with a lease that is renewed while the work lasts (claim.go), so that
+// no leader is needed.
 //
 // What ends loops and floods is in plan.go (which mail is a reason to send) and bounce.go
 // (addresses that bounce get nothing for a while).

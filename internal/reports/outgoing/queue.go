@@ -22,20 +22,15 @@ const (
 	stateBounced    = "bounced"
 )
 
-// lease is how long a report belongs to a process that has claimed it. It is renewed before
-// each delivery, and longer than one may take.
-const lease = 2 * time.Hour
+// queue is the reports of the database.
+type queue struct{ db *store.DB }
 
-// queue is the reports of the database, for one process.
-type queue struct {
-	db *store.DB
-	me string // names the process in claims
-}
-
-func newQueue(db *store.DB) *queue { return &queue{db, rand.Text()} }
+func newQueue(db *store.DB) *queue { return &queue{db} }
 
 // report is one row of outgoing_reports that this process has claimed.
 type report struct {
+	claim    string    // names the claim, and no other of the same process
+	until    time.Time // the end of the claim, when it was made
 	id       int64
 	identity identity // its submitter is not stored
 	reportID string
@@ -72,8 +67,9 @@ func (q *queue) claim(ctx context.Context, now time.Time) (*report, error) {
 			return err
 		}
 		found.attempts++
+		found.claim, found.until = rand.Text(), now.Add(lease)
 		_, err = tx.Exec(ctx, `UPDATE outgoing_reports SET claimed_by = ?, claimed_until = ?, attempts = ? WHERE id = ?`,
-			q.me, now.Add(lease).Unix(), found.attempts, found.id)
+			found.claim, found.until.Unix(), found.attempts, found.id)
 		r = found
 		return err
 	})
@@ -83,12 +79,9 @@ func (q *queue) claim(ctx context.Context, now time.Time) (*report, error) {
 	return r, nil
 }
 
-// errLost says that another process has claimed the report since, because the lease had ended.
-var errLost = errors.New("another process has taken the report over")
-
 // update changes the row of a claimed report. set is the list of columns with their arguments.
 func (q *queue) update(ctx context.Context, r *report, set string, args ...any) error {
-	n, err := q.db.Exec(ctx, `UPDATE outgoing_reports SET `+set+` WHERE id = ? AND claimed_by = ?`, append(args, r.id, q.me)...)
+	n, err := q.db.Exec(ctx, `UPDATE outgoing_reports SET `+set+` WHERE id = ? AND claimed_by = ?`, append(args, r.id, r.claim)...)
 	if err == nil && n != 1 {
 		return errLost
 	}
@@ -138,7 +131,7 @@ func (q *queue) begin(ctx context.Context, r *report, address string, now time.T
 	key := deliveryKey(r.reportID, address)
 	err := q.db.Write(ctx, func(tx store.Tx) error {
 		n, err := tx.Exec(ctx, `UPDATE outgoing_reports SET state = ?, claimed_until = ? WHERE id = ? AND claimed_by = ?`,
-			stateSending, now.Add(lease).Unix(), r.id, q.me)
+			stateSending, now.Add(lease).Unix(), r.id, r.claim)
 		if err != nil {
 			return err
 		}
@@ -153,16 +146,24 @@ func (q *queue) begin(ctx context.Context, r *report, address string, now time.T
 	return err
 }
 
-// deliver notes what came of the delivery to an address.
+// delivered notes what came of the delivery to an address. What another process may repeat is
+// noted only by the one that has the report.
 func (q *queue) delivered(ctx context.Context, r *report, address, state, reply string, now time.Time) error {
 	return q.db.Write(ctx, func(tx store.Tx) error {
+		if !final(state) {
+			if err := claimed(ctx, tx, r); err != nil {
+				return err
+			}
+		}
 		return delivery(ctx, tx, r, address, deliveryKey(r.reportID, address), state, reply, now)
 	})
 }
 
+// delivery stores the state of a delivery. What the MTA has taken stays taken.
 func delivery(ctx context.Context, tx store.Tx, r *report, address string, key [keyOctets]byte, state, reply string, now time.Time) error {
 	_, err := tx.Exec(ctx, `INSERT INTO outgoing_deliveries (report, address, bounce, state, reply, at) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (report, address) DO UPDATE SET state = excluded.state, reply = excluded.reply, at = excluded.at`,
+		ON CONFLICT (report, address) DO UPDATE SET state = excluded.state, reply = excluded.reply, at = excluded.at
+		WHERE outgoing_deliveries.state NOT IN ('sent', 'bounced')`,
 		r.id, address, key[:], state, reply, now.Unix())
 	return err
 }

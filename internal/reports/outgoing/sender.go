@@ -64,7 +64,8 @@ type Sender struct {
 	trouble  trouble              // why all reports wait
 	pruned   int64                // the day on which this process last deleted old rows
 
-	stage func(string) // tests stop the process at a stage; nil otherwise
+	stage func(string)     // tests stop the process at a stage; nil otherwise
+	beats <-chan time.Time // tests say when claims are renewed; nil otherwise
 }
 
 // New returns a sender. The error is one of the database.
@@ -131,6 +132,7 @@ func (s *Sender) drain(ctx context.Context) error {
 	for ctx.Err() == nil {
 		r, err := s.queue.claim(ctx, s.Now())
 		if err != nil || r == nil {
+			s.at("idle")
 			return err
 		}
 		if err := s.guarded(ctx, r); err != nil && !errors.Is(err, errLost) {
@@ -149,7 +151,12 @@ func (s *Sender) guarded(ctx context.Context, r *report) (err error) {
 		}
 	}()
 	r.identity.submitter = s.cfg.Submitter()
-	return s.work(ctx, r)
+	held, release := s.hold(ctx, r)
+	defer release()
+	if err = s.work(held, r); err != nil && lost(held) {
+		return errLost
+	}
+	return err
 }
 
 func (s *Sender) at(stage string) {
@@ -210,6 +217,8 @@ func (s *Sender) send(ctx context.Context, r *report) error {
 	consent := s.Directory().Consent(asking, r.identity.domain)
 	cancel()
 	switch {
+	case lost(ctx):
+		return errLost
 	case ctx.Err() != nil:
 		return s.queue.postpone(context.WithoutCancel(ctx), r, "the daemon stopped", s.Now())
 	case consent.Err != nil:
@@ -296,7 +305,9 @@ func (s *Sender) deliver(ctx context.Context, r *report, address string) (state,
 	said, err = submission.Send(ctx, s.cfg.SMTP, mail)
 	s.at("offered")
 	state = stateSent
-	if e, failed := errors.AsType[*submission.Error](err); failed {
+	if ctx.Err() != nil && err != nil {
+		state, said = stateQueued, "the work was interrupted"
+	} else if e, failed := errors.AsType[*submission.Error](err); failed {
 		state, said = s.notTaken(e), tidy(e.Error())
 	} else {
 		s.noTrouble()
