@@ -11,8 +11,9 @@
 # Exit 0: all there. Otherwise one line on standard error says what is missing and why.
 set -u
 
-# The libraries are those that Sendmail needs, and m4 writes its configuration.
-packages="postfix rspamd postgresql opendkim libxml2-utils prometheus opendkim-tools python3-dkim libmail-dkim-perl python3-jsonschema mandoc man-db zsh fish m4 libwrap0 libldap-2.5-0 libnsl2 libsasl2-2"
+# The libraries are those that Sendmail needs, and m4 writes its configuration. libldap's package has another name in each release.
+libldap=$(. /etc/os-release 2>/dev/null && [ "${VERSION_ID:-13}" -lt 13 ] 2>/dev/null && echo libldap-2.5-0 || echo libldap2)
+packages="postfix rspamd postgresql opendkim libxml2-utils prometheus opendkim-tools python3-dkim libmail-dkim-perl python3-jsonschema mandoc man-db zsh fish m4 libwrap0 $libldap libnsl2 libsasl2-2"
 unpacked="sendmail-bin sendmail-cf"
 cache=${SIGNPOST_E2E_CACHE:-/var/cache/signpost-e2e}
 
