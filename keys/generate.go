@@ -65,13 +65,21 @@ func newSigner(alg Algorithm, bits int) (crypto.Signer, error) {
 		if bits == 0 {
 			bits = goodRSABits
 		}
-		// RFC 8301 §3.2
-		if bits < goodRSABits || bits > wideRSABits || bits%8 != 0 {
-			return nil, fmt.Errorf("%d bits: make an RSA key of %d bits (up to %d, a multiple of 8)", bits, goodRSABits, wideRSABits)
+		if err := alg.CheckBits(bits); err != nil {
+			return nil, err
 		}
 		return rsa.GenerateKey(rand.Reader, bits)
 	}
 	return nil, fmt.Errorf("%q is no algorithm of DKIM: choose %s or %s", alg, RSA, Ed25519)
+}
+
+// CheckBits returns an error if no key of this length is made. Keys of Ed25519 have one length.
+func (a Algorithm) CheckBits(bits int) error {
+	// RFC 8301 §3.2
+	if a == RSA && (bits < goodRSABits || bits > wideRSABits || bits%8 != 0) {
+		return fmt.Errorf("%d bits: make an RSA key of %d bits (up to %d, a multiple of 8)", bits, goodRSABits, wideRSABits)
+	}
+	return nil
 }
 
 // unused returns an error if one of the files where Load looks exists.

@@ -23,7 +23,7 @@ func ParseAddress(text string) (Address, error) {
 	}
 	scheme, rest, found := strings.Cut(text, ":")
 	if !found {
-		return Address{}, fmt.Errorf("%q is not an address to listen at: %s", text, addressForms)
+		return Address{}, fmt.Errorf("%q is not an address of a milter: %s", text, addressForms)
 	}
 	switch strings.ToLower(scheme) {
 	case "unix", "local":
@@ -61,7 +61,7 @@ func inetAddress(network, text, rest string) (Address, error) {
 	case strings.Contains(rest, ":"):
 		var err error
 		if host, port, err = net.SplitHostPort(rest); err != nil {
-			return Address{}, fmt.Errorf("%q is not an address to listen at: %s; an IPv6 address stands in [ ]", text, addressForms)
+			return Address{}, fmt.Errorf("%q is not an address of a milter: %s; an IPv6 address stands in [ ]", text, addressForms)
 		}
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {

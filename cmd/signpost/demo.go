@@ -27,7 +27,7 @@ import (
 
 const demoText = `See Signpost work without a mail server, a domain or the network.
 
-    signpost demo [--state DIR] [--once] [--reports]
+    signpost demo [--state FOLDER] [--once] [--reports]
 
 It makes an RSA-2048 and an Ed25519 key for example.com and a small DNS zone
 in the state folder, starts a milter with a port and a control socket of its
@@ -66,6 +66,9 @@ func demoCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	}
 	if len(rest) > 0 {
 		return wrongUsage(stderr, "demo", fmt.Sprintf("unexpected argument %q", rest[0]))
+	}
+	if *state == "" {
+		return wrongUsage(stderr, "demo", "--state needs a folder")
 	}
 	if err := runDemo(*state, *once, *reports, stdout, stderr); err != nil {
 		return failure(stderr, "demo", err)

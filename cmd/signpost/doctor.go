@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -130,8 +132,11 @@ func (o *doctorOptions) complete() error {
 		}
 		*d.to = time.Duration(d.days) * 24 * time.Hour
 	}
-	if o.LogDays < 0 || o.Limit <= 0 || o.SlowDNS <= 0 || o.Skew <= 0 {
-		return fmt.Errorf("--log-days, --timeout, --slow-dns and --skew: give positive values")
+	if o.LogDays < 0 {
+		return fmt.Errorf("--log-days %d: give a number of days from 0", o.LogDays)
+	}
+	if problem := cmp.Or(timeProblem("timeout", o.Limit, 1), timeProblem("slow-dns", o.SlowDNS, 1), timeProblem("skew", o.Skew, 1)); problem != "" {
+		return errors.New(problem)
 	}
 	if o.timeServers != "" {
 		o.TimeServers = strings.Split(o.timeServers, ",")

@@ -93,6 +93,9 @@ func explainCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) in
 	if stop {
 		return code
 	}
+	if o.past.queueID == "" && isGiven(f, "queue-id") {
+		return wrongUsage(stderr, "explain", "--queue-id needs an ID")
+	}
 	if o.past.last > 0 || o.past.queueID != "" {
 		if problem := pastProblem(f, rest); problem != "" {
 			return wrongUsage(stderr, "explain", problem)
@@ -132,6 +135,11 @@ func (o explainOptions) envelope() (message.Envelope, error) {
 	env.DaemonName = o.daemon
 	if o.listener != "" {
 		env.Listener = daemon.ListenerName(o.listener)
+	}
+	switch strings.ToUpper(o.body) {
+	case "", "7BIT", "8BITMIME", "BINARYMIME": // RFC 6152 §3, RFC 3030 §3
+	default:
+		return env, fmt.Errorf("--body %q is none: write 7BIT, 8BITMIME or BINARYMIME", o.body)
 	}
 	env.EightBit = strings.EqualFold(o.body, "8BITMIME") || strings.EqualFold(o.body, "BINARYMIME")
 	env.Role, env.Recipients = message.Role(o.role), o.rcpts
@@ -222,6 +230,12 @@ func (e *explanation) print(w io.Writer) error {
 		fmt.Fprintf(out, "%s: %s\n", printable(n.Key), printable(n.Value))
 	}
 	return out.Flush()
+}
+
+// isGiven reports whether an option is on the command line.
+func isGiven(f *flag.FlagSet, name string) (is bool) {
+	f.Visit(func(o *flag.Flag) { is = is || o.Name == name })
+	return is
 }
 
 // pastProblem returns what does not go with --last and --queue-id, or "".

@@ -64,10 +64,10 @@ func compare(o *opendkim.Config, g *daemon.Generation, authors []string) (compar
 	c.Authors = len(authors)
 	prints := map[string]string{}
 	for _, author := range authors {
-		at := strings.LastIndexByte(author, '@')
-		if at <= 0 {
-			return c, fmt.Errorf("--from %s: this is not an address; write one such as alice@example.com", author)
+		if err := authorProblem(author); err != nil {
+			return c, err
 		}
+		at := strings.LastIndexByte(author, '@')
 		there := opendkimTreats(o.Sign(author[:at], author[at+1:]), prints)
 		here := signpostTreats(g, author)
 		if !there.same(here) {
@@ -215,6 +215,14 @@ func fromFile(path string) ([]string, error) {
 }
 
 // checkImport compares a configuration of ours with opendkim's.
+// authorProblem returns an error if an address of --from or --from-file is none.
+func authorProblem(author string) error {
+	if strings.LastIndexByte(author, '@') <= 0 {
+		return fmt.Errorf("--from %s: this is not an address; write one such as alice@example.com", author)
+	}
+	return nil
+}
+
 func checkImport(o *opendkim.Config, config string, authors []string, asJSON bool, stdout, stderr io.Writer) int {
 	const name = "keys import"
 	g, err := everyKeySigns(config)

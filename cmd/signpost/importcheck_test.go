@@ -70,7 +70,7 @@ func TestKeysImportCheckSaysWhatIsWrong(t *testing.T) {
 		code int
 		said string
 	}{
-		{"no address", []string{"--check", "--config", config, "--from", "joe", conf}, exitFailure, "this is not an address"},
+		{"no address", []string{"--check", "--config", config, "--from", "joe", conf}, exitUsage, "this is not an address"},
 		{"an empty list", []string{"--check", "--config", config, "--from-file", writeFile(t, "empty", "#\n"), conf}, exitFailure, "has no address"},
 		{"both lists", []string{"--check", "--from", "a@b.example", "--from-file", "x", conf}, exitUsage, "--from or --from-file"},
 		{"a folder for keys", []string{"--check", "--dir", dir, conf}, exitUsage, "--check copies no keys"},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"signpost/internal/setup"
+	"signpost/milter"
 )
 
 const initText = `Set up a host from nothing to its first signed message.
@@ -56,8 +57,29 @@ func initFlags(o *initOptions, stderr io.Writer) *flag.FlagSet {
 	f.StringVar(&o.Sendmail, "sendmail", "", "the `FOLDER` of sendmail.cf (default: /etc/mail)")
 	f.StringVar(&o.Root, "root", "", "put all files below this `FOLDER`: for a trial, or a container")
 	f.StringVar(&o.Zone, "zone", "", "take DNS from this zone `FILE`, for a trial")
-	f.BoolVar(&o.json, "json", false, "print one JSON object; with --yes and --no-wait")
+	f.BoolVar(&o.json, "json", false, "print one JSON object, and do not wait; needs --yes or --dry-run")
 	return f
+}
+
+// problem returns the mistake in options and domains, or "".
+func (o *initOptions) problem(domains []string) string {
+	for _, d := range domains {
+		if _, problem := domainArgument(d); problem != "" {
+			return problem
+		}
+	}
+	if o.Listen != "" {
+		if _, err := milter.ParseAddress(o.Listen); err != nil {
+			return "--listen: " + err.Error()
+		}
+	}
+	switch {
+	case o.Postfix != "" && o.Sendmail != "":
+		return "--postfix and --sendmail exclude each other"
+	case o.json && !o.yes && !o.dryRun:
+		return "--json does not ask: give --yes too, or --dry-run to make nothing"
+	}
+	return ""
 }
 
 // initRun is one run of the command.
@@ -81,12 +103,10 @@ func initCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(domains) == 0 {
 		return wrongUsage(stderr, "init", "give the domains whose mail is to be signed, such as example.com")
 	}
-	if o.Postfix != "" && o.Sendmail != "" {
-		return wrongUsage(stderr, "init", "--postfix and --sendmail exclude each other")
+	if problem := o.problem(domains); problem != "" {
+		return wrongUsage(stderr, "init", problem)
 	}
-	if o.json {
-		o.yes, o.noWait = true, true
-	}
+	o.noWait = o.noWait || o.json
 	o.Domains, o.Now = domains, time.Now()
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"signpost/internal/display"
 	"signpost/keys"
 )
 
@@ -61,7 +62,7 @@ func generateCommand(args []string, stdout, stderr io.Writer) int {
 	const name = "keys generate"
 	f := flags(name, generateText, stderr)
 	at := placeFlags{
-		dir:    f.String("dir", "", "put the key under `DIR` (default: keys.dir of the configuration)"),
+		dir:    f.String("dir", "", "put the key under this `FOLDER` (default: keys.dir of the configuration)"),
 		config: f.String("config", "", "take keys.dir from the configuration `FILE` (default: "+defaultConfig+", if it is there)"),
 	}
 	kind := f.String("type", "rsa", "`kind` of key: rsa or ed25519")
@@ -71,7 +72,10 @@ func generateCommand(args []string, stdout, stderr io.Writer) int {
 	if stop {
 		return code
 	}
-	alg, problem := algorithm(*kind, *bits)
+	alg, problem := algorithm(*kind)
+	if problem == "" {
+		problem = bitsProblem(alg, *bits)
+	}
 	if problem == "" {
 		problem = at.problem(names)
 	}
@@ -108,9 +112,9 @@ func (p placeFlags) problem(names []string) string {
 	case *p.dir != "" && *p.config != "":
 		return "--dir and --config exclude each other"
 	case len(names) != 2:
-		return fmt.Sprintf("give a domain and a selector, such as example.com s2026 (%d arguments given)", len(names))
+		return fmt.Sprintf("give a domain and a selector, such as example.com s2026 (%s given)", display.Count(len(names), "argument"))
 	}
-	return ""
+	return keyNameProblem(names)
 }
 
 // section is the configuration's section keys, changed by the options.
@@ -126,13 +130,11 @@ func (p placeFlags) section() (keys.Config, error) {
 	return c.Keys, err
 }
 
-func algorithm(kind string, bits int) (alg keys.Algorithm, problem string) {
-	switch {
-	case kind == "rsa":
+func algorithm(kind string) (alg keys.Algorithm, problem string) {
+	switch kind {
+	case "rsa":
 		return keys.RSA, ""
-	case kind == "ed25519" && bits != 0:
-		return "", "--bits is for RSA keys only"
-	case kind == "ed25519":
+	case "ed25519":
 		return keys.Ed25519, ""
 	}
 	return "", fmt.Sprintf("--type %q is neither rsa nor ed25519", kind)

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"time"
 
+	"signpost/internal/control"
 	"signpost/internal/daemon"
 	"signpost/internal/dns"
 	"signpost/keys"
@@ -61,6 +63,9 @@ func keysCheckCommand(args []string, stdout, stderr io.Writer) int {
 	if len(names) > 2 {
 		return wrongUsage(stderr, name, "give a domain and a selector, a domain, or nothing for all")
 	}
+	if problem := cmp.Or(keyNameProblem(names), timeProblem("timeout", *limit, 1)); problem != "" {
+		return wrongUsage(stderr, name, problem)
+	}
 	c, _, err := loadWhole(*path)
 	if err != nil {
 		return failure(stderr, name, err)
@@ -109,7 +114,7 @@ func (c Config) keysToCheck(names []string) ([]keys.Ref, error) {
 		}
 	}
 	if len(refs) == 0 {
-		return nil, fmt.Errorf("the configuration lists no such key: name one with its domain and selector, or list it in signer.domains")
+		return nil, &control.Error{Problem: "the configuration lists no such key", Remedy: "name one with its domain and selector, or list it in signer.domains"}
 	}
 	return refs, nil
 }

@@ -57,7 +57,7 @@ func importCommand(args []string, stdout, stderr io.Writer) int {
 	const name = "keys import"
 	f := flags(name, importText, stderr)
 	o := importOptions{at: placeFlags{
-		dir:    f.String("dir", "", "put the keys under `DIR` (default: keys.dir of the configuration)"),
+		dir:    f.String("dir", "", "put the keys under this `FOLDER` (default: keys.dir of the configuration)"),
 		config: f.String("config", "", "take keys.dir from the configuration `FILE`, or compare with it (default: "+defaultConfig+", if it is there)"),
 	}}
 	f.StringVar(&o.keyTable, "keytable", "", "opendkim's KeyTable `FILE`; refile: in front is as in opendkim.conf")
@@ -100,6 +100,11 @@ func (o importOptions) problem(rest []string) string {
 		return "--json, --from and --from-file belong to --check"
 	case len(o.from) > 0 && o.fromFile != "":
 		return "give --from or --from-file"
+	}
+	for _, author := range o.from {
+		if err := authorProblem(author); err != nil {
+			return err.Error()
+		}
 	}
 	return ""
 }

@@ -183,8 +183,8 @@ func TestKeysRotateTellsWhatItCannotDo(t *testing.T) {
 		{"rotate example.com --type dsa", exitUsage, "neither rsa nor ed25519"},
 		{"rotate example.net", exitFailure, "has no entry in signer.domains"},
 		{"rotate example.org --type rsa", exitFailure, "has no rsa key to rotate"},
-		{"rotate example.com --template s{{week}}", exitFailure, "it knows {{year}}"},
-		{"rotate example.com --template a/b", exitFailure, "makes no selector"},
+		{"rotate example.com --template s{{week}}", exitUsage, "it knows {{year}}"},
+		{"rotate example.com --template a/b", exitUsage, "makes no selector"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			wantParts(t, "standard error", h.run(c.code, strings.Fields(c.args)...).stderr, c.says)

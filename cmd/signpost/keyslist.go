@@ -71,6 +71,9 @@ func listCommand(args []string, stdout, stderr io.Writer) int {
 	if len(rest) > 1 {
 		return wrongUsage(stderr, name, "give one domain, or none for all")
 	}
+	if problem := keyNameProblem(rest); problem != "" {
+		return wrongUsage(stderr, name, problem)
+	}
 	c, _, err := loadWhole(*path)
 	if err != nil {
 		return failure(stderr, name, err)

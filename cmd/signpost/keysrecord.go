@@ -33,7 +33,7 @@ func recordCommand(args []string, stdout, stderr io.Writer) int {
 	const name = "keys record"
 	f := flags(name, recordText, stderr)
 	at := placeFlags{
-		dir:    f.String("dir", "", "look under `DIR` (default: keys.dir of the configuration)"),
+		dir:    f.String("dir", "", "look under this `FOLDER` (default: keys.dir of the configuration)"),
 		config: f.String("config", "", "take keys.dir from the configuration `FILE` (default: "+defaultConfig+", if it is there)"),
 	}
 	var o keys.RecordOptions

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/internal/display"
 	"signpost/internal/message"
 	"signpost/keys"
 	"signpost/keys/lifecycle"
@@ -56,6 +57,27 @@ type rotateOptions struct {
 	all            bool // entries that sign with the key, and not the domain's own alone
 }
 
+// problem returns the mistake in options and names, or "".
+func (o rotateOptions) problem(names []string) string {
+	if len(names) != 1 {
+		return fmt.Sprintf("give one domain (%s given)", display.Count(len(names), "argument"))
+	}
+	of := keys.RSA
+	if o.kind != "" {
+		var problem string
+		if of, problem = algorithm(o.kind); problem != "" {
+			return problem
+		}
+	}
+	if _, err := nextSelector(o.template, of, time.Now(), nil); err != nil {
+		return err.Error()
+	}
+	if problem := bitsProblem(of, o.bits); problem != "" || strings.ContainsAny(names[0], "*@") {
+		return problem // rotating says what to name in place of a pattern or an address
+	}
+	return keyNameProblem(names)
+}
+
 func rotateCommand(args []string, stdout, stderr io.Writer) int {
 	const name = "keys rotate"
 	f := flags(name, rotateText, stderr)
@@ -72,11 +94,8 @@ func rotateCommand(args []string, stdout, stderr io.Writer) int {
 	if stop {
 		return code
 	}
-	switch {
-	case len(names) != 1:
-		return wrongUsage(stderr, name, fmt.Sprintf("give one domain (%d arguments given)", len(names)))
-	case o.kind != "" && o.kind != "rsa" && o.kind != "ed25519":
-		return wrongUsage(stderr, name, fmt.Sprintf("--type %q is neither rsa nor ed25519", o.kind))
+	if problem := o.problem(names); problem != "" {
+		return wrongUsage(stderr, name, problem)
 	}
 	c, from, err := loadWhole(*path)
 	if err == nil && from == "" {

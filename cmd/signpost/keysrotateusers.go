@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"signpost/internal/control"
 	"signpost/internal/daemon"
 	"signpost/internal/message"
 	"signpost/keys"
@@ -74,7 +75,7 @@ func (c Config) rotating(domain string, all bool) (rotating, error) {
 	}
 	switch {
 	case own == nil && len(others) == 0:
-		return r, fmt.Errorf("%s has no entry in signer.domains or signer.tables: signpost keys generate %s SELECTOR makes its first key", domain, domain)
+		return r, &control.Error{Problem: domain + " has no entry in signer.domains or signer.tables", Remedy: "signpost keys generate " + domain + " SELECTOR makes its first key"}
 	case own == nil && !all:
 		return r, fmt.Errorf("%s has no entry of its own, and its keys sign for %s: signpost keys rotate --all-entries %s changes all of these", domain, daemon.SomeOf(others), domain)
 	}

@@ -48,7 +48,7 @@ func probeCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	f.StringVar(&o.login, "login", "", "the SMTP AUTH login `NAME` (macro {auth_authen})")
 	f.StringVar(&o.daemon, "daemon", "signpost-probe", "the MTA's listener `NAME` (macro {daemon_name})")
 	f.StringVar(&o.mta, "mta", "localhost", "the MTA's host `NAME` (macro j)")
-	f.StringVar(&o.queue, "queue", "PROBE", "the queue `ID` (macro i)")
+	f.StringVar(&o.queue, "queue-id", "PROBE", "the MTA's `ID` of the message (macro i)")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	rest, code, stop := parse(f, args, stdout)
 	if stop {
@@ -57,7 +57,11 @@ func probeCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	if len(rest) != 2 {
 		return wrongUsage(stderr, "probe", "give the milter's address and one message file")
 	}
-	if _, err := (verifyOptions{ip: o.ip}).envelope(); err != nil {
+	_, err := milter.ParseAddress(rest[0])
+	if err == nil {
+		_, err = verifyOptions{ip: o.ip}.envelope()
+	}
+	if err != nil {
 		return wrongUsage(stderr, "probe", err.Error())
 	}
 	r, err := o.probe(rest[0], rest[1], stdin)

@@ -51,6 +51,9 @@ func reportImportCommand(args []string, stdin io.Reader, stdout, stderr io.Write
 	if len(files) == 0 {
 		return i.place.usage("give files or folders, or - for standard input")
 	}
+	if problem := databaseProblem(*database); problem != "" {
+		return i.place.usage("--database: " + problem)
+	}
 	ctx := context.Background()
 	c, db, err := openForImport(ctx, *i.place.config, *database)
 	if err != nil {
@@ -70,6 +73,14 @@ func reportImportCommand(args []string, stdin io.Reader, stdout, stderr io.Write
 		i.nameHosts(ctx, c.DNS)
 	}
 	return i.finish()
+}
+
+// databaseProblem returns the mistake in --database, or "".
+func databaseProblem(text string) string {
+	if path, isFile := strings.CutPrefix(text, "sqlite:"); text == "" || isFile && path != "" {
+		return "" // openForImport makes the path absolute
+	}
+	return store.Address(text).Problem()
 }
 
 // openForImport opens the database, and makes it where there is none.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"signpost/internal/control"
@@ -43,8 +42,14 @@ func reportListCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int
 	if len(rest) > 1 {
 		return place.usage("give one domain, or none for all")
 	}
+	domain, problem := "", ""
+	if len(rest) == 1 {
+		if domain, problem = domainArgument(rest[0]); problem != "" {
+			return place.usage(problem)
+		}
+	}
 	id, err := strconv.ParseInt(*raw, 10, 64)
-	if *raw != "" && err != nil {
+	if *raw != "" && (err != nil || id < 1) {
 		return place.usage(fmt.Sprintf("--raw %q is not a number of a report; signpost report list shows them", *raw))
 	}
 	ctx := context.Background()
@@ -56,7 +61,7 @@ func reportListCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int
 	if *raw != "" {
 		err = printRaw(ctx, db, id, stdout)
 	} else {
-		err = place.list(ctx, db, strings.ToLower(strings.Join(rest, "")), time.Unix(since.day*86400, 0))
+		err = place.list(ctx, db, domain, time.Unix(since.day*86400, 0))
 	}
 	if err != nil {
 		return place.fail(err)

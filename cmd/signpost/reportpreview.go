@@ -277,6 +277,9 @@ func reportSuppressedCommand(args []string, _ io.Reader, stdout, stderr io.Write
 	if len(rest) > 0 {
 		return place.usage("it takes no arguments")
 	}
+	if *lift != "" && !strings.Contains(*lift, "@") {
+		return place.usage(fmt.Sprintf("--lift: %q is not an address", *lift))
+	}
 	ctx := context.Background()
 	_, db, err := place.open(ctx)
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 	"signpost/internal/daemon"
 	"signpost/internal/display"
 	"signpost/internal/dns"
-	"signpost/internal/message"
 	"signpost/internal/reports/incoming"
 	"signpost/internal/reports/store"
 )
@@ -41,6 +40,12 @@ func reportShowCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int
 	if len(rest) > 1 {
 		return place.usage("give one domain, or none for all")
 	}
+	domain, problem := "", ""
+	if len(rest) == 1 {
+		if domain, problem = domainArgument(rest[0]); problem != "" {
+			return place.usage(problem)
+		}
+	}
 	s := shower{reportPlace: place, ctx: context.Background(), all: *all, begin: time.Unix(since.day*86400, 0).UTC(), end: time.Unix((today()+1)*86400, 0).UTC()}
 	var err error
 	if s.config, s.db, err = place.open(s.ctx); err != nil {
@@ -50,12 +55,8 @@ func reportShowCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int
 	if whole, _, err := daemon.ReadWhole(*place.config); err == nil {
 		s.config = whole // the entries of tables only help to tell sources apart
 	}
-	if len(rest) == 1 {
-		domain, ok := message.DomainToASCII(strings.TrimSuffix(rest[0], "."))
-		if !ok {
-			return place.usage(fmt.Sprintf("%q is not a domain", rest[0]))
-		}
-		err = s.one(strings.ToLower(domain))
+	if domain != "" {
+		err = s.one(domain)
 	} else {
 		err = s.each()
 	}

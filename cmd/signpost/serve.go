@@ -35,6 +35,9 @@ func serveCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	if len(rest) > 0 {
 		return wrongUsage(stderr, "serve", fmt.Sprintf("unexpected argument %q", rest[0]))
 	}
+	if problem := timeProblem("grace", *grace, 0); problem != "" {
+		return wrongUsage(stderr, "serve", problem)
+	}
 	if err := daemon.Serve(*path, currentVersion().Version, *grace, stderr); err != nil {
 		return failure(stderr, "serve", err)
 	}

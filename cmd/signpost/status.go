@@ -14,7 +14,7 @@ import (
 const statusText = `Ask the running daemon what it does: the configuration in force, listeners,
 what signs for each domain, DNS, the last hour and the last errors.
 
-    signpost status [--json | --ready]
+    signpost status [--json] [--ready]
 
 It asks through control.listen of the configuration, as root, as the daemon's
 user or as a member of control.group. docs/status.md describes the JSON.
@@ -43,13 +43,16 @@ func statusCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	f.StringVar(&o.config, "config", "", configHelp)
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	f.BoolVar(&o.ready, "ready", false, "say only whether mail can be handled, for probes")
-	f.IntVar(&o.domains, "domains", 20, "list so many domains in the JSON, the worst first (at most 10000)")
+	f.IntVar(&o.domains, "domains", 20, "list this many domains in the JSON, the worst first (at most 10000)")
 	rest, code, stop := parse(f, args, stdout)
 	if stop {
 		return code
 	}
 	if len(rest) > 0 {
 		return o.usage(fmt.Sprintf("unexpected argument %q", rest[0]))
+	}
+	if o.domains < 0 || o.domains > 10000 {
+		return o.usage(fmt.Sprintf("--domains %d: give a number from 0 to 10000", o.domains))
 	}
 	client, err := dialDaemon(context.Background(), o.config)
 	if err != nil {

@@ -80,7 +80,7 @@ func ParseFilter(q url.Values, known map[string][]string) (Filter, error) {
 	case "out":
 		f.Direction = Outbound
 	default:
-		return f, fmt.Errorf("direction %q is none: write inbound or outbound", d)
+		return f, fmt.Errorf("direction %q is none: write in or out", d)
 	}
 	for _, r := range q[resultKey] {
 		r = strings.ToLower(r)
