@@ -206,28 +206,34 @@ func (e *explanation) conclude(out message.Outcome, trace message.Trace) {
 	}
 }
 
-// print writes the explanation as text: the rules, then the conclusion.
+// print writes the explanation as text: the rules, then the conclusion. On a terminal, it is
+// broken at its width.
 func (e *explanation) print(w io.Writer) error {
-	out := bufio.NewWriter(w)
+	out, width := bufio.NewWriter(w), terminalWidth(w)
+	const column = len("      compared  ")
 	for i, s := range e.Steps {
-		fmt.Fprintf(out, "%2d  %s\n      compared  %s\n      result    %s\n", i+1, printable(s.Rule), printable(s.Compared), printable(s.Result))
+		fmt.Fprintf(out, "%2d  %s\n", i+1, printable(s.Rule))
+		writeFolded(out, width, "      compared  ", printable(s.Compared), column)
+		writeFolded(out, width, "      result    ", printable(s.Result), column)
 	}
 	fmt.Fprintln(out)
+	say := func(name, value string) { writeFolded(out, width, "", name+": "+printable(value), 2) }
 	switch {
 	case e.Assumed:
-		fmt.Fprintf(out, "NOT OURS, and so not signed but judged: %s.\nTo make it ours: log the client in, or put its network into signer.ours.networks or its service into signer.ours.daemon_names.\nIf it were ours:\n",
-			printable(e.OursBecause))
+		say("NOT OURS, and so not signed but judged", e.OursBecause+".")
+		say("To make it ours", "log the client in, or put its network into signer.ours.networks or its service into signer.ours.daemon_names.")
+		fmt.Fprintln(out, "If it were ours:")
 	case e.Ours:
-		fmt.Fprintf(out, "ours: %s\n", printable(e.OursBecause))
+		say("ours", e.OursBecause)
 	default:
-		fmt.Fprintf(out, "not ours, judged: %s\n", printable(e.OursBecause))
+		say("not ours, judged", e.OursBecause)
 	}
-	fmt.Fprintf(out, "disposition: %s\n", printable(e.Disposition))
+	say("disposition", e.Disposition)
 	if e.Reply != "" {
-		fmt.Fprintf(out, "reply: %s\n", printable(e.Reply))
+		say("reply", e.Reply)
 	}
 	for _, n := range e.order {
-		fmt.Fprintf(out, "%s: %s\n", printable(n.Key), printable(n.Value))
+		say(printable(n.Key), n.Value)
 	}
 	return out.Flush()
 }

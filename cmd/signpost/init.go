@@ -207,6 +207,8 @@ func (r *initRun) printPlan() {
 	switch {
 	case r.plan.MTA.Name == "":
 		fmt.Fprintln(r.out, "  MTA: none")
+	case r.plan.MTA.Unreadable:
+		fmt.Fprintf(r.out, "  %s in %s: cannot be read\n", r.plan.MTA.Name, printable(r.plan.MTA.Dir))
 	case len(r.plan.MTALines()) == 0:
 		fmt.Fprintf(r.out, "  %s in %s: connected\n", r.plan.MTA.Name, printable(r.plan.MTA.Dir))
 	default:

@@ -63,6 +63,7 @@ func TestInitInJSON(t *testing.T) {
 	_, args := initArgs(t, "--json", "--yes", "--rsa-only")
 	r := execute(t, "", args...)
 	var report struct {
+		New   bool `json:"config_is_new"`
 		Keys  []setup.Key
 		Steps []setup.Step
 		MTA   setup.MTA
@@ -70,6 +71,9 @@ func TestInitInJSON(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(r.stdout), &report); err != nil || r.code != exitOK {
 		t.Fatalf("exit %d, %v in %s%s", r.code, err, r.stdout, r.stderr)
+	}
+	if !report.New || report.Keys[0].There {
+		t.Errorf("what was made is not new: %+v", report)
 	}
 	if len(report.Keys) != 1 || !strings.HasPrefix(report.Keys[0].Value, "v=DKIM1; k=rsa;") || len(report.Steps) != 5 || !report.Steps[0].Done || report.Steps[1].Done || report.Steps[1].Hint == "" {
 		t.Errorf("%+v", report)
@@ -85,6 +89,18 @@ func TestInitRefusesWhatItCannotDo(t *testing.T) {
 		if r.code != code || (code != exitOK && r.stderr == "") {
 			t.Errorf("%s: exit %d, %q", args, r.code, r.stderr)
 		}
+	}
+}
+
+func TestInitSaysThatPostfixCannotBeRead(t *testing.T) {
+	root, err := os.MkdirTemp("", "sp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(root) })
+	r := execute(t, "", "init", "--dry-run", "--root", root, "--postfix", root+"/none", "example.com")
+	if r.code != exitOK || !strings.Contains(r.stdout, "postfix in "+root+"/none: cannot be read") || strings.Contains(r.stdout, "connected") {
+		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 }
 

@@ -70,13 +70,24 @@ func terminalWidth(w io.Writer) int {
 
 // sentence writes a line, broken at the width of the terminal if w is one.
 func sentence(w io.Writer, format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	width := terminalWidth(w)
-	if width <= 8 || len(text) <= width {
-		fmt.Fprintln(w, text)
+	writeFolded(w, terminalWidth(w), "", fmt.Sprintf(format, args...), 2)
+}
+
+// writeFolded writes head and text as a line that is broken at a width, with its further lines
+// indented; a width of 0 is a line of any length.
+func writeFolded(w io.Writer, width int, head, text string, indent int) {
+	if width <= indent+8 || len(head)+len(text) <= width {
+		fmt.Fprintln(w, head+text)
 		return
 	}
-	for i, line := range wrapped(text, width-2) {
-		fmt.Fprintln(w, strings.Repeat("  ", min(i, 1))+line)
+	first := len(head)
+	if first == 0 {
+		first = indent
+	}
+	for i, line := range wrapped(text, width-max(first, indent)) {
+		if i > 0 {
+			head = strings.Repeat(" ", indent)
+		}
+		fmt.Fprintln(w, head+line)
 	}
 }

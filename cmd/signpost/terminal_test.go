@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"signpost/internal/message"
 	"signpost/internal/tail"
 )
 
@@ -82,5 +83,45 @@ func TestColourIsForTerminalsAlone(t *testing.T) {
 	}
 	if emphasis(&strings.Builder{}).on || terminalWidth(&strings.Builder{}) != 0 {
 		t.Error("a pipe is taken for a terminal")
+	}
+}
+
+// On a terminal, an explanation is broken at its width; elsewhere its lines are whole.
+func TestAnExplanationFitsATerminal(t *testing.T) {
+	t.Setenv("TERM", "xterm")
+	t.Setenv("COLUMNS", "")
+	words := strings.TrimSpace(strings.Repeat("reason ", 30))
+	e := explanation{
+		Assumed: true, OursBecause: words, Disposition: "reject", Reply: "550 5.7.1 " + words,
+		Steps: []message.Step{{Rule: "policy", Compared: words, Result: words}}, order: []message.Note{{Key: "remedy", Value: words}},
+	}
+	screen, shown := newTerminal(t)
+	if err := e.print(&output{to: screen}); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(screen, "end")
+	var seen strings.Builder
+	for {
+		line, err := shown.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line = strings.TrimRight(line, "\r\n"); line == "end" {
+			break
+		}
+		if len(line) > 80 {
+			t.Errorf("%d columns: %s", len(line), line)
+		}
+		seen.WriteString(line + "\n")
+	}
+	if got := strings.Count(seen.String(), "reason"); got != 5*30 {
+		t.Errorf("%d words are shown, want %d:\n%s", got, 5*30, seen.String())
+	}
+	if !strings.Contains(seen.String(), "\n                reason") {
+		t.Errorf("the second line of a result is not below its first:\n%s", seen.String())
+	}
+	var pipe strings.Builder
+	if err := e.print(&pipe); err != nil || !strings.Contains(pipe.String(), "result    "+words+"\n") {
+		t.Errorf("%v in %s", err, pipe.String())
 	}
 }

@@ -19,6 +19,8 @@ type MTA struct {
 	Name string `json:"name"`
 	// Dir is the folder of its configuration.
 	Dir string `json:"dir,omitempty"`
+	// Unreadable says that the configuration cannot be read; a note says why.
+	Unreadable bool `json:"unreadable,omitempty"`
 	// Commands change its configuration, and Then puts the change in force.
 	Commands [][]string `json:"commands,omitempty"`
 	Then     [][]string `json:"then,omitempty"`
@@ -44,7 +46,7 @@ func (p *Plan) lookAtMTA(ctx context.Context) MTA {
 			return m
 		}
 		if p.options.Postfix != "" {
-			return MTA{Name: "postfix", Dir: dir, Notes: []string{fmt.Sprintf("its configuration cannot be read: %v", err)}}
+			return MTA{Name: "postfix", Dir: dir, Unreadable: true, Notes: []string{fmt.Sprintf("its configuration cannot be read: %v", err)}}
 		}
 	}
 	found := "no Postfix and no Sendmail is installed here: apt-get install postfix, then run this again"

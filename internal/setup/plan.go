@@ -258,7 +258,6 @@ func (p *Plan) Make() error {
 		_ = os.Remove(p.Config) // half of a configuration would be in the way of the next run
 		return err
 	}
-	p.New = false
 	p.running, _, err = daemon.ReadWhole(p.Config)
 	return err
 }

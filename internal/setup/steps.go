@@ -61,7 +61,7 @@ func (p *Plan) Check(ctx context.Context) []Step {
 func (p *Plan) checkConfig(_ context.Context, s *Step) {
 	c, _, err := daemon.ReadWhole(p.Config)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) || p.New:
+	case errors.Is(err, fs.ErrNotExist):
 		s.Waiting, s.Hint = "there is no file "+p.Config, "run signpost init as root"
 		return
 	case err != nil:

@@ -111,7 +111,7 @@ func (s screen) configuration(r *Report) {
 		s.line("last reload", clockText(r.Reload.At, r.Now)+", refused")
 	}
 	if c.Warnings > 0 {
-		s.line("", display.Count(c.Warnings, "remark")+": signpost check-config")
+		s.line("", display.Count(c.Warnings, "remark")+": signpost check-config "+c.File)
 	}
 }
 

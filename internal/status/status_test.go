@@ -237,6 +237,17 @@ func TestAnUpgradeWithoutARestartIsNoted(t *testing.T) {
 	}
 }
 
+// A command that is shown works as it stands, whichever file the daemon reads.
+func TestTheScreenNamesTheFileOfItsRemarks(t *testing.T) {
+	r := well()
+	r.Configuration.File, r.Configuration.Warnings = "/srv/signpost.yaml", 1
+	var out bytes.Buffer
+	r.Print(&out, false)
+	if want := "1 remark: signpost check-config /srv/signpost.yaml\n"; !strings.Contains(out.String(), want) {
+		t.Errorf("%q is missing in\n%s", want, out.String())
+	}
+}
+
 func TestManyBadDomainsAreFolded(t *testing.T) {
 	c := NewCollector(20)
 	for i := range 1000 {
