@@ -59,6 +59,7 @@ uninstall:
 		$(SHARE)/man/man8/signpost.8.gz $(SHARE)/man/man8/signpost-*.8.gz $(SHARE)/man/man5/signpost.yaml.5.gz \
 		$(SHARE)/bash-completion/completions/signpost $(SHARE)/zsh/vendor-completions/_signpost $(SHARE)/fish/vendor_completions.d/signpost.fish
 	rm -rf $(SHARE)/doc/signpost $(SHARE)/signpost
+	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 	@echo "left as they are: $(DESTDIR)/etc/signpost and $(DESTDIR)/var/lib/signpost"
 
 # reference: manual pages, the configuration's JSON Schema and completions, in bin/reference
@@ -91,18 +92,18 @@ run: build
 LIBCRYPTO_PACKAGES = ./internal/openssl ./keys/... ./internal/daemon ./cmd/signpost
 
 # test: all tests, the end-to-end ones with Debian's Postfix and Sendmail included. As root it
-# installs the packages these need; what had to be skipped is said at the end.
+# installs the packages these need; what had to be skipped is said at the end
 test: check-go
 	@sh e2e/install-packages.sh || true
 	@$(GO) build -o bin/report ./e2e/report
 	@{ $(GO) test -count=1 -json ./...; CGO_ENABLED=0 $(GO) test -count=1 -json -tags libcrypto $(LIBCRYPTO_PACKAGES); } | bin/report
 
 # test-unit: the tests that need nothing but Go
-test-unit:
+test-unit: check-go
 	$(GO) test $$($(GO) list ./... | grep -v /e2e)
 
 # e2e: the end-to-end tests alone, in full words; a skip is a failure
-e2e:
+e2e: check-go
 	sh e2e/install-packages.sh
 	SIGNPOST_E2E=require $(GO) test -count=1 -v ./e2e/
 
@@ -119,68 +120,68 @@ nightly: check-go
 	bash e2e/nightly.sh
 
 # systemd: the unit under a real systemd, in a container (root, systemd-container)
-systemd:
+systemd: check-go
 	bash e2e/systemd.sh
 
 # chaos: mail through both MTAs while DNS answers badly and Signpost is reloaded and killed: make chaos CHAOS=5000
-chaos:
+chaos: check-go
 	sh e2e/install-packages.sh
 	SIGNPOST_E2E=require SIGNPOST_CHAOS=$(CHAOS) $(GO) test -count=1 -v -timeout 30m -run 'TestChaos|TestReloadsUnderLoad|TestKilled' ./e2e/
 
 # leaks: many messages and a tenth as many broken connections; memory, descriptors and goroutines stay flat
-leaks:
+leaks: check-go
 	sh e2e/install-packages.sh
 	SIGNPOST_E2E=require SIGNPOST_LEAKS=$(LEAKS) $(GO) test -count=1 -v -timeout 60m -run '^TestLeaks$$' ./e2e/
 
 # conformance: the published suites, as a table: cases, passed, exceptions
-conformance:
+conformance: check-go
 	$(GO) run ./internal/conformance/table
 
 # why: shows that the faults for which parts of libraries are not used are still there;
 # fails where upstream has mended one (ARCHITECTURE.md, Libraries)
-why:
+why: check-go
 	$(GO) test -count=1 -tags why ./internal/why
 
 # fuzz: every fuzz target for a while: make fuzz FUZZ_SECONDS=60 FUZZ_TOTAL=3600
-fuzz:
+fuzz: check-go
 	@bash .ci/fuzz $(FUZZ_SECONDS) $(FUZZ_TOTAL)
 
 # bench: all benchmarks, with allocations, as benchstat reads them: make bench COUNT=10 (it takes an hour)
 COUNT ?= 1
-bench:
+bench: check-go
 	CGO_ENABLED=0 $(GO) test -tags libcrypto -run '^$$' -bench . -benchmem -count $(COUNT) ./...
 
 # bench-peers: beside OpenDKIM, OpenDMARC and rspamd, with the load generator of
 # ../shared/bench; prints ratios. As root
-bench-peers:
+bench-peers: check-go
 	@bash e2e/bench/peers.sh
 
 # bench-postfix: behind a real Postfix, beside a Go server that does nothing and the peers. As root
-bench-postfix:
+bench-postfix: check-go
 	@bash e2e/bench/postfix.sh
 
 # bench-domains: start to first signature, and memory, with 1,000 and 10,000 domains; as bench-peers
-bench-domains:
+bench-domains: check-go
 	@bash e2e/bench/domains.sh
 
 # bench-tables: a table of 100,000 entries: start, memory, latency under reloads; and 64 idle connections
-bench-tables:
+bench-tables: check-go
 	@bash e2e/bench/tables.sh
 
 # lint: formatting and vet
-lint:
-	@unformatted=$$(gofmt -l $$($(GO) list -f '{{.Dir}}' ./...)); \
+lint: check-go
+	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l $$($(GO) list -f '{{.Dir}}' ./...)); \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 
 # staticcheck: what go vet does not find, in both builds; the tool comes from the module proxy
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
-staticcheck:
+staticcheck: check-go
 	$(STATICCHECK) ./...
 	$(STATICCHECK) -tags libcrypto ./...
 
 # vulnerabilities: known ones in what is used, where the database can be reached
-vulnerabilities:
+vulnerabilities: check-go
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
 # help: this list

@@ -7,7 +7,8 @@ wanted=$(sed -n 's/^go //p' "$(dirname "$0")/../go.mod")
 
 how() {
 	cat >&2 <<T
-make: Signpost needs Go ${wanted%.*} to build. $1
+make: Signpost needs Go ${wanted%.*} to build.
+  $1
   Debian 13:  apt install golang-go
   Debian 12:  add the suite bookworm-backports to the sources of apt, then
               apt update && apt install -t bookworm-backports golang-go
@@ -26,5 +27,5 @@ minor() { echo "$1" | awk -F. '{ print $1 * 1000 + $2 }'; }
 [ -n "$have" ] || how "The command $go is not Go."
 [ "$(minor "$have")" -ge "$(minor "$wanted")" ] && exit 0
 [ "$(minor "$have")" -ge 1021 ] || how "Go $have is too old, and cannot fetch a newer one."
-[ "${GOTOOLCHAIN:-auto}" != local ] || how "Go $have is too old, and GOTOOLCHAIN=local in the environment keeps it from fetching a newer one: unset GOTOOLCHAIN."
+[ "${GOTOOLCHAIN:-auto}" != local ] || how "Go $have is too old, and may not fetch a newer one: unset GOTOOLCHAIN=local."
 echo "make: Go $have fetches Go $wanted for this, once" >&2
