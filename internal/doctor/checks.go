@@ -29,6 +29,7 @@ func checks() []check {
 		{"the clock", lookAtClock},
 		{"the running daemon", lookAtDaemon},
 		{"the name of the results", lookAtAuthserv},
+		{"reports", lookAtReports},
 	}, mtaChecks()...)
 }
 

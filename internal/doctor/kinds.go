@@ -59,6 +59,13 @@ func ownKinds() []kind {
 		{"enforce.unwatched", Medium, "mail is refused, and no report or metric shows which", "RFC 9989 §7.4"},
 		{"clients.private", High, "Signpost sees the proxy in place of the client: mail of strangers is signed as ours or SPF fails for all", "RFC 7208 §4.1"},
 
+		{"reports.no-mta", High, "no report to others leaves; each is given up after two days", "docs/reports.md, What you report to others"},
+		{"reports.unsigned", High, "no report to others leaves, since they are not sent unsigned", "docs/reports.md, What you report to others"},
+		{"reports.no-return", Medium, "many receivers refuse mail from such a domain, and reports that come back are not seen", "RFC 5321 §5.1; RFC 7505"},
+		{"reports.database", High, "nothing is counted, no report is made, and those that others send are not kept", "docs/reports.md, The database"},
+		{"reports.space", High, "at the limit, counters and reports are lost, and what is known of keys is not stored", "docs/reports.md, The database"},
+		{"reports.waiting", Medium, "reports are given up after two days", "docs/reports.md, What you report to others"},
+
 		{"daemon.down", Critical, "mail is not signed and not judged; what the MTA does with it is milter_default_action", "docs/status.md"},
 		{"daemon.stale-config", Medium, "the daemon runs with an older configuration than the one on disk", "docs/status.md"},
 		{"daemon.probe-failed", Critical, "mail through this listener is not handled as configured", "docs/status.md"},

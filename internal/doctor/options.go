@@ -48,6 +48,7 @@ type Options struct {
 
 	now           func() time.Time
 	authorityPort uint16
+	leastFree     uint64
 	root          string // of the files of other programs, for tests
 	usualPostfix  string // Postfix' default folder, for tests
 }
@@ -62,6 +63,6 @@ func Defaults() Options {
 	return Options{
 		LogDays: 7, KeyAge: 365 * day, TestingFor: 7 * day, RetiredFor: 14 * day, PendingFor: 7 * day,
 		SlowDNS: time.Second, Skew: time.Minute, Limit: 15 * time.Second,
-		now: time.Now, authorityPort: 53,
+		now: time.Now, authorityPort: 53, leastFree: leastFree,
 	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"iter"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -52,6 +53,29 @@ func (a Address) Path() string {
 		return ""
 	}
 	return path
+}
+
+// Servers are the network and the address of each server that an address names; none for a
+// file.
+func (a Address) Servers() iter.Seq2[string, string] {
+	return func(yield func(network, address string) bool) {
+		if a.Path() != "" {
+			return
+		}
+		c, err := pgx.ParseConfig(string(a))
+		if err != nil || !yield(pgconn.NetworkAddress(c.Host, c.Port)) {
+			return
+		}
+		seen := map[string]bool{c.Host + ":" + strconv.Itoa(int(c.Port)): true}
+		for _, f := range c.Fallbacks { // one for each way of TLS, too
+			if key := f.Host + ":" + strconv.Itoa(int(f.Port)); !seen[key] {
+				seen[key] = true
+				if !yield(pgconn.NetworkAddress(f.Host, f.Port)) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // String names the database for messages: its file, or scheme, user, host and database. No
