@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -45,7 +46,37 @@ type SigningSet struct {
 // configuration. Its methods may be called by any number of goroutines while a Tracker
 // writes it.
 type ActiveKeys struct {
-	sets atomic.Pointer[map[string]*SigningSet]
+	sets atomic.Pointer[signingSets]
+}
+
+// signingSets has the signing sets of all names at one time. It never changes: all of one spec
+// share the index, and have lists of their own.
+type signingSets struct {
+	index map[string]int32 // of a name in list
+	list  []*SigningSet    // nil: no key of the name is loaded
+}
+
+func (s *signingSets) of(name string) *SigningSet {
+	if s != nil {
+		if i, ok := s.index[name]; ok {
+			return s.list[i]
+		}
+	}
+	return nil
+}
+
+// all iterates over the sets, in no order.
+func (s *signingSets) all() iter.Seq2[string, *SigningSet] {
+	return func(yield func(string, *SigningSet) bool) {
+		if s == nil {
+			return
+		}
+		for name, i := range s.index {
+			if d := s.list[i]; d != nil && !yield(name, d) {
+				return
+			}
+		}
+	}
 }
 
 // Found is the answer of For.
@@ -101,13 +132,7 @@ func (r *ActiveKeys) Now(name, fallback string) Found {
 // Has reports whether a signing set has this name. It takes one map access.
 func (r *ActiveKeys) Has(name string) bool { return r.of(name) != nil }
 
-func (r *ActiveKeys) of(name string) *SigningSet {
-	sets := r.sets.Load()
-	if sets == nil {
-		return nil
-	}
-	return (*sets)[name]
-}
+func (r *ActiveKeys) of(name string) *SigningSet { return r.sets.Load().of(name) }
 
 func (r *ActiveKeys) expedite(name string) {
 	if d := r.of(name); d != nil {
@@ -128,10 +153,8 @@ func (f Found) pending() *SigningSet {
 // Each calls visit for every signing set, in no order. awaited says that DNS has not yet been
 // queried about keys that may sign: the first message asks.
 func (r *ActiveKeys) Each(visit func(name string, s *SigningSet, awaited bool)) {
-	if sets := r.sets.Load(); sets != nil {
-		for name, s := range *sets {
-			visit(name, s, len(s.pending) > 0)
-		}
+	for name, s := range r.sets.Load().all() {
+		visit(name, s, len(s.pending) > 0)
 	}
 }
 
@@ -139,17 +162,15 @@ func (r *ActiveKeys) Each(visit func(name string, s *SigningSet, awaited bool)) 
 // order, and says why.
 func (r *ActiveKeys) Irregular() []string {
 	var lines []string
-	if sets := r.sets.Load(); sets != nil {
-		for domain, d := range *sets {
-			switch {
-			case d.Why == "":
-			case d.Lost != "":
-				lines = append(lines, domain+" cannot be signed: "+d.Why)
-			case len(d.Keys) == 0:
-				lines = append(lines, domain+" goes unsigned: "+d.Why)
-			default:
-				lines = append(lines, domain+": "+d.Why)
-			}
+	for domain, d := range r.sets.Load().all() {
+		switch {
+		case d.Why == "":
+		case d.Lost != "":
+			lines = append(lines, domain+" cannot be signed: "+d.Why)
+		case len(d.Keys) == 0:
+			lines = append(lines, domain+" goes unsigned: "+d.Why)
+		default:
+			lines = append(lines, domain+": "+d.Why)
 		}
 	}
 	slices.Sort(lines)

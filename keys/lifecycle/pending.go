@@ -81,12 +81,15 @@ func (d *SigningSet) wait(ctx context.Context) error {
 // keys; at a reload, those that are new to the spec or that only this spec looks up. before are
 // the facts of the spec in force. others are the other keys without a known answer.
 func (w *Tracker) firstLookups(p *Spec, facts, before facts, start bool) (questions, others []target) {
+	if !p.asksDNS() {
+		return nil, nil
+	}
 	for ref, f := range facts {
-		t, b := target{ref: ref, fingerprint: f.Fingerprint}, before.of(ref)
-		anew := start || p.ServersChanged || b.Fingerprint != f.Fingerprint || !w.spec.needsDNS(b)
+		t, b := target{ref: ref, fingerprint: f.Fingerprint}, before[ref]
+		anew := start || p.ServersChanged || b == nil || b.Fingerprint != f.Fingerprint || !w.spec.needsDNS(ref, b)
 		old := anew && w.now().Sub(f.Asked).Abs() > 2*p.Config.CheckEvery
 		switch {
-		case !p.needsDNS(*f) || (f.DNS != keys.NoAnswer && !old):
+		case !p.needsDNS(ref, f) || (f.DNS != keys.NoAnswer && !old):
 		case anew:
 			questions = append(questions, t)
 		default:
@@ -106,7 +109,7 @@ func (w *Tracker) open(questions []target, before facts) {
 	for _, t := range questions {
 		if !w.isPending(t) {
 			w.close(t.ref)
-			w.pending[t.ref] = &lookup{target: t, was: before.of(t.ref).State, tracker: w, done: make(chan struct{})}
+			w.pending[t.ref] = &lookup{target: t, was: before.state(t.ref), tracker: w, done: make(chan struct{})}
 		}
 	}
 }
@@ -114,8 +117,8 @@ func (w *Tracker) open(questions []target, before facts) {
 // dropUnneeded removes the pending lookups of keys that no longer need DNS, and returns them.
 func (w *Tracker) dropUnneeded(refs iter.Seq[keys.Ref]) (gone []*lookup) {
 	for ref := range refs {
-		q, f := w.pending[ref], w.known.of(ref)
-		if q != nil && (f.Fingerprint != q.fingerprint || !w.spec.needsDNS(f)) {
+		q, f := w.pending[ref], w.known[ref]
+		if q != nil && (f == nil || f.Fingerprint != q.fingerprint || !w.spec.needsDNS(ref, f)) {
 			delete(w.pending, ref)
 			gone = append(gone, q)
 		}

@@ -154,7 +154,7 @@ func crowd(t *testing.T, domains int, servers ...Server) *Spec {
 
 // signing counts the domains that a key signs for, and those with pending lookups.
 func (p *Spec) signing() (signing, open int) {
-	for _, d := range *p.Active.sets.Load() {
+	for _, d := range p.Active.sets.Load().all() {
 		switch {
 		case len(d.pending) > 0:
 			open++
@@ -503,7 +503,7 @@ func TestAFewDomainsAreDecidedOnAsAllAre(t *testing.T) {
 	}
 	roster := func() map[string]string {
 		words := map[string]string{}
-		for set, d := range *p.Active.sets.Load() {
+		for set, d := range p.Active.sets.Load().all() {
 			for _, k := range d.Keys {
 				words[set] += k.Domain + " " + k.Selector + ", "
 			}

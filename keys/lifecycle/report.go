@@ -31,24 +31,20 @@ func (w *Tracker) report(before, after facts, now time.Time) {
 			w.log.Log(context.Background(), level, text, args...)
 		}
 	}
-	news := facts{}
-	for ref, f := range after {
-		if w.pending[ref] == nil && before.of(ref).State != f.State {
-			news[ref] = f
-		}
-	}
-	w.changed = w.changed || len(news) > 0 || len(before) != len(after)
-	for _, f := range news.sorted() {
-		was := before.of(f.ref()).State
+	news, count := w.news(before, after)
+	w.changed = w.changed || count > 0 || len(before) != len(after)
+	for _, ref := range news {
+		f, was := after.of(ref), before.state(ref)
 		level, text := f.stateText()
 		line(level, text, "domain", f.Domain, "selector", f.Selector, "state", string(f.State), "was", string(was))
 	}
+	lines += count - len(news)
 	most += min(lines, maxReported) // new states do not displace problems
 	more := max(0, lines-maxReported)
 	lines -= more
-	sets := *w.spec.Active.sets.Load()
+	sets := w.spec.Active.sets.Load()
 	for _, domain := range w.troubled(sets) {
-		d, last := sets[domain], w.reported[domain]
+		d, last := sets.of(domain), w.reported[domain]
 		switch {
 		case d.Why == last.why && now.Sub(last.at) < reportEvery:
 			continue
@@ -68,7 +64,7 @@ func (w *Tracker) report(before, after facts, now time.Time) {
 		w.reported[domain] = report{d.Why, now}
 	}
 	for domain := range w.reported {
-		if sets[domain] == nil {
+		if sets.of(domain) == nil {
 			delete(w.reported, domain)
 		}
 	}
@@ -77,11 +73,36 @@ func (w *Tracker) report(before, after facts, now time.Time) {
 	}
 }
 
+// news returns the keys with new states that are reported, in order, and the number of all.
+// At the first start these are all keys, which need not be sorted for the sake of a few.
+func (w *Tracker) news(before, after facts) (first []keys.Ref, count int) {
+	for ref, f := range after {
+		if w.pending[ref] != nil || before.state(ref) == f.State {
+			continue
+		}
+		count++
+		if first = append(first, ref); len(first) >= 20*maxReported {
+			slices.SortFunc(first, keys.Ref.Compare)
+			first = first[:maxReported]
+		}
+	}
+	slices.SortFunc(first, keys.Ref.Compare)
+	return first[:min(len(first), maxReported)], count
+}
+
+// state is the state of a key; Forgotten without a fact.
+func (l facts) state(ref keys.Ref) State {
+	if f := l[ref]; f != nil {
+		return f.State
+	}
+	return Forgotten
+}
+
 // troubled returns the domains that do not sign as listed, or that were last reported as such.
 // Domains with pending lookups are left out.
-func (w *Tracker) troubled(sets map[string]*SigningSet) []string {
+func (w *Tracker) troubled(sets *signingSets) []string {
 	var domains []string
-	for domain, d := range sets {
+	for domain, d := range sets.all() {
 		if _, known := w.reported[domain]; len(d.pending) == 0 && (known || d.Why != "") {
 			domains = append(domains, domain)
 		}

@@ -61,9 +61,9 @@ func jitter(d time.Duration) time.Duration {
 func (w *Tracker) reschedule(now time.Time) {
 	for ref, f := range w.known {
 		switch _, queued := w.schedule[ref]; {
-		case queued && !w.spec.watches(*f):
+		case queued && !w.spec.watches(ref, f):
 			delete(w.schedule, ref)
-		case !queued && w.spec.watches(*f):
+		case !queued && w.spec.watches(ref, f):
 			w.schedule[ref] = nextQuery{at: now}
 		}
 	}

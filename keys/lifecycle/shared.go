@@ -22,10 +22,10 @@ func (p *Spec) listedUnder() map[string]listedNames {
 	if p.names != nil {
 		return p.names
 	}
-	p.names = make(map[string]listedNames, len(p.Listed))
-	for _, l := range p.Listed {
-		k, ok := p.Store.Lookup(l.Domain, l.Selector)
-		if !ok {
+	p.names = map[string]listedNames{}
+	for _, listed := range p.layout().posts {
+		k := listed.key
+		if k == nil {
 			continue
 		}
 		n, ref := p.names[k.Fingerprint()], k.Ref()

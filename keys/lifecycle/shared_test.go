@@ -114,7 +114,7 @@ func TestAKeyIsNotRetiredWhileAnotherDomainSignsWithIt(t *testing.T) {
 	step(40, Retiring)
 	files, err := cfg.Files()
 	check(t, err)
-	check(t, writeState(cfg.State, known.sorted()))
+	check(t, writeState(cfg.State, known))
 	entries, err := Inventory(cfg, p.Listed, files)
 	check(t, err)
 	for _, e := range entries {

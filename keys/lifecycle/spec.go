@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 
@@ -26,109 +25,38 @@ type Spec struct {
 	Active ActiveKeys
 
 	epoch     int                    // counts the changes of Servers
+	grouped   *layout                // see layout
 	names     map[string]listedNames // see listedUnder
 	previewed facts                  // of Preview, for a Begin at the start
 }
 
-// facts are the known facts, by key. A Fact is never changed, only replaced: several maps share
-// most of theirs, which matters with a hundred thousand keys.
+// facts are the known facts, by key. A Fact in it has no name, and is never changed, only
+// replaced: the many names of one private key have one Fact in common while it is the same for
+// them, and several maps share theirs.
 type facts map[keys.Ref]*Fact
 
 // of returns the fact of a key; without one, an empty fact.
 func (l facts) of(ref keys.Ref) Fact {
 	if f := l[ref]; f != nil {
-		return *f
+		return f.named(ref)
 	}
 	return Fact{}
 }
 
-// share returns the map's own copy of an equal fact, else a new one.
-func (l facts) share(f Fact) *Fact {
-	if old := l[f.ref()]; old != nil && *old == f {
-		return old
-	}
-	return &f
-}
-
-// candidates groups the keys by signing set: first the listed keys in the order of the spec,
-// then, in the set of their domain, the keys that are known but not listed. A listed key whose
-// file holds another key than before starts with an empty fact. If only is not nil, it names
-// the signing sets that are wanted.
-func (p *Spec) candidates(known facts, now time.Time, only map[string]bool) map[string][]*candidate {
-	type post struct{ domain, selector, set string }
-	size := len(p.Listed)
-	if only != nil {
-		size = len(only)
-	}
-	out := make(map[string][]*candidate, size)
-	listed := make(map[keys.Ref]bool, size)
-	own := p.listedForOwn(only)
-	placed := make(map[post]bool, size)
-	for _, l := range p.Listed {
-		if only != nil && !only[cmp.Or(l.SignsFor, l.Domain)] {
-			continue
-		}
-		k, ok := p.Store.Lookup(l.Domain, l.Selector)
-		ref := l.Ref
-		if ok {
-			ref = k.Ref()
-		} else if p.Store.Lost(ref) == nil {
-			continue
-		}
-		set := cmp.Or(l.SignsFor, ref.Domain)
-		at := post{ref.Domain, ref.Selector, set}
-		if placed[at] {
-			continue
-		}
-		placed[at], listed[ref] = true, true
-		fact := known.of(ref).owned(own[ref], now)
-		if !ok {
-			fact.Domain, fact.Selector = ref.Domain, ref.Selector
-			out[set] = append(out[set], &candidate{listed: true, activeFrom: l.ActiveFrom, fact: fact, lost: p.Store.Lost(ref)})
-			continue
-		}
-		if print := k.Fingerprint(); fact.Fingerprint != print {
-			fact = Fact{Domain: k.Domain, Selector: k.Selector, Algorithm: k.Algorithm, Bits: k.Bits, Fingerprint: print}.owned(own[ref], now)
-		}
-		out[set] = append(out[set], &candidate{listed: true, activeFrom: l.ActiveFrom, fact: fact, key: k})
-	}
-	var others []keys.Ref
-	for ref, f := range known {
-		if !own[ref] && (!listed[ref] || f.Own) && (only == nil || only[ref.Domain]) {
-			others = append(others, ref)
-		}
-	}
-	slices.SortFunc(others, keys.Ref.Compare)
-	for _, ref := range others {
-		fact, k := known.of(ref).owned(false, now), p.Store.Standby(ref)
-		if k != nil && k.Fingerprint() != fact.Fingerprint {
-			k = nil
-		}
-		out[ref.Domain] = append(out[ref.Domain], &candidate{fact: fact, key: k, elsewhere: listed[ref]})
-	}
-	return out
-}
-
-// listedForOwn returns the keys that the entries of their own domains list.
-func (p *Spec) listedForOwn(only map[string]bool) map[keys.Ref]bool {
-	size := len(p.Listed)
-	if only != nil {
-		size = len(only)
-	}
-	own := make(map[keys.Ref]bool, size)
-	for _, l := range p.Listed {
-		if (l.SignsFor == "" || l.SignsFor == l.Domain) && (only == nil || only[l.Domain]) {
-			own[l.Ref] = true
-		}
-	}
-	return own
+// named returns the fact with the name of its key.
+func (f *Fact) named(ref keys.Ref) Fact {
+	named := *f
+	named.Domain, named.Selector = ref.Domain, ref.Selector
+	return named
 }
 
 // assignAll writes all active keys for the time now, and returns the facts from then on. While
 // a lookup in open is pending, the keys of its set may not be final.
 func (p *Spec) assignAll(known facts, now time.Time, open map[keys.Ref]*lookup) facts {
-	sets, next := p.assign(known, now, open, nil)
-	p.Active.sets.Store(&sets)
+	l := p.layout()
+	list := make([]*SigningSet, len(l.ends))
+	next := p.assign(known, now, open, nil, list)
+	p.Active.sets.Store(&signingSets{l.index, list})
 	return next
 }
 
@@ -136,19 +64,16 @@ func (p *Spec) assignAll(known facts, now time.Time, open map[keys.Ref]*lookup) 
 // facts of these keys before and after.
 func (p *Spec) reassign(known facts, now time.Time, open map[keys.Ref]*lookup, domains []string) (before, after facts) {
 	only := p.connected(domains)
-	some, after := p.assign(known, now, open, only)
+	sets := p.Active.sets.Load()
+	list := slices.Clone(sets.list)
+	after = p.assign(known, now, open, only, list)
+	p.Active.sets.Store(&signingSets{sets.index, list})
 	before = facts{}
 	for ref, f := range known {
 		if only[ref.Domain] {
 			before[ref] = f
 		}
 	}
-	sets := maps.Clone(*p.Active.sets.Load())
-	for set := range only {
-		delete(sets, set)
-	}
-	maps.Copy(sets, some)
-	p.Active.sets.Store(&sets)
 	return before, after
 }
 
@@ -170,52 +95,151 @@ func (p *Spec) connected(domains []string) map[string]bool {
 	return only
 }
 
-// assign decides which keys sign in all signing sets, or in those of only, and computes the
-// next fact of each key.
-func (p *Spec) assign(known facts, now time.Time, open map[keys.Ref]*lookup, only map[string]bool) (map[string]*SigningSet, facts) {
-	size := max(len(known), len(p.Listed))
+// assign decides which keys sign in all signing sets, or in those of only, writes the sets
+// into the list of the layout's index, and computes the next fact of each key.
+func (p *Spec) assign(known facts, now time.Time, open map[keys.Ref]*lookup, only map[string]bool, sets []*SigningSet) facts {
+	l, size := p.layout(), max(len(known), len(p.Listed))
 	if only != nil {
 		size = len(only)
 	}
-	sets := make(map[string]*SigningSet, size)
-	next := make(facts, size)
-	best := make(map[keys.Ref]int, size)
-	var lastNeeded map[string]time.Time // computed at the first need
-	for domain, all := range p.candidates(known, now, only) {
-		for _, c := range all {
-			if q := open[c.fact.ref()]; q != nil && q.fingerprint == c.fact.Fingerprint && p.needsDNS(c.fact) {
-				c.pending = q
-			}
-		}
-		set := signingSet(all, p.Require, now)
-		if slices.ContainsFunc(all, func(c *candidate) bool { return c.listed }) {
-			sets[domain] = set
-		}
-		for _, c := range all {
-			if c.key != nil {
-				c.fact.LastUsed = later(c.fact.LastUsed, c.key.LastUsed())
-			}
-			if c.elsewhere {
-				continue // the entries that list it decide its state
-			}
-			f := c.fact
-			if c.lost == nil {
-				place := c.role()
-				if !c.listed && !f.Unlisted.IsZero() {
-					if lastNeeded == nil {
-						lastNeeded = known.lastNeeded(now)
-					}
-					place.elsewhere, place.lastElsewhere = p.listedUnder()[f.Fingerprint].other(f.ref()), lastNeeded[f.Fingerprint]
-				}
-				f = f.advanced(place, now, p.Config.QueueTime)
-			}
-			if stands := rank(c, domain); f.State != Forgotten && f.Fingerprint != "" && stands >= best[f.ref()] {
-				best[f.ref()] = stands
-				next[f.ref()] = known.share(f)
-			}
+	a := &assignment{
+		spec: p, layout: l, known: known, now: now, open: open,
+		next: make(facts, size), best: map[keys.Ref]int{}, latest: map[string]*Fact{},
+	}
+	others := l.unlisted(known, only)
+	for i := range l.ends {
+		posts := l.set(i)
+		if set := posts[0].set(); only == nil || only[set] {
+			sets[i] = a.decide(set, posts, ofDomain(others, set))
 		}
 	}
-	return sets, next
+	for len(others) > 0 {
+		domain := others[0].Domain
+		its := ofDomain(others, domain)
+		others = others[len(its):]
+		if _, listed := l.index[domain]; !listed {
+			a.decide(domain, nil, its)
+		}
+	}
+	return a.next
+}
+
+// assignment is one decision on many signing sets.
+type assignment struct {
+	spec   *Spec
+	layout *layout
+	known  facts
+	now    time.Time
+	open   map[keys.Ref]*lookup
+
+	next       facts
+	best       map[keys.Ref]int     // of the keys in several sets, the highest rank so far
+	lastNeeded map[string]time.Time // computed at the first need
+	latest     map[string]*Fact     // the last fact in next, by fingerprint
+
+	room []candidate // those of one set
+	all  []*candidate
+}
+
+// decide decides on one signing set: the listed keys, then, in the set of their domain, the
+// keys that are known but not listed. It returns nil where no key is listed.
+func (a *assignment) decide(set string, listed []post, others []keys.Ref) *SigningSet {
+	all := a.candidates(listed, others)
+	var d *SigningSet
+	if len(all) > 0 && all[0].listed {
+		d = signingSet(all, a.spec.Require, a.now)
+	}
+	for _, c := range all {
+		if c.key != nil {
+			c.fact.LastUsed = later(c.fact.LastUsed, c.key.LastUsed())
+		}
+		if c.elsewhere {
+			continue // the entries that list it decide its state
+		}
+		if c.lost == nil {
+			c.fact = c.fact.advanced(a.role(c), a.now, a.spec.Config.QueueTime)
+		}
+		if c.fact.State != Forgotten && c.fact.Fingerprint != "" {
+			a.keep(c, set)
+		}
+	}
+	return d
+}
+
+// candidates returns the keys of one signing set. A listed key whose file holds another key
+// than before starts with an empty fact. The next call overwrites the result.
+func (a *assignment) candidates(listed []post, others []keys.Ref) []*candidate {
+	a.room = a.room[:0]
+	for i, p := range listed {
+		ref := p.ref()
+		c := candidate{listed: true, activeFrom: p.listed.ActiveFrom, key: p.key}
+		if p.key == nil {
+			c.lost = a.spec.Store.Lost(ref)
+		}
+		twice := slices.ContainsFunc(listed[:i], func(o post) bool { return o.ref() == ref })
+		if twice || c.key == nil && c.lost == nil {
+			continue
+		}
+		own := p.own() || a.layout.owns(ref)
+		c.fact = a.known.of(ref).owned(own, a.now)
+		c.fact.Domain, c.fact.Selector = ref.Domain, ref.Selector
+		if k := p.key; k != nil && k.Fingerprint() != c.fact.Fingerprint {
+			c.fact = Fact{Domain: k.Domain, Selector: k.Selector, Algorithm: k.Algorithm, Bits: k.Bits, Fingerprint: k.Fingerprint()}.owned(own, a.now)
+		}
+		a.room = append(a.room, c)
+	}
+	for _, ref := range others {
+		fact, k := a.known.of(ref).owned(false, a.now), a.spec.Store.Standby(ref)
+		if k != nil && k.Fingerprint() != fact.Fingerprint {
+			k = nil
+		}
+		a.room = append(a.room, candidate{fact: fact, key: k, elsewhere: a.layout.elsewhere[ref]})
+	}
+	a.all = a.all[:0]
+	for i := range a.room {
+		c := &a.room[i]
+		ref := c.fact.ref()
+		if q := a.open[ref]; q != nil && q.fingerprint == c.fact.Fingerprint && a.spec.needsDNS(ref, &c.fact) {
+			c.pending = q
+		}
+		a.all = append(a.all, c)
+	}
+	return a.all
+}
+
+// role is what was decided about a key.
+func (a *assignment) role(c *candidate) role {
+	r := c.role()
+	if f := c.fact; !c.listed && !f.Unlisted.IsZero() {
+		if a.lastNeeded == nil {
+			a.lastNeeded = a.known.lastNeeded(a.now)
+		}
+		r.elsewhere, r.lastElsewhere = a.spec.listedUnder()[f.Fingerprint].other(f.ref()), a.lastNeeded[f.Fingerprint]
+	}
+	return r
+}
+
+// keep makes the fact one of next, unless that of another signing set counts.
+func (a *assignment) keep(c *candidate, set string) {
+	ref := c.fact.ref()
+	if a.layout.elsewhere[ref] {
+		stands := rank(c, set)
+		if stands < a.best[ref] {
+			return
+		}
+		a.best[ref] = stands
+	}
+	c.fact.Domain, c.fact.Selector = "", ""
+	print := c.fact.Fingerprint
+	switch latest, before := a.latest[print], a.known[ref]; {
+	case latest != nil && *latest == c.fact:
+	case before != nil && *before == c.fact:
+		a.latest[print] = before
+	default:
+		f := c.fact
+		a.latest[print] = &f
+	}
+	a.next[ref] = a.latest[print]
 }
 
 func later(a, b time.Time) time.Time {

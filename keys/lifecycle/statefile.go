@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,8 +80,8 @@ func parseState(text []byte) ([]Fact, error) {
 		known[f.ref()] = &f
 	}
 	all := make([]Fact, 0, len(known))
-	for _, f := range known.sorted() {
-		all = append(all, *f)
+	for _, ref := range known.sorted() {
+		all = append(all, known.of(ref))
 	}
 	return all, nil
 }
@@ -92,17 +93,13 @@ func (f Fact) sound() bool {
 		slices.Contains([]State{Pending, Published, Active, Missing, Differing, Retiring, Retired}, f.State)
 }
 
-func (l facts) sorted() []*Fact {
-	facts := make([]*Fact, 0, len(l))
-	for _, f := range l {
-		facts = append(facts, f)
-	}
-	slices.SortFunc(facts, func(a, b *Fact) int { return a.ref().Compare(b.ref()) })
-	return facts
+// sorted returns the names of the keys.
+func (l facts) sorted() []keys.Ref {
+	return slices.SortedFunc(maps.Keys(l), keys.Ref.Compare)
 }
 
 // writeState replaces the file as a whole.
-func writeState(path string, facts []*Fact) error {
+func writeState(path string, known facts) error {
 	folder := filepath.Dir(path)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
@@ -116,7 +113,7 @@ func writeState(path string, facts []*Fact) error {
 	// It has no secrets, and any user may run `keys list`.
 	err = f.Chmod(0o644)
 	if err == nil {
-		err = printState(f, facts)
+		err = printState(f, known)
 	}
 	if err := errors.Join(err, f.Sync()); err != nil {
 		return err
@@ -128,23 +125,37 @@ func writeState(path string, facts []*Fact) error {
 }
 
 // printState writes one fact after the other: the text of ten thousand takes several
-// megabytes.
-func printState(to io.Writer, facts []*Fact) error {
+// megabytes. The many names of one private key mostly have one fact in common.
+func printState(to io.Writer, known facts) error {
 	w := bufio.NewWriter(to)
 	fmt.Fprintf(w, "{\n \"version\": %d,\n \"keys\": [", stateVersion)
 	between := "\n  "
-	for _, f := range facts {
-		text, err := json.MarshalIndent(f, "  ", " ")
-		if err != nil {
-			return err
+	texts := map[*Fact][]byte{}
+	for _, ref := range known.sorted() {
+		f := known[ref]
+		if texts[f] == nil {
+			if len(texts) >= maxTexts {
+				clear(texts)
+			}
+			text, err := json.MarshalIndent(f.named(keys.Ref{}), "  ", " ")
+			if err != nil {
+				return err
+			}
+			texts[f] = text[len(nameless):]
 		}
-		w.WriteString(between)
-		w.Write(text)
+		// A canonical name has no character that JSON escapes.
+		fmt.Fprintf(w, "%s{\n   \"domain\": \"%s\",\n   \"selector\": \"%s\"%s", between, ref.Domain, ref.Selector, texts[f])
 		between = ",\n  "
 	}
 	w.WriteString("\n ]\n}\n")
 	return w.Flush() // returns the first error of all writes
 }
+
+// nameless is how the text of a fact without a name begins.
+const nameless = "{\n   \"domain\": \"\",\n   \"selector\": \"\""
+
+// maxTexts bounds the texts of facts that are kept for other names.
+const maxTexts = 256
 
 // forgetAfter is how long a retired key without a file is known where DNS is not asked about it.
 const forgetAfter = 365 * 24 * time.Hour
@@ -152,7 +163,7 @@ const forgetAfter = 365 * 24 * time.Hour
 // forgetRetired drops retired keys whose file and record are gone.
 func (w *Tracker) forgetRetired() {
 	for ref, f := range w.known {
-		if f.State == Retired && w.spec.gone(*f, w.now()) && !w.spec.Store.Has(ref) && !w.spec.Config.HasFile(ref) {
+		if f.State == Retired && w.spec.gone(f.named(ref), w.now()) && !w.spec.Store.Has(ref) && !w.spec.Config.HasFile(ref) {
 			delete(w.known, ref)
 			w.changed = true
 		}
@@ -189,7 +200,7 @@ func (w *Tracker) save(last bool) {
 	if last { // the times of use since the last round
 		w.known = w.spec.assignAll(w.known, now, w.pending)
 	}
-	path, facts := w.spec.Config.State, w.known.sorted()
+	path, known := w.spec.Config.State, maps.Clone(w.known)
 	damaged := w.damaged
 	w.changed, w.saved, w.damaged = false, now, false
 	w.mu.Unlock()
@@ -198,7 +209,7 @@ func (w *Tracker) save(last bool) {
 		_ = os.Rename(path, path+".damaged") // kept for the administrator
 	}
 	unsaved := ""
-	if err := writeState(path, facts); err != nil {
+	if err := writeState(path, known); err != nil {
 		unsaved = "the state of the keys cannot be written, and will be lost with a restart: " + err.Error() +
 			"; give the daemon a folder of its own there, or set keys.state"
 	}

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -22,7 +23,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		{Domain: "b.example", Selector: "s1", Algorithm: keys.RSA, Bits: 2048, Fingerprint: "z", State: Retired, Unlisted: noon},
 	}
 	for range 2 { // over an old file too
-		check(t, writeState(path, pointers(want)))
+		check(t, writeState(path, known(want)))
 		got, err := ReadState(path)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, %v", got, err)
@@ -61,6 +62,29 @@ func TestADamagedStateFileIsToldOf(t *testing.T) {
 	}
 }
 
+// The names of one private key have one fact in common while nothing tells them apart.
+func TestAFactOfSeveralNamesIsWrittenForEach(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.json")
+	shared := Fact{Algorithm: keys.RSA, Bits: 2048, Fingerprint: "x", State: Active, DNS: keys.Found, FirstSeen: noon}
+	own := Fact{Algorithm: keys.RSA, Bits: 2048, Fingerprint: "y", State: Pending, Detail: `has "other" text`}
+	written := facts{}
+	for i := range 1000 {
+		written[keys.Ref{Domain: fmt.Sprintf("d%d.example", i), Selector: "s1"}] = &shared
+	}
+	written[keys.Ref{Domain: "d5.example", Selector: "s2"}] = &own
+	check(t, writeState(path, written))
+	got, err := ReadState(path)
+	check(t, err)
+	if len(got) != len(written) {
+		t.Fatalf("%d facts, want %d", len(got), len(written))
+	}
+	for _, f := range got {
+		if want := written.of(f.ref()); f != want {
+			t.Errorf("got %+v, want %+v", f, want)
+		}
+	}
+}
+
 func FuzzParseState(f *testing.F) {
 	f.Add([]byte(`{"version":1,"keys":[{"domain":"a.example","selector":"s1","algorithm":"rsa-sha256","bits":2048,"fingerprint":"x","state":"active"}]}`))
 	f.Add([]byte(`{}`))
@@ -70,7 +94,7 @@ func FuzzParseState(f *testing.F) {
 			return
 		}
 		path := filepath.Join(t.TempDir(), "keys.json")
-		check(t, writeState(path, pointers(facts)))
+		check(t, writeState(path, known(facts)))
 		if _, err := ReadState(path); err != nil {
 			t.Errorf("what was read cannot be read again: %v", err)
 		}
@@ -88,9 +112,10 @@ func TestAStateFileThatIsNoFileHoldsNoOne(t *testing.T) {
 	}
 }
 
-func pointers(facts []Fact) (all []*Fact) {
-	for _, f := range facts {
-		all = append(all, &f)
+func known(all []Fact) facts {
+	known := facts{}
+	for _, f := range all {
+		known[f.ref()] = &f
 	}
-	return all
+	return known
 }

@@ -49,7 +49,7 @@ func DomainStatuses(cfg keys.Config, listed []Listed, require bool, entries []St
 	plan := &Spec{Config: cfg, Store: keys.NewStore(listedKeys, standby, lost), Listed: listed, Require: require}
 	plan.assignAll(known, now, nil)
 	var all []DomainStatus
-	for domain, d := range *plan.Active.sets.Load() {
+	for domain, d := range plan.Active.sets.Load().all() {
 		s := DomainStatus{Domain: domain, Lost: d.Lost != "", StandIn: d.StandIn, Why: d.Why}
 		for _, k := range d.Keys {
 			s.Selectors = append(s.Selectors, k.Selector)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -69,8 +70,15 @@ func NewTracker(path string, now func() time.Time) *Tracker {
 	if err != nil {
 		w.trouble, w.damaged = err.Error(), errors.Is(err, errDamaged)
 	}
+	latest := map[string]*Fact{} // by fingerprint
 	for _, f := range facts {
-		w.known[f.ref()] = &f
+		ref := f.ref()
+		f = f.named(keys.Ref{})
+		if l := latest[f.Fingerprint]; l == nil || *l != f {
+			kept := f
+			latest[f.Fingerprint] = &kept
+		}
+		w.known[ref] = latest[f.Fingerprint]
 	}
 	return w
 }
@@ -87,18 +95,29 @@ func (w *Tracker) Trouble() string {
 func (w *Tracker) Standby(listed []Listed) []keys.Ref {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	domains := map[string]bool{}
-	now := map[keys.Ref]bool{}
+	if len(w.known) == 0 {
+		return nil
+	}
+	now := make(map[keys.Ref]bool, len(listed))
 	for _, l := range listed {
-		domains[l.Domain] = true
 		now[l.Ref] = true
 	}
-	var refs []keys.Ref
-	for _, f := range w.known.sorted() {
-		if (domains[f.Domain] || domains[keys.AnyDomain]) && !now[f.ref()] && f.State != Retired {
-			refs = append(refs, f.ref())
+	former := map[string][]keys.Ref{} // by domain
+	for ref, f := range w.known {
+		if !now[ref] && f.State != Retired {
+			former[ref.Domain] = append(former[ref.Domain], ref)
 		}
 	}
+	var refs []keys.Ref
+	for _, l := range listed {
+		if l.Domain == keys.AnyDomain {
+			refs = slices.Concat(slices.Collect(maps.Values(former))...)
+			break
+		}
+		refs = append(refs, former[l.Domain]...)
+		delete(former, l.Domain)
+	}
+	slices.SortFunc(refs, keys.Ref.Compare)
 	return refs
 }
 
@@ -123,7 +142,7 @@ func (w *Tracker) Known(p *Spec, first int) []Fact {
 		}
 		if f, ok := w.known[l.Ref]; ok && !seen[l.Ref] {
 			seen[l.Ref] = true
-			all = append(all, *f)
+			all = append(all, f.named(l.Ref))
 		}
 	}
 	return all
@@ -158,7 +177,7 @@ func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 	questions, others := w.firstLookups(p, next, w.known, start)
 	var observed []observation
 	before := w.known // assignAll makes another map
-	if !start {
+	if !start && len(questions)+len(others)+len(w.pending) > 0 {
 		w.mu.Unlock()
 		observed = query(timeouts{ctx: ctx, lookup: firstAnswer}, p, append(questions, others...))
 		w.mu.Lock()
@@ -179,7 +198,7 @@ func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 			delete(w.schedule, ref)
 		}
 	}
-	if start && len(w.pending) == 0 { // next is right
+	if len(w.pending)+len(observed) == 0 { // next is right
 		w.reschedule(now)
 		w.report(before, next, now)
 	} else {
@@ -200,13 +219,13 @@ func (w *Tracker) wakeUp() {
 func (p *Spec) asksDNS() bool { return p.Require && len(p.Servers) > 0 }
 
 // needsDNS reports whether the record of a key matters to who signs.
-func (p *Spec) needsDNS(f Fact) bool {
-	return p.asksDNS() && f.Domain != keys.AnyDomain && (f.State != Retired || p.Store.Has(f.ref()))
+func (p *Spec) needsDNS(ref keys.Ref, f *Fact) bool {
+	return p.asksDNS() && ref.Domain != keys.AnyDomain && (f.State != Retired || p.Store.Has(ref))
 }
 
 // watches reports whether a key is looked up in DNS: also a retired one, until its record is gone.
-func (p *Spec) watches(f Fact) bool {
-	return p.needsDNS(f) || p.asksDNS() && f.Domain != keys.AnyDomain && f.State == Retired && !f.recordGone()
+func (p *Spec) watches(ref keys.Ref, f *Fact) bool {
+	return p.needsDNS(ref, f) || p.asksDNS() && ref.Domain != keys.AnyDomain && f.State == Retired && !f.recordGone()
 }
 
 // Run queries the keys when they are due, until ctx ends. Then it saves the facts. Begin comes
@@ -311,7 +330,7 @@ func (w *Tracker) record(observed []observation, now time.Time) (answered []*loo
 		if !ok || f.Fingerprint != o.fingerprint {
 			continue
 		}
-		if f.State == Retired && !w.spec.needsDNS(*f) {
+		if f.State == Retired && !w.spec.needsDNS(o.ref, f) {
 			next := f.observed(o.ofRetired(), o.detail, now)
 			w.known[o.ref] = &next
 			w.schedule[o.ref] = nextQuery{at: now.Add(jitter(max(retiredEvery, w.spec.Config.CheckEvery)))}

@@ -208,8 +208,8 @@ func (s *scene) want(when, signing, states string) {
 	}
 	var facts []string
 	s.tracker.mu.Lock()
-	for _, f := range s.tracker.known.sorted() {
-		facts = append(facts, f.Selector+" "+string(f.State))
+	for _, ref := range s.tracker.known.sorted() {
+		facts = append(facts, ref.Selector+" "+string(s.tracker.known[ref].State))
 	}
 	s.tracker.mu.Unlock()
 	if got := strings.Join(facts, ", "); got != states {
@@ -602,8 +602,7 @@ func BenchmarkFill100000Domains(b *testing.B) {
 
 func BenchmarkDuty(b *testing.B) {
 	var r ActiveKeys
-	sets := map[string]*SigningSet{"example.com": {}}
-	r.sets.Store(&sets)
+	r.sets.Store(&signingSets{map[string]int32{"example.com": 0}, []*SigningSet{{}}})
 	b.ReportAllocs()
 	for b.Loop() {
 		if r.of("example.com") == nil {
