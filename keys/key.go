@@ -106,7 +106,7 @@ func (r Ref) Canonical() (Ref, error) {
 		return r, fmt.Errorf("%q is not a domain: write it like example.com", r.Domain)
 	}
 	c := Ref{domain, selector}
-	if len(c.RecordName()) > maxName {
+	if len(selector)+len(recordLabel)+len(domain) > maxName {
 		return r, fmt.Errorf("the name %s is longer than DNS allows (%d octets): choose a shorter selector", c.RecordName(), maxName)
 	}
 	return c, nil
@@ -114,7 +114,9 @@ func (r Ref) Canonical() (Ref, error) {
 
 // RecordName is the name of the key's TXT record, without a final dot (RFC 6376
 // §3.6.2.1). The ref is canonical.
-func (r Ref) RecordName() string { return r.Selector + "._domainkey." + r.Domain }
+func (r Ref) RecordName() string { return r.Selector + recordLabel + r.Domain }
+
+const recordLabel = "._domainkey."
 
 // Compare orders keys by domain and selector.
 func (r Ref) Compare(o Ref) int {

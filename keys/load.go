@@ -31,6 +31,9 @@ func (c Config) load(ref Ref) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
+	if owner, ok := c.borrowed(name); ok {
+		return c.sharedKey(name, owner)
+	}
 	paths := c.paths(name, ref.Selector)
 	inDir := slices.DeleteFunc(slices.Clone(paths), func(path string) bool {
 		return c.folders != nil && !c.folders[filepath.Base(filepath.Dir(path))]
@@ -41,7 +44,10 @@ func (c Config) load(ref Ref) (*Key, error) {
 			return k, err
 		}
 	}
-	return c.orShared(name, nil, &missing{ref: name, path: paths[0], dir: c.Dir, near: nearSelector(paths[0])})
+	if owner := c.owner(name); owner != "" {
+		return c.sharedKey(name, owner)
+	}
+	return nil, &missing{ref: name, path: paths[0], dir: c.Dir, near: nearSelector(paths[0])}
 }
 
 // missing is the error for a key without a file.
@@ -92,10 +98,7 @@ func (m *missing) Is(target error) bool { return target == fs.ErrNotExist }
 // paths returns the files where a key may be, the preferred one first. The folder may be in
 // Unicode, and the file name in the spelling of the configuration.
 func (c Config) paths(name Ref, asWritten string) []string {
-	folders := []string{name.Domain}
-	if unicode, err := idna.ToUnicode(name.Domain); err == nil && unicode != name.Domain {
-		folders = append(folders, unicode)
-	}
+	folders := foldersOf(name.Domain)
 	files := []string{name.Selector}
 	// Only a selector that is a valid name in ASCII is safe in a path.
 	if asWritten != name.Selector && message.LowerASCII(asWritten) == name.Selector {
@@ -108,6 +111,18 @@ func (c Config) paths(name Ref, asWritten string) []string {
 		}
 	}
 	return paths
+}
+
+// foldersOf returns the names that the folder of a domain may have.
+func foldersOf(domain string) []string {
+	folders := []string{domain}
+	if !strings.Contains(domain, "xn--") {
+		return folders
+	}
+	if unicode, err := idna.ToUnicode(domain); err == nil && unicode != domain {
+		folders = append(folders, unicode)
+	}
+	return folders
 }
 
 // loadFile reads a key from one file. If the file is missing, the error is fs.ErrNotExist.

@@ -14,7 +14,7 @@ type preloaded struct {
 	loaded map[Ref]*loaded
 }
 
-// loaded is the result for one key.
+// loaded is the result for one key with a file of its own.
 type loaded struct {
 	ref Ref
 	key *Key
@@ -24,27 +24,44 @@ type loaded struct {
 // preload loads keys on all processors. Other keys are loaded when they are needed.
 func (c Config) preload(refs []Ref) *preloaded {
 	c.folders = c.readFolders()
-	a := &preloaded{cfg: c, loaded: make(map[Ref]*loaded, len(refs))}
-	var jobs []*loaded
+	a := &preloaded{cfg: c, loaded: map[Ref]*loaded{}}
+	var jobs []func()
+	owners := map[Ref]bool{}
 	for _, ref := range refs {
-		if ref.Domain != AnyDomain && a.loaded[ref] == nil {
+		name, err := ref.Canonical()
+		if err != nil || ref.Domain == AnyDomain {
+			continue
+		}
+		if owner, ok := c.borrowed(name); ok {
+			if from := (Ref{owner, name.Selector}); !owners[from] {
+				owners[from] = true
+				jobs = append(jobs, func() { _, _ = c.ownersKey(from.Domain, from.Selector) }) // sharedKey gets the error again
+			}
+			continue
+		}
+		if a.loaded[ref] == nil {
 			job := &loaded{ref: ref}
 			a.loaded[ref] = job
-			jobs = append(jobs, job)
+			jobs = append(jobs, func() { job.key, job.err = c.load(job.ref) })
 		}
 	}
+	inParallel(jobs)
+	return a
+}
+
+// inParallel calls all jobs.
+func inParallel(jobs []func()) {
 	var next atomic.Int64
 	var workers sync.WaitGroup
 	// A reload has one processor more than there are, which is left to messages.
 	for range min(runtime.GOMAXPROCS(0), runtime.NumCPU(), len(jobs)) {
 		workers.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(jobs)); i = next.Add(1) - 1 {
-				jobs[i].key, jobs[i].err = c.load(jobs[i].ref)
+				jobs[i]()
 			}
 		})
 	}
 	workers.Wait()
-	return a
 }
 
 // readFolders lists the folders of domains, so that the many domains that share other domains'

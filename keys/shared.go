@@ -1,8 +1,7 @@
 package keys
 
 import (
-	"errors"
-	"io/fs"
+	"slices"
 	"sync"
 )
 
@@ -28,12 +27,33 @@ func (s *sharedKeys) load(from Ref, load func(Ref) (*Key, error)) (*Key, error) 
 	return once()
 }
 
-// sharedKey loads the key with the same selector from the folder of owner, for a domain that
-// signs with it under its own name. One Open reads each file once.
+// owner is the domain from whose folder a key comes if there is none in its own; "": none.
+func (c Config) owner(name Ref) string {
+	if owner := c.Shared[name.Domain]; owner != name.Domain {
+		return owner
+	}
+	return ""
+}
+
+// borrowed is owner for a key that is certainly not in a folder of its own: many thousand
+// domains may share the keys of a few.
+func (c Config) borrowed(name Ref) (owner string, ok bool) {
+	if owner = c.owner(name); owner == "" || c.folders == nil || credentialsFolder() != "" {
+		return "", false
+	}
+	return owner, !slices.ContainsFunc(foldersOf(name.Domain), func(folder string) bool { return c.folders[folder] })
+}
+
+// ownersKey loads a key from the folder of owner. One Open reads each file once.
+func (c Config) ownersKey(owner, selector string) (*Key, error) {
+	c.Shared = nil // an owner cannot use the keys of a third domain
+	return c.shared.load(Ref{owner, selector}, c.load)
+}
+
+// sharedKey returns the key with the same selector from the folder of owner, for a domain that
+// signs with it under its own name.
 func (c Config) sharedKey(name Ref, owner string) (*Key, error) {
-	owned := c
-	owned.Shared = nil // an owner cannot use the keys of a third domain
-	k, err := c.shared.load(Ref{owner, name.Selector}, owned.load)
+	k, err := c.ownersKey(owner, name.Selector)
 	if err != nil {
 		return nil, err
 	}
@@ -41,13 +61,4 @@ func (c Config) sharedKey(name Ref, owner string) (*Key, error) {
 		Domain: name.Domain, Selector: k.Selector, Algorithm: k.Algorithm, Bits: k.Bits,
 		Signer: k.Signer, Path: k.Path, print: k.print,
 	}, nil
-}
-
-// orShared replaces the error for a missing key by the key of the domain that shares its keys.
-func (c Config) orShared(name Ref, k *Key, err error) (*Key, error) {
-	owner := c.Shared[name.Domain]
-	if owner == "" || owner == name.Domain || !errors.Is(err, fs.ErrNotExist) {
-		return k, err
-	}
-	return c.sharedKey(name, owner)
 }

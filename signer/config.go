@@ -134,7 +134,7 @@ func (c Config) Validate(bad func(path, problem string)) {
 	c.Fields.validate(bad)
 	c.Senders.validate(bad)
 	c.ARC.validate(bad)
-	seen := map[string]int{}
+	seen := make(map[string]int32, len(c.Domains))
 	patterns := 0
 	for i, d := range c.Domains {
 		d.validate(fmt.Sprintf("domains[%d]", i), bad)
@@ -143,7 +143,7 @@ func (c Config) Validate(bad func(path, problem string)) {
 			bad(fmt.Sprintf("domains[%d].domain", i), fmt.Sprintf("%q stands already in domains[%d]: put all its selectors there", d.Domain, first))
 			continue
 		}
-		seen[name] = i
+		seen[name] = int32(i)
 		if k == domainGlob {
 			patterns++
 		}

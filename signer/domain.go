@@ -23,8 +23,8 @@ type Domain struct {
 	// SDID signs the mail as another domain, with d= and the keys of that domain's entry.
 	SDID string `yaml:"sdid"`
 
-	fromDatabase bool // its keys may be missing
-	place        Place
+	table *Place // where it stands, without the line; nil: in the YAML file
+	line  int
 }
 
 // kind is the kind of name that an entry has.
@@ -78,9 +78,11 @@ func (d Domain) validate(path string, bad func(path, problem string)) {
 	if len(d.Selectors) == 0 && d.SDID == "" {
 		bad(path, fmt.Sprintf("%q has no selectors: write selectors: [NAME], NAME as given to signpost keys generate", d.Domain))
 	}
-	seen := map[string]bool{}
+	seen := make(map[string]bool, len(d.Selectors))
 	for j, s := range d.Selectors {
-		s.validate(fmt.Sprintf("%s.selectors[%d]", path, j), seen, bad)
+		if problem := s.problem(seen); problem != "" {
+			bad(fmt.Sprintf("%s.selectors[%d]", path, j), problem)
+		}
 	}
 }
 
@@ -110,24 +112,30 @@ func (d Domain) validateOtherDomains(path string, k kind, bad func(path, problem
 	}
 }
 
-func (s Selector) validate(at string, seen map[string]bool, bad func(path, problem string)) {
+// problem returns the mistake in a selector, or "". seen has the names of those before.
+func (s Selector) problem(seen map[string]bool) string {
 	name, ok := message.DomainToASCII(s.Selector)
+	twice := seen[name]
+	seen[name] = true
 	switch {
 	case s.Selector == "":
-		bad(at, "an entry needs a selector: write its name alone, or {selector: NAME, active_from: 2027-01-31}")
+		return "an entry needs a selector: write its name alone, or {selector: NAME, active_from: 2027-01-31}"
 	case !ok:
-		bad(at, fmt.Sprintf("%q is not a selector: letters, digits, hyphens and dots, such as s2026", s.Selector))
-	case seen[name]:
-		bad(at, fmt.Sprintf("%q is listed twice", s.Selector))
+		return fmt.Sprintf("%q is not a selector: letters, digits, hyphens and dots, such as s2026", s.Selector)
+	case twice:
+		return fmt.Sprintf("%q is listed twice", s.Selector)
 	}
-	seen[name] = true
+	return ""
 }
 
 // sdidProblem returns the problem with the entry that sdid names, or "". entries has the
 // index of each entry by name.
-func (c Config) sdidProblem(d Domain, entries map[string]int) string {
+func (c Config) sdidProblem(d Domain, entries map[string]int32) string {
+	if d.SDID == "" {
+		return ""
+	}
 	sdid, k := entryName(d.SDID)
-	if d.SDID == "" || k != exactDomain {
+	if k != exactDomain {
 		return ""
 	}
 	i, ok := entries[sdid]

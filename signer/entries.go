@@ -9,20 +9,20 @@ import (
 // the rules that concern several of them: each name has one entry, the number of
 // patterns has a limit, and sdid names an entry that has keys.
 type Entries struct {
-	config   Config         // only its Domains
-	index    map[string]int // by name
-	where    []string       // the place of each, for people
-	patterns int
+	config    Config           // only its Domains
+	index     map[string]int32 // by name
+	patterns  int
+	table     *Place                // of the last entry, without its line
+	selectors map[string][]Selector // by the words of lines: most entries list the same
 }
 
 // Entries begins with the entries of the YAML file.
 func (c Config) Entries() *Entries {
-	e := &Entries{index: make(map[string]int, len(c.Domains))}
+	e := &Entries{index: make(map[string]int32, len(c.Domains)), selectors: map[string][]Selector{}}
 	e.config.Domains = slices.Clone(c.Domains)
 	for i, d := range c.Domains {
 		name, _ := d.name()
-		e.index[name] = i
-		e.where = append(e.where, fmt.Sprintf("signer.domains[%d]", i))
+		e.index[name] = int32(i)
 	}
 	return e
 }
@@ -37,20 +37,50 @@ func (e *Entries) Add(place Place, words []string) error {
 	if err != nil {
 		return err
 	}
-	d.place, d.fromDatabase = place, place.Database
 	name, k := d.name()
 	if first, twice := e.index[name]; twice {
-		return fmt.Errorf("%s stands already in %s: put all its selectors there", d.Domain, e.where[first])
+		return fmt.Errorf("%s stands already in %s: put all its selectors there", d.Domain, e.where(int(first)))
 	}
 	if k == domainGlob {
 		if e.patterns++; e.patterns > maxPatterns {
 			return fmt.Errorf("%s is one pattern more than the %d that are tried for a message: write the domains out", d.Domain, maxPatterns)
 		}
 	}
-	e.index[name] = len(e.where)
-	e.where = append(e.where, place.String())
+	d.line, place.Line = place.Line, 0
+	if e.table == nil || *e.table != place {
+		e.table = &place
+	}
+	d.table, d.Selectors = e.table, e.same(d.Selectors)
+	e.index[name] = int32(len(e.config.Domains))
 	e.config.Domains = append(e.config.Domains, d)
 	return nil
+}
+
+// where is the place of an entry, for people.
+func (e *Entries) where(i int) string {
+	if d := e.config.Domains[i]; d.table != nil {
+		return d.Place().String()
+	}
+	return fmt.Sprintf("signer.domains[%d]", i)
+}
+
+// maxSameSelectors bounds the lists that are remembered.
+const maxSameSelectors = 1000
+
+// same returns the list of an entry before that has the same selectors. A line gives them no
+// other property.
+func (e *Entries) same(list []Selector) []Selector {
+	if len(list) != 1 {
+		return list
+	}
+	name := list[0].Selector
+	if before, ok := e.selectors[name]; ok {
+		return before
+	}
+	if len(e.selectors) < maxSameSelectors {
+		e.selectors[name] = list
+	}
+	return list
 }
 
 // Resolve returns the entries without those whose sdid names no entry with keys. It
@@ -59,7 +89,7 @@ func (e *Entries) Resolve(bad func(where string, database bool, problem string))
 	good := make([]Domain, 0, len(e.config.Domains))
 	for i, d := range e.config.Domains {
 		if problem := e.config.sdidProblem(d, e.index); problem != "" {
-			bad(e.where[i], d.fromDatabase, "sdid: "+problem)
+			bad(e.where(i), d.fromDatabase(), "sdid: "+problem)
 			continue
 		}
 		good = append(good, d)

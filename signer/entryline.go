@@ -46,11 +46,13 @@ func ParseEntry(words []string) (Domain, error) {
 // meantOption returns the option that a misspelt word probably means, or "" if the word is a
 // selector. Only words that are close to an option count.
 func meantOption(word string) string {
+	const near = 2
 	word = strings.ReplaceAll(strings.ToLower(word), "-", "_")
+	lengths := len(word) - len("subdomains") // a greater difference is a greater distance
 	switch {
 	case word == "subdomains":
 		return "subdomains, as a word of its own"
-	case strings.HasPrefix(word, "subdom"), config.Distance(word, "subdomains") <= 2:
+	case strings.HasPrefix(word, "subdom"), max(lengths, -lengths) <= near && config.Distance(word, "subdomains") <= near:
 		return "subdomains"
 	case word == "sdid":
 		return "sdid=DOMAIN"

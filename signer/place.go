@@ -25,7 +25,17 @@ func (p Place) String() string {
 }
 
 // Place returns where the entry stands.
-func (d Domain) Place() Place { return d.place }
+func (d Domain) Place() Place {
+	if d.table == nil {
+		return Place{}
+	}
+	p := *d.table
+	p.Line = d.line
+	return p
+}
+
+// fromDatabase reports whether a database has the entry: its keys may be missing.
+func (d Domain) fromDatabase() bool { return d.table != nil && d.table.Database }
 
 // SignsWith reports whether the entry lists a key of a domain's folder. The domain must be in
 // A-labels and lower case. Entries with sdid list no keys. Patterns and "*" without keys_of

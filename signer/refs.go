@@ -42,7 +42,7 @@ func (d Domain) folder() string {
 
 // Refs returns all keys that the configuration lists, for keys.Open.
 func (c Config) Refs() []keys.Ref {
-	var refs []keys.Ref
+	refs := make([]keys.Ref, 0, len(c.Domains)+1)
 	for _, d := range c.Domains {
 		folder := d.folder()
 		if folder == "" {
@@ -64,8 +64,11 @@ func (c Config) Optional() map[keys.Ref]bool {
 	optional := map[keys.Ref]bool{}
 	for _, database := range []bool{true, false} { // a key that a file lists too is not optional
 		for _, d := range c.Domains {
+			if d.fromDatabase() != database || (!database && len(optional) == 0) {
+				continue
+			}
 			folder := d.folder()
-			if d.fromDatabase != database || folder == "" || (!database && len(optional) == 0) {
+			if folder == "" {
 				continue
 			}
 			for _, s := range d.Selectors {
@@ -87,10 +90,19 @@ func (c Config) Optional() map[keys.Ref]bool {
 // SharedKeys returns, for keys.Config.Shared, the domains that sign with keys from the folder of
 // another one.
 func (c Config) SharedKeys() map[string]string {
-	shared := map[string]string{}
+	count := 0
 	for _, d := range c.Domains {
+		if d.KeysOf != "" {
+			count++
+		}
+	}
+	shared := make(map[string]string, count)
+	for _, d := range c.Domains {
+		if d.KeysOf == "" {
+			continue
+		}
 		name, k := d.name()
-		if owner, ok := entryName(d.KeysOf); d.KeysOf != "" && ok != noKind && k == exactDomain {
+		if owner, ok := entryName(d.KeysOf); ok != noKind && k == exactDomain {
 			shared[name] = owner
 		}
 	}
@@ -100,25 +112,33 @@ func (c Config) SharedKeys() map[string]string {
 // Listed returns the keys that may sign, for lifecycle.Spec. Patterns and "*" contribute
 // the keys of present, the existing key files, whose domain has no entry of its own.
 func (c Config) Listed(present []keys.Ref) []lifecycle.Listed {
-	var listed []lifecycle.Listed
-	hasEntry := make(map[string]bool, len(c.Domains)) // by domain
-	var many []Domain                                 // entries that many domains come under
+	listed := make([]lifecycle.Listed, 0, len(c.Domains)+1)
+	var many []Domain // entries that many domains come under
 	for _, d := range c.Domains {
 		name, k := d.name()
-		folder, signsFor := d.folder(), d.signsFor()
-		hasEntry[name] = true
 		if k == domainGlob || k == anyDomain {
 			many = append(many, d)
+		}
+		folder, signsFor := name, ""
+		if k != exactDomain {
+			folder, signsFor = d.folder(), d.signsFor()
 		}
 		if folder == "" {
 			continue
 		}
 		for _, s := range d.Selectors {
 			l := s.listed(folder)
-			if k != exactDomain {
-				l.SignsFor = signsFor
-			}
+			l.SignsFor = signsFor
 			listed = append(listed, l)
+		}
+	}
+	hasEntry := map[string]bool{} // by domain
+	if len(many) == 0 {
+		present = nil
+	} else {
+		for _, d := range c.Domains {
+			name, _ := d.name()
+			hasEntry[name] = true
 		}
 	}
 	for _, ref := range present {

@@ -13,20 +13,21 @@ import (
 // at most one map access for each label of the domain, then one comparison for each pattern,
 // and one map access for the active keys.
 type table struct {
-	exact     map[string]entry
-	addresses map[string]entry // by the local part in lower case
+	domains   []Domain         // those of the configuration
+	exact     map[string]int32 // of domains, by name
+	addresses map[string]int32 // by the local part in lower case
 	patterns  []entry          // in the order of the configuration
 	any       *entry
 	active    *lifecycle.ActiveKeys
 }
 
-// entry is one line of the table.
+// entry is one line of the table, as the rules take it. It is made of a Domain when it is
+// needed, since there may be a hundred thousand.
 type entry struct {
-	name, rule string // normal form, and the name for the log
-	sdid       string // the d= of its signatures; "": the author domain itself
-	signsFor   string // the name in ActiveKeys; "": the author domain, else AnyDomain
-	subdomains bool
-	selectors  []Selector
+	name      string // normal form
+	sdid      string // the d= of its signatures; "": the author domain itself
+	signsFor  string // the name in ActiveKeys; "": the author domain, else AnyDomain
+	selectors []Selector
 }
 
 // target is the entry that applies to an author, and the name of its signing set.
@@ -94,18 +95,20 @@ func (t *table) byAddress(author message.Author, trace *message.Trace) (at targe
 		return target{}, false
 	}
 	address := lower(author.Addresses[0].Local) + "@" + author.Addresses[0].Domain
-	e, found := t.addresses[address]
+	i, found := t.addresses[address]
 	if !found {
 		trace.Add(domainsRule, address, "no entry for the address")
 		return target{}, false
 	}
 	trace.Add(domainsRule, address, "an entry for the address")
+	e := t.domains[i].entry()
 	return target{entry: e, set: e.signsFor}, true
 }
 
 func (t *table) byDomain(author string, trace *message.Trace) target {
-	if e, found := t.exact[author]; found {
+	if i, found := t.exact[author]; found {
 		trace.Add(domainsRule, author, "its own entry")
+		e := t.domains[i].entry()
 		return target{entry: e, set: e.signsFor}
 	}
 	trace.Add(domainsRule, author, "no entry of its own")
@@ -114,9 +117,11 @@ func (t *table) byDomain(author string, trace *message.Trace) target {
 		if !more {
 			break
 		}
-		e, found := t.exact[parent]
-		trace.Add(domainsRule, parent, ofParent(found, e))
-		if found && e.subdomains {
+		i, found := t.exact[parent]
+		covers := found && t.domains[i].Subdomains
+		trace.Add(domainsRule, parent, ofParent(found, covers))
+		if covers {
+			e := t.domains[i].entry()
 			return target{entry: e, how: " with subdomains", set: e.signsFor}
 		}
 		name = parent
@@ -142,7 +147,7 @@ func (t *table) named(domain string) bool {
 		return true
 	}
 	for _, parent, more := strings.Cut(domain, "."); more; _, parent, more = strings.Cut(parent, ".") {
-		if e, found := t.exact[parent]; found && e.subdomains {
+		if i, found := t.exact[parent]; found && t.domains[i].Subdomains {
 			return true
 		}
 	}
@@ -157,11 +162,15 @@ func (t *table) byMany(e entry, author string, trace *message.Trace) target {
 	}
 	for _, folder := range []string{author, AnyDomain} {
 		if t.active.Has(folder) {
-			trace.Add(e.rule, folder, "has a folder of keys")
+			if trace != nil {
+				trace.Add(e.rule(""), folder, "has a folder of keys")
+			}
 			return target{entry: e, set: folder}
 		}
 	}
-	trace.Add(e.rule, author, "has no key, and there is none for all domains: not signed")
+	if trace != nil {
+		trace.Add(e.rule(""), author, "has no key, and there is none for all domains: not signed")
+	}
 	return target{entry: e}
 }
 
@@ -175,7 +184,7 @@ func (at target) match(d *lifecycle.SigningSet, author string, trace *message.Tr
 		return match{rule: fmt.Sprintf("author domain %s comes under %q in signer.domains, but has no key for selector %s; signpost keys generate %s %s makes one, then publish it and reload",
 			author, e.name, e.names(), author, e.selectors[0].Selector)}
 	}
-	rule := e.rule + at.how
+	rule := e.rule(at.how)
 	traceSigningSet(trace, at.set, d)
 	switch {
 	case d == nil:
@@ -192,12 +201,12 @@ func (at target) match(d *lifecycle.SigningSet, author string, trace *message.Tr
 	return match{sdid: sdid, keys: d.Keys, rule: rule, override: d.Why}
 }
 
-// ruleOf is the entry's name in the log.
-func ruleOf(name string) string {
-	if strings.Contains(name, "*") {
-		return domainsRule + ` "` + name + `"`
+// rule is the entry's name in the log. how says how it was found.
+func (e entry) rule(how string) string {
+	if strings.Contains(e.name, "*") {
+		return domainsRule + ` "` + e.name + `"` + how
 	}
-	return domainsRule + " " + name
+	return domainsRule + " " + e.name + how
 }
 
 func (e entry) names() string {
@@ -208,26 +217,32 @@ func (e entry) names() string {
 	return strings.Join(names, " or ")
 }
 
+// entry returns what the rules need of a valid Domain.
+func (d Domain) entry() entry {
+	name, k := d.name()
+	e := entry{name: name, signsFor: d.signsFor(), selectors: d.Selectors}
+	switch {
+	case d.SDID != "":
+		e.sdid = e.signsFor
+	case k == exactDomain:
+		e.sdid = name
+	}
+	return e
+}
+
 // newTable builds the table of a validated configuration.
 func newTable(domains []Domain, active *lifecycle.ActiveKeys) *table {
-	t := &table{exact: make(map[string]entry, len(domains)), addresses: map[string]entry{}, active: active}
-	for _, d := range domains {
-		name, k := d.name()
-		e := entry{name: name, rule: ruleOf(name), signsFor: d.signsFor(), subdomains: d.Subdomains, selectors: d.Selectors}
-		if d.SDID != "" {
-			e.sdid = e.signsFor
-		}
-		switch k {
+	t := &table{domains: domains, exact: make(map[string]int32, len(domains)), addresses: map[string]int32{}, active: active}
+	for i, d := range domains {
+		switch name, k := d.name(); k {
 		case exactDomain:
-			if e.sdid == "" {
-				e.sdid = name
-			}
-			t.exact[name] = e
+			t.exact[name] = int32(i)
 		case wholeAddress:
-			t.addresses[name] = e
+			t.addresses[name] = int32(i)
 		case domainGlob:
-			t.patterns = append(t.patterns, e)
+			t.patterns = append(t.patterns, d.entry())
 		case anyDomain:
+			e := d.entry()
 			t.any = &e
 		}
 	}

@@ -28,11 +28,11 @@ func traceAuthor(trace *message.Trace, a message.Author, result string) {
 	trace.Add("author domain", compared, result)
 }
 
-func ofParent(found bool, e entry) string {
+func ofParent(found, covers bool) string {
 	switch {
 	case !found:
 		return "no entry"
-	case !e.subdomains:
+	case !covers:
 		return "an entry, but without subdomains: true"
 	}
 	return "an entry with subdomains: true"
