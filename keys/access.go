@@ -191,7 +191,7 @@ func within(path, dir string) bool {
 
 // Access describes the file's mode, owner and group in the form of ls:
 // "-rw-r----- root:signpost".
-func (k *Key) Access() string {
+func (k *Private) Access() string {
 	info, err := os.Stat(k.Path)
 	if err != nil {
 		return "?"

@@ -43,13 +43,23 @@ func (w weak) Error() string {
 
 func (weak) Weak() bool { return true }
 
-// Key is one private key with its name in DNS. It is immutable, except for the time of its last
+// Key is one private key under one name in DNS. It is immutable, except for the time of its last
 // use, and safe for concurrent use.
 type Key struct {
 	// Domain is the SDID in A-labels and lower case; "*" for a key of every domain.
 	Domain string
 	// Selector is in A-labels, lower case.
-	Selector  string
+	Selector string
+	// Private is the key itself.
+	*Private
+	// Warnings are faults of a key that signs nevertheless.
+	Warnings []string
+
+	used atomic.Int64 // Unix seconds
+}
+
+// Private is a private key without a name. Thousands of domains may sign with the same one.
+type Private struct {
 	Algorithm Algorithm
 	// Bits is the length of an RSA key's modulus, or 256.
 	Bits int
@@ -57,11 +67,8 @@ type Key struct {
 	Signer crypto.Signer
 	// Path is the file that the key was read from.
 	Path string
-	// Warnings are faults of a key that signs nevertheless.
-	Warnings []string
 
-	print string       // see Fingerprint
-	used  atomic.Int64 // Unix seconds
+	print string // see Fingerprint
 }
 
 // Ref is the name of the key.
@@ -127,7 +134,7 @@ func (r Ref) String() string { return r.Selector + " of " + r.Domain }
 
 // newKey checks the strength of a parsed key.
 func newKey(ref Ref, signer crypto.Signer) (*Key, error) {
-	k := &Key{Domain: ref.Domain, Selector: ref.Selector, Signer: signer, print: fingerprint(signer.Public())}
+	k := &Key{Domain: ref.Domain, Selector: ref.Selector, Private: &Private{Signer: signer, print: fingerprint(signer.Public())}}
 	switch pub := signer.Public().(type) {
 	case ed25519.PublicKey:
 		k.Algorithm, k.Bits = Ed25519, 256
@@ -166,7 +173,7 @@ func (k *Key) warn(format string, args ...any) {
 }
 
 // Fingerprint is a hash of the public key.
-func (k *Key) Fingerprint() string { return k.print }
+func (k *Private) Fingerprint() string { return k.print }
 
 func fingerprint(public crypto.PublicKey) string {
 	record, err := dkim.KeyRecord(public)
@@ -180,5 +187,5 @@ func fingerprint(public crypto.PublicKey) string {
 // KnownKey returns a key with its fingerprint alone, because another
 // process reads its file. Its Signer is nil.
 func KnownKey(ref Ref, algorithm Algorithm, bits int, fingerprint string) *Key {
-	return &Key{Domain: ref.Domain, Selector: ref.Selector, Algorithm: algorithm, Bits: bits, print: fingerprint}
+	return &Key{Domain: ref.Domain, Selector: ref.Selector, Private: &Private{Algorithm: algorithm, Bits: bits, print: fingerprint}}
 }

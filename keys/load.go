@@ -125,6 +125,14 @@ func foldersOf(domain string) []string {
 	return folders
 }
 
+// hasFolder reports whether a domain has a folder of keys. The names of the folders are known.
+func (c Config) hasFolder(domain string) bool {
+	if !strings.Contains(domain, "xn--") {
+		return c.folders[domain]
+	}
+	return slices.ContainsFunc(foldersOf(domain), func(folder string) bool { return c.folders[folder] })
+}
+
 // loadFile reads a key from one file. If the file is missing, the error is fs.ErrNotExist.
 func (c Config) loadFile(ref Ref, path string) (*Key, error) {
 	wrong := func(err error) error { return fmt.Errorf("the key %s, %s: %w", ref, path, bare(err)) }

@@ -150,7 +150,7 @@ func TestSIG_027_ErrorsNeverShowKeyMaterial(t *testing.T) {
 func TestRSAKeyLengths(t *testing.T) {
 	// Keys are judged by the length of their modulus alone; 8193 bits need not be
 	// a product of primes for that.
-	of := func(bits int) *Key { return &Key{Bits: bits} }
+	of := func(bits int) *Key { return &Key{Private: &Private{Bits: bits}} }
 	for _, c := range []struct {
 		name    string
 		bits    int

@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"slices"
 	"sync"
 )
 
@@ -13,14 +12,15 @@ type sharedKeys struct {
 }
 
 // load returns the result of the first call for each key.
-func (s *sharedKeys) load(from Ref, load func(Ref) (*Key, error)) (*Key, error) {
+func (s *sharedKeys) load(c *Config, from Ref) (*Key, error) {
 	if s == nil {
-		return load(from)
+		return c.load(from)
 	}
 	s.mu.Lock()
 	once := s.keys[from]
 	if once == nil {
-		once = sync.OnceValues(func() (*Key, error) { return load(from) })
+		cfg := *c
+		once = sync.OnceValues(func() (*Key, error) { return cfg.load(from) })
 		s.keys[from] = once
 	}
 	s.mu.Unlock()
@@ -41,13 +41,13 @@ func (c Config) borrowed(name Ref) (owner string, ok bool) {
 	if owner = c.owner(name); owner == "" || c.folders == nil || credentialsFolder() != "" {
 		return "", false
 	}
-	return owner, !slices.ContainsFunc(foldersOf(name.Domain), func(folder string) bool { return c.folders[folder] })
+	return owner, !c.hasFolder(name.Domain)
 }
 
 // ownersKey loads a key from the folder of owner. One Open reads each file once.
 func (c Config) ownersKey(owner, selector string) (*Key, error) {
 	c.Shared = nil // an owner cannot use the keys of a third domain
-	return c.shared.load(Ref{owner, selector}, c.load)
+	return c.shared.load(&c, Ref{owner, selector})
 }
 
 // sharedKey returns the key with the same selector from the folder of owner, for a domain that
@@ -57,8 +57,5 @@ func (c Config) sharedKey(name Ref, owner string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Key{
-		Domain: name.Domain, Selector: k.Selector, Algorithm: k.Algorithm, Bits: k.Bits,
-		Signer: k.Signer, Path: k.Path, print: k.print,
-	}, nil
+	return &Key{Domain: name.Domain, Selector: k.Selector, Private: k.Private}, nil
 }

@@ -31,7 +31,7 @@ type Store struct {
 // the configuration no longer lists, but that may have to sign until their successors are
 // published. If one of them cannot be loaded, that is a warning.
 func Open(cfg Config, wanted []Ref, standby ...Ref) (*Store, error) {
-	s := &Store{keys: make(map[Ref]*Key, len(wanted)), standby: make(map[Ref]*Key, len(standby))}
+	s := &Store{keys: make(map[Ref]*Key, len(wanted)), order: make([]*Key, 0, len(wanted)), standby: make(map[Ref]*Key, len(standby))}
 	if len(wanted) == 0 {
 		return s, nil
 	}
@@ -217,7 +217,7 @@ func (s *Store) Keys() []*Key { return slices.Clone(s.order) }
 // Refs returns the names of the keys in the order of wanted, in A-labels, then those of lost
 // keys.
 func (s *Store) Refs() []Ref {
-	var refs []Ref
+	refs := make([]Ref, 0, len(s.order)+len(s.lostOrder))
 	for _, k := range s.order {
 		refs = append(refs, k.Ref())
 	}

@@ -2,6 +2,7 @@ package signer
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -30,6 +31,14 @@ func (c Config) Entries() *Entries {
 // Len is the number of entries so far.
 func (e *Entries) Len() int { return len(e.config.Domains) }
 
+// Grow makes room for n entries more.
+func (e *Entries) Grow(n int) {
+	e.config.Domains = slices.Grow(e.config.Domains, n)
+	index := make(map[string]int32, len(e.index)+n)
+	maps.Copy(index, e.index)
+	e.index = index
+}
+
 // Add adds the entry that the words of a line describe; see ParseEntry. The error says
 // why it was not added.
 func (e *Entries) Add(place Place, words []string) error {
@@ -48,7 +57,8 @@ func (e *Entries) Add(place Place, words []string) error {
 	}
 	d.line, place.Line = place.Line, 0
 	if e.table == nil || *e.table != place {
-		e.table = &place
+		table := place
+		e.table = &table
 	}
 	d.table, d.Selectors = e.table, e.same(d.Selectors)
 	e.index[name] = int32(len(e.config.Domains))
@@ -86,13 +96,21 @@ func (e *Entries) same(list []Selector) []Selector {
 // Resolve returns the entries without those whose sdid names no entry with keys. It
 // reports each of these: where it stands, whether a database gave it, and the problem.
 func (e *Entries) Resolve(bad func(where string, database bool, problem string)) []Domain {
-	good := make([]Domain, 0, len(e.config.Domains))
-	for i, d := range e.config.Domains {
+	domains, left := e.config.Domains, map[int]bool{}
+	for i, d := range domains {
 		if problem := e.config.sdidProblem(d, e.index); problem != "" {
 			bad(e.where(i), d.fromDatabase(), "sdid: "+problem)
-			continue
+			left[i] = true
 		}
-		good = append(good, d)
+	}
+	if len(left) == 0 {
+		return domains
+	}
+	good := make([]Domain, 0, len(domains)-len(left))
+	for i, d := range domains {
+		if !left[i] {
+			good = append(good, d)
+		}
 	}
 	return good
 }

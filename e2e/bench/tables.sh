@@ -59,7 +59,7 @@ awk '/^Vm(HWM|RSS)/ { a[$1] = $2 / 1024 } END { printf "memory %.0f MB, peak %.0
 
 send -d 10s -c 64 -rate "$rate"
 echo "undisturbed: $(grep -i p99 "$work/out")"
-(for i in 1 2 3 4; do sleep 2; table "$( [ $((i % 2)) = 1 ] && echo ' sdid=owner1.ex')" ; kill -HUP "$pid"; done) &
+(for i in 1 2 3 4; do sleep 2; table "$( [ $((i % 2)) = 1 ] && echo ' subdomains')" ; kill -HUP "$pid"; done) &
 send -d 10s -c 64 -rate "$rate"
 echo "four reloads: $(grep -i p99 "$work/out")"
 wait %2 2>/dev/null || true

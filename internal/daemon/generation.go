@@ -6,6 +6,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"signpost/internal/dns"
@@ -30,7 +31,7 @@ type Generation struct {
 	Signer   *signer.Signer
 	Verifier *verifier.Verifier
 
-	ourDomains incoming.Domains // whose reports are taken
+	ourDomains func() incoming.Domains // whose reports are taken
 }
 
 // LoadForStart is Load at the start of a process: if a key cannot be loaded, only its entry
@@ -72,7 +73,8 @@ func Build(c Config, path string, now func() time.Time, before *Generation) (*Ge
 	if err != nil {
 		return nil, err
 	}
-	g := &Generation{Config: c, Path: path, ourDomains: c.OurDomains()}
+	g := &Generation{Config: c, Path: path}
+	g.ourDomains = sync.OnceValue(func() incoming.Domains { return g.Config.OurDomains() })
 	if before != nil {
 		g.Tracker = before.Tracker
 	} else {
@@ -81,13 +83,17 @@ func Build(c Config, path string, now func() time.Time, before *Generation) (*Ge
 	if g.Store, err = openKeys(c, g.Tracker, before); err != nil {
 		return nil, err
 	}
+	c.Keys.Shared, c.Keys.Optional = nil, nil // only to load keys; there may be a hundred thousand
+	g.Config.Keys = c.Keys
 	if g.Resolver, err = openResolver(c.DNS, before); err != nil {
 		return nil, err
 	}
 	g.Spec = &lifecycle.Spec{Config: c.Keys, Store: g.Store, Listed: c.Signer.Listed(g.Store.Refs()), Require: c.Signer.RequirePublished}
 	g.Spec.Servers = Servers(g.Resolver)
 	g.Spec.ServersChanged = before != nil && (c.DNS.ZoneFile != "" || !slices.EqualFunc(before.Spec.Servers, g.Spec.Servers, sameServer))
-	g.Tracker.Preview(g.Spec)
+	if before == nil { // at a reload, Begin comes first
+		g.Tracker.Preview(g.Spec)
+	}
 	g.Signer = signer.New(c.Signer, &g.Spec.Active, now)
 	host, _ := os.Hostname() // used only where the MTA sends no macro j
 	g.Verifier = verifier.New(c.Verifier, g.Resolver, host, now).WithRSA(c.Keys.Backend.VerifyRSA()).
@@ -146,11 +152,7 @@ func openKeys(c Config, w *lifecycle.Tracker, before *Generation) (*keys.Store, 
 		return c.mayLose || inUse[ref] || (before != nil && before.Store.Lost(ref) != nil)
 	}
 	refs := c.Signer.Refs()
-	var listed []lifecycle.Listed
-	for _, r := range refs {
-		listed = append(listed, lifecycle.Listed{Ref: r})
-	}
-	return keys.Open(c.Keys, refs, w.Standby(listed)...)
+	return keys.Open(c.Keys, refs, w.Standby(refs)...)
 }
 
 // Handlers returns the signer and the verifier for the milter.

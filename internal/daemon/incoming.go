@@ -89,7 +89,7 @@ func (i *intake) run(ctx context.Context, c reports.Config) {
 }
 
 // ourDomains tells whether a domain is one of the generation in force.
-func (i *intake) ourDomains(domain string) bool { return i.current.Load().ourDomains.Ours(domain) }
+func (i *intake) ourDomains(domain string) bool { return i.current.Load().ourDomains().Ours(domain) }
 
 // currentKeys asks the resolver of the generation in force.
 type currentKeys struct{ i *intake }

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"crypto"
 	"reflect"
 	"strings"
 	"time"
@@ -75,11 +74,7 @@ func (s *Service) needRestart(next Config) []string {
 func replaced(before, next *keys.Store) []*keys.Key {
 	var found []*keys.Key
 	for _, k := range next.Keys() {
-		old, ok := before.Lookup(k.Domain, k.Selector)
-		if !ok {
-			continue
-		}
-		if p, ok := old.Signer.Public().(interface{ Equal(crypto.PublicKey) bool }); ok && !p.Equal(k.Signer.Public()) {
+		if old, ok := before.Lookup(k.Domain, k.Selector); ok && old.Fingerprint() != k.Fingerprint() {
 			found = append(found, k)
 		}
 	}

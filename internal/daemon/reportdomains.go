@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"signpost/internal/reports/incoming"
 	"signpost/signer"
@@ -40,7 +41,21 @@ func signsWith(entries []signer.Domain) func(domain, selector string) bool {
 	if len(entries) == 0 {
 		return nil
 	}
-	exact, patterns := map[[2]string]bool{}, map[string]bool{}
+	signs := sync.OnceValue(func() signsFor { return newSignsFor(entries) }) // mostly there is nothing to ask
+	return func(domain, selector string) bool {
+		s := signs()
+		return s.exact[[2]string{domain, selector}] || s.patterns[selector]
+	}
+}
+
+// signsFor has the domains that entries sign for with their selectors, and the selectors of patterns.
+type signsFor struct {
+	exact    map[[2]string]bool
+	patterns map[string]bool
+}
+
+func newSignsFor(entries []signer.Domain) signsFor {
+	f := signsFor{map[[2]string]bool{}, map[string]bool{}}
 	for _, d := range entries {
 		name := strings.ToLower(d.Domain[strings.LastIndexByte(d.Domain, '@')+1:])
 		if d.SDID != "" {
@@ -48,13 +63,11 @@ func signsWith(entries []signer.Domain) func(domain, selector string) bool {
 		}
 		for _, s := range d.Selectors {
 			if strings.Contains(name, "*") {
-				patterns[strings.ToLower(s.Selector)] = true
+				f.patterns[strings.ToLower(s.Selector)] = true
 			} else {
-				exact[[2]string{name, strings.ToLower(s.Selector)}] = true
+				f.exact[[2]string{name, strings.ToLower(s.Selector)}] = true
 			}
 		}
 	}
-	return func(domain, selector string) bool {
-		return exact[[2]string{domain, selector}] || patterns[selector]
-	}
+	return f
 }

@@ -23,9 +23,11 @@ import (
 	"signpost/internal/reports/page"
 	"signpost/internal/reports/traffic"
 	"signpost/internal/status"
+	"signpost/internal/tablesource"
 	"signpost/internal/tail"
 	"signpost/keys/lifecycle"
 	"signpost/milter"
+	"signpost/signer"
 )
 
 // Serve runs the daemon until SIGTERM or SIGINT. path is the configuration, "" for the
@@ -76,7 +78,9 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 	kept := status.NewLog(log.Handler())
 	log = slog.New(kept)
 	slog.SetDefault(log) // for alarms of the signing library
-	s := &Service{vitals: vitals{started: time.Now(), log: kept}, path: path, version: version, log: log, started: g.Config, current: g, processors: newProcessors(), reporting: newReporting(version, log), intake: &intake{log: log, grown: make(chan struct{}, 1)}, server: milter.NewServer(fitConnections(g.Config.Milter, g.Resolver, log), g.Handlers(), log)}
+	started := g.Config
+	started.Signer, started.tables = signer.Config{}, tablesource.Tables{} // of those only the current ones are held
+	s := &Service{vitals: vitals{started: time.Now(), log: kept}, path: path, version: version, log: log, started: started, current: g, processors: newProcessors(), reporting: newReporting(version, log), intake: &intake{log: log, grown: make(chan struct{}, 1)}, server: milter.NewServer(fitConnections(g.Config.Milter, g.Resolver, log), g.Handlers(), log)}
 	s.server.Observe(s.processors)
 	s.observe(&s.vitals)
 	if err := s.lockState(g.Config.Keys.State); err != nil {
@@ -107,7 +111,6 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 	s.server.Swap(s.handlers(g))
 	s.openControl()
 	s.openPage(g.Config)
-	returnMemory()
 	return s, nil
 }
 

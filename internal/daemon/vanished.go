@@ -20,13 +20,23 @@ func (c Config) vanished(before Config) error {
 	return err
 }
 
-// leaving returns the entries that the next configuration no longer has.
+// leaving returns the entries that the next configuration no longer has. Most reloads leave most
+// entries where they were.
 func leaving(before, next Config) []string {
-	stay := map[string]bool{}
-	for _, name := range domainNames(next) {
-		stay[name] = true
+	var moved []string
+	for i, d := range before.Signer.Domains {
+		if i >= len(next.Signer.Domains) || next.Signer.Domains[i].Domain != d.Domain {
+			moved = append(moved, d.Domain)
+		}
 	}
-	return slices.DeleteFunc(domainNames(before), func(name string) bool { return stay[name] })
+	if len(moved) == 0 {
+		return nil
+	}
+	stay := make(map[string]bool, len(next.Signer.Domains))
+	for _, d := range next.Signer.Domains {
+		stay[d.Domain] = true
+	}
+	return slices.DeleteFunc(moved, func(name string) bool { return stay[name] })
 }
 
 func domainNames(c Config) []string {

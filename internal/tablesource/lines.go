@@ -1,7 +1,6 @@
 package tablesource
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -16,27 +15,43 @@ const (
 	maxReported   = 20
 )
 
-// readLines calls handle for each line with its words. Comments (from a "#" at the start of the
-// line or after a blank) and blank lines are left out. The error has the mistakes that handle
-// returns, up to maxReported, with file and line.
-func readLines(path string, handle func(line int, words []string) error) error {
+// readFile returns the text of a table file.
+func readFile(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("reading a table: %w", err)
+		return "", fmt.Errorf("reading a table: %w", err)
 	}
 	defer f.Close()
+	var text strings.Builder
+	if info, err := f.Stat(); err == nil && info.Size() < maxTableBytes {
+		text.Grow(int(info.Size()))
+	}
 	limited := &io.LimitedReader{R: f, N: maxTableBytes}
-	scan := bufio.NewScanner(limited)
-	scan.Buffer(nil, maxTableLine)
+	if _, err := io.Copy(&text, limited); err != nil {
+		return "", fmt.Errorf("reading a table: %w", err)
+	}
+	if limited.N == 0 {
+		return "", fmt.Errorf("%s: the file is larger than %d bytes", path, maxTableBytes)
+	}
+	return text.String(), nil
+}
+
+// eachLine calls handle for each line of a file's text with its words, which the next call
+// overwrites. Comments (from a "#" at the start of the line or after a blank) and blank lines
+// are left out. The error has the mistakes that handle returns, up to maxReported, with file and
+// line.
+func eachLine(path, text string, handle func(line int, words []string) error) error {
+	text = strings.TrimPrefix(text, "\ufeff") // the byte order mark of some editors
 	var mistakes []error
+	var words []string
 	more, number := 0, 0
-	for scan.Scan() {
+	for line := range strings.Lines(text) {
 		number++
-		text := scan.Text()
-		if number == 1 {
-			text = strings.TrimPrefix(text, "\ufeff") // the byte order mark of some editors
+		line = strings.TrimSuffix(line, "\n")
+		if len(line) >= maxTableLine {
+			return fmt.Errorf("%s:%d: the line is longer than %d bytes", path, number, maxTableLine)
 		}
-		words := strings.FieldsFunc(uncommented(text), blank)
+		words = appendWords(words[:0], uncommented(line))
 		if len(words) == 0 {
 			continue
 		}
@@ -48,17 +63,38 @@ func readLines(path string, handle func(line int, words []string) error) error {
 			more++
 		}
 	}
-	switch {
-	case errors.Is(scan.Err(), bufio.ErrTooLong):
-		return fmt.Errorf("%s:%d: the line is longer than %d bytes", path, number+1, maxTableLine)
-	case scan.Err() != nil:
-		return fmt.Errorf("reading a table: %w", scan.Err())
-	case limited.N == 0:
-		return fmt.Errorf("%s: the file is larger than %d bytes", path, maxTableBytes)
-	case more > 0:
+	if more > 0 {
 		mistakes = append(mistakes, fmt.Errorf("%s: and %d mistakes more", path, more))
 	}
 	return errors.Join(mistakes...)
+}
+
+// entriesIn estimates the number of entries in a text: lines that are long enough, and no
+// comments.
+func entriesIn(text string) int {
+	const shortest = len("a.bc s\n")
+	n := 0
+	for line := range strings.Lines(text) {
+		if len(line) >= shortest && line[0] != '#' {
+			n++
+		}
+	}
+	return n
+}
+
+func appendWords(words []string, line string) []string {
+	for {
+		line = strings.TrimLeftFunc(line, blank)
+		if line == "" {
+			return words
+		}
+		end := strings.IndexFunc(line, blank)
+		if end < 0 {
+			return append(words, line)
+		}
+		words = append(words, line[:end])
+		line = line[end:]
+	}
 }
 
 func blank(r rune) bool { return r == ' ' || r == '\t' || r == '\r' }

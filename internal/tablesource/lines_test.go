@@ -13,7 +13,11 @@ func TestAByteOrderMarkInFrontOfATableIsSkipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	err := readLines(path, func(_ int, words []string) error {
+	text, err := readFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = eachLine(path, text, func(_ int, words []string) error {
 		got = append(got, strings.Join(words, " "))
 		return nil
 	})

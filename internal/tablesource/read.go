@@ -1,7 +1,6 @@
 package tablesource
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -86,9 +85,13 @@ type reader struct {
 
 func (r *reader) file(path string) error {
 	before := r.entries.Len()
-	err := readLines(path, func(line int, words []string) error {
-		return r.entries.Add(signer.Place{Source: path, Line: line}, words)
-	})
+	text, err := readFile(path)
+	if err == nil {
+		r.entries.Grow(entriesIn(text))
+		err = eachLine(path, text, func(line int, words []string) error {
+			return r.entries.Add(signer.Place{Source: path, Line: line}, words)
+		})
+	}
 	r.tables.files = append(r.tables.files, fileSize{path, r.entries.Len() - before})
 	return err
 }
@@ -100,11 +103,12 @@ func (r *reader) database(ctx context.Context, d database, before []fetched, kee
 	if trouble != "" {
 		r.tables.warnings = append(r.tables.warnings, trouble)
 	}
-	row, source := 0, d.String()
-	for line := range bytes.Lines(f.text) {
+	row, source, text := 0, d.String(), string(f.text)
+	r.entries.Grow(entriesIn(text))
+	for line := range strings.Lines(text) {
 		row++
 		place := signer.Place{Source: source, Database: true, Line: row}
-		if err := r.entries.Add(place, strings.Fields(string(line))); err != nil {
+		if err := r.entries.Add(place, strings.Fields(line)); err != nil {
 			r.warn(fmt.Sprintf("signer.tables %s: row %d is left out: %v", source, row, err))
 		}
 	}
@@ -143,8 +147,12 @@ func (r *reader) resolve() ([]signer.Domain, error) {
 //	alice          alice@example.com, *@example.org
 //	192.0.2.0/24   example.net
 func readSenders(path string) ([]signer.Sender, error) {
+	text, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
 	var allow []signer.Sender
-	err := readLines(path, func(_ int, words []string) error {
+	err = eachLine(path, text, func(_ int, words []string) error {
 		a, err := signer.ParseSender(words)
 		allow = append(allow, a)
 		return err

@@ -104,8 +104,8 @@ func (c *candidate) neededUntil() time.Time {
 }
 
 // signingSet decides which keys of one signing set sign. all has the listed keys in the order
-// of the configuration, then the others.
-func signingSet(all []*candidate, require bool, now time.Time) *SigningSet {
+// of the configuration, then the others. The result has the memory of into for its keys.
+func signingSet(all []*candidate, require bool, now time.Time, into []*keys.Key) SigningSet {
 	listed := func(c *candidate) bool { return c.listed }
 	for _, algorithm := range []keys.Algorithm{keys.RSA, keys.Ed25519} {
 		var slot []*candidate
@@ -124,7 +124,7 @@ func signingSet(all []*candidate, require bool, now time.Time) *SigningSet {
 			last.signs = true // If no key remains, the most recently removed key signs, with any algorithm.
 		}
 	}
-	d := &SigningSet{pending: awaitedLookups(all, require, now)}
+	d := SigningSet{Keys: into[:0], pending: awaitedLookups(all, require, now)}
 	var idle, standIns, lost []string
 	planned := true
 	for _, c := range all {
@@ -156,6 +156,12 @@ func signingSet(all []*candidate, require bool, now time.Time) *SigningSet {
 		d.Why += "; until then " + strings.Join(standIns, " and ") + goes
 	}
 	return d
+}
+
+// equal reports whether a set is the same as another one.
+func (s *SigningSet) equal(o SigningSet) bool {
+	return slices.Equal(s.Keys, o.Keys) && s.Why == o.Why && s.Planned == o.Planned && s.StandIn == o.StandIn &&
+		s.Lost == o.Lost && slices.Equal(s.pending, o.pending)
 }
 
 // awaitedLookups returns the pending lookups whose answers may change which keys sign.

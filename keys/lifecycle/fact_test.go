@@ -170,7 +170,7 @@ func TestWhoSigns(t *testing.T) {
 		{"no keys", "", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := signingSet(slotOf(c.slot), true, noon)
+			d := signingSet(slotOf(c.slot), true, noon, nil)
 			var got []string
 			for _, k := range d.Keys {
 				got = append(got, k.Selector)
@@ -190,7 +190,7 @@ func TestAPlannedChangeIsToldFromAProblem(t *testing.T) {
 		"b:absent c:found,later": false,
 		"a:found":                false,
 	} {
-		if got := signingSet(slotOf(slot), true, noon).Planned; got != want {
+		if got := signingSet(slotOf(slot), true, noon, nil).Planned; got != want {
 			t.Errorf("%s: %v", slot, got)
 		}
 	}
@@ -204,7 +204,7 @@ func TestWhoSignsWhereNothingIsRequired(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			for _, k := range signingSet(slotOf(c.slot), false, noon).Keys {
+			for _, k := range signingSet(slotOf(c.slot), false, noon, nil).Keys {
 				got = append(got, k.Selector)
 			}
 			if strings.Join(got, " ") != c.want {
@@ -231,7 +231,7 @@ func TestEachAlgorithmHasItsOwnTurn(t *testing.T) {
 				}
 			}
 			var got []string
-			for _, k := range signingSet(all, true, noon).Keys {
+			for _, k := range signingSet(all, true, noon, nil).Keys {
 				got = append(got, k.Selector)
 			}
 			if strings.Join(got, " ") != c.want {

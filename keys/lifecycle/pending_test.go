@@ -465,7 +465,7 @@ func TestOnlyKeysThatMayYetSignAreWaitedFor(t *testing.T) {
 			for _, one := range c.all {
 				all = append(all, &one)
 			}
-			if got := signingSet(all, true, noon); len(got.pending) != c.want {
+			if got := signingSet(all, true, noon, nil); len(got.pending) != c.want {
 				t.Errorf("%d lookups are awaited, want %d", len(got.pending), c.want)
 			}
 		})

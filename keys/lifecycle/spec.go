@@ -55,6 +55,9 @@ func (f *Fact) named(ref keys.Ref) Fact {
 func (p *Spec) assignAll(known facts, now time.Time, open map[keys.Ref]*lookup) facts {
 	l := p.layout()
 	list := make([]*SigningSet, len(l.ends))
+	if sets := p.Active.sets.Load(); sets != nil {
+		copy(list, sets.list)
+	}
 	next := p.assign(known, now, open, nil, list)
 	p.Active.sets.Store(&signingSets{l.index, list})
 	return next
@@ -110,7 +113,7 @@ func (p *Spec) assign(known facts, now time.Time, open map[keys.Ref]*lookup, onl
 	for i := range l.ends {
 		posts := l.set(i)
 		if set := posts[0].set(); only == nil || only[set] {
-			sets[i] = a.decide(set, posts, ofDomain(others, set))
+			sets[i] = a.decide(set, posts, ofDomain(others, set), sets[i])
 		}
 	}
 	for len(others) > 0 {
@@ -118,7 +121,7 @@ func (p *Spec) assign(known facts, now time.Time, open map[keys.Ref]*lookup, onl
 		its := ofDomain(others, domain)
 		others = others[len(its):]
 		if _, listed := l.index[domain]; !listed {
-			a.decide(domain, nil, its)
+			a.decide(domain, nil, its, nil)
 		}
 	}
 	return a.next
@@ -139,15 +142,21 @@ type assignment struct {
 
 	room []candidate // those of one set
 	all  []*candidate
+	keys []*keys.Key
 }
 
 // decide decides on one signing set: the listed keys, then, in the set of their domain, the
-// keys that are known but not listed. It returns nil where no key is listed.
-func (a *assignment) decide(set string, listed []post, others []keys.Ref) *SigningSet {
+// keys that are known but not listed. It returns nil where no key is listed, and before where
+// the set has not changed.
+func (a *assignment) decide(set string, listed []post, others []keys.Ref, before *SigningSet) (d *SigningSet) {
 	all := a.candidates(listed, others)
-	var d *SigningSet
 	if len(all) > 0 && all[0].listed {
-		d = signingSet(all, a.spec.Require, a.now)
+		next := signingSet(all, a.spec.Require, a.now, a.keys)
+		a.keys = next.Keys
+		if d = before; d == nil || !d.equal(next) {
+			d = new(next)
+			d.Keys = slices.Clone(next.Keys)
+		}
 	}
 	for _, c := range all {
 		if c.key != nil {

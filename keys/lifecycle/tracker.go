@@ -92,15 +92,15 @@ func (w *Tracker) Trouble() string {
 
 // Standby returns the keys of former configurations that may have to sign until listed keys of
 // the same domains are published. See keys.Open.
-func (w *Tracker) Standby(listed []Listed) []keys.Ref {
+func (w *Tracker) Standby(listed []keys.Ref) []keys.Ref {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.known) == 0 {
 		return nil
 	}
 	now := make(map[keys.Ref]bool, len(listed))
-	for _, l := range listed {
-		now[l.Ref] = true
+	for _, ref := range listed {
+		now[ref] = true
 	}
 	former := map[string][]keys.Ref{} // by domain
 	for ref, f := range w.known {

@@ -164,7 +164,7 @@ func (s *scene) reload(listed ...string) {
 		p.Servers = append(p.Servers, n)
 	}
 	var err error
-	p.Store, err = keys.Open(s.cfg, refs, s.tracker.Standby(p.Listed)...)
+	p.Store, err = keys.Open(s.cfg, refs, s.tracker.Standby(refs)...)
 	check(s.t, err)
 	ctx, cancel := context.WithTimeout(s.t.Context(), MaxWait)
 	defer cancel()
