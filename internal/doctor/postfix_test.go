@@ -144,6 +144,8 @@ var healthy = []setup{
 		files: map[string]string{"etc/rspamd/local.d/dkim_signing.conf": "enabled = false;\n"}},
 	{name: "rspamd without keys", yaml: signing, main: replaced(ordinaryMain, "inet:127.0.0.1:8891", "{ inet:127.0.0.1:8891, default_action=tempfail }, { inet:127.0.0.1:11332, default_action=accept }"), master: ordinaryMaster,
 		files: map[string]string{"etc/rspamd/rspamd.conf": ""}},
+	{name: "opendkim, enabled, and asked by no MTA", yaml: signing, main: ordinaryMain, master: ordinaryMaster,
+		files: map[string]string{"etc/opendkim.conf": "Mode sv\nSocket local:/run/opendkim/opendkim.sock\n", "etc/systemd/system/multi-user.target.wants/opendkim.service": ""}},
 	{name: "postscreen in front", yaml: signing, main: ordinaryMain, master: replaced(ordinaryMaster, "smtp      inet  n - y - - smtpd\n", "smtp inet n - y - 1 postscreen\nsmtpd pass - - y - - smtpd\ntlsproxy unix - - y - 0 tlsproxy\n")},
 	{name: "a proxy filter, judged behind it", yaml: twoYAML,
 		main: replaced(ordinaryMain, "smtpd_milters = inet:127.0.0.1:8891", "", "non_smtpd_milters = $smtpd_milters", "non_smtpd_milters = inet:127.0.0.1:8893"),
@@ -257,6 +259,8 @@ var faults = []struct {
 	{id: "postfix.second-signer", what: "amavis with keys", base: healthyNamed("one listener, a content filter"), change: func(t *testing.T, dir string) {
 		file(t, dir+"/system/etc/amavis/conf.d/50-user", "$enable_dkim_signing = 1;\ndkim_key('example.com', 's', '/var/k.pem');\n")
 	}, remedy: "$enable_dkim_signing = 0;"},
+	{id: "postfix.second-signer", what: "opendkim, enabled and not running", base: healthyNamed("opendkim, enabled, and asked by no MTA"),
+		main: []string{"inet:127.0.0.1:8891", "inet:127.0.0.1:8891, unix:opendkim/opendkim.sock"}, remedy: "-e 'smtpd_milters = inet:127.0.0.1:8891'"},
 	{id: "opendkim.still-there", what: "opendkim that verifies", base: ordinary, main: []string{"inet:127.0.0.1:8891", "inet:127.0.0.1:8891, unix:opendkim/opendkim.sock"}, change: func(t *testing.T, dir string) {
 		file(t, dir+"/system/etc/opendkim.conf", "Mode v\nSocket local:/run/opendkim/opendkim.sock\n")
 	}, remedy: "systemctl disable --now opendkim"},
