@@ -29,9 +29,14 @@ The columns:
     UNKNOWN   of these: not authenticated; nearly all of it is forged
     ALIGNED   messages of the domain that passed DMARC
 
+The exit code is 0 whatever would be refused: nearly all of it is forged. With
+--check it is 1 if entries of the configuration are proposed, since some of
+that mail may be wanted, or if nothing is recorded that could tell.
+
 Example:
 
     signpost report would-refuse --since 14d
+    signpost report would-refuse --since 30d --check > report.txt
 `
 
 // maxShownRows is how many lines each table has without --all.
@@ -43,6 +48,7 @@ func wouldRefuseCommand(args []string, _ io.Reader, stdout, stderr io.Writer) in
 	place := newReportPlace(name, f, stdout, stderr)
 	since := newSince(f, "14d")
 	asCSV := f.Bool("csv", false, "print one line for each author domain, host and outcome, with commas")
+	check := f.Bool("check", false, "exit code 1 if entries are proposed, or nothing is recorded")
 	all := f.Bool("all", false, "list every domain and host, not the largest 20 only")
 	rest, code, stop := parse(f, args, stdout)
 	if stop {
@@ -65,16 +71,20 @@ func wouldRefuseCommand(args []string, _ io.Reader, stdout, stderr io.Writer) in
 	}
 	switch {
 	case *place.json:
-		return printJSON(stdout, refusalsJSON(r, c.Verifier.Mode))
+		code = printJSON(stdout, refusalsJSON(r, c.Verifier.Mode))
 	case *asCSV:
-		return printRefusalsCSV(stdout, stderr, r)
+		code = printRefusalsCSV(stdout, stderr, r)
+	default:
+		most := maxShownRows
+		if *all {
+			most = max(len(r.Domains), len(r.Hosts), len(r.Excuses))
+		}
+		printRefusals(stdout, r, c.Verifier, most)
 	}
-	most := maxShownRows
-	if *all {
-		most = max(len(r.Domains), len(r.Hosts), len(r.Excuses))
+	if *check && (len(r.Excuses) > 0 || r.Judged == 0) {
+		return exitFailure
 	}
-	printRefusals(stdout, r, c.Verifier, most)
-	return exitOK
+	return code
 }
 
 // printRefusals prints the report in 80 columns.

@@ -62,6 +62,35 @@ func (h *reportHouse) fill() {
 	h.add("shop.example", "192.0.2.80", "", "pass", "accept", "", "", "pass", 900)
 }
 
+// The exit code is that of a report; --check asks whether enforce mode would cost wanted mail.
+func TestWouldRefuseForAScript(t *testing.T) {
+	for name, c := range map[string]struct {
+		fill        func(*reportHouse)
+		plain, code int
+	}{
+		"nothing is recorded": {func(*reportHouse) {}, exitOK, exitFailure},
+		"all passes":          {func(h *reportHouse) { h.add("shop.example", "192.0.2.80", "", "pass", "accept", "", "", "pass", 900) }, exitOK, exitOK},
+		"forged mail alone": {func(h *reportHouse) {
+			h.add("shop.example", "198.51.100.7", "", "fail", "accept", "reject", "", "fail", 12)
+		}, exitOK, exitOK},
+		"a list of several authors": {(*reportHouse).fill, exitOK, exitFailure},
+		"refused already":           {func(h *reportHouse) { h.add("shop.example", "198.51.100.7", "", "fail", "reject", "", "", "fail", 12) }, exitOK, exitOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newReportHouse(t, "")
+			c.fill(h)
+			for _, form := range [][]string{nil, {"--json"}, {"--csv"}} {
+				if r := h.run(form...); r.code != c.plain {
+					t.Errorf("%v: exit %d, want %d: %s", form, r.code, c.plain, r.stderr)
+				}
+				if r := h.run(append(form, "--check")...); r.code != c.code || r.stdout == "" {
+					t.Errorf("%v --check: exit %d, want %d: %s%s", form, r.code, c.code, r.stdout, r.stderr)
+				}
+			}
+		})
+	}
+}
+
 func TestWouldRefuse(t *testing.T) {
 	h := newReportHouse(t, "")
 	h.fill()
