@@ -5,28 +5,17 @@
 # that ask the daemon, all of its files and sockets within the unit's sandbox, a unix socket in Postfix' chroot, opendkim
 # beside it, no MTA. Nothing of this machine changes but bin/.
 #
-#   SUITE              the Debian release (bookworm)
-#   SIGNPOST_E2E_CACHE where the unpacked release is kept (/var/cache/signpost-e2e); e2e/package.sh makes it
+#   SUITE    the Debian release (bookworm)
+#   PACKAGE  a package that is there, instead of a new one
+#   KEEP     a folder for the logs of the container
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ "$(id -u)" = 0 ] || { echo "firsthour.sh: mounting needs root" >&2; exit 1; }
-command -v systemd-nspawn >/dev/null || { echo "firsthour.sh: systemd-nspawn is missing: apt-get install systemd-container" >&2; exit 1; }
-suite=${SUITE:-bookworm}
-base=${SIGNPOST_E2E_CACHE:-/var/cache/signpost-e2e}/debian-$suite
-[ -e "$base/.whole" ] || { echo "firsthour.sh: $base is missing: SUITE=$suite bash e2e/package.sh makes it" >&2; exit 1; }
+. e2e/debianroot.sh
+needs systemd-nspawn systemd-container
+unpack_release
 package=${PACKAGE:-$(deploy/debian/build.sh | tail -n 1)}
 
-memory=$(mktemp -d)
-root=$memory/root
-end() {
-	umount -q "$root" || true
-	umount -q "$memory" || true
-	rmdir "$memory"
-}
-trap end EXIT
-mount -t tmpfs -o size=1g signpost "$memory"
-mkdir "$memory/up" "$memory/work" "$root"
-mount -t overlay -o "lowerdir=$base,upperdir=$memory/up,workdir=$memory/work" overlay "$root"
+mount_over "$base"
 cp "$package" "$root/signpost_trial.deb"
 CGO_ENABLED=0 ${GO:-go} build -o "$root/usr/local/bin/toydns" ./internal/dns/toydns
 cat >"$root/zone" <<'Z'
@@ -38,15 +27,9 @@ Z
 rm -f "$root/etc/resolv.conf"
 echo "nameserver 127.0.0.1" >"$root/etc/resolv.conf"
 
-cat >"$root/trial.sh" <<'S'
-exec >/trial.log 2>&1
-failed=0
-step() { # step NAME COMMAND...: the command has to succeed
-	name=$1; shift
-	if output=$("$@" 2>&1); then echo "ok    $name"; else echo "FAIL  $name: $output"; failed=1; fi
-}
-fails() { ! "$@"; }
-until_true() { for _ in $(seq 300); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done; "$@"; }
+echo "== the first hour on Debian $suite"
+status=0
+boot 300 <<'S' || status=1
 exits() { want=$1; shift; "$@" && got=0 || got=$?; [ "$got" = "$want" ] || { echo "exit $got, want $want"; return 1; }; }
 narrow() { "$@" | awk 'length > 80 { print "wide: " $0; bad = 1 } END { exit bad }'; }
 send() { printf 'From: Alice <alice@example.com>\nTo: alice@mx.example.com\nSubject: %s\n\nhello\n' "$1" | sendmail -i -f alice@example.com alice@mx.example.com; }
@@ -150,7 +133,6 @@ step "a unix socket in the chroot: the commands for its folder" sh -ec '[ -s /fo
 step "start" systemctl restart signpost
 send chroot; step "mail arrives" until_true arrived chroot
 step "signed" signed chroot
-printf 'EHLO x\r\nMAIL FROM:<alice@example.com>\r\nRCPT TO:<alice@mx.example.com>\r\nDATA\r\n' >/dev/null
 smtp() { exec 3<>/dev/tcp/127.0.0.1/25; for line in "HELO mx.example.com" "MAIL FROM:<alice@example.com>" "RCPT TO:<alice@mx.example.com>" DATA; do read -r <&3; printf '%s\r\n' "$line" >&3; done; read -r <&3; printf 'From: alice@example.com\r\nSubject: %s\r\n\r\nhello\r\n.\r\nQUIT\r\n' "$1" >&3; cat <&3; exec 3>&-; }
 step "over SMTP" smtp chrootsmtp
 step "arrives" until_true arrived chrootsmtp
@@ -169,22 +151,7 @@ rm /etc/signpost/signpost.yaml
 step "without an MTA" exits 0 sh -c 'signpost init --yes --no-wait --apply example.com >/init.log 2>&1'
 echo "== no MTA"; cat /init.log
 step "it is said" says "MTA: none"
-[ "$failed" = 0 ] && echo PASSED || { cat /user.log; journalctl --no-pager -u signpost | tail -n 60; tail -n 20 /var/log/mail.log; }
-systemctl poweroff
+finish 'cat /user.log; journalctl --no-pager -u signpost | tail -n 60; tail -n 20 /var/log/mail.log'
 S
-cat >"$root/etc/systemd/system/trial.service" <<'U'
-[Unit]
-After=basic.target
-[Service]
-Type=oneshot
-ExecStart=/bin/bash /trial.sh
-U
-mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
-ln -sf /dev/null "$root/etc/systemd/system/systemd-resolved.service"
-ln -sf /etc/systemd/system/trial.service "$root/etc/systemd/system/multi-user.target.wants/trial.service"
-echo "== the first hour on Debian $suite"
-timeout 300 systemd-nspawn -q -b -D "$root" --private-network --resolv-conf=off --register=no --keep-unit --machine=signpost-firsthour </dev/null >"$memory/console.log" 2>&1 || true
-[ -e "$root/trial.log" ] || { cat "$memory/console.log" >&2; echo "firsthour.sh: the container did not come so far as to run anything" >&2; exit 1; }
 [ -z "${KEEP:-}" ] || { mkdir -p "$KEEP"; cp "$root"/*.log "$KEEP/"; }
-cat "$root/trial.log"
-grep -qx PASSED "$root/trial.log"
+exit "$status"

@@ -4,53 +4,23 @@
 # but bin/: the container lives in memory, and has a network of its own with loopback only.
 #
 # With the argument quick it is installed and purged there once, without systemd and Postfix.
-#
-#   SUITE              the Debian release (bookworm)
-#   SIGNPOST_E2E_CACHE where the unpacked release is kept (/var/cache/signpost-e2e)
+# SUITE is the Debian release (bookworm).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ "$(id -u)" = 0 ] || { echo "package.sh: mounting needs root" >&2; exit 1; }
+. e2e/debianroot.sh
 mode=${1:-whole}
-tools="debootstrap lintian"
-[ "$mode" = quick ] || tools="$tools systemd-nspawn"
-for tool in $tools; do
-	command -v "$tool" >/dev/null || { echo "package.sh: $tool is missing: apt-get install debootstrap systemd-container lintian" >&2; exit 1; }
-done
-suite=${SUITE:-bookworm} cache=${SIGNPOST_E2E_CACHE:-/var/cache/signpost-e2e}
-base=$cache/debian-$suite
+needs lintian lintian
+[ "$mode" = quick ] || needs systemd-nspawn systemd-container
 
 echo "== the package, twice"
 package=$(deploy/debian/build.sh | tail -n 1)
 first=$(sha256sum <"$package")
-[ "$(sha256sum <"$(deploy/debian/build.sh | tail -n 1)")" = "$first" ] || { echo "package.sh: two builds differ" >&2; exit 1; }
+[ "$(sha256sum <"$(deploy/debian/build.sh | tail -n 1)")" = "$first" ] || die "two builds differ"
 lintian --fail-on error,warning "$package"
 echo "ok    reproducible, and lintian is content"
 
-if [ ! -e "$base/.whole" ]; then
-	echo "== Debian $suite, once"
-	rm -rf "$base"
-	mkdir -p "$cache"
-	libssl=libssl3t64
-	[ "$suite" != bookworm ] || libssl=libssl3
-	mirror=$(cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null | sed -n 's/^URIs: *//p; s/^deb \(\[.*\] \)\?\(http[^ ]*\).*/\2/p' | head -n 1 || true)
-	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,init-system-helpers,postfix,$libssl,procps,iproute2,man-db \
-		"$suite" "$base" ${mirror:+"$mirror"} >"$cache/debootstrap.log" 2>&1 || { tail -n 5 "$cache/debootstrap.log" >&2; exit 1; }
-	rm -f "$base"/var/cache/apt/archives/*.deb
-	: >"$base/.whole"
-fi
-
-memory=$(mktemp -d)
-root=$memory/root
-end() {
-	umount -q "$root" || true
-	umount -q "$memory" || true
-	rmdir "$memory"
-}
-trap end EXIT
-mount -t tmpfs -o size=1g signpost "$memory"
-mkdir "$memory/up" "$memory/work" "$root"
-mount -t overlay -o "lowerdir=$base,upperdir=$memory/up,workdir=$memory/work" overlay "$root"
-
+unpack_release
+mount_over "$base"
 cp "$package" "$root/signpost.deb"
 if [ "$mode" = quick ]; then
 	echo "== install and purge"
@@ -78,15 +48,8 @@ sed -i 's/^Version: .*/&.next/' "$memory/next/DEBIAN/control"
 dpkg-deb --root-owner-group -Zgzip --build "$memory/next" "$root/next.deb" >/dev/null
 rm -rf "$memory/next"
 
-cat >"$root/trial.sh" <<'S'
-exec >/trial.log 2>&1
-failed=0
-step() { # step NAME COMMAND...: the command has to succeed
-	name=$1; shift
-	if output=$("$@" 2>&1); then echo "ok    $name"; else echo "FAIL  $name: $output"; failed=1; fi
-}
-fails() { ! "$@"; }
-until_true() { for _ in $(seq 300); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done; "$@"; }
+echo "== install, upgrade, remove, purge"
+boot 300 <<'S'
 install() { DEBIAN_FRONTEND=noninteractive dpkg -i "$@"; }
 
 useradd -m alice
@@ -149,22 +112,5 @@ step "not the configuration" fails test -e /etc/signpost
 step "nor the unit" fails systemctl cat signpost
 rm -rf /var/lib/signpost
 step "install and purge without keys" sh -c 'dpkg -i /signpost.deb && dpkg -P signpost && ! [ -e /var/lib/signpost ]'
-[ "$failed" = 0 ] && echo PASSED || { journalctl --no-pager -u signpost; tail -n 20 /var/log/mail.log; }
-systemctl poweroff
+finish 'journalctl --no-pager -u signpost; tail -n 20 /var/log/mail.log'
 S
-cat >"$root/etc/systemd/system/trial.service" <<'U'
-[Unit]
-After=multi-user.target
-[Service]
-Type=oneshot
-ExecStart=/bin/bash /trial.sh
-U
-mkdir -p "$root/etc/systemd/system/graphical.target.wants" "$root/etc/systemd/system/multi-user.target.wants"
-ln -sf /dev/null "$root/etc/systemd/system/systemd-resolved.service"
-sed -i 's/^After=.*/After=basic.target/' "$root/etc/systemd/system/trial.service"
-ln -sf /etc/systemd/system/trial.service "$root/etc/systemd/system/multi-user.target.wants/trial.service"
-echo "== install, upgrade, remove, purge"
-timeout 300 systemd-nspawn -q -b -D "$root" --private-network --register=no --keep-unit --machine=signpost-package </dev/null >"$memory/console.log" 2>&1 || true
-[ -e "$root/trial.log" ] || { cat "$memory/console.log" >&2; echo "package.sh: the container did not come so far as to run anything" >&2; exit 1; }
-cat "$root/trial.log"
-grep -qx PASSED "$root/trial.log"

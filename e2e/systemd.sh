@@ -7,20 +7,9 @@
 # with a bad configuration, a kill, a key as a credential, a stop. Each step prints a line.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ "$(id -u)" = 0 ] || { echo "systemd.sh: mounting needs root" >&2; exit 1; }
-command -v systemd-nspawn >/dev/null || { echo "systemd.sh: systemd-nspawn is missing: apt-get install systemd-container" >&2; exit 1; }
-
-memory=$(mktemp -d)
-root=$memory/root
-end() {
-	umount -q "$root" || true
-	umount -q "$memory" || true
-	rmdir "$memory"
-}
-trap end EXIT
-mount -t tmpfs -o size=1g signpost "$memory"
-mkdir "$memory/up" "$memory/work" "$root"
-mount -t overlay -o "lowerdir=/,upperdir=$memory/up,workdir=$memory/work" overlay "$root"
+. e2e/debianroot.sh
+needs systemd-nspawn systemd-container
+mount_over /
 
 make install DESTDIR="$root" >"$memory/install.log" 2>&1 || { cat "$memory/install.log" >&2; exit 1; }
 rm -f "$root"/etc/systemd/system/*.wants/*.service # nothing else is to start
@@ -36,17 +25,11 @@ C
 : >"$root/etc/signpost/dns.zone"
 printf '%s\r\n' 'From: Alice <alice@example.com>' 'Date: Sat, 21 Nov 2026 10:00:00 +0000' '' 'hello' >"$root/trial.eml"
 
-cat >"$root/trial.sh" <<'S'
-exec >/trial.log 2>&1
-failed=0
-step() { # step NAME COMMAND...: the command has to succeed
-	name=$1; shift
-	if output=$("$@" 2>&1); then echo "ok    $name"; else echo "FAIL  $name: $output"; failed=1; fi
-}
+boot 120 <<'S'
 signs() { signpost probe inet:127.0.0.1:8891 /trial.eml --login alice --from alice@example.com | grep -q "s=$1;"; }
 of() { systemctl show signpost --value -p "$1"; }
 logged() { journalctl --sync; journalctl --no-pager -u signpost | grep -q -e "$1"; }
-restarted() { for _ in $(seq 100); do [ "$(of NRestarts)" -gt 0 ] && [ "$(of ActiveState)" = active ] && return; sleep 0.1; done; return 1; }
+restarted() { [ "$(of NRestarts)" -gt 0 ] && [ "$(of ActiveState)" = active ]; }
 
 step "user and folders" sh -ec "systemd-sysusers; systemd-tmpfiles --create"
 step "a key" signpost keys generate example.com s1
@@ -77,7 +60,7 @@ step "a bad configuration is refused" logged "reload refused.*singer"
 step "and the old one stays in force" signs s1
 sed -i 's/^singer:/signer:/' /etc/signpost/signpost.yaml
 kill -9 "$(of MainPID)"
-step "after a kill it comes again" restarted
+step "after a kill it comes again" until_true restarted
 step "and signs" signs s1
 step "stop" systemctl stop signpost
 step "it said so" logged "msg=stopped"
@@ -104,21 +87,6 @@ step "and the state stays the daemon's" sh -c '[ "$(stat -c %U /var/lib/signpost
 step "then a key is made" signpost keys generate example.org s1
 sed -i 's/.*domain: example.com.*/&\n    - { domain: example.org, selectors: [s1] }/' /etc/signpost/signpost.yaml
 systemctl reload signpost
-reloaded() { for _ in $(seq 100); do logged "msg=reloaded.*domains=2" && return; sleep 0.1; done; return 1; }
-step "and a reload reads it" reloaded
-[ "$failed" = 0 ] && echo PASSED || journalctl --no-pager -u signpost
-systemctl poweroff
+step "and a reload reads it" until_true logged "msg=reloaded.*domains=2"
+finish 'journalctl --no-pager -u signpost'
 S
-cat >"$root/etc/systemd/system/trial.service" <<'U'
-[Unit]
-After=basic.target
-[Service]
-Type=oneshot
-ExecStart=/bin/bash /trial.sh
-U
-mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
-ln -sf /etc/systemd/system/trial.service "$root/etc/systemd/system/multi-user.target.wants/trial.service"
-timeout 120 systemd-nspawn -q -b -D "$root" --private-network --register=no --keep-unit --machine=signpost-trial </dev/null >"$memory/console.log" 2>&1 || true
-[ -e "$root/trial.log" ] || { cat "$memory/console.log" >&2; echo "systemd.sh: the container did not come so far as to run anything" >&2; exit 1; }
-cat "$root/trial.log"
-grep -qx PASSED "$root/trial.log"
