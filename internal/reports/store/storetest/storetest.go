@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/user"
@@ -103,6 +104,8 @@ func without(t testing.TB, err error) {
 type Server struct {
 	bin, dir string
 	as       *syscall.Credential // nil: the user of the test
+	watcher  *exec.Cmd
+	alive    io.Closer // what the watcher reads: it ends with this process
 }
 
 // errNone is wrapped by the reasons why a server cannot be started here.
@@ -129,7 +132,29 @@ func start() (*Server, error) {
 	if err := s.run("initdb", "-D", s.data(), "-A", "trust", "-N", "-U", "postgres", "-E", "UTF8", "--locale=C"); err != nil {
 		return nil, err
 	}
-	return s, s.control("start")
+	if err := s.control("start"); err != nil {
+		return nil, err
+	}
+	return s, s.watch()
+}
+
+// watch starts a process that stops the server and removes its folder when this process has
+// ended, also one that was killed or whose time was up.
+func (s *Server) watch() error {
+	input, alive, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer input.Close()
+	s.alive = alive
+	s.watcher = exec.Command("sh", "-c", `cat
+pid=$0/data/postmaster.pid
+server=$(head -n 1 "$pid") && kill -QUIT "$server" && while [ -e "$pid" ] && kill -0 "$server"; do sleep 0.1; done
+rm -rf "$0"`, s.dir)
+	s.watcher.Stdout = os.Stdout // who waits for the test's output waits for the watcher too
+	s.watcher.Stdin = input
+	s.watcher.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return s.watcher.Start()
 }
 
 // own gives the folder to the user that the server runs as.
@@ -177,6 +202,8 @@ func (s *Server) control(args ...string) error {
 func (s *Server) close() {
 	_ = s.control("stop", "-m", "immediate") // it may be stopped already
 	_ = os.RemoveAll(s.dir)
+	_ = s.alive.Close()
+	_ = s.watcher.Wait() // it has nothing left to do
 }
 
 // Stop ends the server as a crash does. Its clients lose their connections.
