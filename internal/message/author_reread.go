@@ -47,6 +47,7 @@ type rereading struct {
 	utf8  bool // the field is UTF-8, so names beyond ASCII are readable
 	words bool // the text may have encoded words, not decoded
 	sent  bool // the text is as it was sent, with its control characters
+	angle bool // the position is behind a "<" without its ">"
 	names int  // domain names met
 	found []Address
 	exact bool
@@ -65,6 +66,7 @@ func (r *rereading) read(text string) {
 	for pos := 0; pos < len(text); {
 		size := atSign(text[pos:])
 		if size == 0 {
+			r.angle = text[pos] == '<' || r.angle && text[pos] != '>'
 			pos++
 			continue
 		}
@@ -159,10 +161,55 @@ loop:
 	if short > 0 && short < len(r.name) {
 		r.judgeAll(string(r.name[:short]))
 	}
+	if r.sent {
+		r.judgeJoined(pos)
+	}
 	if r.exact {
 		r.exactly(local, at)
 	}
 	return pos
+}
+
+// judgeJoined judges the name that ends at a position as readers see it that drop white
+// space and brackets inside an address: "<a@x.exa mple>", "a@x.exa<>mple". Before another
+// "@", and before the "<" of another address, the text is the display name of another address.
+func (r *rereading) judgeJoined(pos int) {
+	own := len(r.name)
+	for ; pos < len(r.text) && !r.endsAddress(pos); pos++ {
+		space := r.space(pos)
+		switch b := r.text[pos]; {
+		case atSign(r.text[pos:]) > 0, b == '<' && r.beginsAddress(pos), len(r.name) > maxDomainInput:
+			return
+		case space > 0:
+			pos += space - 1
+		case isAtext(b) || b == '.':
+			r.name = append(r.name, b)
+		}
+	}
+	if len(r.name) > own {
+		r.judgeAll(string(r.name))
+	}
+}
+
+// beginsAddress reports whether the "<" at a position is that of another address.
+func (r *rereading) beginsAddress(pos int) bool {
+	return !strings.HasPrefix(r.text[pos:], "<>") && (!r.angle || r.space(pos-1) > 0)
+}
+
+// endsAddress reports whether every reader takes the octet at a position for the end of
+// an address whose domain has begun.
+func (r *rereading) endsAddress(pos int) bool {
+	switch r.text[pos] {
+	case '"', '\\', '(', ')', ':', '[', ']':
+		return true
+	case ',', ';':
+		return len(r.name) > 0
+	case '>':
+		return len(r.name) > 0 && r.text[pos-1] != '<'
+	case '\n':
+		return pos+1 == len(r.text) || r.text[pos+1] != ' ' && r.text[pos+1] != '\t'
+	}
+	return false
 }
 
 // dropped looks at an octet that some readers drop, and reports whether it is a control
