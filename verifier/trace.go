@@ -3,6 +3,7 @@ package verifier
 import (
 	"fmt"
 
+	"signpost/internal/dmarc"
 	"signpost/internal/message"
 )
 
@@ -21,7 +22,16 @@ func traceTrust(trace *message.Trace, c Config, env message.Envelope, trusted st
 
 func dmarcCompared(c Config, v Verdict) string {
 	e := v.decisive()
-	return fmt.Sprintf("dmarc %s, policy %s; on_reject: %s, on_quarantine: %s", e.Result, e.Policy, c.DMARC.OnReject, c.DMARC.OnQuarantine)
+	policy := fmt.Sprintf("policy %s", e.Published)
+	switch {
+	case e.Record == nil && e.Result == dmarc.TempError:
+		policy = "policy not known"
+	case e.Record == nil:
+		policy = "no policy"
+	case e.Policy != e.Published:
+		policy += fmt.Sprintf(", to apply %s", e.Policy)
+	}
+	return fmt.Sprintf("dmarc %s, %s; on_reject: %s, on_quarantine: %s", e.Result, policy, c.DMARC.OnReject, c.DMARC.OnQuarantine)
 }
 
 func undecidedCompared(c Config, v Verdict) string {
