@@ -88,17 +88,20 @@ func TestLeaks(t *testing.T) {
 	if slack := 8 * mib; after > before+slack {
 		t.Errorf("resident memory grew from %d to %d KiB", before/kib, after/kib)
 	}
-	// Those of the runtime, of an idle daemon, and the workers that wait for look-ups.
-	const usual, waiting = 25, 64
-	workers := 0
+	// Those of the runtime, of an idle daemon, and those that wait for look-ups and for connections.
+	const usual, waiting, resting = 25, 64, 32
+	workers, servers := 0, 0
 	for _, g := range all {
-		if strings.Contains(g, "verifier.(*workers).serve") {
+		switch {
+		case strings.Contains(g, "verifier.(*workers).serve"):
 			workers++
+		case strings.Contains(g, "milter.(*Server).serveAll") && !strings.Contains(g, "serveOne"):
+			servers++
 		}
 	}
-	if len(all) == 0 || len(all)-workers > usual || workers > waiting {
-		t.Errorf("%d goroutines are left, %d of them for look-ups, want at most %d of these and %d others:\n%s",
-			len(all), workers, waiting, usual, strings.Join(all, "\n"))
+	if len(all) == 0 || len(all)-workers-servers > usual || workers > waiting || servers > resting {
+		t.Errorf("%d goroutines are left, %d of them for look-ups and %d for connections, want at most %d, %d and %d others:\n%s",
+			len(all), workers, servers, waiting, resting, usual, strings.Join(all, "\n"))
 	}
 }
 
