@@ -49,6 +49,32 @@ func TestPaceCollector(t *testing.T) {
 	}
 }
 
+// A reload of a large configuration is not interrupted by collections that find little.
+func TestPaceOfAReload(t *testing.T) {
+	t.Setenv("GOGC", "")
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	defer paceCollector()()
+	large := make([]byte, 64<<20)
+	runtime.GC()
+	percent := func() int {
+		gogc := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+		metrics.Read(gogc)
+		return int(gogc[0].Value.Uint64())
+	}
+	debug.SetGCPercent(leastPercent)
+	done := easeCollector()
+	if got := percent(); got != reloadPercent {
+		t.Errorf("%d while it reloads, want %d", got, reloadPercent)
+	}
+	done()
+	for i := 0; percent() != leastPercent; i++ {
+		if runtime.GC(); i > 1000 {
+			t.Fatalf("%d after the reload, want %d", percent(), leastPercent)
+		}
+	}
+	runtime.KeepAlive(large)
+}
+
 func TestPaceOfTheAdministrator(t *testing.T) {
 	t.Setenv("GOGC", "37")
 	defer debug.SetGCPercent(debug.SetGCPercent(37))

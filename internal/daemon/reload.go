@@ -13,6 +13,8 @@ import (
 // reload puts a new generation in force, or logs why the old one stays.
 func (s *Service) reload() {
 	defer s.processors.allProcessors()()
+	defer returnMemory()
+	defer easeCollector()()
 	notify(systemd.SdNotifyReloading + "\n" + monotonic())
 	defer notify(systemd.SdNotifyReady)
 	next, err := Load(s.path, time.Now, s.current)
@@ -32,7 +34,6 @@ func (s *Service) reload() {
 	s.server.Swap(s.handlers(next))
 	s.current = next
 	s.logGeneration("reloaded")
-	returnMemory()
 }
 
 // warnOfReload logs the changes that need a restart, and those that may be mistakes.
