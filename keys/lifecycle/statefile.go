@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +33,18 @@ type stateFile struct {
 // ReadState returns the facts that the daemon has written, ordered by domain and selector. A
 // missing file is not an error. An error says that the file cannot be used.
 func ReadState(path string) ([]Fact, error) {
+	known, err := readState(path)
+	if known == nil || err != nil {
+		return nil, err
+	}
+	all := make([]Fact, 0, len(known))
+	for _, ref := range known.sorted() {
+		all = append(all, known.of(ref))
+	}
+	return all, nil
+}
+
+func readState(path string) (facts, error) {
 	// The folder belongs to the daemon's user, and root reads the file too: a named pipe in
 	// its place must not hold root's command.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
@@ -44,27 +57,33 @@ func ReadState(path string) ([]Fact, error) {
 		return nil, fmt.Errorf("reading the state of the keys: %w", err)
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("the state of the keys, %s, is not a regular file: remove it", path)
+	var text bytes.Buffer
+	if info, err := f.Stat(); err == nil {
+		if !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("the state of the keys, %s, is not a regular file: remove it", path)
+		}
+		text.Grow(int(min(info.Size(), maxStateFile)) + bytes.MinRead)
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxStateFile+1))
-	if err != nil {
+	if _, err := text.ReadFrom(io.LimitReader(f, maxStateFile+1)); err != nil {
 		return nil, fmt.Errorf("reading the state of the keys: %w", err)
 	}
-	facts, err := parseState(text)
+	known, err := parseState(text.Bytes())
 	if err != nil {
 		return nil, fmt.Errorf("the state of the keys, %s: %w", path, err)
 	}
-	return facts, nil
+	return known, nil
 }
 
 // errDamaged is the error for a file with invalid content.
 var errDamaged = errors.New("it is damaged: all keys are unknown until DNS has been queried again")
 
-func parseState(text []byte) ([]Fact, error) {
+func parseState(text []byte) (facts, error) {
 	var s stateFile
 	if len(text) > maxStateFile {
 		return nil, fmt.Errorf("it is larger than %d bytes: %w", maxStateFile, errDamaged)
+	}
+	if known, ok := parsePrinted(text); ok {
+		return known, nil
 	}
 	if err := json.Unmarshal(text, &s); err != nil {
 		return nil, fmt.Errorf("%w (%v)", errDamaged, err)
@@ -79,11 +98,44 @@ func parseState(text []byte) ([]Fact, error) {
 		}
 		known[f.ref()] = &f
 	}
-	all := make([]Fact, 0, len(known))
-	for _, ref := range known.sorted() {
-		all = append(all, known.of(ref))
+	return known, nil
+}
+
+// parsePrinted reads a text exactly as printState writes it, in a tenth of the time: the facts
+// of many names mostly have the same text. ok is false for any other text.
+func parsePrinted(text []byte) (known facts, ok bool) {
+	rest, ok := bytes.CutPrefix(text, fmt.Appendf(nil, printedHead, stateVersion))
+	known, read := facts{}, map[string]*Fact{}
+	for more := ok; more; {
+		var domain, selector, fact []byte
+		if rest, ok = bytes.CutPrefix(rest, []byte("\n  "+printedDomain)); !ok {
+			return nil, false
+		}
+		domain, rest, _ = bytes.Cut(rest, []byte(printedSelector))
+		selector, rest, _ = bytes.Cut(rest, []byte(`"`))
+		if fact, rest, ok = bytes.Cut(rest, []byte("\n  }")); !ok {
+			return nil, false
+		}
+		ref := keys.Ref{Domain: string(domain), Selector: string(selector)}
+		if canonical, err := ref.Canonical(); err != nil || canonical != ref {
+			return nil, false
+		}
+		f := read[string(fact)]
+		if f == nil {
+			f = &Fact{}
+			whole := slices.Concat([]byte(printedDomain+printedSelector+`"`), fact, []byte("}"))
+			if err := json.Unmarshal(whole, f); err != nil || !f.sound() || f.ref() != (keys.Ref{}) {
+				return nil, false
+			}
+			if len(read) >= maxTexts {
+				clear(read)
+			}
+			read[string(fact)] = f
+		}
+		known[ref] = f
+		rest, more = bytes.CutPrefix(rest, []byte(","))
 	}
-	return all, nil
+	return known, ok && string(rest) == printedEnd
 }
 
 // sound reports whether the fact is one that writeState could have written.
@@ -128,7 +180,7 @@ func writeState(path string, known facts) error {
 // megabytes. The many names of one private key mostly have one fact in common.
 func printState(to io.Writer, known facts) error {
 	w := bufio.NewWriter(to)
-	fmt.Fprintf(w, "{\n \"version\": %d,\n \"keys\": [", stateVersion)
+	fmt.Fprintf(w, printedHead, stateVersion)
 	between := "\n  "
 	texts := map[*Fact][]byte{}
 	for _, ref := range known.sorted() {
@@ -141,18 +193,26 @@ func printState(to io.Writer, known facts) error {
 			if err != nil {
 				return err
 			}
-			texts[f] = text[len(nameless):]
+			texts[f] = text[len(printedDomain+printedSelector):]
 		}
 		// A canonical name has no character that JSON escapes.
-		fmt.Fprintf(w, "%s{\n   \"domain\": \"%s\",\n   \"selector\": \"%s\"%s", between, ref.Domain, ref.Selector, texts[f])
+		for _, part := range []string{between, printedDomain, ref.Domain, printedSelector, ref.Selector} {
+			w.WriteString(part)
+		}
+		w.Write(texts[f])
 		between = ",\n  "
 	}
-	w.WriteString("\n ]\n}\n")
+	w.WriteString(printedEnd)
 	return w.Flush() // returns the first error of all writes
 }
 
-// nameless is how the text of a fact without a name begins.
-const nameless = "{\n   \"domain\": \"\",\n   \"selector\": \"\""
+// The parts of the file around its facts. The names of a fact come first.
+const (
+	printedHead     = "{\n \"version\": %d,\n \"keys\": ["
+	printedDomain   = "{\n   \"domain\": \""
+	printedSelector = "\",\n   \"selector\": \""
+	printedEnd      = "\n ]\n}\n"
+)
 
 // maxTexts bounds the texts of facts that are kept for other names.
 const maxTexts = 256

@@ -87,6 +87,8 @@ func TestAFactOfSeveralNamesIsWrittenForEach(t *testing.T) {
 
 func FuzzParseState(f *testing.F) {
 	f.Add([]byte(`{"version":1,"keys":[{"domain":"a.example","selector":"s1","algorithm":"rsa-sha256","bits":2048,"fingerprint":"x","state":"active"}]}`))
+	f.Add([]byte("{\n \"version\": 1,\n \"keys\": [\n  {\n   \"domain\": \"a.example\",\n   \"selector\": \"s1\",\n   \"algorithm\": \"rsa-sha256\",\n" +
+		"   \"bits\": 2048,\n   \"fingerprint\": \"x\",\n   \"state\": \"active\",\n   \"detail\": \"<a>\"\n  }\n ]\n}\n"))
 	f.Add([]byte(`{}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		facts, err := parseState(text)
@@ -94,7 +96,18 @@ func FuzzParseState(f *testing.F) {
 			return
 		}
 		path := filepath.Join(t.TempDir(), "keys.json")
-		check(t, writeState(path, known(facts)))
+		check(t, writeState(path, facts))
+		again, err := os.ReadFile(path)
+		check(t, err)
+		printed, ok := parsePrinted(again)
+		if len(facts) > 0 && !ok {
+			t.Fatalf("what was written is not read as such: %q", again)
+		}
+		for ref := range facts {
+			if got, want := printed.of(ref), facts.of(ref); !reflect.DeepEqual(got, want) {
+				t.Errorf("written %+v, read %+v", want, got)
+			}
+		}
 		if _, err := ReadState(path); err != nil {
 			t.Errorf("what was read cannot be read again: %v", err)
 		}

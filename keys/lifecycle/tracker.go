@@ -66,19 +66,12 @@ func NewTracker(path string, now func() time.Time) *Tracker {
 		now: now, log: slog.New(slog.DiscardHandler), known: facts{}, schedule: map[keys.Ref]nextQuery{}, pending: map[keys.Ref]*lookup{}, reported: map[string]report{},
 		wake: make(chan struct{}, 1),
 	}
-	facts, err := ReadState(path)
+	known, err := readState(path)
 	if err != nil {
 		w.trouble, w.damaged = err.Error(), errors.Is(err, errDamaged)
 	}
-	latest := map[string]*Fact{} // by fingerprint
-	for _, f := range facts {
-		ref := f.ref()
-		f = f.named(keys.Ref{})
-		if l := latest[f.Fingerprint]; l == nil || *l != f {
-			kept := f
-			latest[f.Fingerprint] = &kept
-		}
-		w.known[ref] = latest[f.Fingerprint]
+	if known != nil {
+		w.known = known
 	}
 	return w
 }
