@@ -68,7 +68,7 @@ func TestKeysImportTakesOverAnInstallationOfOpenDKIM(t *testing.T) {
 		}
 	}
 	wantParts(t, "standard error", r.stderr, "note: SigningTable, line 4: boss@example.net: boss@example.net is signed as example.com", "note: SigningTable, line 6: news-*@example.org: this is a pattern for local parts", "line 3: *@*.example.com: opendkim signs mail of *.example.com with d=example.com s=mail2020; here", "ed of example.com (ed25519-sha256, 256 bits)", "s1 of b.example")
-	wantParts(t, "the fragment", r.stdout, "    - domain: example.com\n      selectors: [mail2020, ed]\n      subdomains: true\n", "    - domain: \"*.example\"\n      selectors: [s1]\n", "    - domain: boss@example.net\n      sdid: example.com\n", "  ours:\n    networks: [\"127.0.0.1/32\"]\n")
+	wantParts(t, "the fragment", r.stdout, "    - domain: example.com\n      selectors: [mail2020, ed]\n      subdomains: true\n", "    - domain: \"*.example\"\n      selectors: [s1]\n", "    - domain: boss@example.net\n      sdid: example.com\n", "  ours:\n    networks: [\"127.0.0.1/32\", \"::1/128\"]\n")
 
 	config := writeFile(t, "c.yaml", r.stdout)
 	if c := execute(t, "", "check-config", config); c.code != exitOK {

@@ -3,9 +3,9 @@
 // terms ([Config.Migrate]).
 //
 // The rules are those of opendkim(8), opendkim.conf(5) and of the program itself where
-// it does something else. Two differ from the manual: with MultipleSignatures, only
-// the first and the last of the matching lines sign; and a line of a refile that
-// begins with a blank does not count.
+// it does something else. Three differ from the manual: with MultipleSignatures, only
+// the first and the last of the matching lines sign; a line of a refile that begins
+// with a blank does not count; and InternalHosts is 127.0.0.1 and ::1 by default.
 //
 // The package does no I/O of its own: files come through a [ReadFile].
 package opendkim

@@ -14,6 +14,12 @@ type hosts struct {
 	notes     []string
 }
 
+// defaultInternal are the clients whose mail is signed where InternalHosts is not set. The
+// program has both addresses; opendkim.conf(5) names the first alone.
+func defaultInternal() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("::1/128")}
+}
+
 // clients reads InternalHosts or PeerList: names, addresses and networks, with "!"
 // for those that are not meant. The most specific entry counts.
 func (c *Config) clients(name string) (hosts, error) {
@@ -33,6 +39,8 @@ func (c *Config) clients(name string) (hosts, error) {
 		p, problem := clientNetwork(key)
 		if starred, ok := starNetwork(key); ok && d.kind == "refile" {
 			p, problem = starred, ""
+		} else if r.re != nil && problem == "" {
+			problem = "in a refile brackets make it a pattern of single characters, which fits no address; it is left out"
 		}
 		switch {
 		case problem == "" && p.Bits() == 0 && !not:

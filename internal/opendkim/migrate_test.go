@@ -137,7 +137,9 @@ func TestOneKeyWithoutTablesBecomesEntries(t *testing.T) {
 
 func TestWhoseMailIsSigned(t *testing.T) {
 	for _, c := range []struct{ conf, networks, daemons, note string }{
-		{"", "127.0.0.1/32", "", "InternalHosts is not set"},
+		{"", "127.0.0.1/32 ::1/128", "", ""},
+		{"InternalHosts 127.0.0.1", "127.0.0.1/32", "", "InternalHosts: as in opendkim, mail from this host over IPv6 is not signed"},
+		{"InternalHosts refile:b", "192.0.2.1/32", "", "brackets make it a pattern"},
 		{"InternalHosts 127.0.0.1, 10.0.0.0/8,::1", "127.0.0.1/32 10.0.0.0/8 ::1/128", "", ""},
 		{"InternalHosts csl:2001:db8::/32,[192.0.2.7]", "2001:db8::/32 192.0.2.7/32", "", ""},
 		{"InternalHosts refile:h", "192.0.2.0/24 127.0.0.1/32 ::1/128 192.168.0.0/16", "", "InternalHosts, line 4: *.example.com: a client is not known by its name"},
@@ -146,15 +148,16 @@ func TestWhoseMailIsSigned(t *testing.T) {
 		{"InternalHosts 192.0.2.0/30,!192.0.2.1", "192.0.2.0/32 192.0.2.2/31", "", ""},
 		{"InternalHosts !192.0.2.0/30,192.0.2.1", "192.0.2.1/32", "", ""},
 		{"InternalHosts 192.0.2.0/30\nPeerList 192.0.2.2", "192.0.2.0/31 192.0.2.3/32", "", "verifier.trusted.networks"},
-		{"MTA ORIGINATING,submission", "127.0.0.1/32", "ORIGINATING submission", "MTA"},
-		{"MacroList daemon_name=ORIGINATING|submission", "127.0.0.1/32", "ORIGINATING submission", "MacroList"},
-		{"MacroList {daemon_name}=ORIGINATING", "127.0.0.1/32", "", "never finds this macro"},
-		{"MacroList daemon_name", "127.0.0.1/32", "", "everybody's mail was signed"},
-		{"MacroList client_ptr=x", "127.0.0.1/32", "", "not made yours by this macro"},
-		{"MTA a\nMacroList daemon_name=b", "127.0.0.1/32", "b", "opendkim overrules it"},
+		{"MTA ORIGINATING,submission", "127.0.0.1/32 ::1/128", "ORIGINATING submission", "MTA"},
+		{"MacroList daemon_name=ORIGINATING|submission", "127.0.0.1/32 ::1/128", "ORIGINATING submission", "MacroList"},
+		{"MacroList {daemon_name}=ORIGINATING", "127.0.0.1/32 ::1/128", "", "never finds this macro"},
+		{"MacroList daemon_name", "127.0.0.1/32 ::1/128", "", "everybody's mail was signed"},
+		{"MacroList client_ptr=x", "127.0.0.1/32 ::1/128", "", "not made yours by this macro"},
+		{"MTA a\nMacroList daemon_name=b", "127.0.0.1/32 ::1/128", "b", "opendkim overrules it"},
 	} {
 		f := tables("refile", "k example.com:s1:/k", "*@example.com k", "")
 		f["opendkim.conf"] = "KeyTable file:kt\nSigningTable refile:st\n" + c.conf + "\n"
+		f["b"] = "[::1]\n192.0.2.1\n"
 		f["h"] = "# ours\n192.0.2.0/24\nlocalhost\n*.example.com\n192.168.*\n"
 		m, err := f.config(t).Migrate()
 		var networks []string
@@ -187,6 +190,7 @@ func TestWhichFieldsAreSigned(t *testing.T) {
 		{"SignHeaders refile:h", "Subject", "", "", "SignHeaders, line 2: X-*: a pattern of fields"},
 	} {
 		f := tables("refile", "k example.com:s1:/k", "*@example.com k", c.conf+"\n")
+		f["b"] = "[::1]\n192.0.2.1\n"
 		f["h"] = "Subject\nX-*\n"
 		m, err := f.config(t).Migrate()
 		notes := strings.Join(m.Notes, "\n")

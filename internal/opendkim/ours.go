@@ -22,7 +22,7 @@ type Clients struct {
 // Clients reads InternalHosts, PeerList, MTA and MacroList. Names of hosts are not
 // known, but for localhost.
 func (c *Config) Clients() (Clients, error) {
-	s := Clients{internal: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}
+	s := Clients{internal: defaultInternal()}
 	if _, set := c.value("InternalHosts"); set {
 		h, err := c.clients("InternalHosts")
 		if err != nil {

@@ -13,7 +13,7 @@ func (m *migrator) ours() error {
 	c := m.config
 	internal, set := c.value("InternalHosts")
 	if !set {
-		m.Networks = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+		m.Networks = defaultInternal()
 	} else {
 		h, err := c.clients("InternalHosts")
 		if err != nil {
@@ -26,12 +26,8 @@ func (m *migrator) ours() error {
 		return err
 	}
 	loopback := slices.ContainsFunc(m.Networks, func(p netip.Prefix) bool { return p.Contains(netip.IPv6Loopback()) })
-	if c.signs() && !loopback {
-		at := "InternalHosts is not set, which means 127.0.0.1"
-		if set {
-			at = internal.String()
-		}
-		m.note("%s: as in opendkim, mail from this host over IPv6 is not signed; add ::1/128 to signer.ours.networks if it should be", at)
+	if c.signs() && set && !loopback {
+		m.note("%s: as in opendkim, mail from this host over IPv6 is not signed; add ::1/128 to signer.ours.networks if it should be", internal)
 	}
 	m.external()
 	return m.macros()
