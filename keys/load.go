@@ -89,7 +89,7 @@ func (m *missing) Error() string {
 	if m.near != "" {
 		hint = fmt.Sprintf(": did you mean the selector %s, whose file is there? If not,", m.near)
 	}
-	return fmt.Sprintf("the key %s: there is no file %s%s make it with: %s %s %s; if DNS has a key of this name already, put its file back instead",
+	return fmt.Sprintf("the key %s: there is no file %s%s make it with: %s %s %s (if DNS has a key of this name already, put its file back instead)",
 		m.ref, m.path, hint, command, shell.Quote(m.ref.Domain), m.ref.Selector)
 }
 

@@ -92,11 +92,11 @@ func TestAMissingKeySaysHowToMakeIt(t *testing.T) {
 	dir := t.TempDir()
 	_, err := Load(dir, "Bücher.example", "S1")
 	want := fmt.Sprintf("the key s1 of xn--bcher-kva.example: there is no file %s/xn--bcher-kva.example/s1.pem; make it with: "+
-		"signpost keys generate --dir %s xn--bcher-kva.example s1; if DNS has a key of this name already, put its file back instead", dir, dir)
+		"signpost keys generate --dir %s xn--bcher-kva.example s1 (if DNS has a key of this name already, put its file back instead)", dir, dir)
 	if err == nil || err.Error() != want || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
-	if got := (&missing{ref: Ref{"example.com", "s1"}, path: "/p", dir: Defaults().Dir}).Error(); !strings.Contains(got, "make it with: signpost keys generate example.com s1;") {
+	if got := (&missing{ref: Ref{"example.com", "s1"}, path: "/p", dir: Defaults().Dir}).Error(); !strings.Contains(got, "make it with: signpost keys generate example.com s1 (") {
 		t.Errorf("in the default folder: %s", got)
 	}
 }

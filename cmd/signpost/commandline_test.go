@@ -165,6 +165,31 @@ func TestBadValuesAreWrongUsage(t *testing.T) {
 	}
 }
 
+// The remedy of an error in JSON is what to do, and not a part of it.
+func TestRemediesInJSON(t *testing.T) {
+	config := writeFile(t, "c.yaml", "keys: {dir: "+t.TempDir()+"}\nsigner: {domains: []}\n")
+	for args, want := range map[string]string{
+		"keys record example.com s1": "signpost keys generate",
+		"keys rotate example.com":    "signpost keys generate example.com SELECTOR makes its first key",
+		"keys check example.com":     "name one with its domain and selector, or list it in signer.domains",
+	} {
+		r := execute(t, "", append(strings.Fields(args), "--json", "--config", config)...)
+		wantProblem(t, r, exitFailure)
+		var problem struct{ Remedy string }
+		if err := json.Unmarshal([]byte(r.stdout), &problem); err != nil || !strings.Contains(problem.Remedy, want) {
+			t.Errorf("%s: %v, the remedy is %q, want %q", args, err, problem.Remedy, want)
+		}
+	}
+}
+
+func TestKeysListOfADomainWithoutKeys(t *testing.T) {
+	config := writeFile(t, "c.yaml", "keys: {dir: "+t.TempDir()+"}\nsigner: {domains: []}\n")
+	r := execute(t, "", "keys", "list", "--config", config, "example.net")
+	if want := "example.net has no keys; signpost keys generate example.net SELECTOR makes the first.\n"; r.code != exitOK || r.stdout != want {
+		t.Errorf("exit %d, %q, want %q", r.code, r.stdout, want)
+	}
+}
+
 func TestWhatAnErrorSaysLastIsItsRemedy(t *testing.T) {
 	for problem, want := range map[string]string{
 		"no key; run signpost keys generate": "run signpost keys generate",

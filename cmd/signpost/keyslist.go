@@ -97,7 +97,7 @@ func listCommand(args []string, stdout, stderr io.Writer) int {
 	if *asJSON {
 		return printJSON(stdout, map[string]any{"keys": list, "signing": signing})
 	}
-	printList(stdout, list, now)
+	printList(stdout, list, strings.Join(rest, ""), now)
 	printSigning(stdout, signing)
 	if stateErr != nil {
 		return exitFailure
@@ -136,8 +136,13 @@ func moment(t time.Time) *time.Time {
 	return &t
 }
 
-func printList(w io.Writer, list []listedKey, now time.Time) {
-	if len(list) == 0 {
+// printList writes the keys of a domain, or of all where domain is "".
+func printList(w io.Writer, list []listedKey, domain string, now time.Time) {
+	switch {
+	case len(list) == 0 && domain != "":
+		fmt.Fprintf(w, "%[1]s has no keys; signpost keys generate %[1]s SELECTOR makes the first.\n", domain)
+		return
+	case len(list) == 0:
 		fmt.Fprintln(w, "There are no keys; signpost keys generate DOMAIN SELECTOR makes the first.")
 		return
 	}

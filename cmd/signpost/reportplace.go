@@ -64,7 +64,7 @@ func newSince(f *flag.FlagSet, usual string) *sinceFlag {
 	if err := s.Set(usual); err != nil {
 		panic(err)
 	}
-	f.Var(s, "since", "begin so many days back (`14d`) or with a day (2026-11-21), in UTC")
+	f.Var(s, "since", "begin at this `DAY`: 14d is fourteen days back, 2026-11-21 a date, in UTC")
 	return s
 }
 

@@ -12,8 +12,8 @@ const serveText = `Run the milter: sign the mail that is ours and judge all othe
 
     signpost serve [--config FILE]
 
-Without --config, ` + defaultConfig + ` is read; without that
-file too, every message is judged in monitor mode and nothing is signed.
+Without --config, ` + defaultConfig + ` is read. If that file
+is missing too, every message is judged in monitor mode and nothing is signed.
 
 Signals: SIGHUP reads the configuration and the keys again (a bad configuration
 leaves the old one in force and is logged); SIGTERM and SIGINT let running
