@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -127,7 +128,10 @@ func openTCP(a Address) (net.Listener, error) {
 	default:
 		network = "tcp6"
 	}
-	return net.Listen(network, at.String())
+	// Package net's default is Multipath TCP, whose listeners ignore options that package epoll sets. No MTA speaks it.
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false)
+	return plain.Listen(context.Background(), network, at.String())
 }
 
 // sameAddress reports whether a socket has a configured address. For a port without a host, systemd

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // listenUnix listens at one socket, until the test ends.
@@ -114,6 +116,23 @@ func TestUnixSocketsThatCannotBe(t *testing.T) {
 		s.Shutdown(context.Background())
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 			t.Error(err)
+		}
+	})
+}
+
+func TestTCPListenersAreNotOfMultipathTCP(t *testing.T) {
+	l, err := openTCP(Address{"tcp", "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) {
+		if protocol, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil || protocol != unix.IPPROTO_TCP {
+			t.Errorf("protocol %d, %v", protocol, err)
 		}
 	})
 }

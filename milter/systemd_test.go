@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -33,6 +34,10 @@ func TestSocketsFromSystemd(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer file.Close()
+		// So systemd passes it, unless the unit says NonBlocking=yes.
+		if err := syscall.SetNonblock(int(file.Fd()), false); err != nil {
+			t.Fatal(err)
+		}
 		files = append(files, file)
 	}
 	test := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" -test.run '^TestSocketsFromSystemd$' -test.v`, os.Args[0])
@@ -73,5 +78,17 @@ func listenActivated(t *testing.T) {
 	for _, l := range s.listeners {
 		fmt.Println(filepath.Base(l.Addr().String()), "has role", l.role)
 	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(context.Background()) }()
+	for range 2 {
+		conn, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
 	s.Shutdown(context.Background())
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
 }

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The functions of this file are system calls without a word to Go's scheduler.
+// The functions of this file and readSocket and writeSocket are system calls without a word to Go's scheduler.
 
 func epollWait(fd int, events []unix.EpollEvent) (int, syscall.Errno) {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
@@ -35,4 +35,10 @@ func closeSocket(fd int) syscall.Errno {
 func setOption(fd, level, option int, value int32) syscall.Errno {
 	_, _, errno := syscall.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(option), uintptr(unsafe.Pointer(&value)), unsafe.Sizeof(value), 0)
 	return errno
+}
+
+// errnoOf is the number of an error of package syscall, which wraps none. errors.As would need memory.
+func errnoOf(err error) syscall.Errno {
+	e, _ := err.(syscall.Errno)
+	return e
 }

@@ -14,9 +14,25 @@ import (
 // concurrently with these. Errors are net.ErrClosed, os.ErrDeadlineExceeded, io.EOF, or those of the system.
 type Conn struct {
 	socket
-	tcp    bool
-	local  net.Addr
-	remote net.Addr
+	tcp     bool
+	local   net.Addr
+	remote  net.Addr
+	stretch int // reads since the last one that had to wait
+}
+
+// longStretch is the number of reads without a pause, of which the last one is an ordinary system call: it wakes the
+// runtime's monitor thread. While that sleeps, nothing takes a processor away from a goroutine that always has data,
+// and with GOMAXPROCS=1 all others would wait for up to a minute.
+const longStretch = 64
+
+// receive is one system call.
+func (c *Conn) receive(b []byte) (int, syscall.Errno) {
+	c.stretch++
+	if c.stretch%longStretch != 0 {
+		return readSocket(c.fd, b)
+	}
+	n, err := syscall.Read(c.fd, b)
+	return n, errnoOf(err)
 }
 
 // Read returns io.EOF after the other side's last octet.
@@ -27,7 +43,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	for {
-		n, errno := readSocket(c.fd, b)
+		n, errno := c.receive(b)
 		switch errno {
 		case 0:
 			if n == 0 {
@@ -36,6 +52,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 			return n, nil
 		case syscall.EINTR:
 		case syscall.EAGAIN:
+			c.stretch = 0
 			if err := c.wait(&c.read, readEvents); err != nil {
 				return 0, err
 			}
@@ -104,7 +121,8 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// SetReadDeadline: zero is none. It affects a Read that waits, too.
+// SetReadDeadline: zero is none. It affects a Read that waits, too. A deadline that passes while no call waits
+// is noticed by the next call that has to wait, or before: a Read may still return what is there.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(&c.read, t) }
 
 // SetWriteDeadline is as SetReadDeadline.

@@ -24,7 +24,9 @@ var networks = []string{"unix", "tcp4", "tcp6"}
 func listen(t testing.TB, network string) net.Listener {
 	t.Helper()
 	address := map[string]string{"unix": filepath.Join(t.TempDir(), "s"), "tcp4": "127.0.0.1:0", "tcp6": "[::1]:0"}[network]
-	inner, err := net.Listen(network, address)
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false)
+	inner, err := plain.Listen(t.Context(), network, address)
 	if err != nil {
 		if network == "tcp6" {
 			t.Skipf("no IPv6 here: %v", err)

@@ -4,8 +4,8 @@
 // After such a sleep, package net costs more than the packet does:
 //
 //   - Every ordinary system call wakes the runtime's monitor thread, which then naps several times for 20 µs before
-//     it sleeps again. Accept and Close are such calls. Here all calls are raw; the sockets are non-blocking, so
-//     no call holds a processor.
+//     it sleeps again. Accept and Close are such calls. Here all calls are raw, but for one in a long stretch of reads
+//     without a pause; the sockets are non-blocking, so no call holds a processor.
 //   - Package net asks the kernel to be told when a socket can be written to. That is the case each time the
 //     other side has read an answer, so every answer wakes the process once more. Here a socket is only watched
 //     for writing once a write has had to wait.

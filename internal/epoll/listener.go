@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"strconv"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,13 +19,17 @@ type listener struct {
 }
 
 // Listener returns a listener whose connections are of type *Conn. It takes l over: only the result is used and
-// closed. Other listeners than those of package net for TCP and unix stream sockets are returned as they are.
+// closed. Other listeners than those of package net for TCP and unix stream sockets are returned as they are. Other
+// processes may share the socket, as systemd does.
 func Listener(l net.Listener) (net.Listener, error) {
 	var tcp bool
 	switch l.(type) {
 	case *net.TCPListener:
 		tcp = true
 	case *net.UnixListener:
+		if l.Addr().Network() != "unix" {
+			return l, nil
+		}
 	default:
 		return l, nil
 	}
@@ -41,6 +44,7 @@ func Listener(l net.Listener) (net.Listener, error) {
 	own := &listener{Listener: l, tcp: tcp}
 	err = raw.Control(func(fd uintptr) {
 		own.socket.init(set, int(fd))
+		acceptBriefly(int(fd))
 		if tcp {
 			inheritedOptions(int(fd))
 		}
@@ -48,13 +52,25 @@ func Listener(l net.Listener) (net.Listener, error) {
 	return own, err
 }
 
+// acceptBriefly makes accept4 return after a tick of the kernel's clock, some milliseconds, even if the listener
+// blocks. A process that shares the listener can change that for all: systemd does when it starts another unit with the
+// same socket, unless that says NonBlocking=yes. A raw call that blocks would hold a processor. A listener for
+// Multipath TCP ignores it.
+func acceptBriefly(fd int) {
+	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 1})
+}
+
 // inheritedOptions sets what package net sets for each connection. Connections have the options of their listener.
 func inheritedOptions(fd int) {
-	const keepAlive = 15 // seconds
+	const (
+		keepAlive = 15 // seconds
+		probes    = 9
+	)
 	_ = setOption(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	_ = setOption(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 	_ = setOption(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepAlive)
 	_ = setOption(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepAlive)
+	_ = setOption(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, probes)
 }
 
 // Accept is called by one goroutine at a time.
@@ -85,10 +101,14 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 // Close ends an Accept that waits with net.ErrClosed.
-func (l *listener) Close() error { return l.socket.end(l.Listener.Close) }
-
-// SetDeadline is for Accept.
-func (l *listener) SetDeadline(t time.Time) error { return l.socket.setDeadline(&l.socket.read, t) }
+func (l *listener) Close() error {
+	return l.socket.end(func() error {
+		// Closing alone does not end the watching while another process has the socket open. There is an error
+		// if Accept never had to wait.
+		_ = epollControl(l.socket.set.fd, unix.EPOLL_CTL_DEL, l.socket.fd, nil)
+		return l.Listener.Close()
+	})
+}
 
 // address is that of a TCP or unix socket. The scope of an IPv6 address is its interface's number.
 func address(from *syscall.RawSockaddrAny) net.Addr {

@@ -94,11 +94,8 @@ func (s *set) watch(socket *socket, events uint32) error {
 	return nil
 }
 
-// forget is called before the descriptor is closed, which ends the watching. The caller holds the socket's lock.
+// forget is called before the descriptor is closed. The caller holds the socket's lock.
 func (s *set) forget(socket *socket) {
-	if socket.watched == 0 {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sockets[int32(socket.fd)] == socket {

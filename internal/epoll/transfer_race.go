@@ -15,9 +15,3 @@ func writeSocket(fd int, data []byte) (int, syscall.Errno) {
 	n, err := syscall.Write(fd, data)
 	return n, errnoOf(err)
 }
-
-// errnoOf is the number of an error of package syscall, which wraps none. errors.As would need memory.
-func errnoOf(err error) syscall.Errno {
-	e, _ := err.(syscall.Errno)
-	return e
-}
