@@ -51,8 +51,9 @@ type rereading struct {
 	names int  // domain names met
 	found []Address
 	exact bool
-	// The octets after the comments of the text, computed before the search.
-	dotBehindComment, nameBehindComment, joinedToComment bool
+	// The last ")" of the text with a dot and a name, a name, and a name at once behind it, computed before the
+	// search; 0: none.
+	dotBehindComment, nameBehindComment, joinedToComment int
 
 	name []byte // the current name, without the octets that some readers drop
 	last string // the last name judged, since most repeat
@@ -266,7 +267,7 @@ func (r *rereading) skip(pos int) int {
 func (r *rereading) comment(pos int) {
 	inside := len(r.name) == 0 || r.name[len(r.name)-1] == '.'
 	touches := isAtext(r.text[pos-1]) // so a name remains for readers that remove comments
-	if r.dotBehindComment || inside && r.nameBehindComment || touches && r.joinedToComment {
+	if r.dotBehindComment > pos || inside && r.nameBehindComment > pos || touches && r.joinedToComment > pos {
 		r.to.doubtful, r.to.author.Incomplete = true, true
 	}
 }
@@ -277,17 +278,27 @@ func (r *rereading) lookBehindComments() {
 			pos++
 			continue
 		}
-		r.joinedToComment = r.joinedToComment || pos+1 < len(r.text) && r.text[pos+1] != '.' && isNamePart(r.text[pos+1])
-		pos = r.skip(pos + 1)
-		if pos < len(r.text) {
-			b := r.text[pos]
-			for more := pos; b == '.' && !r.dotBehindComment; b = r.text[more] {
-				if more = r.skip(more + 1); more == len(r.text) {
-					break
-				}
-				r.dotBehindComment = r.text[more] != '.' && isNameOctet(r.text[more])
-			}
-			r.nameBehindComment = r.nameBehindComment || isAtext(b) || b == '['
+		closes := pos
+		pos = r.skip(closes + 1)
+		if pos == len(r.text) {
+			break
+		}
+		if next := r.text[closes+1]; next != '.' && isNamePart(next) {
+			r.joinedToComment = closes
+		}
+		dots := pos
+		for dots < len(r.text) && r.text[dots] == '.' {
+			dots = r.skip(dots + 1)
+		}
+		if dots == len(r.text) {
+			continue
+		}
+		b := r.text[dots]
+		if dots > pos && isNameOctet(b) {
+			r.dotBehindComment = closes
+		}
+		if isAtext(b) || b == '[' {
+			r.nameBehindComment = closes
 		}
 	}
 }
