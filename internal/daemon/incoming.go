@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -56,13 +57,23 @@ func (i *intake) use(g *Generation) {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
+	done, tried := make(chan struct{}), make(chan struct{})
 	i.running, i.end = c, func() { cancel(); <-done }
 	go func() {
 		defer close(done)
-		i.run(ctx, c)
+		i.run(ctx, c, sync.OnceFunc(func() { close(tried) }))
 	}()
+	if len(c.In.Addresses) > 0 {
+		select {
+		case <-tried:
+		case <-time.After(openTime):
+		}
+	}
 }
+
+// openTime is how long mail waits, at the start and at a reload, for the database that the reports in it go to. Mail
+// that came before would pass unread.
+const openTime = 2 * time.Second
 
 func (i *intake) close() {
 	if i.end != nil {
@@ -71,9 +82,11 @@ func (i *intake) close() {
 	}
 }
 
-// run opens the database, and reads mail until ctx ends.
-func (i *intake) run(ctx context.Context, c reports.Config) {
-	db := i.open(ctx, c)
+// run opens the database, and reads mail until ctx ends. tried is called once mail is read, or after the first
+// attempt that failed.
+func (i *intake) run(ctx context.Context, c reports.Config, tried func()) {
+	defer tried()
+	db := i.open(ctx, c, tried)
 	if db == nil {
 		return
 	}
@@ -82,6 +95,7 @@ func (i *intake) run(ctx context.Context, c reports.Config) {
 		k := &incoming.Keeper{DB: db, Domains: i.ourDomains, Now: time.Now, MaxRecords: maxRecordsADay, MaxReports: maxReportsADay}
 		reader := incoming.NewIntake(ctx, c.In, k, currentKeys{i}, i.told)
 		i.reader.Store(reader)
+		tried()
 		defer reader.Wait()
 		defer i.reader.Store(nil)
 	}
@@ -99,7 +113,7 @@ func (k currentKeys) LookupTXT(ctx context.Context, name string) ([]string, erro
 }
 
 // open tries until the database opens or ctx ends.
-func (i *intake) open(ctx context.Context, c reports.Config) *store.DB {
+func (i *intake) open(ctx context.Context, c reports.Config, tried func()) *store.DB {
 	retry := time.NewTicker(reopenEvery)
 	defer retry.Stop()
 	for said := ""; ; {
@@ -111,6 +125,7 @@ func (i *intake) open(ctx context.Context, c reports.Config) *store.DB {
 			said = text
 			i.log.Warn("mail with reports passes unread until the database opens", "error", text)
 		}
+		tried()
 		select {
 		case <-ctx.Done():
 			return nil
