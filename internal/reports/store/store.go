@@ -15,7 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // and the driver "sqlite"
 )
 
 // DB is an open database of reports. It is safe for concurrent use.
@@ -91,12 +91,33 @@ func open(ctx context.Context, a Address, prepare func(path string) error) (*DB,
 	db.sql.SetConnMaxIdleTime(5 * time.Minute)
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
-	if err := db.sql.PingContext(ctx); err != nil {
+	if err := db.connect(ctx); err != nil {
 		db.Close()
 		return nil, db.failed(err)
 	}
 	return db, nil
 }
+
+// connect makes the first connection. SQLite does not wait where two connections switch a new file to WAL at the same
+// moment, whatever busy_timeout says: one of them fails at once, and is tried again.
+func (db *DB) connect(ctx context.Context) error {
+	const pause = 10 * time.Millisecond
+	for {
+		err := db.sql.PingContext(ctx)
+		var failed *sqlite.Error
+		if !errors.As(err, &failed) || failed.Code()&0xff != busyCode {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
+}
+
+// busyCode is SQLITE_BUSY.
+const busyCode = 5
 
 // sqliteSource opens a file that exists, with a log of its own (WAL), so that commands read
 // while the daemon writes. A transaction takes its lock at once.

@@ -212,3 +212,22 @@ func TestAServerThatIsDownIsAnErrorWithoutThePassword(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 }
+
+// The parts of a daemon open a new database at the same moment.
+func TestManyOpenANewFileAtOnce(t *testing.T) {
+	for range 20 {
+		a := store.Address("sqlite:" + filepath.Join(t.TempDir(), "new.db"))
+		var all sync.WaitGroup
+		for range 6 {
+			all.Go(func() {
+				db, err := store.Open(t.Context(), a)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				db.Close()
+			})
+		}
+		all.Wait()
+	}
+}
