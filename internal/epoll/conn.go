@@ -20,9 +20,9 @@ type Conn struct {
 	stretch int // reads since the last one that had to wait
 }
 
-// longStretch is the number of reads without a pause, of which the last one is an ordinary system call: it wakes the
-// runtime's monitor thread. While that sleeps, nothing takes a processor away from a goroutine that always has data,
-// and with GOMAXPROCS=1 all others would wait for up to a minute.
+// longStretch is how many reads there are without a pause before one is an ordinary system call. That call wakes the
+// runtime's monitor thread. While the thread sleeps, nothing takes a processor away from a goroutine that always has
+// data. With GOMAXPROCS=1, all others would wait for up to a minute.
 const longStretch = 64
 
 // receive is one system call.
@@ -121,8 +121,8 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// SetReadDeadline: zero is none. It affects a Read that waits, too. A deadline that passes while no call waits
-// is noticed by the next call that has to wait, or before: a Read may still return what is there.
+// SetReadDeadline: zero is none. It affects a Read that waits, too. After a deadline that passed while no Read
+// waited, a Read may still return data that is there; it does not wait for more.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(&c.read, t) }
 
 // SetWriteDeadline is as SetReadDeadline.

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socket is a descriptor with what waits for it. The lock is held during its system calls, none of which blocks, so
-// that no call uses a descriptor that has been closed.
+// socket is a descriptor with what waits for it. The lock is held during its system calls, so that no call uses a
+// closed descriptor. These calls do not block.
 type socket struct {
 	set *set
 
