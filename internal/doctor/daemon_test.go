@@ -33,7 +33,13 @@ func (h *house) pretend(status map[string]any) {
 // listenOnly accepts connections at the milter's address and closes them.
 func (h *house) listenOnly() {
 	h.t.Helper()
-	l, err := net.Listen("tcp", h.listen)
+	h.accept(h.listen, func(conn net.Conn) { conn.Close() })
+}
+
+// accept serves the connections to an address until the test ends, and returns the address with its port.
+func (h *house) accept(address string, serve func(net.Conn)) string {
+	h.t.Helper()
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -44,9 +50,10 @@ func (h *house) listenOnly() {
 			if err != nil {
 				return
 			}
-			conn.Close()
+			go serve(conn)
 		}
 	}()
+	return l.Addr().String()
 }
 
 // limited is a process with a low limit of open files.
