@@ -29,9 +29,9 @@ The columns:
     UNKNOWN   of these: not authenticated; nearly all of it is forged
     ALIGNED   messages of the domain that passed DMARC
 
-The exit code is 0 whatever would be refused: nearly all of it is forged. With
---check it is 1 if entries of the configuration are proposed, since some of
-that mail may be wanted, or if nothing is recorded that could tell.
+The exit code is 0, even where mail would be refused: nearly all of it is
+forged. With --check it is 1 if entries of the configuration are proposed,
+since some of that mail may be wanted. It is also 1 if nothing is recorded.
 
 Example:
 

@@ -63,7 +63,7 @@ func ownKinds() []kind {
 		{"reports.unsigned", High, "no report to others leaves, since they are not sent unsigned", "docs/reports.md, What you report to others"},
 		{"reports.no-return", Medium, "many receivers refuse mail from such a domain, and reports that come back are not seen", "RFC 5321 §5.1; RFC 7505"},
 		{"reports.database", High, "nothing is counted, no report is made, and those that others send are not kept", "docs/reports.md, The database"},
-		{"reports.space", High, "at the limit, counters and reports are lost, and what is known of keys is not stored", "docs/reports.md, The database"},
+		{"reports.space", High, "with a full disk, counters and reports are lost, and the state of the keys is not saved", "docs/reports.md, The database"},
 		{"reports.waiting", Medium, "reports are given up after two days", "docs/reports.md, What you report to others"},
 
 		{"daemon.down", Critical, "mail is not signed and not judged; what the MTA does with it is milter_default_action", "docs/status.md"},

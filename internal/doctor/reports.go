@@ -67,7 +67,7 @@ type reportingState struct {
 }
 
 // manyFailed is how many reports of a day may fail, while none is sent, before that is a fault.
-// Some domains name addresses that nobody takes mail for.
+// Some domains ask for reports at addresses that do not exist.
 const manyFailed = 10
 
 // lookAtWaiting tells what the daemon says of reports that do not leave.

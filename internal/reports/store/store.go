@@ -98,8 +98,8 @@ func open(ctx context.Context, a Address, prepare func(path string) error) (*DB,
 	return db, nil
 }
 
-// connect makes the first connection. SQLite does not wait where two connections switch a new file to WAL at the same
-// moment, whatever busy_timeout says: one of them fails at once, and is tried again.
+// connect makes the first connection. Two connections may switch a new file to WAL at the same moment. SQLite then
+// ignores busy_timeout, and one of them fails at once. connect tries again.
 func (db *DB) connect(ctx context.Context) error {
 	const pause = 10 * time.Millisecond
 	for {
