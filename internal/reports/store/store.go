@@ -309,6 +309,47 @@ func (t Tx) Exec(ctx context.Context, statement string, args ...any) (changed in
 	return result.RowsAffected()
 }
 
+// Shared is that of the DB.
+func (t Tx) Shared() bool { return t.dialect.numbered }
+
+// Prepare readies a statement that is run many times, until the end of the transaction. SQLite reads
+// its text once. PostgreSQL reads it each time, since a pooler would lose what is prepared.
+func (t Tx) Prepare(ctx context.Context, statement string) (*Statement, error) {
+	s := &Statement{tx: t, text: t.dialect.sql(statement)}
+	if t.Shared() {
+		return s, nil
+	}
+	var err error
+	s.prepared, err = t.tx.PrepareContext(ctx, s.text)
+	return s, err
+}
+
+// Statement is one of Tx.Prepare.
+type Statement struct {
+	tx       Tx
+	text     string
+	prepared *sql.Stmt // nil: the text is read each time
+}
+
+// Exec runs the statement, and returns how many rows it changed. A context that ends is seen before it
+// runs: with SQLite, a single row is meant.
+func (s *Statement) Exec(ctx context.Context, args ...any) (changed int64, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	var result sql.Result
+	if s.prepared == nil {
+		result, err = s.tx.tx.ExecContext(ctx, s.text, args...)
+	} else {
+		// To watch a context, the driver starts a goroutine each time.
+		result, err = s.prepared.ExecContext(context.WithoutCancel(ctx), args...)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 // Shrink gives the space of deleted rows back to the file system. PostgreSQL sees to that itself.
 func (db *DB) Shrink(ctx context.Context) error {
 	if db.Shared() {

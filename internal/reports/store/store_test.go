@@ -105,6 +105,58 @@ func TestATransactionIsWholeOrNothing(t *testing.T) {
 	})
 }
 
+func TestAPreparedStatementBelongsToItsTransaction(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, a store.Address) {
+		db := storetest.Open(t, a)
+		if _, err := db.Exec(t.Context(), `INSERT INTO traffic_writers (writer, batch, seen) VALUES (?, 1, 0), (?, 2, 0)`, []byte{1}, []byte{2}); err != nil {
+			t.Fatal(err)
+		}
+		const add = `UPDATE traffic_writers SET seen = {greatest}(seen, ?) WHERE writer = ?`
+		var kept *store.Statement
+		err := db.Write(t.Context(), func(tx store.Tx) error {
+			s, err := tx.Prepare(t.Context(), add)
+			if err != nil {
+				return err
+			}
+			kept = s
+			for i, want := range []int64{0, 1, 1, 0} {
+				if changed, err := s.Exec(t.Context(), 10*i, []byte{byte(i)}); err != nil || changed != want {
+					t.Errorf("row %d: %d changed, %v", i, changed, err)
+				}
+			}
+			_, err = tx.Prepare(t.Context(), add) // a second one beside it
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := kept.Exec(t.Context(), 99, []byte{1}); err == nil {
+			t.Error("it runs after the end of its transaction")
+		}
+		// A context that ends stops it, and the transaction changes nothing.
+		ctx, cancel := context.WithCancel(t.Context())
+		err = db.Write(ctx, func(tx store.Tx) error {
+			s, err := tx.Prepare(ctx, add)
+			if err != nil {
+				return err
+			}
+			if _, err := s.Exec(ctx, 50, []byte{1}); err != nil {
+				return err
+			}
+			cancel()
+			_, err = s.Exec(ctx, 50, []byte{2})
+			return err
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("after the end of the context: %v", err)
+		}
+		var seen int
+		if err := db.QueryRow(t.Context(), `SELECT sum(seen) FROM traffic_writers`).Scan(&seen); err != nil || seen != 10+20 {
+			t.Errorf("the sum is %d, %v", seen, err)
+		}
+	})
+}
+
 // Rows that one worker has claimed are left out by the next.
 func TestClaimsSkipWhatIsClaimed(t *testing.T) {
 	db := storetest.Open(t, storetest.Postgres(t))

@@ -91,7 +91,7 @@ func (b *batch) write(ctx context.Context, db *store.DB, l *limits) (folded int6
 		if is, err := b.isNew(ctx, tx); err != nil || !is {
 			return err
 		}
-		fresh, err := b.addToKnown(ctx, tx, db.Shared())
+		fresh, err := b.addToKnown(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -111,42 +111,53 @@ func (b *batch) write(ctx context.Context, db *store.DB, l *limits) (folded int6
 
 // addToKnown adds to the rows that the database has, which is nearly all of them, and returns the
 // others.
-func (b *batch) addToKnown(ctx context.Context, tx store.Tx, shared bool) (fresh *batch, err error) {
+func (b *batch) addToKnown(ctx context.Context, tx store.Tx) (fresh *batch, err error) {
 	fresh = &batch{}
-	known, err := addTallies(ctx, tx, shared, "traffic", b.Rows, func(r *keyedRow) (key, Day, Tally) { return r.Key, r.Day, r.Tally })
+	fresh.Rows, err = addTallies(ctx, tx, "traffic", b.Rows, func(r *keyedRow) (*key, Day, Tally) { return &r.Key, r.Day, r.Tally })
 	if err != nil {
 		return nil, err
 	}
-	for i := range b.Rows {
-		if !known[b.Rows[i].Key] {
-			fresh.Rows = append(fresh.Rows, b.Rows[i])
+	fresh.Outbound, err = addTallies(ctx, tx, "traffic_outbound", b.Outbound, func(o *keyedOutbound) (*key, Day, Tally) { return &o.Key, o.Day, o.Tally })
+	return fresh, err
+}
+
+// addTallies adds to the rows that are there, and returns the others.
+func addTallies[T any](ctx context.Context, tx store.Tx, table string, list []T, of func(*T) (*key, Day, Tally)) (fresh []T, err error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	if tx.Shared() {
+		return addChunks(ctx, tx, table, list, of)
+	}
+	// A statement for one row needs no journal of its own, by which SQLite could undo half of it.
+	update, err := tx.Prepare(ctx, `UPDATE `+table+` SET count = count + ?, first_seen = {least}(first_seen, ?), last_seen = {greatest}(last_seen, ?)
+		WHERE day = ? AND tuple = ?`)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		k, day, t := of(&list[i])
+		changed, err := update.Exec(ctx, t.Count, t.First, t.Last, int64(day), k[:])
+		if err != nil {
+			return nil, err
 		}
-	}
-	known, err = addTallies(ctx, tx, shared, "traffic_outbound", b.Outbound, func(o *keyedOutbound) (key, Day, Tally) { return o.Key, o.Day, o.Tally })
-	if err != nil {
-		return nil, err
-	}
-	for i := range b.Outbound {
-		if !known[b.Outbound[i].Key] {
-			fresh.Outbound = append(fresh.Outbound, b.Outbound[i])
+		if changed == 0 {
+			fresh = append(fresh, list[i])
 		}
 	}
 	return fresh, nil
 }
 
-// addTallies adds to the rows that are there, and returns their keys.
-func addTallies[T any](ctx context.Context, tx store.Tx, shared bool, table string, list []T, of func(*T) (key, Day, Tally)) (map[key]bool, error) {
-	known := map[key]bool{}
+// addChunks is addTallies with one question to the server for many rows.
+func addChunks[T any](ctx context.Context, tx store.Tx, table string, list []T, of func(*T) (*key, Day, Tally)) (fresh []T, err error) {
 	for part := range slices.Chunk(list, chunk) {
 		var args []any
 		for i := range part {
 			k, day, t := of(&part[i])
 			args = append(args, int64(day), k[:], t.Count, t.First, t.Last)
 		}
-		if shared {
-			if err := lock(ctx, tx, table, args); err != nil {
-				return nil, err
-			}
+		if err := lock(ctx, tx, table, args); err != nil {
+			return nil, err
 		}
 		const one = `(CAST(? AS BIGINT), CAST(? AS {blob}), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT))`
 		rows, err := tx.Query(ctx, `UPDATE `+table+` SET count = count + v.column3, first_seen = {least}(first_seen, v.column4), last_seen = {greatest}(last_seen, v.column5)
@@ -155,11 +166,17 @@ func addTallies[T any](ctx context.Context, tx store.Tx, shared bool, table stri
 		if err != nil {
 			return nil, err
 		}
-		if err := readKeys(rows, known); err != nil {
+		known, err := readKeys(rows)
+		if err != nil {
 			return nil, err
 		}
+		for i := range part {
+			if k, _, _ := of(&part[i]); !known[*k] {
+				fresh = append(fresh, part[i])
+			}
+		}
 	}
-	return known, nil
+	return fresh, nil
 }
 
 // lock locks the rows in the order of their keys: an UPDATE locks them in any order, and two
@@ -175,19 +192,21 @@ func lock(ctx context.Context, tx store.Tx, table string, args []any) error {
 	if err != nil {
 		return err
 	}
-	return readKeys(rows, map[key]bool{})
+	_, err = readKeys(rows)
+	return err
 }
 
-func readKeys(rows *sql.Rows, into map[key]bool) error {
+func readKeys(rows *sql.Rows) (map[key]bool, error) {
 	defer rows.Close()
+	keys := map[key]bool{}
 	for rows.Next() {
 		var k []byte
 		if err := rows.Scan(&k); err != nil {
-			return err
+			return nil, err
 		}
-		into[key(k)] = true
+		keys[key(k)] = true
 	}
-	return rows.Err()
+	return keys, rows.Err()
 }
 
 // isNew notes the batch's number, and says whether it was not written before.
@@ -209,19 +228,31 @@ func (b *batch) seen() (last int64) {
 	return last
 }
 
-// chunk is how many rows one statement has.
+// chunk is how many rows one statement for PostgreSQL has: each is a question over the network.
 const chunk = 100
 
-// insert runs a statement for all rows, some at a time. values appends the arguments of one.
+// insert runs a statement for all rows. values appends the arguments of one.
 func insert[T any](ctx context.Context, tx store.Tx, rows []T, into string, columns int, conflict string, values func([]any, *T) []any) error {
-	for part := range slices.Chunk(rows, chunk) {
-		var args []any
+	atOnce := 1
+	if tx.Shared() {
+		atOnce = chunk
+	}
+	var statement *store.Statement
+	var args []any
+	for part := range slices.Chunk(rows, atOnce) {
+		if statement == nil || len(part) < atOnce {
+			one := "(" + store.Arguments(columns) + ")"
+			list := strings.TrimSuffix(strings.Repeat(one+", ", len(part)), ", ")
+			var err error
+			if statement, err = tx.Prepare(ctx, into+" VALUES "+list+conflict); err != nil {
+				return err
+			}
+		}
+		args = args[:0]
 		for i := range part {
 			args = values(args, &part[i])
 		}
-		one := "(" + store.Arguments(columns) + ")"
-		list := strings.TrimSuffix(strings.Repeat(one+", ", len(part)), ", ")
-		if _, err := tx.Exec(ctx, into+" VALUES "+list+conflict, args...); err != nil {
+		if _, err := statement.Exec(ctx, args...); err != nil {
 			return err
 		}
 	}
