@@ -41,8 +41,8 @@ type Author struct {
 	Problem string
 	// Lax says that the Problem is only a matter of spelling: the From fields were
 	// read to their end, and every domain in them, in every reading, is Domains[0].
-	// Real mail has such fields ("Foo, Inc. <a@x.example>"). They are judged and
-	// signed by this domain like well-formed ones.
+	// Real mail has such fields ("Foo, Inc. <a@x.example>"). One of them is judged and
+	// signed by this domain like a well-formed one.
 	Lax bool
 	// Empty says that there is a Problem, and that all From fields were read and
 	// contain no domain of two labels in any reading, as in a bounce from
@@ -58,8 +58,11 @@ type Author struct {
 
 // Certain reports whether every reader of the message finds the same single author
 // domain, or none: no limit was reached, and every address, in every possible reading,
-// has the same domain. No other author may get a pass.
-func (a Author) Certain() bool { return len(a.Domains) <= 1 && (a.Problem == "" || a.Lax) }
+// has the same domain. No other author may get a pass. A repeated From field is never
+// certain: nothing is aligned with it (RFC 9989 §4.4).
+func (a Author) Certain() bool {
+	return len(a.Domains) <= 1 && a.Fields <= 1 && (a.Problem == "" || a.Lax)
+}
 
 // Author reads the author domains from the From field (RFC 9989 §5.3.1). No other field
 // replaces it (not Sender, not Resent-From). Its time is linear in the header's size.

@@ -169,16 +169,17 @@ func TestTheAuthorIsCertainWhereEveryReadingMeetsOneDomain(t *testing.T) {
 	}
 }
 
-// One domain in several fields is one author domain; a name that only looks like From
-// does not count.
+// A repeated From field is no certain author, even if all name one domain (RFC 9989 §4.4).
 func TestCertaintyOverSeveralFields(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		header Header
 		want   bool
 	}{
-		{"two fields that say the same", Header{{"From", " a@x.example"}, {"From", " a@x.example"}}, true},
-		{"two fields of a domain", Header{{"From", " Foo, Inc. <a@x.example>"}, {"From", " b@x.example"}}, true},
+		{"two fields that say the same", Header{{"From", " a@x.example"}, {"From", " a@x.example"}}, false},
+		{"two fields of a domain", Header{{"From", " Foo, Inc. <a@x.example>"}, {"From", " b@x.example"}}, false},
+		{"two fields of a domain, one with a blank before the colon", Header{{"From ", " a@x.example"}, {"FROM", " a@x.example"}}, false},
+		{"two fields, one without a domain", Header{{"From", " a@x.example"}, {"From", " undisclosed:;"}}, false},
 		{"two fields of two domains", Header{{"From", " a@x.example"}, {"From", " b@y.example"}}, false},
 		{"a blank before the colon", Header{{"From ", " a@x.example"}}, true},
 		{"a blank before the colon of another domain's", Header{{"From ", " a@x.example"}, {"From", " a@y.example"}}, false},
