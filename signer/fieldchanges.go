@@ -39,6 +39,10 @@ var neverSigned = []struct{ name, why string }{
 	{"Delivered-To", "each delivery adds one"},
 	{"X-Original-To", "each delivery adds one"},
 	{"X-Signpost-Disposition", "receivers that run Signpost remove it"},
+	// draft-brand-indicators-for-message-identification §5.6
+	{"BIMI-Location", "receivers remove it"},
+	{"BIMI-Indicator", "receivers remove it"},
+	{"BIMI-Logo-Preference", "receivers remove it"},
 }
 
 // validate reports every mistake in the two lists.

@@ -135,3 +135,16 @@ func TestExplainShowsTheChangedFields(t *testing.T) {
 	}
 	t.Error("no step tells the fields")
 }
+
+func TestNoSignatureCoversWhatLaterHopsChange(t *testing.T) {
+	for _, name := range []string{"Received", "Return-Path", "authentication-results", "ARC-Seal", "Received-SPF", "X-Signpost-Disposition",
+		"BIMI-Location", "bimi-indicator", "BIMI-Logo-Preference"} {
+		for path, fields := range map[string]Fields{"fields.sign[0]": {Sign: []string{"+" + name}}, "fields.oversign[0]": {Oversign: []string{"+" + name}}} {
+			var found []string
+			fields.validate(func(path, problem string) { found = append(found, path+" "+problem) })
+			if len(found) != 1 || !strings.HasPrefix(found[0], path) || !strings.Contains(found[0], "would break") {
+				t.Errorf("%s: %q", name, found)
+			}
+		}
+	}
+}
