@@ -22,8 +22,8 @@ import (
 
 // A case is a text file with the sections dns (a zone file), config (the section
 // verifier), envelope, message and want. In envelope, "sign: DOMAIN" puts a valid
-// signature of that domain on the message (selector ed), and "body: TEXT" then
-// replaces the body, "own: DOMAIN" makes a domain one that we sign for, and "prepend: NAME: VALUE" puts a field on top, as a forger or a
+// signature of that domain on the message (selector ed), and "key: TAG"
+// adds a tag to its key record, "body: TEXT" then replaces the body, "own: DOMAIN" makes a domain one that we sign for, and "prepend: NAME: VALUE" puts a field on top, as a forger or a
 // list would. In want, each line must occur:
 // "field: TEXT" in the Authentication-Results field with its folds opened,
 // "not-field: TEXT" not there; the others are compared whole.
@@ -84,6 +84,9 @@ func (c testCase) zone(t *testing.T) *dns.Zone {
 	record, err := dkim.KeyRecord(caseKey.Public())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if tag := c.first("key"); tag != "" {
+		record += "; " + tag
 	}
 	for _, domain := range c.envelope["sign"] {
 		z.AddTXT("ed._domainkey."+domain, record)

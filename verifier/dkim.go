@@ -49,11 +49,11 @@ func concludeDKIM(t *Verification, v Verdict) Verdict {
 	v.DKIM = t.dkim.Finish()
 	for i := range v.DKIM {
 		o := &v.DKIM[i]
-		o.Result = o.Effective()
 		if o.Result == dkim.Pass && len(o.Uncovered) > 0 {
 			o.Result = dkim.Policy
 			o.Reason = "a second copy of a field is not signed and says something else: " + strings.Join(o.Uncovered, ", ")
 		}
+		o.Result = o.Effective()
 	}
 	return v
 }
