@@ -92,7 +92,7 @@ func addresses(list []dmarc.URI) string {
 // most (RFC 9990 §3.1.3).
 func (r *Row) setSignatures(all []dkim.Outcome, e *dmarc.Evaluation) {
 	for i := range all {
-		if o := &all[i]; o.Domain != "" && o.Result != dkim.None {
+		if o := &all[i]; o.Domain != "" {
 			r.DKIM = append(r.DKIM, Signature{o.Domain, o.Selector, string(o.Result)})
 		}
 	}

@@ -212,6 +212,18 @@ func TestOfTooManySignaturesThoseThatSayMostRemain(t *testing.T) {
 	}
 }
 
+// RFC 9990 §3.1.1.10: the result of every signature that was verified is in the report. One that
+// fails under a test key has the result none.
+func TestAFailingSignatureOfATestKeyIsCounted(t *testing.T) {
+	d := inbound{header: plainFrom, ip: "192.0.2.10", sender: "a@author.example"}.decided(t)
+	v := &d.Outcome.Judged.(*verifier.Result).Verdict
+	v.DKIM = []dkim.Outcome{{Result: dkim.None, Testing: true, Domain: "author.example", Selector: "s", Reason: "changed"}, {Result: dkim.PermError}}
+	var r Row
+	if !r.judged(&d) || !slices.Equal(r.DKIM, []Signature{{"author.example", "s", "none"}}) {
+		t.Errorf("%v", r.DKIM)
+	}
+}
+
 func TestReportSubjects(t *testing.T) {
 	for subject, want := range map[string]bool{
 		" Report Domain: a.example Submitter: b.example Report-ID: <x>": true,
