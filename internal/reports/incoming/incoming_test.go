@@ -320,3 +320,66 @@ func TestAFloodOfReportsHasABound(t *testing.T) {
 		}
 	})
 }
+
+// A reporter chooses how long the texts of its records are.
+func TestALongRecordCountsAsSeveral(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, a store.Address) {
+		k := keeper(t, a)
+		k.MaxReports, k.MaxRecords = 100, 20
+		var signatures strings.Builder
+		for i := range 100 {
+			fmt.Fprintf(&signatures, "<dkim><domain>sender.example</domain><selector>s%d</selector><result>fail</result><human_result>%s</human_result></dkim>", i, strings.Repeat("&lt;", 100))
+		}
+		short := report(t, "receiver.example", "1", 3, row{"192.0.2.1", 7, "pass", "fail", "s1", ""})
+		long := strings.Replace(report(t, "receiver.example", "2", 3, row{"192.0.2.1", 7, "pass", "fail", "s1", ""}), "<auth_results>", "<auth_results>"+signatures.String(), 1)
+		ofTLS := tlsReport(10)
+		longTLS := strings.NewReplacer(`"t1"`, `"t2"`, `"failure-details":[`, `"failure-details":[`+strings.Repeat(`{"result-type":"`+strings.Repeat("x", 900)+`"},`, 30)).Replace(ofTLS)
+		var got []string
+		for _, text := range []string{short, long, ofTLS, longTLS} {
+			if e := k.Read(t.Context(), []byte(text), nil)[0].Refused; e != nil {
+				got = append(got, e.ID)
+			} else {
+				got = append(got, "stored")
+			}
+		}
+		if want := "[stored too-many-today stored too-many-today]"; fmt.Sprint(got) != want {
+			t.Errorf("%v, want %s", got, want)
+		}
+		k.MaxRecords = 1000
+		if r := k.must(t, long); r.Records != 1 {
+			t.Errorf("%d records, want 1", r.Records)
+		}
+	})
+}
+
+func TestAFloodOfKindsOfFailuresHasABound(t *testing.T) {
+	k := keeper(t, storetest.SQLite(t))
+	for n := range 3 {
+		var details strings.Builder
+		for i := range maxFailureKinds {
+			fmt.Fprintf(&details, `{"result-type":"made-up-%d-%d","failed-session-count":1},`, n, i)
+		}
+		k.must(t, strings.NewReplacer(`"t1"`, fmt.Sprintf(`"t%d"`, n), `"failure-details":[`, `"failure-details":[`+details.String()).Replace(tlsReport(10)))
+	}
+	got, err := (&Query{DB: k.DB, Domain: "sender.example", Begin: start, End: noon}).Ask(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := got.Now.TLSFailures
+	if len(f) != maxFailureKinds || f[0].Type != "certificate-expired" || f[0].Sessions != 30 || got.Now.Failed != 30 {
+		t.Errorf("%d kinds, the first %+v; %d failed", len(f), f[0], got.Now.Failed)
+	}
+}
+
+func TestAFloodOfReportersHasABound(t *testing.T) {
+	var s Summary
+	f := newReporterCounts()
+	for i := range maxReporters + 10 {
+		f.add(reporterRow{org: fmt.Sprintf("org %d", i), messages: 1, ends: start})
+	}
+	f.add(reporterRow{org: "org 1", messages: 5, ends: noon})
+	s.Reporters = f.sorted()
+	if len(s.Reporters) != maxReporters || s.Reporters[0].Name != "org 1" || s.Reporters[0].Messages != 6 || !s.Reporters[0].Last.Equal(noon) {
+		t.Errorf("%d reporters, the first %+v", len(s.Reporters), s.Reporters[0])
+	}
+}

@@ -3,7 +3,6 @@ package incoming
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -279,14 +278,15 @@ func (i *Intake) signedForTLS(ctx context.Context, j *job) bool {
 
 // text is the mail as it would stand in a file.
 func (c *Copy) text() []byte {
-	var b strings.Builder
-	b.Grow(c.size + len(c.body) + 2)
+	text := make([]byte, 0, c.size+len("\r\n")+len(c.body))
 	for _, f := range c.header {
-		b.WriteString(f.Name + ":" + f.Value + "\r\n")
+		text = append(text, f.Name...)
+		text = append(text, ':')
+		text = append(text, f.Value...)
+		text = append(text, "\r\n"...)
 	}
-	b.WriteString("\r\n")
-	b.Write(c.body)
-	return []byte(b.String())
+	text = append(text, "\r\n"...)
+	return append(text, c.body...)
 }
 
 // allStored tells whether the mail has nothing but reports that are stored.

@@ -31,7 +31,8 @@ type Keeper struct {
 	// Domains tells whether a domain, in lower case, is ours.
 	Domains func(domain string) bool
 	Now     func() time.Time
-	// MaxRecords and MaxReports bound what is stored in 24 hours; 0 is no bound.
+	// MaxRecords and MaxReports limit what is stored in 24 hours; both are 0 for no limit. A record with more than a
+	// kilobyte of text counts as several.
 	MaxRecords, MaxReports int64
 }
 
@@ -45,6 +46,8 @@ type Result struct {
 	Begin, End            time.Time
 	Messages, Aligned     int64 // sessions and successful ones, of a TLS report
 	Records, Skipped      int
+
+	weight int64 // the records as they count for the limits
 
 	Refused *refusal.Error // nil if it was stored
 	// Same says of a duplicate that the document that is stored is this one, octet by octet. It is false where the
@@ -99,6 +102,8 @@ func (k *Keeper) document(ctx context.Context, d unpack.Document, r *Result) err
 	// A report is read twice: to judge it, and to store its records without keeping them in memory.
 	report, err := aggregate.Read(in, func(m *aggregate.Record) error {
 		r.Records++
+		texts := recordTexts(m)
+		r.weight += weight(texts[:]...)
 		r.Messages += m.Count
 		if m.Aligned() {
 			r.Aligned += m.Count
@@ -149,11 +154,13 @@ func (k *Keeper) keepTLS(ctx context.Context, t *tlsrpt.Report, raw *rawCopy, r 
 		r.Domain = t.Policies[0].Domain
 	}
 	var ours []tlsrpt.Policy
+	var failures []string // of each of ours
 	for _, p := range t.Policies {
 		name, isName := message.DomainToASCII(p.Domain)
 		if isName && k.Domains(name) {
 			p.Domain = name
-			ours = append(ours, p)
+			ours, failures = append(ours, p), append(failures, listText(p.Failures))
+			r.weight += weight(failures[len(failures)-1])
 			r.Messages += p.Succeeded + p.Failed
 			r.Aligned += p.Succeeded
 		}
@@ -166,9 +173,9 @@ func (k *Keeper) keepTLS(ctx context.Context, t *tlsrpt.Report, raw *rawCopy, r 
 		return err
 	}
 	return k.insert(ctx, r, columns{email: t.Contact}, raw, func(tx store.Tx, id int64) error {
-		for _, p := range ours {
+		for i, p := range ours {
 			if _, err := tx.Exec(ctx, `INSERT INTO incoming_tls (report, domain, policy, succeeded, failed, failures) VALUES (?, ?, ?, ?, ?, ?)`,
-				id, p.Domain, p.Type, p.Succeeded, p.Failed, failuresText(p.Failures)); err != nil {
+				id, p.Domain, p.Type, p.Succeeded, p.Failed, failures[i]); err != nil {
 				return err
 			}
 		}
@@ -202,14 +209,14 @@ func aggregateColumns(r *aggregate.Report) columns {
 // insert stores a report and, with details, what belongs to it, in one transaction.
 func (k *Keeper) insert(ctx context.Context, r *Result, c columns, raw *rawCopy, details func(tx store.Tx, id int64) error) error {
 	return k.DB.Write(ctx, func(tx store.Tx) error {
-		if err := k.fitsToday(ctx, tx, int64(r.Records)); err != nil {
+		if err := k.fitsToday(ctx, tx, r.weight); err != nil {
 			return err
 		}
 		rows, err := tx.Query(ctx, `INSERT INTO incoming_reports (identity, kind, domain, org, email, report_id, begins, ends, received,
 			p, sp, np, adkim, aspf, testing, error, generator, messages, aligned, records, skipped)
 			VALUES (`+store.Arguments(21)+`) ON CONFLICT (identity) DO NOTHING RETURNING id`,
 			r.identity(), string(r.Kind), r.Domain, r.Org, c.email, r.ReportID, r.Begin.Unix(), r.End.Unix(), k.Now().Unix(),
-			c.p, c.sp, c.np, c.adkim, c.aspf, c.testing, c.problem, c.generator, r.Messages, r.Aligned, r.Records, r.Skipped)
+			c.p, c.sp, c.np, c.adkim, c.aspf, c.testing, c.problem, c.generator, r.Messages, r.Aligned, r.weight, r.Skipped)
 		if err != nil {
 			return err
 		}

@@ -66,7 +66,8 @@ func Raw(ctx context.Context, db *store.DB, id int64) (io.Reader, error) {
 	return z, nil
 }
 
-// maxStored is how many records are kept of all reports together: about a gigabyte.
+// maxStored is how many records are kept of all reports together: about a gigabyte, and at most some five, since a
+// record with much text counts as several.
 const maxStored = 5_000_000
 
 // Prune deletes reports that ended before oldest, and the oldest beyond maxStored records, and of the documents the

@@ -1,6 +1,7 @@
 package incoming
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -129,39 +130,66 @@ func (q *Query) reporters(ctx context.Context, t span, s *Summary) error {
 		return err
 	}
 	defer rows.Close()
-	found, days := map[string]*Reporter{}, map[int64]bool{}
+	found, days := newReporterCounts(), map[int64]bool{}
 	for rows.Next() {
-		var org string
-		var messages, begins, ends int64
-		if err := rows.Scan(&org, &messages, &begins, &ends, &s.Policy); err != nil {
+		var r reporterRow
+		var begins, ends int64
+		if err := rows.Scan(&r.org, &r.messages, &begins, &ends, &s.Policy); err != nil {
 			return err
 		}
-		r := found[org]
-		if r == nil {
-			r = &Reporter{Name: org}
-			found[org] = r
-		}
 		s.Reports++
-		r.Reports++
-		r.Messages += messages
-		if at := time.Unix(ends, 0).UTC(); at.After(r.Last) {
-			r.Last = at
-		}
+		r.ends = time.Unix(ends, 0).UTC()
+		found.add(r)
 		for d := begins / secondsOfDay; d <= ends/secondsOfDay && d <= begins/secondsOfDay+366; d++ {
 			days[d] = true
 		}
 	}
-	for _, r := range found {
-		s.Reporters = append(s.Reporters, *r)
-	}
-	slices.SortFunc(s.Reporters, func(a, b Reporter) int {
-		if a.Messages != b.Messages {
-			return int(min(1, max(-1, b.Messages-a.Messages)))
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
-	s.Days = int64(len(days))
+	s.Reporters, s.Days = found.sorted(), int64(len(days))
 	return rows.Err()
+}
+
+// maxReporters limits the reporters of one summary. Strangers choose these names.
+const maxReporters = 10_000
+
+// reporterRow is one report, as far as it counts for its reporter.
+type reporterRow struct {
+	org      string
+	messages int64
+	ends     time.Time
+}
+
+// reporterCounts counts the reports of each reporter, by name.
+type reporterCounts map[string]*Reporter
+
+func newReporterCounts() reporterCounts { return reporterCounts{} }
+
+// add counts a report, unless it would be one of too many reporters.
+func (c reporterCounts) add(row reporterRow) {
+	r := c[row.org]
+	if r == nil {
+		if len(c) == maxReporters {
+			return
+		}
+		r = &Reporter{Name: row.org}
+		c[row.org] = r
+	}
+	r.Reports++
+	r.Messages += row.messages
+	if row.ends.After(r.Last) {
+		r.Last = row.ends
+	}
+}
+
+// sorted returns the reporters, the one with the most messages first.
+func (c reporterCounts) sorted() []Reporter {
+	var list []Reporter
+	for _, r := range c {
+		list = append(list, *r)
+	}
+	slices.SortFunc(list, func(a, b Reporter) int {
+		return cmp.Or(cmp.Compare(b.Messages, a.Messages), strings.Compare(a.Name, b.Name))
+	})
+	return list
 }
 
 const secondsOfDay = 24 * 60 * 60
@@ -188,18 +216,37 @@ func (q *Query) tls(ctx context.Context, t span, s *Summary) error {
 				found[TLSFailure{Type: f.ResultType, MXHost: f.MXHost}] += f.Count
 			}
 		}
+		if len(found) > 2*maxFailureKinds {
+			found = countsOf(mostFailures(found))
+		}
 	}
+	s.TLSFailures = mostFailures(found)
+	return rows.Err()
+}
+
+// maxFailureKinds limits the kinds of failures of one summary. Strangers choose these words.
+const maxFailureKinds = 1000
+
+// mostFailures returns the kinds with the most failed sessions, the largest first.
+func mostFailures(found map[TLSFailure]int64) []TLSFailure {
+	list := make([]TLSFailure, 0, len(found))
 	for f, n := range found {
 		f.Sessions = n
-		s.TLSFailures = append(s.TLSFailures, f)
+		list = append(list, f)
 	}
-	slices.SortFunc(s.TLSFailures, func(a, b TLSFailure) int {
-		if a.Sessions != b.Sessions {
-			return int(min(1, max(-1, b.Sessions-a.Sessions)))
-		}
-		return strings.Compare(a.Type+a.MXHost, b.Type+b.MXHost)
+	slices.SortFunc(list, func(a, b TLSFailure) int {
+		return cmp.Or(cmp.Compare(b.Sessions, a.Sessions), strings.Compare(a.Type, b.Type), strings.Compare(a.MXHost, b.MXHost))
 	})
-	return rows.Err()
+	return list[:min(len(list), maxFailureKinds)]
+}
+
+// countsOf is the reverse of mostFailures.
+func countsOf(list []TLSFailure) map[TLSFailure]int64 {
+	found := make(map[TLSFailure]int64, 2*len(list))
+	for _, f := range list {
+		found[TLSFailure{Type: f.Type, MXHost: f.MXHost}] = f.Sessions
+	}
+	return found
 }
 
 // DomainsSince returns the domains that reports of a time are about, in the order of the alphabet.

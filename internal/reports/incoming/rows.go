@@ -10,7 +10,6 @@ import (
 
 	"signpost/internal/reports/aggregate"
 	"signpost/internal/reports/store"
-	"signpost/internal/reports/tlsrpt"
 )
 
 // batch is how many records one statement stores: their arguments are within the limit of
@@ -29,8 +28,10 @@ type recordRows struct {
 }
 
 func (w *recordRows) add(r *aggregate.Record) error {
-	w.args = append(w.args, w.report, r.SourceIP.String(), r.Count, r.Disposition, flag(r.DKIM), flag(r.SPF), reasonsText(r.Reasons),
-		r.HeaderFrom, r.EnvelopeFrom, r.EnvelopeTo, listText(r.Signatures), listText(r.Senders))
+	w.args = append(w.args, w.report, r.SourceIP.String(), r.Count, r.Disposition, flag(r.DKIM), flag(r.SPF))
+	for _, text := range recordTexts(r) {
+		w.args = append(w.args, text)
+	}
 	if len(w.args) == batch*recordColumns {
 		return w.flush()
 	}
@@ -47,6 +48,24 @@ func (w *recordRows) flush() error {
 		header_from, envelope_from, envelope_to, signatures, senders) VALUES `+values, w.args...)
 	w.args = w.args[:0]
 	return err
+}
+
+// recordTexts are the texts of a record as they are stored, in the order of the columns.
+func recordTexts(r *aggregate.Record) [6]string {
+	return [...]string{listText(r.Reasons), r.HeaderFrom, r.EnvelopeFrom, r.EnvelopeTo, listText(r.Signatures), listText(r.Senders)}
+}
+
+// usualText is more text than most records have, in octets.
+const usualText = 1 << 10
+
+// weight is how many records a record with these texts counts as, where the size of what is stored is limited. The
+// reporter chooses the length of its texts.
+func weight(texts ...string) int64 {
+	size := 0
+	for _, t := range texts {
+		size += len(t)
+	}
+	return 1 + int64(size/usualText)
 }
 
 // flag is 1 for an aligned result.
@@ -68,10 +87,6 @@ func listText[T any](list []T) string {
 	}
 	return string(text)
 }
-
-func reasonsText(list []aggregate.Reason) string { return listText(list) }
-
-func failuresText(list []tlsrpt.Failure) string { return listText(list) }
 
 // A rawCopy is the document as it was read, in gzip, if it is not too big.
 type rawCopy struct {

@@ -1,6 +1,7 @@
 package incoming
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/netip"
@@ -63,7 +64,7 @@ func (q *Query) sources(ctx context.Context, t span) ([]Source, error) {
 	}
 	defer rows.Close()
 	found := map[string]*Source{}
-	signed := map[string]bool{}
+	signed := map[string]bool{} // the results for lists of signatures; most recur
 	for rows.Next() {
 		var address, did, signatures string
 		var name *string
@@ -83,7 +84,9 @@ func (q *Query) sources(ctx context.Context, t span) ([]Source, error) {
 		ours, known := signed[signatures]
 		if !known {
 			ours = q.Known.signed(signatures)
-			signed[signatures] = ours
+			if len(signatures) <= usualText && len(signed) < maxSources {
+				signed[signatures] = ours
+			}
 		}
 		s.add(n, dkim, spf, ours, did == "quarantine" || did == "reject")
 	}
@@ -142,10 +145,7 @@ func (k Known) sorted(found map[string]*Source) []Source {
 		list = append(list, *s)
 	}
 	slices.SortFunc(list, func(a, b Source) int {
-		if a.Messages != b.Messages {
-			return int(min(1, max(-1, b.Messages-a.Messages)))
-		}
-		return a.Address.Compare(b.Address)
+		return cmp.Or(cmp.Compare(b.Messages, a.Messages), a.Address.Compare(b.Address))
 	})
 	return list
 }
