@@ -330,3 +330,29 @@ func TestConfig(t *testing.T) {
 		}
 	}
 }
+
+// A report may have half a million records, of which a page shows few.
+func TestCellsAreMadeForTheRowsThatAreShownAlone(t *testing.T) {
+	for _, c := range []struct {
+		name                       string
+		problems                   bool
+		most                       int
+		shown, left, hidden, calls int
+	}{
+		{"all", false, 0, 10, 0, 0, 10},
+		{"the first rows", false, 3, 3, 7, 0, 3},
+		{"rows with a problem", true, 0, 5, 0, 5, 5},
+		{"the first rows with a problem", true, 3, 3, 2, 5, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got table
+			calls := 0
+			for i := range 10 {
+				got.add(c.problems, c.most, i%2 == 0, func() []cell { calls++; return nil })
+			}
+			if len(got.Rows) != c.shown || got.Left != c.left || got.Hidden != c.hidden || calls != c.calls {
+				t.Errorf("%d rows, %d left, %d hidden, %d calls", len(got.Rows), got.Left, got.Hidden, calls)
+			}
+		})
+	}
+}

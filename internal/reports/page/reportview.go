@@ -45,11 +45,11 @@ func (p *Page) report(ctx context.Context, q Query, to links, id int64, most int
 	}
 	v := &view{Title: fmt.Sprintf("Report %d", id), Blocks: []block{{Facts: facts}}}
 	if kind == "aggregate" {
-		t, err := p.recordTable(ctx, to, id, domain)
+		t, err := p.recordTable(ctx, q, to, id, domain, most)
 		if err != nil {
 			return nil, err
 		}
-		v.Blocks = append(v.Blocks, block{Heading: "Records", Table: t.only(q.Problems, most)})
+		v.Blocks = append(v.Blocks, block{Heading: "Records", Table: t})
 	}
 	document, err := p.document(ctx, id)
 	if err != nil {
@@ -59,12 +59,14 @@ func (p *Page) report(ctx context.Context, q Query, to links, id int64, most int
 	return v, nil
 }
 
-func (p *Page) recordTable(ctx context.Context, to links, id int64, domain string) (*table, error) {
+func (p *Page) recordTable(ctx context.Context, q Query, to links, id int64, domain string, most int) (*table, error) {
 	t := &table{Caption: "Records, the largest first", Empty: "The report has no record.", Columns: []column{{Name: "Source"}, {Name: "Name"}, {"Messages", true}, {Name: "From"},
 		{Name: "MAIL FROM"}, {Name: "DKIM"}, {Name: "SPF"}, {Name: "Done"}, {Name: "Signatures"}}}
 	err := p.records(ctx, func(r record) {
-		t.Rows = append(t.Rows, row{Problem: !r.DKIM && !r.SPF, Cells: []cell{link(r.Source, to.source(r.Source, domain)), text(orNone(r.Host)), number(r.Count), text(orNone(r.HeaderFrom)),
-			text(orNone(r.EnvelopeFrom)), passed(r.DKIM), passed(r.SPF), text(orNone(r.Done)), text(orNone(signatures(r.Signatures)))}})
+		t.add(q.Problems, most, !r.DKIM && !r.SPF, func() []cell {
+			return []cell{link(r.Source, to.source(r.Source, domain)), text(orNone(r.Host)), number(r.Count), text(orNone(r.HeaderFrom)),
+				text(orNone(r.EnvelopeFrom)), passed(r.DKIM), passed(r.SPF), text(orNone(r.Done)), text(orNone(signatures(r.Signatures)))}
+		})
 	}, `r.id = ?`, id)
 	return t, err
 }

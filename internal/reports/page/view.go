@@ -63,19 +63,25 @@ func number(n int64) cell        { return cell{Text: display.Thousands(n), Numbe
 func share(part, of int64) cell  { return cell{Text: percent(part, of), Number: true} }
 func marked(s, mark string) cell { return cell{Text: s, Mark: mark} }
 
-// only removes rows without a problem if that is asked for, and rows that are too many.
-func (t *table) only(problems bool, most int) *table {
-	if problems {
-		var kept []row
-		for _, r := range t.Rows {
-			if r.Problem {
-				kept = append(kept, r)
-			}
-		}
-		t.Hidden, t.Rows = len(t.Rows)-len(kept), kept
+// add adds a row that the page shows, with the cells that the function returns. With problems, a row without one is
+// only counted, and so is one beyond the first most rows: a report may have half a million. 0 is no limit.
+func (t *table) add(problems bool, most int, problem bool, cells func() []cell) {
+	switch {
+	case problems && !problem:
+		t.Hidden++
+	case most > 0 && len(t.Rows) >= most:
+		t.Left++
+	default:
+		t.Rows = append(t.Rows, row{Problem: problem, Cells: cells()})
 	}
-	if most > 0 && len(t.Rows) > most {
-		t.Left, t.Rows = len(t.Rows)-most, t.Rows[:most]
+}
+
+// only adds the rows of a table again, with these limits.
+func (t *table) only(problems bool, most int) *table {
+	all := t.Rows
+	t.Rows = nil
+	for _, r := range all {
+		t.add(problems, most, r.Problem, func() []cell { return r.Cells })
 	}
 	return t
 }

@@ -174,8 +174,10 @@ func (p *Page) source(ctx context.Context, q Query, to links, address, domain st
 	host := ""
 	err = p.records(ctx, func(r record) {
 		host = r.Host
-		t.Rows = append(t.Rows, row{Problem: !r.DKIM && !r.SPF, Cells: []cell{text(dateOf(r.Day)), text(orNone(r.HeaderFrom)), text(orNone(r.EnvelopeFrom)), number(r.Count),
-			passed(r.DKIM), passed(r.SPF), text(orNone(r.Done)), text(orNone(signatures(r.Signatures))), link(r.Org, to.report(r.Report))}})
+		t.add(q.Problems, most, !r.DKIM && !r.SPF, func() []cell {
+			return []cell{text(dateOf(r.Day)), text(orNone(r.HeaderFrom)), text(orNone(r.EnvelopeFrom)), number(r.Count),
+				passed(r.DKIM), passed(r.SPF), text(orNone(r.Done)), text(orNone(signatures(r.Signatures))), link(r.Org, to.report(r.Report))}
+		})
 	}, `r.begins >= ? AND r.begins < ? AND m.source = ? AND (? = '' OR r.domain = ? OR m.header_from = ?)`, begin.Unix(), end.Unix(), address, domain, domain, domain)
 	if err != nil {
 		return nil, err
@@ -187,10 +189,10 @@ func (p *Page) source(ctx context.Context, q Query, to links, address, domain st
 	if domain != "" {
 		v.Blocks = append(v.Blocks, block{Facts: []fact{{Name: "Domain", Value: domain, Link: to.domain(domain)}}})
 	}
-	if len(t.Rows) > 0 {
+	if len(t.Rows)+t.Hidden > 0 {
 		v.Blocks = append(v.Blocks, block{Heading: "Messages by day", Chart: newChart(days)})
 	}
-	v.Blocks = append(v.Blocks, block{Heading: "Records", Table: t.only(q.Problems, most)})
+	v.Blocks = append(v.Blocks, block{Heading: "Records", Table: t})
 	return v, nil
 }
 
@@ -224,14 +226,16 @@ func (p *Page) reports(ctx context.Context, q Query, to links, most int) (*view,
 		if l.Kind == unpack.TLS {
 			kind = "TLS"
 		}
-		t.Rows = append(t.Rows, row{Problem: l.Aligned < l.Messages, Cells: []cell{link(fmt.Sprint(l.ID), to.report(l.ID)), text(l.Begin.Format("2006-01-02")), text(l.Org),
-			domainCell(l.Domain, to), text(kind), number(l.Messages), share(l.Aligned, l.Messages)}})
+		t.add(q.Problems, most, l.Aligned < l.Messages, func() []cell {
+			return []cell{link(fmt.Sprint(l.ID), to.report(l.ID)), text(l.Begin.Format("2006-01-02")), text(l.Org),
+				domainCell(l.Domain, to), text(kind), number(l.Messages), share(l.Aligned, l.Messages)}
+		})
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &view{Title: "Reports", Lead: "Each report that others sent. Messages of a TLS report are sessions.", Blocks: []block{{Table: t.only(q.Problems, most)}}}, nil
+	return &view{Title: "Reports", Lead: "Each report that others sent. Messages of a TLS report are sessions.", Blocks: []block{{Table: t}}}, nil
 }
 
 // domainCell links a domain; a TLS report of no session has none.
