@@ -13,7 +13,7 @@ func reportCommands() []command {
 		{"import", "store reports of others from files", reportImportCommand},
 		{"page", "write the reports as web pages into a folder", reportPageCommand},
 		{"would-refuse", "what enforce mode would refuse", wouldRefuseCommand},
-		{"preview", "what a domain is told about its mail, and whom", reportPreviewCommand},
+		{"preview", "the report to a domain about its mail, and to whom", reportPreviewCommand},
 		{"suppressed", "addresses whose reports came back", reportSuppressedCommand},
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -308,9 +307,7 @@ func (i *importer) nameHosts(ctx context.Context, c dns.Config) {
 func (i *importer) finish() int {
 	c := i.counts
 	if *i.place.json {
-		e := json.NewEncoder(i.place.stdout)
-		e.SetEscapeHTML(false)
-		_ = e.Encode(struct {
+		printJSON(i.place.stdout, struct {
 			Reports []importedReport `json:"reports"`
 			Summary importCounts     `json:"summary"`
 			Warning string           `json:"warning,omitempty"`

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -104,6 +103,9 @@ func copyPrintable(w io.Writer, r io.Reader) error {
 	}
 }
 
+// noReports is said in place of an empty list.
+const noReports = "No reports of this time are stored. They come by mail to the addresses in reports.in.addresses, or by signpost report import."
+
 // listedReport is one report in the JSON of report list.
 type listedReport struct {
 	ID       int64  `json:"id"`
@@ -143,11 +145,11 @@ func (p reportPlace) list(ctx context.Context, db *store.DB, domain string, sinc
 		return err
 	}
 	if *p.json {
-		return json.NewEncoder(p.stdout).Encode(map[string]any{"reports": append([]listedReport{}, all...)})
+		printJSON(p.stdout, map[string]any{"reports": append([]listedReport{}, all...)})
+		return nil // run reports a failed write
 	}
 	if n == 0 {
-		fmt.Fprintln(p.stdout, "No reports are stored of this time. They come to the addresses in reports.in.addresses,")
-		fmt.Fprintln(p.stdout, "or by signpost report import.")
+		say(p.stdout, noReports)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -161,16 +160,11 @@ func (s *shower) one(domain string) error {
 	}
 	advice := a.Advise(domain, s.record(domain), strings.Join(s.config.Reports.In.Addresses[:min(1, len(s.config.Reports.In.Addresses))], ""))
 	if *s.json {
-		return s.writeJSON(shown(domain, s.begin, s.end, a, advice, signed))
+		printJSON(s.stdout, shown(domain, s.begin, s.end, a, advice, signed))
+		return nil // run reports a failed write
 	}
 	s.text(domain, a, advice, signed)
 	return nil
-}
-
-func (s *shower) writeJSON(v any) error {
-	e := json.NewEncoder(s.stdout)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
 }
 
 // record is the DMARC record in DNS, "" if it does not answer in time.
@@ -249,11 +243,11 @@ func (s *shower) each() error {
 			display.Percent(a.Now.Aligned, a.Now.Messages), display.Percent(a.Before.Aligned, a.Before.Messages), shortened(printable(a.Now.Policy), 9))
 	}
 	if *s.json {
-		return s.writeJSON(map[string]any{"domains": all})
+		printJSON(s.stdout, map[string]any{"domains": all})
+		return nil // run reports a failed write
 	}
 	if len(domains) == 0 {
-		fmt.Fprintln(s.stdout, "No reports are stored of this time. They come to the addresses in reports.in.addresses,")
-		fmt.Fprintln(s.stdout, "or by signpost report import.")
+		say(s.stdout, noReports)
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ func (p *Page) overview(ctx context.Context, q Query, to links, most int) (*view
 	if err != nil {
 		return nil, err
 	}
-	t := &table{Caption: "Domains with reports", Empty: "No reports are stored of this time. They come to the addresses in reports.in.addresses, or by signpost report import.",
+	t := &table{Caption: "Domains with reports", Empty: "No reports of this time are stored. They come by mail to the addresses in reports.in.addresses, or by signpost report import.",
 		Columns: []column{{Name: "Domain"}, {"Messages", true}, {"Passed DMARC", true}, {fmt.Sprintf("%d days before", q.Days), true}, {Name: "Policy"}, {"Looks like forgery", true}, {"Reports", true}}}
 	for _, d := range domains {
 		a, err := (&incoming.Query{DB: p.DB, Domain: d, Known: p.Known, Begin: begin, End: end}).Ask(ctx)
@@ -219,7 +219,7 @@ func signatures(stored string) string {
 // reports lists the stored reports.
 func (p *Page) reports(ctx context.Context, q Query, to links, most int) (*view, error) {
 	begin, end := p.span(q)
-	t := &table{Caption: "Reports, the latest first", Empty: "No reports are stored of this time.",
+	t := &table{Caption: "Reports, the latest first", Empty: "No reports of this time are stored.",
 		Columns: []column{{Name: "Report"}, {Name: "Day"}, {Name: "Reporter"}, {Name: "Domain"}, {Name: "Kind"}, {"Messages", true}, {"Well", true}}}
 	err := incoming.List(ctx, p.DB, "", begin, end, func(l incoming.Listed) error {
 		kind := "DMARC"
