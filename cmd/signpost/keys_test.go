@@ -152,3 +152,19 @@ func TestKeysHelpStandsOnStandardOutput(t *testing.T) {
 		}
 	}
 }
+
+// A script that reads JSON sees the same exit code as a person.
+func TestKeysListWithAStateThatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	config, state := filepath.Join(dir, "signpost.yaml"), filepath.Join(dir, "keys.json")
+	for path, text := range map[string]string{state: "damaged", config: "keys: {state: " + state + ", dir: " + dir + "/keys}\nsigner: {domains: []}\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{nil, {"--json"}} {
+		if r := execute(t, "", append([]string{"keys", "list", "--config", config}, args...)...); r.code != exitFailure || !strings.Contains(r.stderr, state) {
+			t.Errorf("%v: exit %d, %s%s", args, r.code, r.stdout, r.stderr)
+		}
+	}
+}

@@ -34,7 +34,8 @@ are not just those that the configuration lists: a key stands in, or mail goes
 unsigned.
 
 The times of sight and use may be some minutes old; signpost keys check asks
-DNS now.
+DNS now. The exit code is 1 if keys.state cannot be read: then no state is
+known, and standard error says why.
 
 Example:
 
@@ -95,14 +96,15 @@ func listCommand(args []string, stdout, stderr io.Writer) int {
 	now := time.Now()
 	signing := c.signingNow(rest, lifecycle.DomainStatuses(c.Keys, c.Signer.Listed(files), c.Signer.RequirePublished, entries, now))
 	if *asJSON {
-		return printJSON(stdout, map[string]any{"keys": list, "signing": signing})
+		code = printJSON(stdout, map[string]any{"keys": list, "signing": signing})
+	} else {
+		printList(stdout, list, strings.Join(rest, ""), now)
+		printSigning(stdout, signing)
 	}
-	printList(stdout, list, strings.Join(rest, ""), now)
-	printSigning(stdout, signing)
 	if stateErr != nil {
 		return exitFailure
 	}
-	return exitOK
+	return code
 }
 
 func sameDomain(asked, domain string) bool {
