@@ -214,7 +214,6 @@ func fromFile(path string) ([]string, error) {
 	return all, err
 }
 
-// checkImport compares a configuration of ours with opendkim's.
 // authorProblem returns an error if an address of --from or --from-file is none.
 func authorProblem(author string) error {
 	if strings.LastIndexByte(author, '@') <= 0 {
@@ -223,6 +222,7 @@ func authorProblem(author string) error {
 	return nil
 }
 
+// checkImport compares a configuration of ours with opendkim's. The exit code is 1 if they differ.
 func checkImport(o *opendkim.Config, config string, authors []string, asJSON bool, stdout, stderr io.Writer) int {
 	const name = "keys import"
 	g, err := everyKeySigns(config)

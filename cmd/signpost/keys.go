@@ -95,7 +95,7 @@ func generateCommand(args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stdout, "The key is in %s (%s, %s).\n", k.Path, k.Algorithm, k.Access())
 	if info, err := os.Stat(k.Path); err == nil && os.Geteuid() == 0 && info.Mode().Perm()&0o040 == 0 {
-		fmt.Fprintf(stdout, "There is no group signpost, so only root may read it. For a daemon in another group:\nchgrp -R GROUP %[1]s && chmod -R g+rX %[1]s\n", section.Dir)
+		fmt.Fprintf(stdout, "There is no group signpost, so only root may read it.\nFor a daemon in another group:\nchgrp -R GROUP %[1]s && chmod -R g+rX %[1]s\n", section.Dir)
 	}
 	fmt.Fprintln(stdout)
 	printRecord(stdout, k.Domain, k.Selector, k.RecordName(), k.Record())
@@ -174,12 +174,12 @@ func printNext(w io.Writer, k *keys.Key, dir string) {
 	fmt.Fprintf(w, `
 Then:
 
-    1. Add the selector to those of the domain in the configuration, in the place of
-       the one that it replaces, if any:
+    1. Add the selector to those of the domain in the configuration, in the place
+       of the one that it replaces, if any:
 
 %s
-    2. Reload: systemctl reload signpost, or send the daemon SIGHUP. It signs with the
-       key as soon as DNS has the record; look with:
+    2. Reload: systemctl reload signpost, or send the daemon SIGHUP. It signs with
+       the key as soon as DNS has the record; look with:
 
         signpost keys check %s %s
 `, section.String(), k.Domain, k.Selector)

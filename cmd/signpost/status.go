@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -49,14 +48,14 @@ func statusCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 		return code
 	}
 	if len(rest) > 0 {
-		return o.usage(fmt.Sprintf("unexpected argument %q", rest[0]))
+		return wrongUsage(stderr, "status", fmt.Sprintf("unexpected argument %q", rest[0]))
 	}
 	if o.domains < 0 || o.domains > 10000 {
-		return o.usage(fmt.Sprintf("--domains %d: give a number from 0 to 10000", o.domains))
+		return wrongUsage(stderr, "status", fmt.Sprintf("--domains %d: give a number from 0 to 10000", o.domains))
 	}
 	client, err := dialDaemon(context.Background(), o.config)
 	if err != nil {
-		return o.fail(err)
+		return failure(o.stderr, "status", err)
 	}
 	defer client.Close()
 	if o.ready {
@@ -68,7 +67,7 @@ func statusCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 func (o *statusOptions) printReady(client *control.Client) int {
 	var r daemon.Readiness
 	if err := client.Get(context.Background(), "/ready", &r); err != nil {
-		return o.fail(err)
+		return failure(o.stderr, "status", err)
 	}
 	switch {
 	case o.json:
@@ -90,7 +89,7 @@ func (o *statusOptions) printReady(client *control.Client) int {
 func (o *statusOptions) printReport(client *control.Client) int {
 	var r status.Report
 	if err := client.Get(context.Background(), fmt.Sprintf("/status?domains=%d", o.domains), &r); err != nil {
-		return o.fail(err)
+		return failure(o.stderr, "status", err)
 	}
 	r.Compare(currentVersion().Version)
 	if o.json {
@@ -102,26 +101,4 @@ func (o *statusOptions) printReport(client *control.Client) int {
 		return exitFailure
 	}
 	return exitOK
-}
-
-// usage reports a mistake in the command line.
-func (o *statusOptions) usage(problem string) int {
-	if o.json {
-		printJSON(o.stdout, control.Error{Problem: problem, Remedy: "signpost status --help shows how"})
-		return exitUsage
-	}
-	return wrongUsage(o.stderr, "status", problem)
-}
-
-// fail says why the daemon could not be asked, and what to do.
-func (o *statusOptions) fail(err error) int {
-	var e *control.Error
-	if !errors.As(err, &e) {
-		e = &control.Error{Problem: err.Error()}
-	}
-	if o.json {
-		printJSON(o.stdout, e)
-		return exitFailure
-	}
-	return failure(o.stderr, "status", e)
 }
