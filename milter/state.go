@@ -25,7 +25,7 @@ type State struct {
 // ListenerState is the state of one listener.
 type ListenerState struct {
 	Address     string // as configured, else that of the socket
-	Role        string // auto, sign or verify
+	Role        string // auto, sign, verify or seal
 	Connections int    // open now
 	Accepted    uint64 // since the start, without those that were closed at once
 	// Problem is why no new connection can come; "" while one can.

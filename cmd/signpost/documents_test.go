@@ -135,6 +135,41 @@ var (
 	commandWords = regexp.MustCompile(`"[^"]*"|'[^']*'|\S+`)
 )
 
+var documentedKey = regexp.MustCompile(`^(milter|dns|keys|signer|verifier|reports|log|control|metrics)(\.[a-z_]+)+(\[[a-z]*\])?(:|$)`)
+
+func TestDocumentedKeysExist(t *testing.T) {
+	root, err := configurationKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	var add func(k *manual.Key)
+	add = func(k *manual.Key) {
+		known[strings.ReplaceAll(k.Path, "[]", "")] = true
+		if k.Item != nil {
+			add(k.Item)
+		}
+		for i := range k.Keys {
+			add(&k.Keys[i])
+		}
+	}
+	add(&root)
+	found := 0
+	for _, b := range documentBlocks(t) {
+		key, _, _ := strings.Cut(documentedKey.FindString(b.text), "[")
+		if key = strings.TrimSuffix(key, ":"); key == "" || b.kind != "span" || key == "keys.json" || strings.HasSuffix(key, ".example.com") {
+			continue
+		}
+		found++
+		if !known[key] && !strings.HasPrefix(strings.TrimPrefix(b.text, key), "-") {
+			t.Errorf("%s: there is no key %s", b.where, key)
+		}
+	}
+	if found < 100 {
+		t.Errorf("only %d keys were found in the documents", found)
+	}
+}
+
 // Every command in the documents exists, with the options that are given there.
 func TestDocumentedCommandsExist(t *testing.T) {
 	known := described()

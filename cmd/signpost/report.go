@@ -13,7 +13,7 @@ func reportCommands() []command {
 		{"import", "store reports of others from files", reportImportCommand},
 		{"page", "write the reports as web pages into a folder", reportPageCommand},
 		{"would-refuse", "what enforce mode would refuse", wouldRefuseCommand},
-		{"preview", "the report to a domain about its mail, and to whom", reportPreviewCommand},
+		{"preview", "what a report tells a domain, and who gets it", reportPreviewCommand},
 		{"suppressed", "addresses whose reports came back", reportSuppressedCommand},
 	}
 }

@@ -57,9 +57,6 @@ const (
 	finalTime   = 10 * time.Minute
 )
 
-// Longest is more than the time that Send takes.
-const Longest = connectTime + 6*replyTime + dataTime + finalTime
-
 // Send offers the message to the MTA at address, HOST:PORT. reply is the MTA's answer, which
 // often has its queue id. The error is an *Error. Send ends early with ctx.
 func Send(ctx context.Context, address string, m Message) (reply string, err error) {

@@ -262,8 +262,8 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// duplicate says which report is stored, and whether it is this one. Whoever knows the names and times of a report
-// can send another under them before it comes.
+// duplicate says which report is stored, and whether it is this one. A stranger who knows the names and times of a
+// report can send another under them before it comes.
 func (k *Keeper) duplicate(ctx context.Context, tx store.Tx, r *Result, octets []byte) error {
 	var messages int64
 	var stored []byte

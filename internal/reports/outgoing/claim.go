@@ -14,7 +14,7 @@ const (
 	// these have to agree within lease less a few renewals.
 	lease = 10 * time.Minute
 	// renewal is how often a claim is renewed while the work on the report goes on: an MTA may
-	// take longer than the lease to answer (submission.Longest).
+	// take longer than the lease to answer (RFC 5321 §4.5.3.2 allows ten minutes for the message alone).
 	renewal = time.Minute
 )
 

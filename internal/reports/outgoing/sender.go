@@ -62,7 +62,8 @@ type Sender struct {
 	mu       sync.Mutex
 	reported map[string]time.Time // when a kind of problem was logged last
 	trouble  trouble              // why all reports wait
-	pruned   int64                // the day on which this process last deleted old rows
+
+	pruned int64 // the day on which Step last deleted old rows
 
 	stage func(string)     // tests stop the process at a stage; nil otherwise
 	beats <-chan time.Time // tests say when claims are renewed; nil otherwise

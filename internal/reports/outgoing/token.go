@@ -25,8 +25,8 @@ const (
 var letters = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // Tokens makes and checks the addresses that reports bounce to: LOCAL+TOKEN@DOMAIN of the
-// From address. Nobody can make one without the secret, so a bounce without a true token
-// silences no address.
+// From address. None can be made without the secret, so a forged bounce silences no
+// address.
 type Tokens struct {
 	secret        []byte
 	local, domain string
