@@ -82,12 +82,6 @@ func runEvaluation(t *testing.T, c textCase) {
 			zone[first] = append(zone[first], nonEmpty(unquote(t, rest))...)
 		case "method":
 			f.Method = Method(first)
-		case "list":
-			l, err := ParseSuffixList(strings.NewReader(strings.ReplaceAll(line[1], " ", "\n")))
-			if err != nil {
-				t.Fatal(err)
-			}
-			f = Finder{Method: PSL, Suffixes: l}
 		case "from":
 			from = unquote(t, line[1])
 		case "spf":

@@ -13,15 +13,13 @@ type Method string
 
 const (
 	TreeWalk Method = "treewalk" // by the records in DNS (RFC 9989 §4.10); the zero value too
-	PSL      Method = "psl"      // by a list of public suffixes (RFC 7489 §3.2)
+	PSL      Method = "psl"      // by the built-in list of public suffixes (RFC 7489 §3.2)
 )
 
 // A Finder finds policy records and organizational domains. The zero value walks the
 // tree. It is safe for concurrent use.
 type Finder struct {
 	Method Method
-	// Suffixes is the list for PSL; nil means the built-in one.
-	Suffixes *SuffixList
 }
 
 // A Discovery is the result for one author domain. It belongs to one message and one
@@ -165,7 +163,7 @@ func (d *Discovery) findByWalk(ctx context.Context, r Resolver) {
 // findByList looks for the record of the organizational domain by the list (RFC 7489
 // §6.6.3).
 func (d *Discovery) findByList(ctx context.Context, r Resolver, own *Step) {
-	d.OrgDomain = d.finder.registered(d.AuthorDomain)
+	d.OrgDomain = registered(d.AuthorDomain)
 	// RFC 7489 §6.6.3 step 5: several records end the search
 	if own.several || d.OrgDomain == d.AuthorDomain {
 		return
@@ -261,7 +259,7 @@ func (f Finder) OrganizationalDomain(ctx context.Context, r Resolver, domain str
 // organizational finds the organizational domain of a name in A-labels.
 func (f Finder) organizational(ctx context.Context, r Resolver, asked *answers, domain string) (string, error) {
 	if f.Method == PSL {
-		return f.registered(domain), nil
+		return registered(domain), nil
 	}
 	found, err := asked.walk(ctx, r, domain)
 	if err != nil {

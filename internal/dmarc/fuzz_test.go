@@ -214,22 +214,3 @@ func checkEvaluationPromises(t *testing.T, ev Evaluation, ids [2][]Identifier) {
 		}
 	}
 }
-
-func FuzzParseSuffixList(f *testing.F) {
-	f.Add(smallList, "a.city.kobe.jp")
-	f.Add("*\n!a.b\n", "x.a.b")
-	f.Fuzz(func(t *testing.T, list, domain string) {
-		l, err := ParseSuffixList(strings.NewReader(list))
-		if err != nil {
-			return
-		}
-		got, ok := l.Registrable(domain)
-		if ok && (got == "" || strings.Count(got, ".") == 0 && !strings.Contains(list, "!")) {
-			t.Errorf("%q is registrable of %q", got, domain)
-		}
-		again, ok2 := l.Registrable(got)
-		if ok && (again != got || !ok2) {
-			t.Errorf("the registrable domain of %q is %q", got, again)
-		}
-	})
-}

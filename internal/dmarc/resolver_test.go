@@ -3,8 +3,6 @@ package dmarc
 import (
 	"context"
 	"errors"
-	"os"
-	"testing"
 )
 
 // counting records the names that a resolver is queried for.
@@ -44,21 +42,4 @@ func (r records) Exists(_ context.Context, name string) (bool, error) {
 	}
 	_, ok := r[name]
 	return ok, nil
-}
-
-// systemSuffixList reads the list of Debian's package publicsuffix; nil if it is not
-// installed.
-func systemSuffixList(t testing.TB) *SuffixList {
-	t.Helper()
-	f, err := os.Open("/usr/share/publicsuffix/public_suffix_list.dat")
-	if err != nil {
-		t.Logf("no public suffix list on this machine: %v", err)
-		return nil
-	}
-	defer f.Close()
-	l, err := ParseSuffixList(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
 }
