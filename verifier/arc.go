@@ -24,7 +24,7 @@ func (t *Verification) startARC(opt dkim.Options) {
 	}
 	t.arc = chain.Begin(t.header, t.dkim)
 	if t.arc.NeedsKeys() {
-		t.start((*Verification).lookupARCKeys, 0)
+		t.startInBackground((*Verification).lookupARCKeys, 0)
 	}
 }
 
@@ -33,11 +33,10 @@ func (t *Verification) startARC(opt dkim.Options) {
 // come late holds the message no longer than SPF may.
 const arcTimeout = 20 * time.Second
 
-func (t *Verification) lookupARCKeys(int) {
-	defer t.done()
+func (t *Verification) lookupARCKeys(from Lookups, _ int) {
 	ctx, cancel := context.WithTimeout(t.ctx, arcTimeout)
 	defer cancel()
-	t.arc.LookupKeys(ctx, t.dns.OtherKeys)
+	t.arc.LookupKeys(ctx, from.OtherKeys)
 }
 
 func concludeARC(t *Verification, v Verdict) Verdict {

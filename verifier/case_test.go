@@ -136,6 +136,12 @@ func (c testCase) message(t *testing.T) (message.Header, []byte) {
 
 func (c testCase) run(t *testing.T) (message.Outcome, message.Header) {
 	t.Helper()
+	return c.runWith(t, nil)
+}
+
+// runWith runs the case with these answers at hand.
+func (c testCase) runWith(t *testing.T, cached cachedResolver) (message.Outcome, message.Header) {
+	t.Helper()
 	cfg := Defaults()
 	if yaml := c.sections["config"]; yaml != "" {
 		src := config.Decode(c.name, []byte(yaml), &cfg)
@@ -148,8 +154,12 @@ func (c testCase) run(t *testing.T) (message.Outcome, message.Header) {
 	if ip := c.first("ip"); ip != "" {
 		env.ClientAddr = netip.MustParseAddr(ip)
 	}
-	v := New(cfg, c.zone(t), "fallback.example", func() time.Time { return caseTime }).
-		WithOwnDomains(func(domain string) bool { return slices.Contains(c.envelope["own"], domain) })
+	zone := c.zone(t)
+	v := New(cfg, zone, "fallback.example", func() time.Time { return caseTime }).
+		WithOwnDomains(func(domain string) bool { return slices.Contains(c.envelope["own"], domain) }).
+		WithSharing(func(netip.Addr) Lookups {
+			return Lookups{Policy: zone, AlignedKeys: zone, OtherKeys: zone, Cached: cached}
+		})
 	tx := v.Verify(context.Background(), env)
 	header, body := c.message(t)
 	if tx.Header(env, header) {

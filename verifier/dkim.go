@@ -32,11 +32,10 @@ func (t *Verification) startDKIM() {
 	t.startARC(opt)
 }
 
-func (t *Verification) lookupKey(i int) {
-	defer t.done()
-	resolver := t.dns.OtherKeys
+func (t *Verification) lookupKey(from Lookups, i int) {
+	resolver := from.OtherKeys
 	if t.dkim.KeyMayAlign(i) {
-		resolver = t.dns.AlignedKeys
+		resolver = from.AlignedKeys
 	}
 	t.dkim.LookupKey(t.ctx, i, resolver)
 }

@@ -26,9 +26,8 @@ func (t *Verification) startDMARC() {
 	}
 }
 
-func (t *Verification) discover(i int) {
-	defer t.done()
-	t.discoveries[i] = dmarc.Discover(t.ctx, t.dns.Policy, t.author.Domains[i], t.verifier.cfg.DMARC.Discovery)
+func (t *Verification) discover(from Lookups, i int) {
+	t.discoveries[i] = dmarc.Discover(t.ctx, from.Policy, t.author.Domains[i], t.verifier.cfg.DMARC.Discovery)
 }
 
 func concludeDMARC(t *Verification, v Verdict) Verdict {

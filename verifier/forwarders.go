@@ -136,9 +136,8 @@ func (t *Verification) startForwarder() {
 	}
 }
 
-func (t *Verification) askForwarder(int) {
-	defer t.done()
-	t.forwarding = forwarderByName(t.ctx, t.dns.Policy, t.verifier.cfg.Forwarders, t.query.Addr.Unmap().WithZone(""))
+func (t *Verification) askForwarder(from Lookups, _ int) {
+	t.forwarding = forwarderByName(t.ctx, from.Policy, t.verifier.cfg.Forwarders, t.query.Addr.Unmap().WithZone(""))
 }
 
 // forwarderByName looks for an entry with a name of the client's address that leads back to

@@ -13,6 +13,16 @@ type Lookups struct {
 	Policy      Resolver      // SPF and the author's DMARC record
 	AlignedKeys dkim.Resolver // keys of signatures that could align with the author domain
 	OtherKeys   dkim.Resolver // keys of all other signatures
+	// Cached has the answers that are there at once; nil: none.
+	Cached cachedResolver
+}
+
+// cachedResolver answers from memory. It never waits: a question that it cannot answer fails.
+// One goroutine uses it at a time.
+type cachedResolver interface {
+	Resolver
+	// Missed reports whether a question has failed so since the last call.
+	Missed() bool
 }
 
 // WithSharing returns the verifier with a function that gives each message its share of
@@ -26,15 +36,40 @@ func (v *Verifier) WithSharing(share func(client netip.Addr) Lookups) *Verifier 
 
 func (v *Verifier) lookups(client netip.Addr) Lookups {
 	if v.share == nil {
-		return Lookups{v.resolver, v.resolver, v.resolver}
+		return Lookups{Policy: v.resolver, AlignedKeys: v.resolver, OtherKeys: v.resolver}
 	}
 	return v.share(client)
 }
 
-// start starts a look-up, which ends with done.
-func (t *Verification) start(what func(*Verification, int), i int) {
+// task is a part of the work on a message that looks something up. i is its index where there are several of a
+// kind.
+type task func(t *Verification, from Lookups, i int)
+
+// start does a task at once if all answers that it needs are in the cache, as for most mail: to wake another
+// goroutine takes longer. Otherwise the task begins again in the background, where it may wait. So a task must
+// leave nothing behind that a second run does not replace.
+func (t *Verification) start(what task, i int) {
+	if c := t.dns.Cached; c != nil {
+		t.pending.Add(1)
+		t.do(what, Lookups{Policy: c, AlignedKeys: c, OtherKeys: c}, i)
+		if !c.Missed() {
+			return
+		}
+	}
+	t.startInBackground(what, i)
+}
+
+// startInBackground does a task that may wait.
+func (t *Verification) startInBackground(what task, i int) {
 	t.pending.Add(1)
 	lookups.run(lookup{t, what, i})
+}
+
+// do does a task. A panic in it counts as a failure of ours: the message gets a temporary error.
+func (t *Verification) do(what task, from Lookups, i int) {
+	defer t.pending.Done()
+	defer t.recovered()
+	what(t, from, i)
 }
 
 // startQuery starts a check that is one function.
@@ -54,11 +89,10 @@ func (t *Verification) noteWait(began time.Time) {
 	}
 }
 
-func (t *Verification) runQuery(row int) {
-	defer t.done()
+func (t *Verification) runQuery(from Lookups, row int) {
 	defer t.noteWait(time.Now())
 	c := &checks[row]
-	found := c.query(t.ctx, t.dns.Policy, t.verifier.cfg, t.queriedOf)
+	found := c.query(t.ctx, from.Policy, t.verifier.cfg, t.queriedOf)
 	found.Method = c.method
 	t.queried[row] = found
 }

@@ -2,7 +2,9 @@ package verifier
 
 import (
 	"context"
+	"errors"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -36,7 +38,7 @@ func TestLookupsAreAskedForByWhatDependsOnThem(t *testing.T) {
 	share := func(addr netip.Addr) Lookups {
 		client = addr
 		of := func(as string) noting { return noting{n.Zone, n.mu, n.asked, as} }
-		return Lookups{of("policy"), of("aligned"), of("other")}
+		return Lookups{Policy: of("policy"), AlignedKeys: of("aligned"), OtherKeys: of("other")}
 	}
 	v := New(Defaults(), n, "mx.receiver.example", func() time.Time { return caseTime }).WithSharing(share)
 	env := message.Envelope{ClientAddr: netip.MustParseAddr("203.0.113.66"), Helo: "junk.example", Sender: "a@sender.example"}
@@ -69,3 +71,121 @@ func TestLookupsAreAskedForByWhatDependsOnThem(t *testing.T) {
 		t.Errorf("asked past the share: %v", n.asked[""])
 	}
 }
+
+// partlyCached has the answers of a zone but for the question of this number and those that follow it until
+// Missed is called.
+type partlyCached struct {
+	*dns.Zone
+	missing, asked int
+	missed         bool
+}
+
+func (c *partlyCached) Missed() bool {
+	missed := c.missed
+	c.missed = false
+	return missed
+}
+
+func (c *partlyCached) miss() error {
+	c.missed = c.missed || c.asked == c.missing
+	c.asked++
+	if c.missed {
+		return errors.New("not in the cache")
+	}
+	return nil
+}
+
+func (c *partlyCached) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	if err := c.miss(); err != nil {
+		return nil, err
+	}
+	return c.Zone.LookupTXT(ctx, name)
+}
+
+func (c *partlyCached) LookupA(ctx context.Context, name string) ([]netip.Addr, error) {
+	if err := c.miss(); err != nil {
+		return nil, err
+	}
+	return c.Zone.LookupA(ctx, name)
+}
+
+func (c *partlyCached) LookupAAAA(ctx context.Context, name string) ([]netip.Addr, error) {
+	if err := c.miss(); err != nil {
+		return nil, err
+	}
+	return c.Zone.LookupAAAA(ctx, name)
+}
+
+func (c *partlyCached) LookupMX(ctx context.Context, name string) ([]string, error) {
+	if err := c.miss(); err != nil {
+		return nil, err
+	}
+	return c.Zone.LookupMX(ctx, name)
+}
+
+func (c *partlyCached) LookupPTR(ctx context.Context, addr netip.Addr) ([]string, error) {
+	if err := c.miss(); err != nil {
+		return nil, err
+	}
+	return c.Zone.LookupPTR(ctx, addr)
+}
+
+func (c *partlyCached) Exists(ctx context.Context, name string) (bool, error) {
+	if err := c.miss(); err != nil {
+		return false, err
+	}
+	return c.Zone.Exists(ctx, name)
+}
+
+// What comes of a message does not depend on what the cache has: each case is judged with each answer missing
+// in turn.
+func TestTheOutcomeIsTheSameWhicheverAnswerIsNotCached(t *testing.T) {
+	files, err := filepath.Glob("testdata/cases/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases found: %v", err)
+	}
+	for _, path := range files {
+		c := readCase(t, path)
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for n := 0; ; n++ {
+				cached := &partlyCached{Zone: c.zone(t), missing: n}
+				out, header := c.runWith(t, cached)
+				checkCase(t, c, out, header)
+				if t.Failed() {
+					t.Fatalf("with answer %d missing", n)
+				}
+				if cached.asked <= n {
+					break // all were there
+				}
+			}
+		})
+	}
+}
+
+// With all answers at hand, a message needs no other goroutine, and a panic ends nothing but its message.
+func TestNothingRunsInTheBackgroundThatIsCached(t *testing.T) {
+	z := dns.NewZone()
+	cfg := Defaults()
+	cfg.Mode = Enforce
+	waiting := Lookups{Policy: panics{z}, AlignedKeys: panics{z}, OtherKeys: panics{z}}
+	judge := func(cached cachedResolver) message.Outcome {
+		l := waiting
+		l.Cached = cached
+		v := New(cfg, z, "mx", func() time.Time { return caseTime }).WithSharing(func(netip.Addr) Lookups { return l })
+		env := message.Envelope{ClientAddr: netip.MustParseAddr("203.0.113.66"), Helo: "a.example", Sender: "ceo@victim.example"}
+		tx := v.Verify(context.Background(), env)
+		tx.Header(env, message.Header{{Name: "From", Value: " ceo@victim.example"}})
+		return tx.End()
+	}
+	if out := judge(&partlyCached{Zone: z, missing: -1}); out.Failure != "" {
+		t.Errorf("a resolver that may wait was asked: %s", out.Failure)
+	}
+	if out := judge(panickingCache{panics{z}}); out.Disposition != message.Tempfail || !strings.Contains(out.Failure, "ouch") {
+		t.Errorf("%+v", out)
+	}
+}
+
+type panickingCache struct{ panics }
+
+func (panickingCache) Missed() bool { return false }

@@ -20,10 +20,9 @@ func (t *Verification) startSPF() {
 	t.start((*Verification).checkHost, 0)
 }
 
-func (t *Verification) checkHost(int) {
-	defer t.done()
+func (t *Verification) checkHost(from Lookups, _ int) {
 	defer t.noteWait(time.Now())
-	t.spf = spf.CheckHost(t.ctx, t.dns.Policy, t.query)
+	t.spf = spf.CheckHost(t.ctx, from.Policy, t.query)
 }
 
 func concludeSPF(t *Verification, v Verdict) Verdict {

@@ -206,15 +206,13 @@ func (v *Verifier) authservID(env message.Envelope) string {
 	return "localhost"
 }
 
-// done ends one look-up. A panic in it counts as a failure of ours: the message gets a
-// temporary error.
-func (t *Verification) done() {
+// recovered notes a panic in a task. It is deferred.
+func (t *Verification) recovered() {
 	if p := recover(); p != nil {
 		t.mu.Lock()
 		t.broken = fmt.Sprintf("panic: %v\n%s", p, debug.Stack())
 		t.mu.Unlock()
 	}
-	t.pending.Done()
 }
 
 // Header starts the checks that need the header, and reports whether one needs the body.

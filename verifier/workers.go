@@ -10,11 +10,10 @@ type workers struct {
 	idle  atomic.Int32
 }
 
-// lookup is one look-up of a message: the method to call, and its argument, which is the
-// index where there are several of a kind. The method must not panic.
+// lookup is a task of a message.
 type lookup struct {
 	of   *Verification
-	what func(*Verification, int)
+	what task
 	i    int
 }
 
@@ -36,7 +35,7 @@ func (w *workers) run(l lookup) {
 
 func (w *workers) serve(l lookup) {
 	for {
-		l.what(l.of, l.i)
+		l.of.do(l.what, l.of.dns, l.i)
 		if w.idle.Add(1) > maxIdle {
 			w.idle.Add(-1)
 			return

@@ -12,8 +12,10 @@ func (c *workers) atOnce(n int) {
 	under.Add(n)
 	over.Add(n)
 	all := make(chan struct{})
+	var message Verification
+	message.pending.Add(n)
 	for range n {
-		c.run(lookup{what: func(*Verification, int) {
+		c.run(lookup{of: &message, what: func(*Verification, Lookups, int) {
 			defer over.Done()
 			under.Done()
 			<-all

@@ -99,7 +99,7 @@ func Build(c Config, path string, now func() time.Time, before *Generation) (*Ge
 	g.Verifier = verifier.New(c.Verifier, g.Resolver, host, now).WithRSA(c.Keys.Backend.VerifyRSA()).
 		WithSharing(func(client netip.Addr) verifier.Lookups {
 			l := dns.ForMessage(g.Resolver, client)
-			return verifier.Lookups{Policy: l.Policy, AlignedKeys: l.AlignedKeys, OtherKeys: l.OtherKeys}
+			return verifier.Lookups{Policy: l.Policy, AlignedKeys: l.AlignedKeys, OtherKeys: l.OtherKeys, Cached: l.Cached}
 		}).WithOwnDomains(g.Signer.Names)
 	if c.Signer.ARC.On() {
 		g.Verifier = g.Verifier.WithSealing(g.beginSeal)

@@ -315,8 +315,8 @@ func (v *Verification) judgeBody(c *check) verdict {
 }
 
 // LookupKey looks up key i, from 0 to Keys()-1, and verifies the header hashes of the
-// signatures that use it. Calls for different keys may run concurrently, and
-// concurrently with Write.
+// signatures that use it. After a failed look-up, it may be called again. Calls for
+// different keys may run concurrently, and concurrently with Write.
 func (v *Verification) LookupKey(ctx context.Context, i int, r Resolver) {
 	if i < 0 || i >= len(v.keys) {
 		return
@@ -329,7 +329,7 @@ func (v *Verification) LookupKey(ctx context.Context, i int, r Resolver) {
 	for j := range v.checks {
 		c := &v.checks[j]
 		// Other calls may be writing the verdicts of signatures of other keys.
-		if c.key != i || c.verdict.result != "" {
+		if c.key != i || c.verdict.result != "" && c.err == nil {
 			continue
 		}
 		if err != nil {
@@ -337,6 +337,7 @@ func (v *Verification) LookupKey(ctx context.Context, i int, r Resolver) {
 			c.verdict, c.err = verdict{TempError, reasonTemporary}, err
 			continue
 		}
+		c.err = nil
 		c.verify(&found, v.opt.VerifyRSA)
 	}
 }

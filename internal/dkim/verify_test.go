@@ -332,6 +332,31 @@ func TestSignaturesOfDifferentLengthShareNoHash(t *testing.T) {
 	}
 }
 
+// A look-up that failed may be repeated: only the last answer counts.
+func TestAFailedLookupMayBeRepeated(t *testing.T) {
+	h := sign(t, plainHeader(), plainBody, params("rsa2048"), params("ed25519"))
+	v := NewVerification(h, Options{})
+	for i := range v.Keys() {
+		v.LookupKey(context.Background(), i, failing{})
+	}
+	if !v.NeedsBody() {
+		t.Error("the body is not needed after a failed look-up")
+	}
+	for i := range v.Keys() {
+		v.LookupKey(context.Background(), i, testZone(t))
+	}
+	v.Write([]byte(plainBody))
+	for _, o := range v.Finish() {
+		if o.Result != Pass || o.Err != nil || o.KeyBits == 0 {
+			t.Errorf("%+v", o)
+		}
+	}
+}
+
+type failing struct{}
+
+func (failing) LookupTXT(context.Context, string) ([]string, error) { return nil, errServFail }
+
 func TestLookingUpBesideTheBody(t *testing.T) {
 	p := []SignParams{params("rsa2048"), params("ed25519"), params("rsa1024")}
 	body := strings.Repeat(plainBody, 1000)

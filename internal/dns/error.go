@@ -65,14 +65,15 @@ func (e *serverError) Error() string {
 func (e *serverError) Unwrap() error { return e.err }
 
 var (
-	errNoSlot = errors.New("no look-up more could begin in time: too many are under way")
-	errPanic  = errors.New("panic")
-	errClosed = errors.New("the resolver has been closed")
+	errNoSlot    = errors.New("no look-up more could begin in time: too many are under way")
+	errPanic     = errors.New("panic")
+	errClosed    = errors.New("the resolver has been closed")
+	errNotCached = errors.New("the answer is not in the cache")
 )
 
 // localErrors are failures of this machine or program.
 var localErrors = []error{
-	errNoSlot, errClosed, errPanic, context.Canceled, context.DeadlineExceeded,
+	errNoSlot, errClosed, errNotCached, errPanic, context.Canceled, context.DeadlineExceeded,
 	syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS,
 	// No port is free: the first is UDP's error, the second TCP's.
 	syscall.EAGAIN, syscall.EADDRNOTAVAIL,

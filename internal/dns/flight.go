@@ -35,6 +35,24 @@ func (r *Resolver) closed() error {
 	return nil
 }
 
+// cachedAnswer is what lookup answers from the cache, or nil. Only an answer that is there counts as a look-up.
+func (r *Resolver) cachedAnswer(name string, rrtype uint16) *answer {
+	name, ok := canonical(name)
+	if !ok {
+		return absentAnswer
+	}
+	k := key{name, rrtype}
+	s := r.cache.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.get(k, r.now())
+	if a != nil {
+		s.lookups++
+		s.hits++
+	}
+	return a
+}
+
 // lookup answers from the cache, or by a query of its own or by one that already runs.
 func (r *Resolver) lookup(ctx context.Context, name string, rrtype uint16, c claim) (*answer, error) {
 	name, ok := canonical(name)

@@ -16,7 +16,8 @@ type Message struct {
 	admitted [purposes]int32
 	backlog  [purposes]*list.List // of *ticket: look-ups beyond messageShare; nil until needed
 
-	views [purposes]view
+	views  [purposes]asker
+	cached cachedView
 }
 
 // Lookups are the Sources for the three purposes of a message's look-ups.
@@ -24,21 +25,36 @@ type Lookups struct {
 	Policy      Asker // SPF and the author's DMARC record
 	AlignedKeys Asker // keys of signatures that could align with the author domain
 	OtherKeys   Asker // keys of all other signatures
+	Cached      Cached
+}
+
+// Cached answers a message's questions from the cache. It never waits and never asks a server:
+// a question without an answer in the cache fails. One goroutine uses it at a time.
+type Cached interface {
+	Asker
+	// Missed reports whether a question has failed so since the last call.
+	Missed() bool
 }
 
 // ForMessage returns the look-ups for a message from this client; an invalid address
-// means unknown. A zone needs no sharing and serves all three purposes itself.
+// means unknown. A zone needs no sharing and no cache, and serves all purposes itself.
 func ForMessage(s Source, client netip.Addr) Lookups {
 	r, ok := s.(*Resolver)
 	if !ok {
-		return Lookups{s, s, s}
+		return Lookups{s, s, s, neverMissing{s}}
 	}
 	m := &Message{resolver: r, client: clientOf(client)}
 	for p := range m.views {
-		m.views[p] = view{m, purpose(p)}
+		m.views[p] = asker{resolver: r, claim: claim{purpose(p), m}}
 	}
-	return Lookups{&m.views[policy], &m.views[alignedKeys], &m.views[otherKeys]}
+	m.cached.asker = asker{resolver: r, cached: &m.cached}
+	return Lookups{&m.views[policy], &m.views[alignedKeys], &m.views[otherKeys], &m.cached}
 }
+
+// neverMissing is a source that needs no cache.
+type neverMissing struct{ Source }
+
+func (neverMissing) Missed() bool { return false }
 
 // clientOf returns the network that counts as one client: an IPv4 address, or the 64
 // bits of IPv6 that one host can use (RFC 4291 §2.5.1).
@@ -60,10 +76,26 @@ func (m *Message) admit(p purpose) {
 	}
 }
 
-// view is a message's look-ups for one purpose.
-type view struct {
-	message *Message
-	purpose purpose
+// cachedView is what the resolver of a message has in its cache.
+type cachedView struct {
+	asker
+	missed bool
 }
 
-func (v *view) asker() asker { return asker{v.message.resolver, claim{v.purpose, v.message}} }
+func (v *cachedView) Missed() bool {
+	missed := v.missed
+	v.missed = false
+	return missed
+}
+
+// find fails once an answer was missing, even for others that are there: the caller repeats
+// everything.
+func (v *cachedView) find(name string, rrtype uint16) (*answer, error) {
+	if !v.missed {
+		if a := v.resolver.cachedAnswer(name, rrtype); a != nil {
+			return a, a.err
+		}
+		v.missed = true
+	}
+	return nil, lookupError(name, rrtype, errNotCached)
+}
