@@ -39,17 +39,16 @@ func (t *Verification) lookupARCKeys(from Lookups, _ int) {
 	t.arc.LookupKeys(ctx, from.OtherKeys)
 }
 
-func concludeARC(t *Verification, v Verdict) Verdict {
+func concludeARC(t *Verification, v *Verdict) {
 	if t.arc == nil {
-		return v
+		return
 	}
 	o := t.arc.Finish()
 	v.ARC, v.Client = &o, t.env.ClientAddr
 	v.Sealers = t.trustedSealers(v)
-	return v
 }
 
-func findARC(v Verdict, _ Decision, f findings) findings {
+func findARC(v *Verdict, _ *Decision, f findings) findings {
 	o := v.ARC
 	if o == nil {
 		return f
@@ -82,7 +81,7 @@ func sealersInWords(sets []arc.SetOutcome) string {
 	})
 }
 
-func noteARC(v Verdict, notes []message.Note) []message.Note {
+func noteARC(v *Verdict, notes []message.Note) []message.Note {
 	if o := v.ARC; o != nil && o.Reason != "" {
 		reason := o.Reason
 		if o.Err != nil {
@@ -96,7 +95,7 @@ func noteARC(v Verdict, notes []message.Note) []message.Note {
 	return notes
 }
 
-func explainARC(trace *message.Trace, _ message.Envelope, v Verdict) {
+func explainARC(trace *message.Trace, _ message.Envelope, v *Verdict) {
 	o := v.ARC
 	if o == nil {
 		trace.Add("arc", "the header", "no ARC fields")
@@ -137,7 +136,7 @@ type arcSet struct {
 	Message  string `json:"message_signature"`
 }
 
-func reportARC(v Verdict) Report {
+func reportARC(v *Verdict) Report {
 	o := v.ARC
 	switch {
 	case v.AuthservID == "": // the message was not judged

@@ -91,7 +91,7 @@ func judgeMail(t *testing.T, raw string, r Resolver, change func(*Config)) Resul
 	if err != nil {
 		t.Fatal(err)
 	}
-	return result
+	return *result
 }
 
 func trust(domains ...string) func(*Config) {

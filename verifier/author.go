@@ -18,7 +18,7 @@ type Author struct {
 // ambiguous says that programs that read the message would show different authors (RFC
 // 9989 §11.5). A bounce may have no author: with a null sender, a From field without a
 // domain in any reading is not ambiguous (§5.3.1, RFC 6854).
-func (v Verdict) ambiguous() bool {
+func (v *Verdict) ambiguous() bool {
 	nullSender := v.SPF.Identity == spf.IdentityHelo
 	return !v.Author.Certain() && !(nullSender && v.Author.Empty)
 }
@@ -26,7 +26,7 @@ func (v Verdict) ambiguous() bool {
 // byAuthor refuses a message with an ambiguous author if the configuration wants that. It
 // also refuses one whose author domains are not all known, because their policies cannot
 // be looked up.
-func byAuthor(c Config, v Verdict) (Decision, bool) {
+func byAuthor(c *Config, v *Verdict) (Decision, bool) {
 	if !v.ambiguous() || (c.Author.OnAmbiguous != ActReject && !v.Author.Incomplete) {
 		return Decision{}, false
 	}
@@ -44,7 +44,7 @@ func byAuthor(c Config, v Verdict) (Decision, bool) {
 
 // withAuthor applies on_ambiguous to a decision of the other rules that accepts. It changes
 // no other decision.
-func (c Config) withAuthor(d Decision, v Verdict, trace *message.Trace) Decision {
+func (c *Config) withAuthor(d Decision, v *Verdict, trace *message.Trace) Decision {
 	if d.Action != ActAccept || !v.ambiguous() {
 		return d
 	}
@@ -65,7 +65,7 @@ func authorProblem(a message.Author) string {
 	return "the From field names no author domain"
 }
 
-func authorCompared(c Config, v Verdict) string {
+func authorCompared(c *Config, v *Verdict) string {
 	if !v.ambiguous() && v.Author.Problem == "" {
 		return "one author"
 	}
@@ -73,7 +73,7 @@ func authorCompared(c Config, v Verdict) string {
 }
 
 // authorInWords says for a trace whether the author is certain.
-func authorInWords(v Verdict) string {
+func authorInWords(v *Verdict) string {
 	a := v.Author
 	switch {
 	case v.ambiguous():

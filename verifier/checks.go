@@ -50,19 +50,19 @@ type check struct {
 	// atMail and atHeader start its look-ups, at MAIL FROM and at the end of the header.
 	// They must not wait.
 	atMail, atHeader func(*Verification)
-	// conclude returns the verdict with its result, when all look-ups have ended. The rows
-	// above have done so. (A pointer would put each verdict on the heap.)
-	conclude func(*Verification, Verdict) Verdict
+	// conclude adds its result to the verdict, when all look-ups have ended. The rows above
+	// have done so.
+	conclude func(*Verification, *Verdict)
 
 	// find turns its part of the verdict into findings.
-	find func(Verdict, Decision, findings) findings
+	find func(*Verdict, *Decision, findings) findings
 	// note appends the reasons for the log line. nil: METHOD_reason for each finding that
 	// has one for the log.
-	note func(Verdict, []message.Note) []message.Note
+	note func(*Verdict, []message.Note) []message.Note
 	// explain adds its steps to the trace.
-	explain func(*message.Trace, message.Envelope, Verdict)
+	explain func(*message.Trace, message.Envelope, *Verdict)
 	// report returns its members of the JSON object of `verify --json`.
-	report func(Verdict) Report
+	report func(*Verdict) Report
 }
 
 // Finding is the result of a check for a message, or for one signature. The
@@ -113,7 +113,7 @@ func (f findings) add(found Finding, properties ...authres.Property) findings {
 
 // find returns the findings of all checks: those that the policy reads, then the others,
 // in the order of the table.
-func find(v Verdict, d Decision) []Finding {
+func find(v *Verdict, d *Decision) []Finding {
 	n := len(v.DKIM)
 	f := findings{list: make([]Finding, 0, n+len(checks)), properties: make([]authres.Property, 0, 5*n+4)}
 	for i := range checks {
@@ -157,7 +157,7 @@ func texts[T ~string](values ...T) []string {
 }
 
 // explain adds to the trace what each check compared and found.
-func explain(trace *message.Trace, env message.Envelope, v Verdict) {
+func explain(trace *message.Trace, env message.Envelope, v *Verdict) {
 	if trace == nil {
 		return
 	}

@@ -44,7 +44,7 @@ func (t *Verification) lookupKey(from Lookups, i int) {
 // only a pass counts (RFC 6376 §3.6.1). A pass does not count where a field that may
 // stand once has a second copy that is not signed and says something else, because a
 // reader may be shown that copy (§8.15).
-func concludeDKIM(t *Verification, v Verdict) Verdict {
+func concludeDKIM(t *Verification, v *Verdict) {
 	v.DKIM = t.dkim.Finish()
 	for i := range v.DKIM {
 		o := &v.DKIM[i]
@@ -54,7 +54,6 @@ func concludeDKIM(t *Verification, v Verdict) Verdict {
 		}
 		o.Result = o.Effective()
 	}
-	return v
 }
 
 // decided are the outcomes without temporary errors, for a message that was not read to
@@ -63,7 +62,7 @@ func decided(outcomes []dkim.Outcome) []dkim.Outcome {
 	return slices.DeleteFunc(slices.Clone(outcomes), func(o dkim.Outcome) bool { return o.Result == dkim.TempError })
 }
 
-func findDKIM(v Verdict, _ Decision, f findings) findings {
+func findDKIM(v *Verdict, _ *Decision, f findings) findings {
 	if len(v.DKIM) == 0 {
 		return f.add(Finding{Result: message.Result{Method: authres.MethodDKIM, Value: string(dkim.None)}, Reason: "no signature"})
 	}
@@ -147,7 +146,7 @@ func uniquePrefix(outcomes []dkim.Outcome, listed []bool) int {
 
 // noteDKIM names the first signatures that do not pass, and says why, unless DMARC
 // passes.
-func noteDKIM(v Verdict, notes []message.Note) []message.Note {
+func noteDKIM(v *Verdict, notes []message.Note) []message.Note {
 	if dmarcPasses(v) {
 		return notes
 	}
@@ -171,7 +170,7 @@ func noteDKIM(v Verdict, notes []message.Note) []message.Note {
 		message.Note{Key: "dkim_reason", Value: strings.Join(reasons, "; ")})
 }
 
-func explainDKIM(trace *message.Trace, _ message.Envelope, v Verdict) {
+func explainDKIM(trace *message.Trace, _ message.Envelope, v *Verdict) {
 	for _, o := range v.DKIM {
 		trace.Add("dkim", fmt.Sprintf("signature d=%s s=%s a=%s", o.Domain, o.Selector, o.Algorithm), words(string(o.Result), o.Reason))
 	}
@@ -180,7 +179,7 @@ func explainDKIM(trace *message.Trace, _ message.Envelope, v Verdict) {
 	}
 }
 
-func reportDKIM(v Verdict) Report {
+func reportDKIM(v *Verdict) Report {
 	type signature struct {
 		Result    string `json:"result"`
 		Domain    string `json:"domain,omitempty"`

@@ -30,7 +30,7 @@ func (t *Verification) discover(from Lookups, i int) {
 	t.discoveries[i] = dmarc.Discover(t.ctx, from.Policy, t.author.Domains[i], t.verifier.cfg.DMARC.Discovery)
 }
 
-func concludeDMARC(t *Verification, v Verdict) Verdict {
+func concludeDMARC(t *Verification, v *Verdict) {
 	v.DMARC, v.Each = t.evaluate(v.SPF, v.DKIM)
 	signatures := v.DKIM
 	if v.Cut {
@@ -39,7 +39,6 @@ func concludeDMARC(t *Verification, v Verdict) Verdict {
 	}
 	v.Own = t.evaluateOwn(v.SPF, signatures)
 	v.Overridden = t.evaluateOverrides(v.SPF, signatures)
-	return v
 }
 
 // evaluate is DMARC for each author domain; the strictest outcome counts. Where there are
@@ -85,9 +84,9 @@ func identifiers(s spf.Outcome, signatures []dkim.Outcome) authenticated {
 	return authenticated{spf: ids[:n:n], dkim: ids[n:]}
 }
 
-func dmarcPasses(v Verdict) bool { return v.DMARC.Result == dmarc.Pass }
+func dmarcPasses(v *Verdict) bool { return v.DMARC.Result == dmarc.Pass }
 
-func findDMARC(v Verdict, d Decision, f findings) findings {
+func findDMARC(v *Verdict, d *Decision, f findings) findings {
 	e := v.DMARC
 	found := Finding{Result: message.Result{Method: authres.MethodDMARC, Value: string(e.Result), Domain: e.AuthorDomain}, Reason: e.Reason, Public: e.Reason}
 	policy := ""
@@ -119,14 +118,14 @@ func findDMARC(v Verdict, d Decision, f findings) findings {
 		authres.Property{Type: authres.TypePolicy, Name: "dmarc", Value: policy})
 }
 
-func explainDMARC(trace *message.Trace, _ message.Envelope, v Verdict) {
+func explainDMARC(trace *message.Trace, _ message.Envelope, v *Verdict) {
 	trace.Add("author domain", fmt.Sprintf("%d From fields, domains %q", v.Author.Fields, v.Author.Domains), authorInWords(v))
 	trace.Add("dmarc record", v.DMARC.AuthorDomain, recordInWords(v))
 	trace.Add("dmarc", fmt.Sprintf("aligned by SPF %q, by DKIM %q", v.DMARC.SPFAligned, v.DMARC.DKIMAligned),
 		words(string(v.DMARC.Result), v.DMARC.Reason))
 }
 
-func recordInWords(v Verdict) string {
+func recordInWords(v *Verdict) string {
 	if v.DMARC.Record == nil {
 		return words("none", v.DMARC.Reason)
 	}
@@ -137,7 +136,7 @@ func recordInWords(v Verdict) string {
 	return text
 }
 
-func reportDMARC(v Verdict) Report {
+func reportDMARC(v *Verdict) Report {
 	e := v.DMARC
 	return Report{{"author", reportAuthor(v)}, {"dmarc", struct {
 		Result          string `json:"result"`
@@ -165,7 +164,7 @@ type authorReport struct {
 	Certain bool `json:"certain"`
 }
 
-func reportAuthor(v Verdict) authorReport {
+func reportAuthor(v *Verdict) authorReport {
 	if v.AuthservID == "" { // the message was not judged
 		return authorReport{}
 	}

@@ -17,7 +17,7 @@ const (
 )
 
 // outcome tells the MTA what the decision means.
-func (t *Verification) outcome(r Result) message.Outcome {
+func (t *Verification) outcome(r *Result) message.Outcome {
 	d := r.Decision
 	out := message.Outcome{Disposition: d.Disposition(), Log: r.notes(), Results: r.appendResults(t.results[:0]), Would: d.would(), Rule: d.Rule, EnvelopeWaited: t.envelopeWaited.Load()}
 	if n := t.ownRefused(r); n.Key != "" {
@@ -43,7 +43,7 @@ func (t *Verification) outcome(r Result) message.Outcome {
 
 // ownRefused is the log's remedy for a message of one of our own domains that is refused,
 // or would be: its client may be a host that is missing in the configuration.
-func (t *Verification) ownRefused(r Result) message.Note {
+func (t *Verification) ownRefused(r *Result) message.Note {
 	if t.verifier.ownDomain == nil || !(r.Decision.Action.refuses() || r.Decision.Action == ActTempfail) {
 		return message.Note{}
 	}
@@ -92,12 +92,12 @@ const (
 
 // Field is the Authentication-Results field of a result. Text from strangers stands only
 // in property values and reasons, which authres quotes.
-func (r Result) Field() message.Field {
+func (r *Result) Field() message.Field {
 	return message.Field{Name: fieldName, Value: r.fieldValue(true)}
 }
 
 // fieldValue is the value of the field, with its comments or without.
-func (r Result) fieldValue(comments bool) string {
+func (r *Result) fieldValue(comments bool) string {
 	f := authres.Field{AuthservID: r.Verdict.AuthservID, Results: make([]authres.Result, 0, len(r.Findings)+1)}
 	for _, first := range []bool{true, false} {
 		for i := range checks {

@@ -175,7 +175,7 @@ func forwarderByName(ctx context.Context, resolver Resolver, list []Forwarder, a
 // ours is left to the other rules unless the entry allows it. Where DNS leaves it open
 // whether the client is a forwarder, on_undecided decides about a message that would be
 // refused.
-func byForwarder(c Config, v Verdict) (Decision, bool) {
+func byForwarder(c *Config, v *Verdict) (Decision, bool) {
 	f := v.Forwarding
 	if f.Entry == nil && f.Err == nil {
 		return Decision{}, false
@@ -203,8 +203,8 @@ func byForwarder(c Config, v Verdict) (Decision, bool) {
 }
 
 // unexcused is the decision of the rules that a forwarder is excused from.
-func (c Config) unexcused(v Verdict) Decision {
-	for _, rule := range []func(Config, Verdict) (Decision, bool){byOverride, byOwnDomain, byDMARC, byUndecided, byTempError, bySPF} {
+func (c *Config) unexcused(v *Verdict) Decision {
+	for _, rule := range []func(*Config, *Verdict) (Decision, bool){byOverride, byOwnDomain, byDMARC, byUndecided, byTempError, bySPF} {
 		if d, applies := rule(c, v); applies && !d.watched {
 			return d
 		}
@@ -212,7 +212,7 @@ func (c Config) unexcused(v Verdict) Decision {
 	return Decision{Action: ActAccept}
 }
 
-func forwarderCompared(c Config, v Verdict) string {
+func forwarderCompared(c *Config, v *Verdict) string {
 	f := v.Forwarding
 	switch {
 	case len(c.Forwarders) == 0:

@@ -4,7 +4,7 @@ import "signpost/internal/message"
 
 // notes are the facts for the message's log line: the result of each check, the policy,
 // the reasons, and what decided.
-func (r Result) notes() []message.Note {
+func (r *Result) notes() []message.Note {
 	notes := make([]message.Note, 0, usualNotes)
 	for i := range checks {
 		if found := of(r.Findings, checks[i].method); len(found) > 0 {
@@ -18,7 +18,7 @@ func (r Result) notes() []message.Note {
 	}
 	for i := range checks {
 		if checks[i].note != nil {
-			notes = checks[i].note(r.Verdict, notes)
+			notes = checks[i].note(&r.Verdict, notes)
 			continue
 		}
 		for _, f := range of(r.Findings, checks[i].method) {
@@ -34,7 +34,7 @@ func (r Result) notes() []message.Note {
 const usualNotes = 3
 
 // appendResults appends the results for metrics: each signature has one.
-func (r Result) appendResults(to []message.Result) []message.Result {
+func (r *Result) appendResults(to []message.Result) []message.Result {
 	for i := range r.Findings {
 		to = append(to, r.Findings[i].Result)
 	}

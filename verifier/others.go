@@ -26,18 +26,18 @@ func (c *check) evaluated(cfg Config, env message.Envelope) Finding {
 // OwnResults evaluates the checks that need no look-up, for a message that is signed: one
 // field, notes and results. If no such check is on, or none finds something, all are empty. A nil trace records nothing.
 func (v *Verifier) OwnResults(env message.Envelope, trace *message.Trace) (out message.Outcome) {
-	r := Result{Decision: Decision{Action: ActAccept}}
+	var others []Finding
 	for i := range checks {
 		if c := &checks[i]; c.evaluate != nil && c.on(v.cfg) {
-			r.Verdict.Others = append(r.Verdict.Others, c.evaluated(v.cfg, env))
+			others = append(others, c.evaluated(v.cfg, env))
 		}
 	}
-	explainOthers(trace, r.Verdict.Others)
-	r.Findings = appendOthers(nil, r.Verdict.Others)
-	if len(r.Findings) == 0 {
+	explainOthers(trace, others)
+	found := appendOthers(nil, others)
+	if len(found) == 0 {
 		return out
 	}
-	r.Verdict.AuthservID = v.authservID(env)
+	r := Result{Verdict: Verdict{AuthservID: v.authservID(env), Others: others}, Decision: Decision{Action: ActAccept}, Findings: found}
 	out.Insert, out.Log, out.Results = []message.Field{r.Field()}, r.notes(), r.appendResults(nil)
 	return out
 }

@@ -142,7 +142,7 @@ func (t *Verification) evaluateOverride(entry *Override, d dmarc.Discovery, ids 
 
 // override returns the entries for the author domain that the policy is asked about: the one
 // that is watched and the one that is enforced. entry is nil where there is none.
-func (v Verdict) override() (watched, enforced overridden) {
+func (v *Verdict) override() (watched, enforced overridden) {
 	domain := v.decisive().AuthorDomain
 	for _, o := range v.Overridden {
 		switch {
@@ -158,7 +158,7 @@ func (v Verdict) override() (watched, enforced overridden) {
 
 // byOverride applies the entry for the author domain to a message that fails. What an entry
 // in mode monitor would do is noted beside it.
-func byOverride(c Config, v Verdict) (Decision, bool) {
+func byOverride(c *Config, v *Verdict) (Decision, bool) {
 	watched, enforced := v.override()
 	would, watches := c.overridden(watched, v)
 	d, applies := c.overridden(enforced, v)
@@ -173,7 +173,7 @@ func byOverride(c Config, v Verdict) (Decision, bool) {
 }
 
 // overridden is the decision of one entry.
-func (c Config) overridden(o overridden, v Verdict) (Decision, bool) {
+func (c *Config) overridden(o overridden, v *Verdict) (Decision, bool) {
 	if o.entry == nil || (o.evaluation.Result != dmarc.Fail && o.evaluation.Result != dmarc.TempError) {
 		return Decision{}, false
 	}
@@ -188,7 +188,7 @@ func (c Config) overridden(o overridden, v Verdict) (Decision, bool) {
 	return d, true
 }
 
-func (o overridden) reply(v Verdict) message.Reply {
+func (o overridden) reply(v *Verdict) message.Reply {
 	need, enhanced, remedy := "pass SPF or DKIM for that domain", "5.7.1", "send it through a host of that domain's SPF record, or with its DKIM signature"
 	if o.entry.Require == requireDKIM {
 		need, enhanced, remedy = "have a valid DKIM signature of that domain", "5.7.22", "send it through a host that signs for that domain" // RFC 7372 §3.1
@@ -201,7 +201,7 @@ func (o overridden) reply(v Verdict) message.Reply {
 		from, need, inWords(string(v.SPF.Result), v.SPF.Domain), dkimInWords(v.DKIM), because(v, o.evaluation), remedy)}
 }
 
-func overrideCompared(c Config, v Verdict) string {
+func overrideCompared(c *Config, v *Verdict) string {
 	if len(c.Overrides) == 0 {
 		return "no overrides"
 	}

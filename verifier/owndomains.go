@@ -51,7 +51,7 @@ func evaluationOf(domain string, evaluations []dmarc.Evaluation) (dmarc.Evaluati
 
 // byOwnDomain refuses mail from outside with one of our signing domains in From if
 // neither aligned SPF nor aligned DKIM passes.
-func byOwnDomain(c Config, v Verdict) (Decision, bool) {
+func byOwnDomain(c *Config, v *Verdict) (Decision, bool) {
 	e, own := evaluationOf(v.decisive().AuthorDomain, v.Own)
 	if c.OwnDomains != ownDomainsProtect || !own || (e.Result != dmarc.Fail && e.Result != dmarc.TempError) {
 		return Decision{}, false
@@ -70,7 +70,7 @@ func byOwnDomain(c Config, v Verdict) (Decision, bool) {
 	return d, true
 }
 
-func ownDomainCompared(c Config, v Verdict) string {
+func ownDomainCompared(c *Config, v *Verdict) string {
 	if c.OwnDomains != ownDomainsProtect {
 		return "own_domains: " + string(c.OwnDomains)
 	}

@@ -58,8 +58,8 @@ func (d Decision) Disposition() message.Disposition {
 // trace what a rule compares.
 var policy = []struct {
 	name     string
-	decide   func(Config, Verdict) (Decision, bool)
-	compared func(Config, Verdict) string
+	decide   func(*Config, *Verdict) (Decision, bool)
+	compared func(*Config, *Verdict) string
 }{
 	{"author", byAuthor, authorCompared},
 	{"verifier.arc", byARC, arcCompared},
@@ -75,12 +75,12 @@ var policy = []struct {
 // decide is the whole policy. The trace gets each rule. Of several author domains, the one
 // with the weightiest action decides: this depends on the configured actions and not only
 // on the published policies.
-func (c Config) decide(v Verdict, trace *message.Trace) Decision {
+func (c *Config) decide(v *Verdict, trace *message.Trace) Decision {
 	d := c.withAuthor(c.firstRule(v, trace), v, trace)
 	for _, e := range v.Each {
-		one := v
+		one := *v
 		one.DMARC, one.WithoutUnread = e, e
-		if other := c.firstRule(one, nil); other.Action.weight() > d.Action.weight() {
+		if other := c.firstRule(&one, nil); other.Action.weight() > d.Action.weight() {
 			d = other
 			trace.Add("the other author domains", e.AuthorDomain, "applies: "+string(d.Action)+" ("+d.Rule+")")
 		}
@@ -90,7 +90,7 @@ func (c Config) decide(v Verdict, trace *message.Trace) Decision {
 }
 
 // firstRule is the decision of the first rule that applies.
-func (c Config) firstRule(v Verdict, trace *message.Trace) Decision {
+func (c *Config) firstRule(v *Verdict, trace *message.Trace) Decision {
 	var watched Decision
 	for _, rule := range policy {
 		d, applies := rule.decide(c, v)
@@ -119,7 +119,7 @@ func (c Config) firstRule(v Verdict, trace *message.Trace) Decision {
 }
 
 // byDMARC applies the configured action for a message that fails DMARC.
-func byDMARC(c Config, v Verdict) (Decision, bool) {
+func byDMARC(c *Config, v *Verdict) (Decision, bool) {
 	e := v.decisive()
 	if e.Result != dmarc.Fail {
 		return Decision{}, false
@@ -148,7 +148,7 @@ func (c Config) forPolicy(p dmarc.Policy, domain string) Decision {
 
 // bySPF refuses for SPF alone if the author domain has no DMARC record and the
 // configuration wants it (RFC 7208 §8.4, RFC 7372 §3.2).
-func bySPF(c Config, v Verdict) (Decision, bool) {
+func bySPF(c *Config, v *Verdict) (Decision, bool) {
 	if v.SPF.Result != spf.Fail || v.decisive().Result != dmarc.None || c.SPF.OnFail != ActReject {
 		return Decision{}, false
 	}

@@ -41,11 +41,11 @@ func (r Report) MarshalJSON() ([]byte, error) {
 // Report is the result as `verify --json` shows it. Results are the words of RFC 8601
 // §2.7; names are lower-case A-labels; absent values are left out. Of a message that was
 // not judged, all values are empty.
-func (r Result) Report() Report {
+func (r *Result) Report() Report {
 	report := Report{{"authserv_id", r.Verdict.AuthservID}}
 	for _, c := range checks {
 		if c.report != nil {
-			report = append(report, c.report(r.Verdict)...)
+			report = append(report, c.report(&r.Verdict)...)
 		}
 	}
 	for _, f := range r.Verdict.Others {

@@ -15,7 +15,7 @@ const maxHinted = 5
 // accept_dmarc for that; nil if no sealer's word would. It is a hint for people and asks
 // no DNS: an organizational domain that was not needed before counts as the domain of the
 // DMARC record.
-func (v Verdict) WouldTrust() (domains []string, acceptDMARC bool) {
+func (v *Verdict) WouldTrust() (domains []string, acceptDMARC bool) {
 	o, e := v.ARC, v.decisive()
 	if o == nil || o.Result != arc.Pass || e.Result != dmarc.Fail || v.Cut || !v.Author.Certain() || v.Sealers.Excuse != "" {
 		return nil, false

@@ -35,7 +35,8 @@ func TestTheSealersThatWouldExcuseAMessage(t *testing.T) {
 		{"a chain that does not pass", strings.Replace(seal("list.example", byDKIM), "Hi.", "Ho.", 1), "[] false"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			domains, accept := judgeMail(t, c.raw, arcZone(t), nil).Verdict.WouldTrust()
+			judged := judgeMail(t, c.raw, arcZone(t), nil)
+			domains, accept := judged.Verdict.WouldTrust()
 			if got := fmt.Sprint(domains, accept); got != c.want {
 				t.Fatalf("the hint is %s, want %s", got, c.want)
 			}

@@ -126,7 +126,7 @@ type Sealers struct {
 
 // trustedSealers evaluates DMARC again with the results of trusted sealers: under each rule
 // that the message fails. It does nothing if no rule fails, or if the author is not certain.
-func (t *Verification) trustedSealers(v Verdict) Sealers {
+func (t *Verification) trustedSealers(v *Verdict) Sealers {
 	trusted, o := t.verifier.sealers, v.ARC
 	if len(trusted) == 0 || len(o.Sets) == 0 || v.Cut || len(t.discoveries) != 1 || !v.Author.Certain() {
 		return Sealers{}
@@ -172,7 +172,7 @@ type failedRule struct {
 
 // failedRules are those that a message does not pass, or not certainly. An override that is
 // only watched is none.
-func (t *Verification) failedRules(v Verdict) (failed []failedRule) {
+func (t *Verification) failedRules(v *Verdict) (failed []failedRule) {
 	fails := func(e dmarc.Evaluation) bool { return e.Result == dmarc.Fail || e.Result == dmarc.TempError }
 	d, e := t.discoveries[0], v.decisive()
 	if fails(e) {
@@ -395,7 +395,7 @@ func remoteIP(payload string) netip.Addr {
 
 // byARC accepts a message that passes DMARC by the results of trusted sealers. A message whose
 // chain could not be verified because DNS did not answer gets on_undecided.
-func byARC(c Config, v Verdict) (Decision, bool) {
+func byARC(c *Config, v *Verdict) (Decision, bool) {
 	switch {
 	case v.Sealers.Excuse != "":
 		return Decision{Action: ActAccept, Rule: "local policy: " + v.Sealers.Excuse + ", verifier.arc.trusted_sealers"}, true
@@ -411,7 +411,7 @@ func byARC(c Config, v Verdict) (Decision, bool) {
 
 // undecidedChain turns the decision for a failing message into the one for a message whose
 // trusted chain could not be checked.
-func (c Config) undecidedChain(d Decision, v Verdict) Decision {
+func (c *Config) undecidedChain(d Decision, v *Verdict) Decision {
 	what := "the ARC chain sealed by " + v.Sealers.Undecided + " could not be checked"
 	because := " because DNS did not answer"
 	if spf.IsLocal(v.ARC.Err) {
@@ -423,7 +423,7 @@ func (c Config) undecidedChain(d Decision, v Verdict) Decision {
 	return d
 }
 
-func arcCompared(c Config, v Verdict) string {
+func arcCompared(c *Config, v *Verdict) string {
 	if v.ARC == nil {
 		return fmt.Sprintf("no chain; %d trusted sealers", len(c.ARC.TrustedSealers))
 	}

@@ -107,7 +107,7 @@ func judgeOwn(t *testing.T, raw string, r Resolver, cfg Config) Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return result
+	return *result
 }
 
 // A MAIL FROM anywhere in the sealer's organization is the sealer's own, beside its domain too.

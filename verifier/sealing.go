@@ -29,7 +29,7 @@ func (v *Verifier) WithSealing(begin BeginSeal) *Verifier {
 }
 
 // sealed adds the ARC set to an outcome. The seal covers the header with all other changes.
-func (t *Verification) sealed(out message.Outcome, r Result) message.Outcome {
+func (t *Verification) sealed(out message.Outcome, r *Result) message.Outcome {
 	if t.seal == nil || out.Disposition != message.Accept {
 		return out
 	}

@@ -25,12 +25,11 @@ func (t *Verification) checkHost(from Lookups, _ int) {
 	t.spf = spf.CheckHost(t.ctx, from.Policy, t.query)
 }
 
-func concludeSPF(t *Verification, v Verdict) Verdict {
+func concludeSPF(t *Verification, v *Verdict) {
 	v.SPF = t.spf
-	return v
 }
 
-func findSPF(v Verdict, _ Decision, f findings) findings {
+func findSPF(v *Verdict, _ *Decision, f findings) findings {
 	o := v.SPF
 	found := Finding{Result: message.Result{Method: authres.MethodSPF, Value: string(o.Result), Domain: o.Domain}, Reason: o.Reason, Public: o.Reason}
 	switch o.Result {
@@ -62,7 +61,7 @@ func spfReason(o spf.Outcome) string {
 	return o.Reason + ", at " + o.Failed
 }
 
-func explainSPF(trace *message.Trace, env message.Envelope, v Verdict) {
+func explainSPF(trace *message.Trace, env message.Envelope, v *Verdict) {
 	about := ""
 	if v.SPF.Domain != "" {
 		about = "for " + v.SPF.Domain
@@ -71,7 +70,7 @@ func explainSPF(trace *message.Trace, env message.Envelope, v Verdict) {
 		words(string(v.SPF.Result), about, v.SPF.Mechanism, v.SPF.Reason))
 }
 
-func reportSPF(v Verdict) Report {
+func reportSPF(v *Verdict) Report {
 	return Report{{"spf", struct {
 		Result    string `json:"result"`
 		Identity  string `json:"identity"`

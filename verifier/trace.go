@@ -20,7 +20,7 @@ func traceTrust(trace *message.Trace, c Config, env message.Envelope, trusted st
 	trace.Add("verifier.trusted.networks", compared, "no match: judged")
 }
 
-func dmarcCompared(c Config, v Verdict) string {
+func dmarcCompared(c *Config, v *Verdict) string {
 	e := v.decisive()
 	policy := fmt.Sprintf("policy %s", e.Published)
 	switch {
@@ -34,7 +34,7 @@ func dmarcCompared(c Config, v Verdict) string {
 	return fmt.Sprintf("dmarc %s, %s; on_reject: %s, on_quarantine: %s", e.Result, policy, c.DMARC.OnReject, c.DMARC.OnQuarantine)
 }
 
-func undecidedCompared(c Config, v Verdict) string {
+func undecidedCompared(c *Config, v *Verdict) string {
 	e := v.decisive()
 	policy := string(e.IfFailed)
 	if policy == "" {
@@ -43,10 +43,10 @@ func undecidedCompared(c Config, v Verdict) string {
 	return fmt.Sprintf("dmarc %s, policy if it failed %s; on_undecided: %s", e.Result, policy, c.OnUndecided)
 }
 
-func tempErrorCompared(c Config, v Verdict) string {
+func tempErrorCompared(c *Config, v *Verdict) string {
 	return fmt.Sprintf("dmarc %s, spf %s; on_temperror: %s", v.decisive().Result, v.SPF.Result, c.OnTempError)
 }
 
-func spfCompared(c Config, v Verdict) string {
+func spfCompared(c *Config, v *Verdict) string {
 	return fmt.Sprintf("spf %s, dmarc %s; on_fail: %s", v.SPF.Result, v.decisive().Result, c.SPF.OnFail)
 }

@@ -14,7 +14,7 @@ import (
 // below it fails in DNS; this host could not make a look-up. The sender chooses all these
 // names, and can choose names that fail in DNS or exhaust this host. A forgery must not
 // pass that way.
-func byUndecided(c Config, v Verdict) (Decision, bool) {
+func byUndecided(c *Config, v *Verdict) (Decision, bool) {
 	e := v.decisive()
 	switch {
 	case e.Result == dmarc.TempError && e.IfFailed != "":
@@ -32,7 +32,7 @@ func byUndecided(c Config, v Verdict) (Decision, bool) {
 
 // undecided turns the decision for a failing message into the one for a message that may
 // pass at a later attempt.
-func (c Config) undecided(failing Decision, v Verdict, e dmarc.Evaluation) Decision {
+func (c *Config) undecided(failing Decision, v *Verdict, e dmarc.Evaluation) Decision {
 	why, reply := temporary(v, e)
 	d := Decision{Action: failing.Action, Rule: failing.Rule + "; undecided: " + why}
 	if !failing.Action.refuses() {
@@ -58,7 +58,7 @@ func (a Action) refuses() bool { return a == ActReject || a == ActQuarantine }
 
 // byTempError applies on_temperror if DNS did not answer for the policy itself: for the
 // DMARC record, or for SPF if that alone could have refused the message.
-func byTempError(c Config, v Verdict) (Decision, bool) {
+func byTempError(c *Config, v *Verdict) (Decision, bool) {
 	e := v.decisive()
 	switch {
 	case e.Result == dmarc.TempError:
@@ -72,7 +72,7 @@ func byTempError(c Config, v Verdict) (Decision, bool) {
 
 // temporary says for the log which check has a temporary error, and gives the reply to the
 // client. Neither names a resolver.
-func temporary(v Verdict, e dmarc.Evaluation) (why string, reply message.Reply) {
+func temporary(v *Verdict, e dmarc.Evaluation) (why string, reply message.Reply) {
 	what, enhanced, name, err := "DMARC for "+e.AuthorDomain, "4.7.0", "", e.Err
 	var identifier *dmarc.UndecidedError
 	var lookup *dmarc.LookupError

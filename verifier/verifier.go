@@ -115,7 +115,7 @@ type Verdict struct {
 
 // decisive is the evaluation that the policy uses. An unread signature does not spare a
 // message, because the message would be as long at the next attempt.
-func (v Verdict) decisive() dmarc.Evaluation {
+func (v *Verdict) decisive() dmarc.Evaluation {
 	if v.Cut {
 		return v.WithoutUnread
 	}
@@ -150,7 +150,7 @@ type Verification struct {
 	envelopeWaited atomic.Bool // see noteWait
 
 	results [4]message.Result // room for those of the outcome
-	result  Result            // Judged of the outcome
+	result  Result            // what Judge returns; Judged of the outcome
 
 	mu     sync.Mutex
 	broken string // a panic in one of our look-ups
@@ -264,14 +264,13 @@ func (t *Verification) end() message.Outcome {
 	if err != nil {
 		return t.failed(err)
 	}
-	t.result = r
 	out := t.outcomeOf(r)
-	out.Judged = &t.result
+	out.Judged = r
 	return out
 }
 
 // outcomeOf is the outcome of a result, with the seal.
-func (t *Verification) outcomeOf(r Result) message.Outcome {
+func (t *Verification) outcomeOf(r *Result) message.Outcome {
 	if r.Unjudged != "" {
 		return message.Outcome{Disposition: message.Accept, Log: []message.Note{{Key: "unjudged", Value: r.Unjudged}}, Unjudged: r.Unjudged, Rule: "verifier.trusted.networks"}
 	}
@@ -289,28 +288,30 @@ type Result struct {
 }
 
 // Judge waits for the missing answers, concludes each check and applies the policy. Call
-// it once, and not End as well. The error is a failure of ours, never a property of the
-// message.
-func (t *Verification) Judge() (Result, error) {
+// it once, and not End as well. The result belongs to t. The error is a failure of ours,
+// never a property of the message.
+func (t *Verification) Judge() (*Result, error) {
+	r := &t.result
 	if t.trusted != "" {
-		return Result{Unjudged: t.trusted}, nil
+		r.Unjudged = t.trusted
+		return r, nil
 	}
 	t.pending.Wait()
 	if t.broken != "" {
-		return Result{}, fmt.Errorf("verifying: %s", t.broken)
+		return nil, fmt.Errorf("verifying: %s", t.broken)
 	}
-	v := Verdict{
-		AuthservID: t.verifier.authservID(t.env), Helo: writableHelo(t.env.Helo),
-		Cut: t.cut, Author: t.author, Forwarding: t.forwarding, Others: t.others(),
-	}
+	v := &r.Verdict
+	v.AuthservID, v.Helo = t.verifier.authservID(t.env), writableHelo(t.env.Helo)
+	v.Cut, v.Author, v.Forwarding, v.Others = t.cut, t.author, t.forwarding, t.others()
 	for i := range checks {
 		if checks[i].conclude != nil {
-			v = checks[i].conclude(t, v)
+			checks[i].conclude(t, v)
 		}
 	}
 	explain(t.trace, t.env, v)
-	d := t.verifier.cfg.decide(v, t.trace)
-	return Result{Verdict: v, Decision: d, Findings: find(v, d)}, nil
+	r.Decision = t.verifier.cfg.decide(v, t.trace)
+	r.Findings = find(v, &r.Decision)
+	return r, nil
 }
 
 // writableHelo is the HELO name for smtp.helo, "" if it is no host name. It is foreign

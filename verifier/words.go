@@ -51,7 +51,7 @@ func firstFew(n int, word func(int) string) string {
 // because gives the sender the reason why a message failed: the fault of a signature of
 // the author domain's organization, or of its SPF record, or that the passing domains are
 // not aligned. It is "" if the results need no explanation, and printable ASCII.
-func because(v Verdict, e dmarc.Evaluation) string {
+func because(v *Verdict, e dmarc.Evaluation) string {
 	for _, o := range v.DKIM {
 		if o.Result != dkim.Pass && o.Reason != "" && related(o.Domain, e) {
 			return "; DKIM " + strings.TrimSpace("selector "+o.Selector) + ": " + o.Reason

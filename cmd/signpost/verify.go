@@ -49,7 +49,7 @@ type verifyOptions struct {
 
 // judged is the result for one file.
 type judged struct {
-	verifier.Result
+	*verifier.Result
 	opinions []opinion // of go-msgauth, with --second-opinion
 }
 
