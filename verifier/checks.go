@@ -38,9 +38,9 @@ type check struct {
 	fieldFirst bool
 
 	// query is the whole check, if no rule of the policy reads its result. It is called at
-	// MAIL FROM, in the background, and may wait for DNS as long as ctx allows. A finding
-	// without a value appears only in the trace. Such a check needs none of the functions
-	// below.
+	// MAIL FROM with what is in the DNS cache, and again in the background if an answer was
+	// missing. Then it may wait for DNS as long as ctx allows. A finding without a value
+	// appears only in the trace. Such a check needs none of the functions below.
 	query func(ctx context.Context, resolver Resolver, c Config, env message.Envelope) Finding
 
 	// evaluate is the whole check, if it needs no look-up either. It is called at the end, for
