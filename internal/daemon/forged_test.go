@@ -12,7 +12,7 @@ import (
 // too, and no signature covers a field that is removed.
 func TestForgedResultsAreRemovedFromMailThatWeSign(t *testing.T) {
 	h := newHouse(t)
-	h.replace("require_published: true", "require_published: false\n  fields: {sign: [\"+BIMI-Location\"]}")
+	h.replace("require_published: true", "require_published: false")
 	g, err := Load(h.config, time.Now, nil)
 	if err != nil {
 		t.Fatal(err)
