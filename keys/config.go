@@ -25,9 +25,9 @@ type Config struct {
 	// key is needed that long after its last use.
 	QueueTime time.Duration `yaml:"queue_time"`
 
-	// Shared names, for a domain, another domain whose keys it uses if it has none of its own. It
-	// is not in the file: the section signer determines it.
-	Shared map[string]string
+	// Shared names, for a domain, another domain whose keys it uses if it has none of its own; "":
+	// none. It is not in the file: the section signer determines it. nil: no domain has another.
+	Shared func(domain string) (owner string)
 	// Optional are keys that Open may fail to load, with a warning: an entry in a database must
 	// not keep the daemon from starting.
 	Optional map[Ref]bool

@@ -11,7 +11,17 @@ import (
 // parse and check, and there may be thousands.
 type preloaded struct {
 	cfg    Config
-	loaded map[Ref]*loaded
+	wanted []wantedKey
+	room   []Key // for the next shared keys
+}
+
+// wantedKey is a key by its canonical name. It has an owner, or a file of its own, or an error; that of "*" has none
+// of these.
+type wantedKey struct {
+	name  Ref
+	owner string // see borrowed
+	own   *loaded
+	err   error
 }
 
 // loaded is the result for one key with a file of its own.
@@ -21,27 +31,29 @@ type loaded struct {
 	err error
 }
 
-// preload loads keys on all processors. Other keys are loaded when they are needed.
+// preload loads the keys of refs on all processors, except those of "*".
 func (c Config) preload(refs []Ref) *preloaded {
 	c.folders = c.readFolders()
-	a := &preloaded{cfg: c, loaded: map[Ref]*loaded{}}
+	a := &preloaded{cfg: c, wanted: make([]wantedKey, len(refs))}
+	own := map[Ref]*loaded{}
 	var jobs []func()
 	owners := map[Ref]bool{}
-	for _, ref := range refs {
-		name, err := ref.Canonical()
-		if err != nil || ref.Domain == AnyDomain {
+	for i, ref := range refs {
+		w := &a.wanted[i]
+		if w.name, w.err = ref.Canonical(); w.err != nil || ref.Domain == AnyDomain {
 			continue
 		}
-		if owner, ok := c.borrowed(name); ok {
-			if from := (Ref{owner, name.Selector}); !owners[from] {
+		if owner, ok := c.borrowed(w.name); ok {
+			w.owner = owner
+			if from := (Ref{owner, w.name.Selector}); !owners[from] {
 				owners[from] = true
 				jobs = append(jobs, func() { _, _ = c.ownersKey(from.Domain, from.Selector) }) // sharedKey gets the error again
 			}
 			continue
 		}
-		if a.loaded[ref] == nil {
+		if w.own = own[ref]; w.own == nil {
 			job := &loaded{ref: ref}
-			a.loaded[ref] = job
+			own[ref], w.own = job, job
 			jobs = append(jobs, func() { job.key, job.err = c.load(job.ref) })
 		}
 	}
@@ -78,9 +90,26 @@ func (c Config) readFolders() map[string]bool {
 	return folders
 }
 
-func (a *preloaded) load(ref Ref) (*Key, error) {
-	if l := a.loaded[ref]; l != nil {
-		return l.key, l.err
+// load returns the key of refs[i].
+func (a *preloaded) load(i int) (*Key, error) {
+	switch w := &a.wanted[i]; {
+	case w.err != nil:
+		return nil, w.err
+	case w.own != nil:
+		return w.own.key, w.own.err
+	case w.owner == "":
+		return a.cfg.load(w.name)
+	default:
+		k, err := a.cfg.ownersKey(w.owner, w.name.Selector)
+		if err != nil {
+			return nil, err
+		}
+		if len(a.room) == 0 {
+			a.room = make([]Key, min(len(a.wanted)-i, 100))
+		}
+		named := &a.room[0]
+		a.room = a.room[1:]
+		k.nameAs(named, w.name.Domain)
+		return named, nil
 	}
-	return a.cfg.load(ref)
 }

@@ -29,7 +29,10 @@ func (s *sharedKeys) load(c *Config, from Ref) (*Key, error) {
 
 // owner is the domain from whose folder a key comes if there is none in its own; "": none.
 func (c Config) owner(name Ref) string {
-	if owner := c.Shared[name.Domain]; owner != name.Domain {
+	if c.Shared == nil {
+		return ""
+	}
+	if owner := c.Shared(name.Domain); owner != name.Domain {
 		return owner
 	}
 	return ""
@@ -50,6 +53,11 @@ func (c Config) ownersKey(owner, selector string) (*Key, error) {
 	return c.shared.load(&c, Ref{owner, selector})
 }
 
+// nameAs makes into the same key of another domain.
+func (k *Key) nameAs(into *Key, domain string) {
+	into.Domain, into.Selector, into.Private = domain, k.Selector, k.Private
+}
+
 // sharedKey returns the key with the same selector from the folder of owner, for a domain that
 // signs with it under its own name.
 func (c Config) sharedKey(name Ref, owner string) (*Key, error) {
@@ -57,5 +65,7 @@ func (c Config) sharedKey(name Ref, owner string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Key{Domain: name.Domain, Selector: k.Selector, Private: k.Private}, nil
+	named := &Key{}
+	k.nameAs(named, name.Domain)
+	return named, nil
 }

@@ -15,7 +15,7 @@ func TestADomainSignsWithAnothersKeyUnderItsOwnName(t *testing.T) {
 	check(t, err)
 	own, err := Generate(cfg.Dir, "b.example", "s1", Ed25519, 0)
 	check(t, err)
-	cfg.Shared = map[string]string{"a.example": "provider.example", "b.example": "provider.example", "c.example": "a.example", "d.example": "d.example"}
+	cfg.Shared = ownersIn(map[string]string{"a.example": "provider.example", "b.example": "provider.example", "c.example": "a.example", "d.example": "d.example"})
 
 	store, err := Open(cfg, []Ref{{"a.example", "s1"}, {"b.example", "s1"}})
 	check(t, err)
@@ -45,12 +45,13 @@ func TestManyDomainsShareTheKeysOfOne(t *testing.T) {
 	cfg.Dir = t.TempDir()
 	_, err := Generate(cfg.Dir, "provider.example", "s1", Ed25519, 0)
 	check(t, err)
-	cfg.Shared = map[string]string{}
+	owners := map[string]string{}
+	cfg.Shared = ownersIn(owners)
 	var refs []Ref
 	for i := range 200 {
 		ref := Ref{fmt.Sprintf("d%d.example", i), "s1"}
 		refs = append(refs, ref)
-		cfg.Shared[ref.Domain] = "provider.example"
+		owners[ref.Domain] = "provider.example"
 	}
 	store, err := Open(cfg, refs)
 	check(t, err)
@@ -60,4 +61,8 @@ func TestManyDomainsShareTheKeysOfOne(t *testing.T) {
 			t.Errorf("%s: %+v", k.Domain, k)
 		}
 	}
+}
+
+func ownersIn(owners map[string]string) func(string) string {
+	return func(domain string) string { return owners[domain] }
 }

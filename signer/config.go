@@ -37,6 +37,8 @@ type Config struct {
 	Senders Senders `yaml:"senders"`
 	// ARC says which mail that this host forwards is sealed.
 	ARC ARC `yaml:"arc"`
+
+	index namesOf
 }
 
 // OutboundRule says which connections bring mail of ours. Header fields never count. One

@@ -24,7 +24,10 @@ type Domain struct {
 	SDID string `yaml:"sdid"`
 
 	table *Place // where it stands, without the line; nil: in the YAML file
-	line  int
+	line  int32
+	// plain says that Domain is an exact domain in its normal form, and plainOwner the same of
+	// KeysOf. Without them, the form has to be found.
+	plain, plainOwner bool
 }
 
 // kind is the kind of name that an entry has.
@@ -60,10 +63,38 @@ func entryName(domain string) (string, kind) {
 }
 
 // name returns the normal form of a valid entry's name.
-func (d Domain) name() (string, kind) { return entryName(d.Domain) }
+func (d *Domain) name() (string, kind) {
+	if d.plain {
+		return d.Domain, exactDomain
+	}
+	return entryName(d.Domain)
+}
 
-func (d Domain) validate(path string, bad func(path, problem string)) {
-	_, k := entryName(d.Domain)
+func (d *Domain) kind() kind {
+	_, k := d.name()
+	return k
+}
+
+// owner returns the normal form of KeysOf and its kind.
+func (d *Domain) owner() (string, kind) {
+	if d.plainOwner {
+		return d.KeysOf, exactDomain
+	}
+	return entryName(d.KeysOf)
+}
+
+// noteForms sets plain and plainOwner.
+func (d *Domain) noteForms() {
+	name, k := entryName(d.Domain)
+	d.plain = k == exactDomain && name == d.Domain
+	if d.KeysOf != "" {
+		owner, k := entryName(d.KeysOf)
+		d.plainOwner = k == exactDomain && owner == d.KeysOf
+	}
+}
+
+func (d *Domain) validate(path string, bad func(path, problem string)) {
+	_, k := d.name()
 	switch {
 	case d.Domain == "":
 		bad(path, `an entry needs a domain: write domain: example.com, or domain: "*" for all others`)
@@ -87,7 +118,7 @@ func (d Domain) validate(path string, bad func(path, problem string)) {
 }
 
 // validateOtherDomains checks keys_of and sdid.
-func (d Domain) validateOtherDomains(path string, k kind, bad func(path, problem string)) {
+func (d *Domain) validateOtherDomains(path string, k kind, bad func(path, problem string)) {
 	if d.SDID != "" {
 		if _, target := entryName(d.SDID); target != exactDomain {
 			bad(path+".sdid", fmt.Sprintf("%q is not a domain name: write that of an entry, as example.com", d.SDID))
@@ -100,8 +131,8 @@ func (d Domain) validateOtherDomains(path string, k kind, bad func(path, problem
 	if d.KeysOf == "" {
 		return
 	}
-	owner, target := entryName(d.KeysOf)
-	own, _ := entryName(d.Domain)
+	owner, target := d.owner()
+	own, _ := d.name()
 	switch {
 	case target != exactDomain && target != anyDomain:
 		bad(path+".keys_of", fmt.Sprintf("%q is not a domain name: write the one in whose folder the keys are, as example.com", d.KeysOf))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"unsafe"
 )
 
 // Entries collects the entries of the YAML file and of its tables, and holds them to
@@ -19,12 +20,8 @@ type Entries struct {
 
 // Entries begins with the entries of the YAML file.
 func (c Config) Entries() *Entries {
-	e := &Entries{index: make(map[string]int32, len(c.Domains)), selectors: map[string][]Selector{}}
+	e := &Entries{index: maps.Clone(c.names()), selectors: map[string][]Selector{}}
 	e.config.Domains = slices.Clone(c.Domains)
-	for i, d := range c.Domains {
-		name, _ := d.name()
-		e.index[name] = int32(i)
-	}
 	return e
 }
 
@@ -55,7 +52,7 @@ func (e *Entries) Add(place Place, words []string) error {
 			return fmt.Errorf("%s is one pattern more than the %d that are tried for a message: write the domains out", d.Domain, maxPatterns)
 		}
 	}
-	d.line, place.Line = place.Line, 0
+	d.line, place.Line = int32(place.Line), 0
 	if e.table == nil || *e.table != place {
 		table := place
 		e.table = &table
@@ -93,9 +90,28 @@ func (e *Entries) same(list []Selector) []Selector {
 	return list
 }
 
-// Resolve returns the entries without those whose sdid names no entry with keys. It
-// reports each of these: where it stands, whether a database gave it, and the problem.
-func (e *Entries) Resolve(bad func(where string, database bool, problem string)) []Domain {
+// namesOf are the indices of entries by name, for the slice that they were made for.
+type namesOf struct {
+	domains []Domain
+	byName  map[string]int32
+}
+
+// names returns the indices of the entries of a valid configuration by name.
+func (c Config) names() map[string]int32 {
+	if n := c.index; n.byName != nil && len(n.domains) == len(c.Domains) && unsafe.SliceData(n.domains) == unsafe.SliceData(c.Domains) {
+		return n.byName
+	}
+	names := make(map[string]int32, len(c.Domains))
+	for i := range c.Domains {
+		name, _ := c.Domains[i].name()
+		names[name] = int32(i)
+	}
+	return names
+}
+
+// Resolve puts the entries into the configuration, without those whose sdid names no entry with
+// keys. It reports each of these: where it stands, whether a database gave it, and the problem.
+func (e *Entries) Resolve(c *Config, bad func(where string, database bool, problem string)) {
 	domains, left := e.config.Domains, map[int]bool{}
 	for i, d := range domains {
 		if problem := e.config.sdidProblem(d, e.index); problem != "" {
@@ -104,7 +120,8 @@ func (e *Entries) Resolve(bad func(where string, database bool, problem string))
 		}
 	}
 	if len(left) == 0 {
-		return domains
+		c.Domains, c.index = domains, namesOf{domains, e.index}
+		return
 	}
 	good := make([]Domain, 0, len(domains)-len(left))
 	for i, d := range domains {
@@ -112,5 +129,5 @@ func (e *Entries) Resolve(bad func(where string, database bool, problem string))
 			good = append(good, d)
 		}
 	}
-	return good
+	c.Domains = good
 }

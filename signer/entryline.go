@@ -34,6 +34,7 @@ func ParseEntry(words []string) (Domain, error) {
 			}
 		}
 	}
+	d.noteForms()
 	var first error
 	d.validate("", func(path, problem string) {
 		if first == nil {

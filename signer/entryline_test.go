@@ -47,7 +47,7 @@ func FuzzTableLine(f *testing.F) {
 			return
 		}
 		c := Config{Domains: []Domain{d}}
-		newTable(c.Domains, &lifecycle.ActiveKeys{})
+		newTable(c, &lifecycle.ActiveKeys{})
 		c.Refs()
 		c.Listed([]keys.Ref{{Domain: "a.example", Selector: "s1"}, {Domain: AnyDomain, Selector: "s1"}})
 		c.SharedKeys()

@@ -7,13 +7,13 @@ import (
 )
 
 func TestNamesAreTheDomainsThatTheConfigurationLists(t *testing.T) {
-	table := newTable([]Domain{
+	table := newTable(Config{Domains: []Domain{
 		{Domain: "example.com"}, {Domain: "example.net", Subdomains: true},
 		{Domain: "*.pattern.example"}, {Domain: "*"}, {Domain: "alice@example.org"},
-	}, &lifecycle.ActiveKeys{})
+	}}, &lifecycle.ActiveKeys{})
 	for domain, want := range map[string]bool{
 		"example.com": true, "sub.example.com": false, "example.net": true, "a.b.example.net": true,
-		"x.pattern.example": false, "elsewhere.example": false, "example.org": false, "com": false, "": false,
+		"x.pattern.example": false, "elsewhere.example": false, "example.org": false, "alice@example.org": false, "*": false, "*.pattern.example": false, "com": false, "": false,
 	} {
 		if table.named(domain) != want {
 			t.Errorf("%q: %v", domain, !want)

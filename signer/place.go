@@ -30,7 +30,7 @@ func (d Domain) Place() Place {
 		return Place{}
 	}
 	p := *d.table
-	p.Line = d.line
+	p.Line = int(d.line)
 	return p
 }
 

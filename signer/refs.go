@@ -1,6 +1,7 @@
 package signer
 
 import (
+	"slices"
 	"strings"
 
 	"signpost/internal/message"
@@ -10,7 +11,7 @@ import (
 
 // signsFor is the entry's name in lifecycle.ActiveKeys; "" if it depends on the author
 // domain.
-func (d Domain) signsFor() string {
+func (d *Domain) signsFor() string {
 	name, k := d.name()
 	switch {
 	case d.SDID != "":
@@ -19,14 +20,14 @@ func (d Domain) signsFor() string {
 	case k == exactDomain, k == wholeAddress:
 		return name
 	case d.KeysOf != "":
-		owner, _ := entryName(d.KeysOf)
+		owner, _ := d.owner()
 		return name + " by the keys of " + owner
 	}
 	return ""
 }
 
 // folder is the domain whose keys the entry lists; "" if it depends on the author domain.
-func (d Domain) folder() string {
+func (d *Domain) folder() string {
 	name, k := d.name()
 	switch {
 	case k == exactDomain:
@@ -34,7 +35,7 @@ func (d Domain) folder() string {
 	case k == wholeAddress:
 		return name[strings.LastIndexByte(name, '@')+1:]
 	case d.KeysOf != "":
-		owner, _ := entryName(d.KeysOf)
+		owner, _ := d.owner()
 		return owner
 	}
 	return ""
@@ -87,26 +88,21 @@ func (c Config) Optional() map[keys.Ref]bool {
 	return optional
 }
 
-// SharedKeys returns, for keys.Config.Shared, the domains that sign with keys from the folder of
-// another one.
-func (c Config) SharedKeys() map[string]string {
-	count := 0
-	for _, d := range c.Domains {
-		if d.KeysOf != "" {
-			count++
-		}
+// SharedKeys returns, for keys.Config.Shared, the function that names the domain from whose folder
+// another one's keys come; nil where keys_of is not used.
+func (c Config) SharedKeys() func(domain string) (owner string) {
+	if !slices.ContainsFunc(c.Domains, func(d Domain) bool { return d.KeysOf != "" }) {
+		return nil
 	}
-	shared := make(map[string]string, count)
-	for _, d := range c.Domains {
-		if d.KeysOf == "" {
-			continue
+	domains, names := c.Domains, c.names()
+	return func(domain string) string {
+		i, found := names[domain]
+		if !found || domains[i].KeysOf == "" || domains[i].kind() != exactDomain {
+			return ""
 		}
-		name, k := d.name()
-		if owner, ok := entryName(d.KeysOf); ok != noKind && k == exactDomain {
-			shared[name] = owner
-		}
+		owner, _ := domains[i].owner()
+		return owner
 	}
-	return shared
 }
 
 // Listed returns the keys that may sign, for lifecycle.Spec. Patterns and "*" contribute

@@ -37,7 +37,7 @@ type Signer struct {
 // New returns the signer of a validated configuration. active says which of the keys that
 // Listed returns sign; now is the clock for t=.
 func New(cfg Config, active *lifecycle.ActiveKeys, now func() time.Time) *Signer {
-	return &Signer{cfg: cfg, covered: cfg.Fields.covered(), table: newTable(cfg.Domains, active), senders: newSenderPolicy(cfg.Senders), now: now}
+	return &Signer{cfg: cfg, covered: cfg.Fields.covered(), table: newTable(cfg, active), senders: newSenderPolicy(cfg.Senders), now: now}
 }
 
 // Names reports whether a domain, in lower case and A-labels, is one of ours: it has an

@@ -14,8 +14,8 @@ import (
 // and one map access for the active keys.
 type table struct {
 	domains   []Domain         // those of the configuration
-	exact     map[string]int32 // of domains, by name
-	addresses map[string]int32 // by the local part in lower case
+	names     map[string]int32 // of domains; of addresses with the local part in lower case
+	addresses bool             // there are addresses
 	patterns  []entry          // in the order of the configuration
 	any       *entry
 	active    *lifecycle.ActiveKeys
@@ -91,11 +91,11 @@ func (c match) signs() bool { return len(c.keys) > 0 }
 // byAddress finds the entry for a whole address. There is none if From has several addresses
 // or an address that is not certain.
 func (t *table) byAddress(author message.Author, trace *message.Trace) (at target, found bool) {
-	if len(t.addresses) == 0 || len(author.Addresses) != 1 {
+	if !t.addresses || len(author.Addresses) != 1 {
 		return target{}, false
 	}
 	address := lower(author.Addresses[0].Local) + "@" + author.Addresses[0].Domain
-	i, found := t.addresses[address]
+	i, found := t.names[address]
 	if !found {
 		trace.Add(domainsRule, address, "no entry for the address")
 		return target{}, false
@@ -106,7 +106,7 @@ func (t *table) byAddress(author message.Author, trace *message.Trace) (at targe
 }
 
 func (t *table) byDomain(author string, trace *message.Trace) target {
-	if i, found := t.exact[author]; found {
+	if i, found := t.exact(author); found {
 		trace.Add(domainsRule, author, "its own entry")
 		e := t.domains[i].entry()
 		return target{entry: e, set: e.signsFor}
@@ -117,7 +117,7 @@ func (t *table) byDomain(author string, trace *message.Trace) target {
 		if !more {
 			break
 		}
-		i, found := t.exact[parent]
+		i, found := t.exact(parent)
 		covers := found && t.domains[i].Subdomains
 		trace.Add(domainsRule, parent, ofParent(found, covers))
 		if covers {
@@ -140,14 +140,20 @@ func (t *table) byDomain(author string, trace *message.Trace) target {
 	return t.byMany(*t.any, author, trace)
 }
 
+// exact finds the entry for a domain by its name.
+func (t *table) exact(domain string) (i int32, found bool) {
+	i, found = t.names[domain]
+	return i, found && !strings.ContainsAny(domain, "@*")
+}
+
 // named reports whether a domain, in lower case and A-labels, has an entry of its own, or a
 // parent has one with subdomains.
 func (t *table) named(domain string) bool {
-	if _, found := t.exact[domain]; found {
+	if _, found := t.exact(domain); found {
 		return true
 	}
 	for _, parent, more := strings.Cut(domain, "."); more; _, parent, more = strings.Cut(parent, ".") {
-		if i, found := t.exact[parent]; found && t.domains[i].Subdomains {
+		if i, found := t.exact(parent); found && t.domains[i].Subdomains {
 			return true
 		}
 	}
@@ -218,7 +224,7 @@ func (e entry) names() string {
 }
 
 // entry returns what the rules need of a valid Domain.
-func (d Domain) entry() entry {
+func (d *Domain) entry() entry {
 	name, k := d.name()
 	e := entry{name: name, signsFor: d.signsFor(), selectors: d.Selectors}
 	switch {
@@ -231,14 +237,12 @@ func (d Domain) entry() entry {
 }
 
 // newTable builds the table of a validated configuration.
-func newTable(domains []Domain, active *lifecycle.ActiveKeys) *table {
-	t := &table{domains: domains, exact: make(map[string]int32, len(domains)), addresses: map[string]int32{}, active: active}
-	for i, d := range domains {
-		switch name, k := d.name(); k {
-		case exactDomain:
-			t.exact[name] = int32(i)
+func newTable(c Config, active *lifecycle.ActiveKeys) *table {
+	t := &table{domains: c.Domains, names: c.names(), active: active}
+	for i := range c.Domains {
+		switch d := &c.Domains[i]; d.kind() {
 		case wholeAddress:
-			t.addresses[name] = int32(i)
+			t.addresses = true
 		case domainGlob:
 			t.patterns = append(t.patterns, d.entry())
 		case anyDomain:

@@ -74,8 +74,9 @@ func (s *Service) needRestart(next Config) []string {
 // replaced returns the keys of the next store whose selector had another key before.
 func replaced(before, next *keys.Store) []*keys.Key {
 	var found []*keys.Key
+	was := before.InOrder()
 	for _, k := range next.Keys() {
-		if old, ok := before.Lookup(k.Domain, k.Selector); ok && old.Fingerprint() != k.Fingerprint() {
+		if old, ok := was(k.Domain, k.Selector); ok && old.Fingerprint() != k.Fingerprint() {
 			found = append(found, k)
 		}
 	}

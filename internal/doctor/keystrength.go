@@ -94,7 +94,7 @@ func (h *Host) lookAtAge(k lifecycle.Status) {
 func lookAtSharedKeys(ctx context.Context, h *Host) {
 	users := map[string][]keys.Ref{}
 	for _, k := range h.publishedKeys() {
-		if k.Key == nil || h.Config.Keys.Shared[k.Ref.Domain] != "" {
+		if k.Key == nil || h.Config.Keys.Shared != nil && h.Config.Keys.Shared(k.Ref.Domain) != "" {
 			continue // keys_of says that it is meant
 		}
 		users[k.Key.Fingerprint()] = append(users[k.Key.Fingerprint()], k.Ref)

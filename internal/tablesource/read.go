@@ -46,8 +46,7 @@ func Read(ctx context.Context, c signer.Config, before Tables, keep string) (sig
 			r.database(ctx, database{source.Database, source.Query}, before.fetched, keep)
 		}
 	}
-	domains, err := r.resolve()
-	c.Domains = domains
+	err := r.resolve(&c)
 	return c, r.tables, errors.Join(append(errs, err)...)
 }
 
@@ -127,11 +126,11 @@ func (r *reader) warn(warning string) {
 	}
 }
 
-// resolve returns the entries. One whose sdid names no entry with keys is a mistake in
+// resolve puts the entries into the section. One whose sdid names no entry with keys is a mistake in
 // a file, and left out with a warning if it came from a database.
-func (r *reader) resolve() ([]signer.Domain, error) {
+func (r *reader) resolve(c *signer.Config) error {
 	var errs []error
-	domains := r.entries.Resolve(func(where string, database bool, problem string) {
+	r.entries.Resolve(c, func(where string, database bool, problem string) {
 		switch {
 		case database:
 			r.warn(fmt.Sprintf("signer.tables: %s is left out: %s", where, problem))
@@ -139,7 +138,7 @@ func (r *reader) resolve() ([]signer.Domain, error) {
 			errs = append(errs, fmt.Errorf("%s: %s", where, problem))
 		}
 	})
-	return domains, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // readSenders reads lines of a login or network and the authors that it may use:

@@ -14,6 +14,7 @@ type candidate struct {
 	listed     bool
 	activeFrom time.Time
 	fact       Fact
+	before     *Fact     // the known fact; nil: none
 	key        *keys.Key // nil: not loaded
 	lost       error     // why a listed key is not loaded
 	elsewhere  bool      // its own domain no longer lists it, but other entries do

@@ -13,9 +13,13 @@ import (
 type layout struct {
 	index map[string]int32 // of each signing set, by its name
 	posts []post           // by set, each in the order of the configuration
+	sets  []int32          // the set of each key in the order of the configuration
 	ends  []int32          // of each set in posts
 	// elsewhere are the loaded or lost keys in sets that do not have the name of their domain.
 	elsewhere map[keys.Ref]bool
+	// plain says that each post is a key of its own domain's set, and that none is there twice.
+	plain bool
+	timed bool // a key has an active_from
 }
 
 // post is a listed key in one signing set. A key that is neither loaded nor lost has no key and
@@ -46,14 +50,41 @@ func (p *Spec) layout() *layout {
 	return p.grouped
 }
 
+// layoutAfter makes the layout of a spec that follows on another one. What depends on the listed
+// names alone, is that of the other one where they are the same.
+func (p *Spec) layoutAfter(before *Spec) {
+	was := before.layout()
+	if p.grouped != nil || !was.plain || !slices.Equal(p.Listed, before.Listed) {
+		return
+	}
+	next := *was
+	next.posts = make([]post, len(was.posts))
+	lookup, at := p.Store.InOrder(), was.begins()
+	for i, set := range was.sets {
+		to := &next.posts[at[set]]
+		at[set]++
+		to.listed = &p.Listed[i]
+		if to.key, _ = lookup(to.listed.Domain, to.listed.Selector); to.key != nil && to.key.Ref() != to.listed.Ref {
+			return // not canonical
+		}
+	}
+	p.grouped = &next
+}
+
 func newLayout(listed []Listed, store *keys.Store) *layout {
-	l := &layout{index: make(map[string]int32, len(listed)), posts: make([]post, len(listed)), elsewhere: map[keys.Ref]bool{}}
-	all, sets := make([]post, len(listed)), make([]int32, len(listed))
+	l := &layout{
+		index: make(map[string]int32, len(listed)), posts: make([]post, len(listed)), sets: make([]int32, len(listed)),
+		elsewhere: map[keys.Ref]bool{}, plain: true,
+	}
+	all, sets := make([]post, len(listed)), l.sets
+	lookup := store.InOrder()
 	for i := range listed {
 		all[i].listed = &listed[i]
-		all[i].key, _ = store.Lookup(listed[i].Domain, listed[i].Selector)
+		all[i].key, _ = lookup(listed[i].Domain, listed[i].Selector)
 		ref := all[i].ref()
 		set := all[i].set()
+		l.plain = l.plain && set == ref.Domain && all[i].own()
+		l.timed = l.timed || !listed[i].ActiveFrom.IsZero()
 		at, known := l.index[set]
 		if !known {
 			at = int32(len(l.ends))
@@ -66,25 +97,39 @@ func newLayout(listed []Listed, store *keys.Store) *layout {
 			l.elsewhere[ref] = true
 		}
 	}
-	next := make([]int32, len(l.ends))
 	for i := 1; i < len(l.ends); i++ {
-		next[i] = l.ends[i-1]
 		l.ends[i] += l.ends[i-1]
 	}
+	next := l.begins()
 	for i, at := range sets {
 		l.posts[next[at]] = all[i]
 		next[at]++
+	}
+	for i := range l.ends {
+		posts := l.set(i)
+		for n, p := range posts {
+			l.plain = l.plain && !slices.ContainsFunc(posts[:n], func(o post) bool { return o.ref() == p.ref() })
+		}
 	}
 	return l
 }
 
 // set returns the keys of the signing set i.
-func (l *layout) set(i int) []post {
-	begin := int32(0)
-	if i > 0 {
-		begin = l.ends[i-1]
+func (l *layout) set(i int) []post { return l.posts[l.begin(i):l.ends[i]] }
+
+// begins returns the begin of each set in posts.
+func (l *layout) begins() []int32 {
+	if len(l.ends) == 0 {
+		return nil
 	}
-	return l.posts[begin:l.ends[i]]
+	return append(make([]int32, 1, len(l.ends)), l.ends[:len(l.ends)-1]...)
+}
+
+func (l *layout) begin(i int) int32 {
+	if i == 0 {
+		return 0
+	}
+	return l.ends[i-1]
 }
 
 // owns reports whether the entry of the key's own domain lists it.

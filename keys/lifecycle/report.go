@@ -76,6 +76,9 @@ func (w *Tracker) report(before, after facts, now time.Time) {
 // news returns the keys with new states that are reported, in order, and the number of all.
 // At the first start these are all keys, which need not be sorted for the sake of a few.
 func (w *Tracker) news(before, after facts) (first []keys.Ref, count int) {
+	if before.sameAs(after) {
+		return nil, 0
+	}
 	for ref, f := range after {
 		if w.pending[ref] != nil || before.state(ref) == f.State {
 			continue

@@ -78,7 +78,7 @@ func TestAKeyIsNotRetiredWhileAnotherDomainSignsWithIt(t *testing.T) {
 		_, err := keys.Generate(cfg.Dir, "provider.example", selector, keys.Ed25519, 0)
 		check(t, err)
 	}
-	cfg.Shared = map[string]string{"a.example": "provider.example"}
+	cfg.Shared = ownersIn(map[string]string{"a.example": "provider.example"})
 	s1, s2, lent, lent2 := keys.Ref{Domain: "provider.example", Selector: "s1"}, keys.Ref{Domain: "provider.example", Selector: "s2"}, keys.Ref{Domain: "a.example", Selector: "s1"}, keys.Ref{Domain: "a.example", Selector: "s2"}
 	plan := func(listed ...keys.Ref) *Spec {
 		store, err := keys.Open(cfg, listed)
@@ -136,4 +136,8 @@ func TestAKeyIsNotRetiredWhileAnotherDomainSignsWithIt(t *testing.T) {
 			t.Errorf("keys list says of %s: %s, %s", e.Ref, state, note)
 		}
 	}
+}
+
+func ownersIn(owners map[string]string) func(string) string {
+	return func(domain string) string { return owners[domain] }
 }

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 	"time"
 
@@ -25,6 +26,7 @@ type Spec struct {
 	Active ActiveKeys
 
 	epoch     int                    // counts the changes of Servers
+	steady    bool                   // see Spec.noteUse
 	grouped   *layout                // see layout
 	names     map[string]listedNames // see listedUnder
 	previewed facts                  // of Preview, for a Begin at the start
@@ -50,8 +52,14 @@ func (f *Fact) named(ref keys.Ref) Fact {
 	return named
 }
 
-// assignAll writes all active keys for the time now, and returns the facts from then on. While
-// a lookup in open is pending, the keys of its set may not be final.
+// sameAs reports whether both are one map, not only equal ones.
+func (l facts) sameAs(o facts) bool {
+	return reflect.ValueOf(l).Pointer() == reflect.ValueOf(o).Pointer()
+}
+
+// assignAll writes all active keys for the time now, and returns the facts from then on: known
+// itself where none has changed. While a lookup in open is pending, the keys of its set may not
+// be final.
 func (p *Spec) assignAll(known facts, now time.Time, open map[keys.Ref]*lookup) facts {
 	l := p.layout()
 	list := make([]*SigningSet, len(l.ends))
@@ -107,13 +115,14 @@ func (p *Spec) assign(known facts, now time.Time, open map[keys.Ref]*lookup, onl
 	}
 	a := &assignment{
 		spec: p, layout: l, known: known, now: now, open: open,
-		next: make(facts, size), best: map[keys.Ref]int{}, latest: map[string]*Fact{},
+		next: make([]knownKey, 0, size), best: map[keys.Ref]int{}, latest: map[string]*Fact{},
 	}
-	others := l.unlisted(known, only)
+	was, others := a.before(only)
+	alone := len(others) == 0
 	for i := range l.ends {
 		posts := l.set(i)
 		if set := posts[0].set(); only == nil || only[set] {
-			sets[i] = a.decide(set, posts, ofDomain(others, set), sets[i])
+			sets[i] = a.decide(set, posts, was[l.begin(i):l.ends[i]], ofDomain(others, set), sets[i])
 		}
 	}
 	for len(others) > 0 {
@@ -121,10 +130,17 @@ func (p *Spec) assign(known facts, now time.Time, open map[keys.Ref]*lookup, onl
 		its := ofDomain(others, domain)
 		others = others[len(its):]
 		if _, listed := l.index[domain]; !listed {
-			a.decide(domain, nil, its, nil)
+			a.decide(domain, nil, nil, its, nil)
 		}
 	}
-	return a.next
+	if only != nil {
+		return a.facts()
+	}
+	p.steady = l.plain && !l.timed && alone && len(a.next) == len(l.posts)
+	if l.plain && !a.changed && len(a.next) == len(known) {
+		return known // no key is in next twice
+	}
+	return a.facts()
 }
 
 // assignment is one decision on many signing sets.
@@ -135,7 +151,8 @@ type assignment struct {
 	now    time.Time
 	open   map[keys.Ref]*lookup
 
-	next       facts
+	next       []knownKey           // in the order of the decisions: the last one for a key counts
+	changed    bool                 // a fact is not the one of known
 	best       map[keys.Ref]int     // of the keys in several sets, the highest rank so far
 	lastNeeded map[string]time.Time // computed at the first need
 	latest     map[string]*Fact     // the last fact in next, by fingerprint
@@ -145,11 +162,45 @@ type assignment struct {
 	keys []*keys.Key
 }
 
+// knownKey is a key with its fact.
+type knownKey struct {
+	ref  keys.Ref
+	fact *Fact
+}
+
+// before returns the known fact of each post, nil where there is none, and the known keys that
+// are not listed. If only is not nil, it names the signing sets that are wanted.
+func (a *assignment) before(only map[string]bool) (was []*Fact, others []keys.Ref) {
+	was = make([]*Fact, len(a.layout.posts))
+	found := 0
+	for i, p := range a.layout.posts {
+		if only != nil && !only[p.set()] {
+			continue
+		}
+		if was[i] = a.known[p.ref()]; was[i] != nil {
+			found++
+		}
+	}
+	if a.layout.plain && found == len(a.known) {
+		return was, nil
+	}
+	return was, a.layout.unlisted(a.known, only)
+}
+
+// facts returns the facts from now on.
+func (a *assignment) facts() facts {
+	next := make(facts, len(a.next))
+	for _, k := range a.next {
+		next[k.ref] = k.fact
+	}
+	return next
+}
+
 // decide decides on one signing set: the listed keys, then, in the set of their domain, the
 // keys that are known but not listed. It returns nil where no key is listed, and before where
 // the set has not changed.
-func (a *assignment) decide(set string, listed []post, others []keys.Ref, before *SigningSet) (d *SigningSet) {
-	all := a.candidates(listed, others)
+func (a *assignment) decide(set string, listed []post, was []*Fact, others []keys.Ref, before *SigningSet) (d *SigningSet) {
+	all := a.candidates(listed, was, others)
 	if len(all) > 0 && all[0].listed {
 		next := signingSet(all, a.spec.Require, a.now, a.keys)
 		a.keys = next.Keys
@@ -177,11 +228,11 @@ func (a *assignment) decide(set string, listed []post, others []keys.Ref, before
 
 // candidates returns the keys of one signing set. A listed key whose file holds another key
 // than before starts with an empty fact. The next call overwrites the result.
-func (a *assignment) candidates(listed []post, others []keys.Ref) []*candidate {
+func (a *assignment) candidates(listed []post, was []*Fact, others []keys.Ref) []*candidate {
 	a.room = a.room[:0]
 	for i, p := range listed {
 		ref := p.ref()
-		c := candidate{listed: true, activeFrom: p.listed.ActiveFrom, key: p.key}
+		c := candidate{listed: true, activeFrom: p.listed.ActiveFrom, key: p.key, before: was[i]}
 		if p.key == nil {
 			c.lost = a.spec.Store.Lost(ref)
 		}
@@ -190,7 +241,9 @@ func (a *assignment) candidates(listed []post, others []keys.Ref) []*candidate {
 			continue
 		}
 		own := p.own() || a.layout.owns(ref)
-		c.fact = a.known.of(ref).owned(own, a.now)
+		if c.before != nil {
+			c.fact = c.before.owned(own, a.now)
+		}
 		c.fact.Domain, c.fact.Selector = ref.Domain, ref.Selector
 		if k := p.key; k != nil && k.Fingerprint() != c.fact.Fingerprint {
 			c.fact = Fact{Domain: k.Domain, Selector: k.Selector, Algorithm: k.Algorithm, Bits: k.Bits, Fingerprint: k.Fingerprint()}.owned(own, a.now)
@@ -198,11 +251,12 @@ func (a *assignment) candidates(listed []post, others []keys.Ref) []*candidate {
 		a.room = append(a.room, c)
 	}
 	for _, ref := range others {
-		fact, k := a.known.of(ref).owned(false, a.now), a.spec.Store.Standby(ref)
+		before := a.known[ref]
+		fact, k := before.named(ref).owned(false, a.now), a.spec.Store.Standby(ref)
 		if k != nil && k.Fingerprint() != fact.Fingerprint {
 			k = nil
 		}
-		a.room = append(a.room, candidate{fact: fact, key: k, elsewhere: a.layout.elsewhere[ref]})
+		a.room = append(a.room, candidate{fact: fact, before: before, key: k, elsewhere: a.layout.elsewhere[ref]})
 	}
 	a.all = a.all[:0]
 	for i := range a.room {
@@ -240,15 +294,44 @@ func (a *assignment) keep(c *candidate, set string) {
 	}
 	c.fact.Domain, c.fact.Selector = "", ""
 	print := c.fact.Fingerprint
-	switch latest, before := a.latest[print], a.known[ref]; {
-	case latest != nil && *latest == c.fact:
-	case before != nil && *before == c.fact:
-		a.latest[print] = before
+	fact := a.latest[print]
+	switch {
+	case fact != nil && *fact == c.fact:
+	case c.before != nil && *c.before == c.fact:
+		fact = c.before
+		a.latest[print] = fact
 	default:
 		f := c.fact
-		a.latest[print] = &f
+		fact = &f
+		a.latest[print] = fact
 	}
-	a.next[ref] = a.latest[print]
+	a.changed = a.changed || fact != c.before
+	a.next = append(a.next, knownKey{ref, fact})
+}
+
+// noteUse replaces the facts of the keys that have signed since.
+func (p *Spec) noteUse(known facts) {
+	latest := map[string]*Fact{} // by fingerprint
+	for _, post := range p.layout().posts {
+		if post.key == nil {
+			continue
+		}
+		used := post.key.LastUsed()
+		if used.IsZero() {
+			continue
+		}
+		ref := post.key.Ref()
+		f := known[ref]
+		if f == nil || f.Fingerprint != post.key.Fingerprint() || !used.After(f.LastUsed) {
+			continue
+		}
+		next := *f
+		next.LastUsed = used
+		if same := latest[f.Fingerprint]; same == nil || *same != next {
+			latest[f.Fingerprint] = &next
+		}
+		known[ref] = latest[f.Fingerprint]
+	}
 }
 
 func later(a, b time.Time) time.Time {

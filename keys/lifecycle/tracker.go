@@ -88,7 +88,7 @@ func (w *Tracker) Trouble() string {
 func (w *Tracker) Standby(listed []keys.Ref) []keys.Ref {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.known) == 0 {
+	if len(w.known) == 0 || w.spec.lists(listed) {
 		return nil
 	}
 	now := make(map[keys.Ref]bool, len(listed))
@@ -112,6 +112,20 @@ func (w *Tracker) Standby(listed []keys.Ref) []keys.Ref {
 	}
 	slices.SortFunc(refs, keys.Ref.Compare)
 	return refs
+}
+
+// lists reports, without looking further than the same places, whether all known keys are among
+// those listed.
+func (p *Spec) lists(listed []keys.Ref) bool {
+	if p == nil || !p.steady || len(p.Listed) > len(listed) {
+		return false
+	}
+	for i := range p.Listed {
+		if p.Listed[i].Ref != listed[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // InUse reports whether DNS had the key at some time, or the key has signed. The ref is
@@ -161,7 +175,8 @@ func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 		if p.ServersChanged {
 			p.epoch++
 		}
-		w.known = w.spec.assignAll(w.known, now, w.pending)
+		w.noteUse(now)
+		p.layoutAfter(w.spec)
 	}
 	next := p.previewed
 	if p.previewed = nil; !start || next == nil {
@@ -169,7 +184,7 @@ func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 	}
 	questions, others := w.firstLookups(p, next, w.known, start)
 	var observed []observation
-	before := w.known // assignAll makes another map
+	before := w.known
 	if !start && len(questions)+len(others)+len(w.pending) > 0 {
 		w.mu.Unlock()
 		observed = query(timeouts{ctx: ctx, lookup: firstAnswer}, p, append(questions, others...))
@@ -195,9 +210,19 @@ func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 		w.reschedule(now)
 		w.report(before, next, now)
 	} else {
-		w.apply(before, observed)
+		w.apply(maps.Clone(before), observed)
 	}
 	w.wakeUp()
+}
+
+// noteUse adds the times of use until now to the facts. Where the spec in force is steady, that is
+// all that a decision would change.
+func (w *Tracker) noteUse(now time.Time) {
+	if p := w.spec; p.steady {
+		p.noteUse(w.known)
+	} else {
+		w.known = p.assignAll(w.known, now, w.pending)
+	}
 }
 
 // wakeUp makes Run compute its pause again.

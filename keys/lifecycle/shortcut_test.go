@@ -1,0 +1,172 @@
+package lifecycle
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"signpost/keys"
+)
+
+// history is what happens to a tracker. Two of the same seed are the same.
+type history struct {
+	t       *testing.T
+	random  *rand.Rand
+	tracker *Tracker
+	now     time.Time
+	long    bool // no shortcut is taken
+	listed  []Listed
+	prints  map[keys.Ref]int // which private key is in each file
+	spec    *Spec
+}
+
+func newHistory(t *testing.T, seed uint64, long bool) *history {
+	h := &history{t: t, random: rand.New(rand.NewPCG(seed, 1)), now: noon, long: long, prints: map[keys.Ref]int{}}
+	h.tracker = NewTracker(t.TempDir()+"/none", func() time.Time { return h.now })
+	return h
+}
+
+// step changes the list, the keys, what is known of DNS, and which keys sign; then it reloads.
+func (h *history) step() {
+	h.now = h.now.Add(time.Duration(h.random.IntN(48)) * time.Hour)
+	for range h.random.IntN(3) {
+		ref := keys.Ref{Domain: fmt.Sprintf("d%d.example", h.random.IntN(4)), Selector: fmt.Sprintf("s%d", h.random.IntN(2))}
+		l := Listed{Ref: ref}
+		switch h.random.IntN(8) {
+		case 0:
+			l.SignsFor = "a@" + ref.Domain
+		case 1:
+			l.ActiveFrom = h.now.Add(time.Duration(h.random.IntN(48)-24) * time.Hour)
+		case 2:
+			h.prints[ref]++
+		}
+		at := slices.IndexFunc(h.listed, func(o Listed) bool { return o.Ref == ref })
+		if at >= 0 && h.random.IntN(2) == 0 {
+			h.listed = slices.Delete(slices.Clone(h.listed), at, at+1)
+		} else {
+			h.listed = append(slices.Clone(h.listed), l)
+		}
+	}
+	if h.spec != nil {
+		for _, ref := range h.tracker.known.sorted() {
+			if h.random.IntN(4) == 0 {
+				f := *h.tracker.known[ref]
+				f.DNS, f.FirstSeen = keys.Found, h.now
+				h.tracker.known[ref] = &f
+			}
+		}
+		for _, l := range h.spec.Listed {
+			if k, ok := h.spec.Store.Lookup(l.Domain, l.Selector); ok && h.random.IntN(3) == 0 {
+				k.Used(h.now)
+			}
+		}
+	}
+	h.reload()
+}
+
+func (h *history) reload() {
+	loaded, standby, lost := map[keys.Ref]*keys.Key{}, map[keys.Ref]*keys.Key{}, map[keys.Ref]error{}
+	key := func(ref keys.Ref) *keys.Key {
+		return keys.KnownKey(ref, keys.Ed25519, 256, fmt.Sprint(ref, h.prints[ref]))
+	}
+	var refs []keys.Ref
+	for _, l := range h.listed {
+		refs = append(refs, l.Ref)
+		loaded[l.Ref] = key(l.Ref)
+	}
+	for _, ref := range h.tracker.Standby(refs) {
+		standby[ref] = key(ref)
+	}
+	p := &Spec{Config: keys.Defaults(), Store: keys.NewStore(loaded, standby, lost), Listed: h.listed, Require: true}
+	if h.long {
+		p.grouped = newLayout(p.Listed, p.Store)
+		p.grouped.plain = false
+	}
+	h.tracker.Begin(h.t.Context(), p, slog.New(slog.DiscardHandler))
+	h.spec = p
+}
+
+// text is all that was decided.
+func (h *history) text() string {
+	text := ""
+	for _, ref := range h.tracker.known.sorted() {
+		text += fmt.Sprintf("%+v\n", h.tracker.known.of(ref))
+	}
+	sets := maps.Collect(h.spec.Active.sets.Load().all())
+	for _, name := range slices.Sorted(maps.Keys(sets)) {
+		text += name + ": "
+		for _, k := range sets[name].Keys {
+			text += k.Ref().String() + " " + k.Fingerprint() + ", "
+			if loaded, _ := h.spec.Store.Lookup(k.Domain, k.Selector); loaded != k && h.spec.Store.Standby(k.Ref()) != k {
+				h.t.Fatalf("%s signs with a key of another generation", k.Ref())
+			}
+		}
+		text += sets[name].Why + "\n"
+	}
+	return text
+}
+
+// A reload takes what has not changed from the spec before, and decides the same.
+func TestShortcutsDecideTheSame(t *testing.T) {
+	steady, shared := 0, 0
+	for seed := range uint64(300) {
+		short, long := newHistory(t, seed, false), newHistory(t, seed, true)
+		for n := range 20 {
+			before := short.spec
+			short.step()
+			long.step()
+			if got, want := short.text(), long.text(); got != want {
+				t.Fatalf("seed %d, step %d: with shortcuts\n%s\nwithout\n%s", seed, n, got, want)
+			}
+			if before != nil && before.steady {
+				steady++
+				if len(before.Listed) > 0 && len(short.spec.Listed) > 0 && &before.grouped.sets[0] == &short.spec.grouped.sets[0] {
+					shared++
+				}
+			}
+		}
+	}
+	if steady < 100 || shared < 100 {
+		t.Errorf("%d steady specs and %d shared layouts are too few to show anything", steady, shared)
+	}
+}
+
+func TestAReloadWithoutAChangeKeepsTheFacts(t *testing.T) {
+	h := newHistory(t, 1, false)
+	h.listed = []Listed{{Ref: keys.Ref{Domain: "a.example", Selector: "s1"}}, {Ref: keys.Ref{Domain: "b.example", Selector: "s1"}}}
+	h.reload()
+	h.reload()
+	before := h.tracker.known
+	k, _ := h.spec.Store.Lookup("b.example", "s1")
+	k.Used(h.now)
+	h.reload()
+	if !h.tracker.known.sameAs(before) || !before.of(h.listed[1].Ref).LastUsed.Equal(h.now) {
+		t.Errorf("after a reload without a change: the facts are copied, or lack a use: %+v", before.of(h.listed[1].Ref))
+	}
+	h.prints[h.listed[0].Ref]++
+	h.reload()
+	if f := h.tracker.known.of(h.listed[0].Ref); h.tracker.known.sameAs(before) || f.Fingerprint != fmt.Sprint(h.listed[0].Ref, 1) {
+		t.Errorf("after a reload with another key in the file: %+v", f)
+	}
+}
+
+func TestAKeyStandsInAfterReloadsOfTheSameList(t *testing.T) {
+	play(t, func(s *scene) {
+		s.publish("s1")
+		s.start("s1")
+		s.after(time.Hour)
+		s.reload("s1")
+		s.reload("s2")
+		s.want("after the edit", "s1", "s1 retiring, s2 pending")
+		s.reload("s2")
+		s.reload("s2")
+		s.want("after two more reloads", "s1", "s1 retiring, s2 pending")
+		s.publish("s2")
+		s.after(11 * time.Minute)
+		s.want("when DNS has it", "s2", "s1 retiring, s2 active")
+	})
+}

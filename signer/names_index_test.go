@@ -1,0 +1,57 @@
+package signer
+
+import (
+	"testing"
+)
+
+// Tables index their entries by name, and all others take that index.
+func TestNamesAreThoseOfTheEntries(t *testing.T) {
+	c := Defaults()
+	c.Domains = []Domain{{Domain: "first.example", Selectors: []Selector{{Selector: "s1"}}}}
+	entries := c.Entries()
+	for i, words := range [][]string{
+		{"lost.example", "sdid=none.example"}, {"Second.Example", "s1", "keys_of=FIRST.example"},
+		{"alice@second.example", "s1"}, {"*.third.example", "s1", "keys_of=first.example"}, {"fourth.example", "s1", "keys_of=first.example"},
+	} {
+		if err := entries.Add(Place{Source: "table", Line: i + 1}, words); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lost := 0
+	entries.Resolve(&c, func(string, bool, string) { lost++ })
+	want := func(c Config) {
+		t.Helper()
+		names := c.names()
+		for i, d := range c.Domains {
+			if name, _ := d.name(); names[name] != int32(i) {
+				t.Errorf("%s is entry %d, not %d", name, i, names[name])
+			}
+		}
+		if len(names) != len(c.Domains) {
+			t.Errorf("%d entries have %d names", len(c.Domains), len(names))
+		}
+		owner := c.SharedKeys()
+		for domain, want := range map[string]string{
+			"first.example": "", "second.example": "first.example", "fourth.example": "first.example",
+			"alice@second.example": "", "*.third.example": "", "x.third.example": "", "lost.example": "",
+		} {
+			if got := owner(domain); got != want {
+				t.Errorf("the keys of %s are from %q, not %q", domain, got, want)
+			}
+		}
+	}
+	if lost != 1 || len(c.Domains) != 5 {
+		t.Fatalf("%d lost, %+v", lost, c.Domains)
+	}
+	want(c)
+	more := c
+	more.Domains = append(more.Domains[:len(more.Domains):len(more.Domains)], Domain{Domain: "fifth.example"})
+	want(more)
+	want(c)
+
+	entries = more.Entries() // without one that is lost
+	entries.Resolve(&more, func(string, bool, string) { t.Error("an entry is lost") })
+	want(more)
+	more.Domains = more.Domains[1:]
+	want(more)
+}
