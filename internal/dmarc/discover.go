@@ -153,9 +153,18 @@ func (d *Discovery) findByWalk(ctx context.Context, r Resolver) {
 			return
 		}
 	}
+	if len(found) == 0 {
+		return
+	}
 	// The walk stops at a public suffix, so that is the last record found. Its policy
-	// is for organizational domains without a record of their own (§4.10.1, note).
-	if len(found) > 0 {
+	// is for organizational domains without a record of their own (§4.10.1, note). The
+	// walk has asked for that record, unless the shortcut for long names jumped over it.
+	switch org := d.asked.ask(ctx, r, d.OrgDomain); {
+	case org.Err != nil:
+		d.Err = org.Err
+	case org.Record != nil:
+		d.apply(org)
+	default:
 		d.apply(found[len(found)-1])
 	}
 }
