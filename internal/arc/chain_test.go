@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -348,5 +349,39 @@ func TestNoARCFieldsIsNoChain(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(10, func() { Read(h, Options{}) }); n != 0 {
 		t.Errorf("%v allocations for a message without ARC fields", n)
+	}
+}
+
+// The instance may have comments around it (§4.2.1: CFWS), with semicolons in them.
+func TestCommentsAroundTheInstance(t *testing.T) {
+	h := message.Header{{Name: "From", Value: " jo@author.example"}}
+	hash := NewBody()
+	hash.Write([]byte("Hi.\r\n"))
+	hash.Close()
+	bh := base64.StdEncoding.EncodeToString(hash.Sum())
+	sign := func(sum [dkim.SumOctets]byte) string {
+		return base64.StdEncoding.EncodeToString(ed25519.Sign(key, sum[:]))
+	}
+	for _, instance := range []string{"i=1", " (a) i=1", "i (a) =1", "i= (a;b) 1", "i=1 (a (b\\)) ; i=2)", "(i=2;)\r\n i\t= 01\t(x) (y)"} {
+		results := message.Field{Name: NameResults, Value: " i=1; mx.example; none"}
+		head := " " + instance + "; a=ed25519-sha256; d=sealer1.example; s=s; "
+		ams := message.Field{Name: NameMessage, Value: head + "c=relaxed/relaxed; h=From; bh=" + bh + "; b="}
+		ams.Value += sign(dkim.SumHeader(h, "From", dkim.Relaxed, ams, len(ams.Value)))
+		as := message.Field{Name: NameSeal, Value: head + "cv=none; b="}
+		sealed := message.Header{results, ams}
+		as.Value += sign(dkim.SumHeader(sealed, NameResults+":"+NameMessage, dkim.Relaxed, as, len(as.Value)))
+		raw := message.Header{as, ams, results, h[0]}.String() + "\r\nHi.\r\n"
+		if _, _, o := judge(t, []byte(raw), Options{}, zone(t)); o.Result != Pass || o.Instances != 1 {
+			t.Errorf("%q: %s (%s)", instance, o.Result, o.Reason)
+		}
+	}
+	for _, instance := range []string{"(a i=1", "i=1 (a", "i=1 a", "(a) 1", "(a) i=", "i (a)", "(a) i=1 (b) i=1", "a=x (i=1)", "(\x01) i=1"} {
+		c := Read(message.Header{{Name: NameSeal, Value: " " + instance + "; cv=none"}}, Options{})
+		if c.broken == "" || c.Sets() != 0 {
+			t.Errorf("%q is instance %d", instance, c.Sets())
+		}
+	}
+	if c := Read(message.Header{{Name: NameSeal, Value: " (a) i=1; i=1; cv=none"}}, Options{}); c.Sets() != 0 {
+		t.Error("two instances in one field")
 	}
 }

@@ -23,8 +23,4 @@
 //     DKIM. SetOutcome.Covers is false for it.
 //   - An older ARC-Message-Signature that is invalid, has expired or whose key does not come
 //     ends the search for oldest-pass, and no more.
-//
-// # Known deviations
-//
-//   - Comments around i= are read in ARC-Authentication-Results, and not in the other fields.
 package arc

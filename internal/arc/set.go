@@ -80,7 +80,7 @@ func splitResults(value string) (i int, payload string) {
 	if !ok {
 		return 0, ""
 	}
-	rest = skipCFWS(rest)
+	rest = message.SkipCFWS(rest)
 	digits := 0
 	for digits < len(rest) && '0' <= rest[digits] && rest[digits] <= '9' {
 		digits++
@@ -94,43 +94,5 @@ func splitResults(value string) (i int, payload string) {
 
 // word takes white space, comments and then the word.
 func word(s, wanted string) (rest string, ok bool) {
-	return strings.CutPrefix(skipCFWS(s), wanted)
-}
-
-// skipCFWS skips white space and comments (RFC 5322 §3.2.2). A comment without an end is
-// none.
-func skipCFWS(s string) string {
-	for s != "" {
-		switch s[0] {
-		case ' ', '\t', '\r', '\n':
-			s = s[1:]
-		case '(':
-			n := commentEnd(s)
-			if n == 0 {
-				return s
-			}
-			s = s[n:]
-		default:
-			return s
-		}
-	}
-	return s
-}
-
-// commentEnd is the length of the comment that s begins with; 0 if it has no end.
-func commentEnd(s string) int {
-	depth := 0
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '(':
-			depth++
-		case ')':
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		}
-	}
-	return 0
+	return strings.CutPrefix(message.SkipCFWS(s), wanted)
 }

@@ -69,9 +69,14 @@ func ParseARC(value string, seal bool, opt Options) ARCSignature {
 	return a
 }
 
-// readTags reads the tag list and returns cv= beside the tags of DKIM.
+// readTags reads the tag list and returns cv= beside the tags of DKIM. Comments may stand
+// around the instance at its beginning, and nowhere else.
 func (s *Signature) readTags(value string) (tags sigTags, status string, err error) {
 	r := tagReader{list: value}
+	if digits, end := instanceTag(value); end > 0 && digits != "" && r.printable(value[:end-1]) {
+		tags.i, r.pos = optional{digits, true}, end
+		r.add("i")
+	}
 	for t, ok := r.next(); ok; t, ok = r.next() {
 		if o := tags.of(t.name); o != nil {
 			*o = optional{t.value, true}
@@ -84,6 +89,29 @@ func (s *Signature) readTags(value string) (tags sigTags, status string, err err
 		}
 	}
 	return tags, status, r.err
+}
+
+// instanceTag reads the instance tag that an ARC field begins with, and the semicolon behind
+// it. White space and comments may stand around its parts (RFC 8617 §4.2.1). It returns the
+// digits, which may be none, and the length of all; 0 if the field does not begin so.
+func instanceTag(value string) (digits string, end int) {
+	rest, ok := strings.CutPrefix(message.SkipCFWS(value), "i")
+	if ok {
+		rest, ok = strings.CutPrefix(message.SkipCFWS(rest), "=")
+	}
+	if !ok {
+		return "", 0
+	}
+	rest = message.SkipCFWS(rest)
+	n := 0
+	for n < len(rest) && '0' <= rest[n] && rest[n] <= '9' {
+		n++
+	}
+	digits = rest[:n]
+	if rest, ok = strings.CutPrefix(message.SkipCFWS(rest[n:]), ";"); !ok {
+		return "", 0
+	}
+	return digits, len(value) - len(rest)
 }
 
 // checkSeal reads the tags of an ARC-Seal (RFC 8617 §4.1.3): a, b, d, s and t. Other tags
