@@ -191,7 +191,7 @@ func (c *Config) overridden(o overridden, v *Verdict) (Decision, bool) {
 func (o overridden) reply(v *Verdict) message.Reply {
 	need, enhanced, remedy := "pass SPF or DKIM for that domain", "5.7.1", "send it through a host of that domain's SPF record, or with its DKIM signature"
 	if o.entry.Require == requireDKIM {
-		need, enhanced, remedy = "have a valid DKIM signature of that domain", "5.7.22", "send it through a host that signs for that domain" // RFC 7372 §3.1
+		need, enhanced, remedy = "have a valid DKIM signature of that domain", unsignedCode(v.DKIM), "send it through a host that signs for that domain"
 	}
 	from := "from " + o.evaluation.AuthorDomain
 	if o.evaluation.AuthorDomain == "" {
@@ -199,6 +199,18 @@ func (o overridden) reply(v *Verdict) message.Reply {
 	}
 	return message.Reply{Code: 550, Enhanced: enhanced, Text: fmt.Sprintf("mail %s must %s to be accepted here: spf=%s, dkim=%s%s; %s",
 		from, need, inWords(string(v.SPF.Result), v.SPF.Domain), dkimInWords(v.DKIM), because(v, o.evaluation), remedy)}
+}
+
+// unsignedCode is the enhanced code for a message without the DKIM signature that it needs (RFC
+// 7372 §3.1).
+func unsignedCode(signatures []dkim.Outcome) string {
+	switch {
+	case anyResult(signatures, dkim.Pass):
+		return "5.7.22" // none matches the author
+	case anyResult(signatures, dkim.Policy):
+		return "5.7.21" // valid, and none is acceptable
+	}
+	return "5.7.20"
 }
 
 func overrideCompared(c *Config, v *Verdict) string {
