@@ -13,6 +13,7 @@ import (
 	"signpost/internal/message"
 	"signpost/keys"
 	"signpost/keys/lifecycle"
+	"signpost/signer"
 )
 
 const rotateText = `Replace the keys of a domain: make a new key for each selector that signs, put
@@ -131,25 +132,12 @@ func (c Config) rotations(domain string, o rotateOptions, now time.Time) ([]rota
 	var todo []rotation
 	taken := c.takenSelectors(r.domains(), facts)
 	for _, s := range r.selectors {
-		k, err := c.Keys.Key(r.domain, s.Selector)
-		if r.own == nil && errors.Is(err, fs.ErrNotExist) {
-			continue // the entries that list it have keys of their own
-		}
+		k, err := c.keyToRotate(r, s, o, facts, now)
 		if err != nil {
 			return nil, err
 		}
-		if o.kind != "" && !strings.HasPrefix(string(k.Algorithm), o.kind) {
+		if k == nil {
 			continue
-		}
-		if s.ActiveFrom.After(now) {
-			return nil, fmt.Errorf("a change to %s is planned already, for %s: wait for it, or take active_from out", s.Selector, s.ActiveFrom.Format(time.RFC3339))
-		}
-		state := stateOf(facts, k)
-		if !o.force && r.own != nil && state == lifecycle.Forgotten && knows(facts, k.Domain) {
-			return nil, fmt.Errorf("the last rotation is not finished: the daemon knows nothing of %s yet; reload it first (systemctl reload signpost), or use --force", k.Selector)
-		}
-		if unfinished(state) && !o.force {
-			return nil, fmt.Errorf("the last rotation is not finished: %s is %s (signpost keys check %s %s); mend that first, or use --force", k.Selector, state, k.Domain, k.Selector)
 		}
 		next := rotation{Domain: k.Domain, Old: s.Selector, Algorithm: k.Algorithm}
 		if k.Algorithm == keys.RSA {
@@ -168,6 +156,31 @@ func (c Config) rotations(domain string, o rotateOptions, now time.Time) ([]rota
 		return nil, fmt.Errorf("%s has no %s key to rotate", domain, o.kind)
 	}
 	return todo, nil
+}
+
+// keyToRotate returns the key of a selector, or nil if it stays as it is. An error says why no key of the domain can be
+// rotated now.
+func (c Config) keyToRotate(r rotating, s signer.Selector, o rotateOptions, facts []lifecycle.Fact, now time.Time) (*keys.Key, error) {
+	k, err := c.Keys.Key(r.domain, s.Selector)
+	switch {
+	case r.own == nil && errors.Is(err, fs.ErrNotExist):
+		return nil, nil // the entries that list it have keys of their own
+	case err != nil:
+		return nil, err
+	case o.kind != "" && !strings.HasPrefix(string(k.Algorithm), o.kind):
+		return nil, nil
+	case s.ActiveFrom.After(now):
+		return nil, fmt.Errorf("a change to %s is planned already, for %s: wait for it, or take active_from out", s.Selector, s.ActiveFrom.Format(time.RFC3339))
+	case o.force:
+		return k, nil
+	}
+	switch state := stateOf(facts, k); {
+	case r.own != nil && state == lifecycle.Forgotten && knows(facts, k.Domain):
+		return nil, fmt.Errorf("the last rotation is not finished: the daemon knows nothing of %s yet; reload it first (systemctl reload signpost), or use --force", k.Selector)
+	case unfinished(state):
+		return nil, fmt.Errorf("the last rotation is not finished: %s is %s (signpost keys check %s %s); mend that first, or use --force", k.Selector, state, k.Domain, k.Selector)
+	}
+	return k, nil
 }
 
 // takenSelectors are the names that some domains have used: listed, on disk, or known.

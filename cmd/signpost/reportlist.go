@@ -38,14 +38,9 @@ func reportListCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int
 	if stop {
 		return code
 	}
-	if len(rest) > 1 {
-		return place.usage("give one domain, or none for all")
-	}
-	domain, problem := "", ""
-	if len(rest) == 1 {
-		if domain, problem = domainArgument(rest[0]); problem != "" {
-			return place.usage(problem)
-		}
+	domain, problem := optionalDomain(rest)
+	if problem != "" {
+		return place.usage(problem)
 	}
 	id, err := strconv.ParseInt(*raw, 10, 64)
 	if *raw != "" && (err != nil || id < 1) {

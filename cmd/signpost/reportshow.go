@@ -36,14 +36,9 @@ func reportShowCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int
 	if stop {
 		return code
 	}
-	if len(rest) > 1 {
-		return place.usage("give one domain, or none for all")
-	}
-	domain, problem := "", ""
-	if len(rest) == 1 {
-		if domain, problem = domainArgument(rest[0]); problem != "" {
-			return place.usage(problem)
-		}
+	domain, problem := optionalDomain(rest)
+	if problem != "" {
+		return place.usage(problem)
 	}
 	s := shower{reportPlace: place, ctx: context.Background(), all: *all, begin: time.Unix(since.day*86400, 0).UTC(), end: time.Unix((today()+1)*86400, 0).UTC()}
 	var err error

@@ -49,6 +49,17 @@ func timeProblem(option string, value, least time.Duration) string {
 	return fmt.Sprintf("--%s %v: give a time of at least 0s", option, value)
 }
 
+// optionalDomain is the domain among the arguments of a command that takes one at most; "" if there is none.
+func optionalDomain(rest []string) (domain, problem string) {
+	switch len(rest) {
+	case 0:
+		return "", ""
+	case 1:
+		return domainArgument(rest[0])
+	}
+	return "", "give one domain, or none for all"
+}
+
 // domainArgument is a domain of the command line, in A-labels and in small letters.
 func domainArgument(text string) (domain, problem string) {
 	domain, ok := message.DomainToASCII(text)

@@ -224,10 +224,12 @@ func TestThePublicSuitesLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	loaded := 0
 	for _, e := range entries {
 		if _, err := os.Stat(filepath.Join(casesDir(t), e.Name(), "cases.json")); err != nil {
 			continue // a file, or cases of another form
 		}
+		loaded++
 		s := Load(t, e.Name())
 		ids := map[string]bool{}
 		for _, c := range s.Cases {
@@ -240,5 +242,8 @@ func TestThePublicSuitesLoad(t *testing.T) {
 				s.MessageBytes(t, c)
 			}
 		}
+	}
+	if loaded == 0 {
+		t.Errorf("%s has no suite", casesDir(t))
 	}
 }

@@ -1,7 +1,8 @@
 // Package daemon is the service that `signpost serve` runs: the configuration as a
 // whole, its generations, the reload, metrics, and the notices to systemd. Each section of
-// the configuration belongs to the package that it is named after. No message passes through
-// this package.
+// the configuration belongs to the package that it is named after. It decides about no message. It sees messages where
+// the rules of a decision are recorded for a reader (tail.go), where they may bring reports (incoming.go), and where they
+// may be bounces of reports (outgoing.go).
 package daemon
 
 import (
@@ -80,7 +81,14 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 	slog.SetDefault(log) // for alarms of the signing library
 	started := g.Config
 	started.Signer, started.tables = signer.Config{}, tablesource.Tables{} // of those only the current ones are held
-	s := &Service{vitals: vitals{started: time.Now(), log: kept}, path: path, version: version, log: log, started: started, current: g, processors: newProcessors(), reporting: newReporting(version, log), intake: &intake{log: log, grown: make(chan struct{}, 1)}, server: milter.NewServer(fitConnections(g.Config.Milter, g.Resolver, log), g.Handlers(), log)}
+	s := &Service{
+		path: path, version: version, log: log, started: started, current: g,
+		vitals:     vitals{started: time.Now(), log: kept},
+		server:     milter.NewServer(fitConnections(g.Config.Milter, g.Resolver, log), g.Handlers(), log),
+		processors: newProcessors(),
+		reporting:  newReporting(version, log),
+		intake:     &intake{log: log, grown: make(chan struct{}, 1)},
+	}
 	s.server.Observe(s.processors)
 	s.observe(&s.vitals)
 	if err := s.lockState(g.Config.Keys.State); err != nil {

@@ -11,7 +11,10 @@ import (
 
 // The reader reads what the writer writes, and finds what was written.
 func TestTheWritersReportIsTheReadersInput(t *testing.T) {
-	files, _ := filepath.Glob("testdata/oddities/[0-9]*.xml")
+	files, err := filepath.Glob("testdata/oddities/[0-9]*.xml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files: %v", len(files), err)
+	}
 	for _, f := range files {
 		data, err := os.ReadFile(f)
 		if err != nil {

@@ -23,8 +23,8 @@ const (
 	// maxWaiting is how many mails wait for the workers.
 	maxWaiting = 64
 	workers    = 2
-	// readTime bounds the reading and storing of one mail, and discardTime how long a mail waits
-	// for it where it goes no further.
+	// readTime limits the reading and storing of one mail, lastTime that of all mail after the end of the workers'
+	// context, and discardTime how long a mail waits for it with after: discard.
 	readTime    = 2 * time.Minute
 	lastTime    = 5 * time.Second
 	discardTime = 20 * time.Second
@@ -52,10 +52,14 @@ type Mail struct {
 	Author  string // domain of From
 }
 
-// NewIntake starts the workers. They end with ctx, when they have read what waits, or lastTime later. told is called for each mail that was read, by several
-// goroutines at once.
+// NewIntake starts the workers. They end with ctx, when they have read what waits, or lastTime later. told is called for
+// each mail that was read, by several goroutines at once.
 func NewIntake(ctx context.Context, c Config, k *Keeper, keys dkim.Resolver, told func(Mail, []Result)) *Intake {
-	i := &Intake{addresses: map[string]bool{}, after: c.After, keeper: k, keys: keys, told: told, ended: func() bool { return ctx.Err() != nil }, patience: discardTime, queue: make(chan *job, maxWaiting)}
+	i := &Intake{
+		addresses: map[string]bool{}, after: c.After, keeper: k, keys: keys, told: told, patience: discardTime,
+		ended: func() bool { return ctx.Err() != nil },
+		queue: make(chan *job, maxWaiting),
+	}
 	for _, a := range c.Addresses {
 		if address, ok := Address(a); ok {
 			i.addresses[address] = true
@@ -159,9 +163,9 @@ type job struct {
 	stored chan bool
 }
 
-// Pass hands the mail to the workers, after its checks had the outcome o. stored tells that all its reports are
-// stored, so that it may go no further: this waits, at most discardTime and until the end of Begin's ctx, and only with after: discard. missed tells
-// that the mail passes unread, because it is too big or the intake is busy.
+// Pass hands the mail to the workers, after its checks had the outcome o. stored says that all its reports are stored, so
+// that the mail may go no further. Only with after: discard, Pass waits for that: at most discardTime, and not beyond the
+// end of Begin's ctx. missed says that the mail passes unread, because it is too big or the intake is busy.
 func (c *Copy) Pass(o *message.Outcome) (stored, missed bool) {
 	if whole := c.keep() && !c.lost; !whole || o.Disposition != message.Accept {
 		c.Cut()

@@ -262,7 +262,6 @@ func TestAFullQueueLetsMailPass(t *testing.T) {
 	}
 }
 
-// A key with s=tlsrpt is good for TLS reports, and for nothing else (RFC 8460 §3).
 // With after: discard, a mail waits until its time is over, and is delivered then. It never waits for 451.
 func TestAMailWaitsNoLongerThanItsTime(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -291,6 +290,7 @@ func TestAMailWaitsNoLongerThanItsTime(t *testing.T) {
 	}
 }
 
+// A key with s=tlsrpt is good for TLS reports, and for nothing else (RFC 8460 §3).
 func TestATLSReportMayBeSignedByAKeyForTLSReports(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {

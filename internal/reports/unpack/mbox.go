@@ -45,9 +45,9 @@ func isNumber(b []byte) bool {
 	return true
 }
 
-// Mbox calls each for every message of a mailbox. A line with the word From, an address and a
-// time begins one, after an empty line or at the start, or where the line after it is a field. For one beyond MaxMessage, err is a *refusal.Error. The octets are
-// each's to keep.
+// Mbox calls each for every message of a mailbox. A line with the word From, an address and a time begins one, after
+// an empty line or at the start, or where the line after it is a field. For a message beyond MaxMessage, err is a
+// *refusal.Error. each may keep the octets.
 func Mbox(r io.Reader, each func(message []byte, err error) error) error {
 	in := bufio.NewReaderSize(r, 64<<10)
 	var message []byte

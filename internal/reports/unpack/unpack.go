@@ -204,7 +204,7 @@ func (l *limit) Read(p []byte) (int, error) {
 		}
 		return 0, refusal.TooBig.With("more than %d octets", l.most)
 	case *l.total < 0:
-		return 0, refusal.TooBig.With("more than %d octets in all", int64(maxTotal))
+		return 0, refusal.TooBig.With("too much in all: more than %d octets of reports, or %d to decompress for them", int64(maxTotal), int64(maxUnpacked))
 	}
 	return n, err
 }
