@@ -115,7 +115,7 @@ func (f findings) add(found Finding, properties ...authres.Property) findings {
 // in the order of the table.
 func find(v *Verdict, d *Decision) []Finding {
 	n := len(v.DKIM)
-	f := findings{list: make([]Finding, 0, n+len(checks)), properties: make([]authres.Property, 0, 5*n+4)}
+	f := findings{list: make([]Finding, 0, max(n, 1)+3+len(v.Others)), properties: make([]authres.Property, 0, 5*n+4)}
 	for i := range checks {
 		if checks[i].find != nil {
 			f = checks[i].find(v, d, f)

@@ -64,6 +64,7 @@ func startBench(b *testing.B, algorithm keys.Algorithm) *benchDaemon {
 	if err != nil {
 		b.Fatal(err)
 	}
+	s.processors.start()
 	served := make(chan error, 1)
 	go func() { served <- s.server.Serve(context.Background()) }()
 	b.Cleanup(func() {
@@ -71,6 +72,7 @@ func startBench(b *testing.B, algorithm keys.Algorithm) *benchDaemon {
 		defer cancel()
 		_ = s.server.Shutdown(ctx)
 		<-served
+		s.processors.stop()
 	})
 	return d
 }
