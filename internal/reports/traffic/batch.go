@@ -21,12 +21,12 @@ type batch struct {
 
 type keyedRow struct {
 	Key key
-	Row
+	*Row
 }
 
 type keyedOutbound struct {
 	Key key
-	Outbound
+	*Outbound
 }
 
 // messages is how many messages a batch counts.
@@ -44,12 +44,12 @@ func (b *batch) messages() int64 {
 // newBatch sorts the tuples. All daemons write in this order, so that two transactions do not wait for
 // each other.
 func newBatch(rows map[key]*Row, outbound map[key]*Outbound) *batch {
-	b := &batch{}
+	b := &batch{Rows: make([]keyedRow, 0, len(rows)), Outbound: make([]keyedOutbound, 0, len(outbound))}
 	for k, r := range rows {
-		b.Rows = append(b.Rows, keyedRow{k, *r})
+		b.Rows = append(b.Rows, keyedRow{k, r})
 	}
 	for k, o := range outbound {
-		b.Outbound = append(b.Outbound, keyedOutbound{k, *o})
+		b.Outbound = append(b.Outbound, keyedOutbound{k, o})
 	}
 	b.sort()
 	return b
@@ -60,18 +60,23 @@ func (b *batch) sort() {
 	slices.SortFunc(b.Outbound, func(a, b keyedOutbound) int { return bytes.Compare(a.Key[:], b.Key[:]) })
 }
 
-// merged joins the tallies of neighbours with one key. A statement must not have a key twice.
+// merged joins the tallies of neighbours with one key, and leaves the rows of b as they are. A statement
+// must not have a key twice.
 func (b *batch) merged() (rows []keyedRow, outbound []keyedOutbound) {
 	for _, r := range b.Rows {
 		if n := len(rows); n > 0 && rows[n-1].Key == r.Key {
-			rows[n-1].Tally = rows[n-1].plus(r.Tally)
+			sum := *rows[n-1].Row
+			sum.Tally = sum.plus(r.Tally)
+			rows[n-1].Row = &sum
 			continue
 		}
 		rows = append(rows, r)
 	}
 	for _, o := range b.Outbound {
 		if n := len(outbound); n > 0 && outbound[n-1].Key == o.Key {
-			outbound[n-1].Tally = outbound[n-1].plus(o.Tally)
+			sum := *outbound[n-1].Outbound
+			sum.Tally = sum.plus(o.Tally)
+			outbound[n-1].Outbound = &sum
 			continue
 		}
 		outbound = append(outbound, o)
@@ -79,10 +84,15 @@ func (b *batch) merged() (rows []keyedRow, outbound []keyedOutbound) {
 	return rows, outbound
 }
 
-// write adds a batch. l has the number of rows that the database has of each day, and is wrong
-// after an error. folded is the number of messages whose details were left out.
+// write adds a batch. l is what is known of the database; after an error it knows nothing. folded is the
+// number of messages whose details were left out.
 func (b *batch) write(ctx context.Context, db *store.DB, l *limits) (folded int64, err error) {
 	again := false
+	defer func() {
+		if err != nil {
+			l.forget()
+		}
+	}()
 	err = db.WriteAgain(ctx, func(tx store.Tx) error {
 		if again {
 			l.forget()
@@ -98,7 +108,7 @@ func (b *batch) write(ctx context.Context, db *store.DB, l *limits) (folded int6
 		if folded, err = l.apply(ctx, tx, fresh); err != nil {
 			return err
 		}
-		if err := writePolicies(ctx, tx, fresh.Rows); err != nil {
+		if err := writePolicies(ctx, tx, fresh.Rows, l); err != nil {
 			return err
 		}
 		if err := writeRows(ctx, tx, fresh.Rows); err != nil {
@@ -260,7 +270,7 @@ func insert[T any](ctx context.Context, tx store.Tx, rows []T, into string, colu
 }
 
 // writePolicies adds the records of the rows that the database does not have, and notes the day.
-func writePolicies(ctx context.Context, tx store.Tx, rows []keyedRow) error {
+func writePolicies(ctx context.Context, tx store.Tx, rows []keyedRow, l *limits) error {
 	type record struct {
 		id  key
 		day Day
@@ -268,14 +278,15 @@ func writePolicies(ctx context.Context, tx store.Tx, rows []keyedRow) error {
 	}
 	byID := map[key]record{}
 	for i := range rows {
-		p := &rows[i].Policy
-		if id := p.id(); p.Domain != "" && byID[id].day <= rows[i].Day {
-			byID[id] = record{id, rows[i].Day, p}
+		p, day := &rows[i].Policy, rows[i].Day
+		if id := p.id(); p.Domain != "" && byID[id].day <= day && !l.hasPolicy(id, day) {
+			byID[id] = record{id, day, p}
 		}
 	}
 	var list []record
 	for _, r := range byID {
 		list = append(list, r)
+		l.notePolicy(r.id, r.day)
 	}
 	slices.SortFunc(list, func(a, b record) int { return bytes.Compare(a.id[:], b.id[:]) })
 	return insert(ctx, tx, list, `INSERT INTO traffic_policies (id, domain, p, sp, np, adkim, aspf, fo, testing, psd, method, rua, flaws, seen)`, 14,

@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"cmp"
 	"context"
 
 	"signpost/internal/reports/store"
@@ -15,12 +16,20 @@ const (
 	// recountAfter is how many new rows may be written until a day's rows are counted again: other
 	// daemons write, too.
 	recountAfter = 10_000
+	// maxKnownPolicies bounds the policies that are not written again.
+	maxKnownPolicies = 10_000
 )
 
-// limits knows about how many rows the database has of the last days. The zero value knows none.
+// limits is what is known of the database: about how many rows it has of the last days, and which policies.
+// The zero value knows nothing.
 type limits struct {
 	days map[Day]*dayRows
-	most struct{ day, policy, outbound int } // for tests; 0: the constants
+	most struct{ day, policy, outbound, recount int } // for tests; 0: the constants
+
+	// policies are those that were written for policyDay, the last one. Pruning leaves that day alone;
+	// of an earlier day, each policy is written.
+	policyDay Day
+	policies  map[key]bool
 }
 
 // dayRows is the number of rows of a day, by policy domain.
@@ -32,18 +41,26 @@ type dayRows struct {
 }
 
 func (l *limits) bounds() (day, policy, outbound int) {
-	pick := func(set, usual int) int {
-		if set > 0 {
-			return set
-		}
-		return usual
-	}
-	return pick(l.most.day, maxDayRows), pick(l.most.policy, maxPolicyRows), pick(l.most.outbound, maxOutboundRows)
+	return cmp.Or(l.most.day, maxDayRows), cmp.Or(l.most.policy, maxPolicyRows), cmp.Or(l.most.outbound, maxOutboundRows)
 }
 
-// forget makes the next batch count again: the transaction did not come to its end, or rows
-// were deleted.
-func (l *limits) forget() { l.days = nil }
+// forget makes the next batch count again, and write its policies: the transaction did not come to its
+// end, or rows were deleted.
+func (l *limits) forget() { l.days, l.policies = nil, nil }
+
+// hasPolicy says that the database has a policy, seen on this day.
+func (l *limits) hasPolicy(id key, day Day) bool { return day == l.policyDay && l.policies[id] }
+
+// notePolicy notes that a policy is written.
+func (l *limits) notePolicy(id key, day Day) {
+	if day < l.policyDay {
+		return
+	}
+	if day > l.policyDay || l.policies == nil || len(l.policies) >= maxKnownPolicies {
+		l.policyDay, l.policies = day, map[key]bool{}
+	}
+	l.policies[id] = true
+}
 
 func countDay(ctx context.Context, tx store.Tx, day Day) (*dayRows, error) {
 	d := &dayRows{policies: map[string]int{}, folded: map[string]bool{}}
@@ -74,6 +91,15 @@ func countDay(ctx context.Context, tx store.Tx, day Day) (*dayRows, error) {
 	return d, tx.QueryRow(ctx, `SELECT count(*) FROM traffic_outbound WHERE day = ?`, int64(day)).Scan(&d.outbound)
 }
 
+// isWhole says that the database has as many rows of a day as are known: no other daemon has written any.
+// That takes the index alone.
+func (d *dayRows) isWhole(ctx context.Context, tx store.Tx, day Day) (bool, error) {
+	var rows, outbound int
+	err := tx.QueryRow(ctx, `SELECT (SELECT count(*) FROM traffic WHERE day = ?), (SELECT count(*) FROM traffic_outbound WHERE day = ?)`,
+		int64(day), int64(day)).Scan(&rows, &outbound)
+	return rows == d.rows && outbound == d.outbound, err
+}
+
 // apply folds those rows of a batch for which there is no room. None of the batch was in the
 // database.
 func (l *limits) apply(ctx context.Context, tx store.Tx, b *batch) (folded int64, err error) {
@@ -82,19 +108,21 @@ func (l *limits) apply(ctx context.Context, tx store.Tx, b *batch) (folded int64
 	}
 	for i := range b.Rows {
 		r := &b.Rows[i]
-		if l.fits(&r.Row) {
+		if l.fits(r.Row) {
 			continue
 		}
 		if !r.Folded {
 			folded += r.Count
 		}
-		r.Row = r.Row.folded(l.foldsAll(&r.Row))
+		without := r.Row.folded(l.foldsAll(r.Row))
+		r.Row = &without
 		r.Key = r.Row.appendTo(nil).key()
 	}
 	for i := range b.Outbound {
 		if o := &b.Outbound[i]; !l.fitsOutbound(o.Day) {
 			folded += o.Count
-			o.Outbound = o.Outbound.folded()
+			without := o.Outbound.folded()
+			o.Outbound = &without
 			o.Key = o.Outbound.appendTo(nil).key()
 		}
 	}
@@ -117,8 +145,18 @@ func (l *limits) know(ctx context.Context, tx store.Tx, b *batch) error {
 		l.days = nil
 	}
 	for day := range days {
-		if d := l.days[day]; d != nil && d.since < recountAfter {
-			continue
+		if d := l.days[day]; d != nil {
+			if d.since < cmp.Or(l.most.recount, recountAfter) {
+				continue
+			}
+			whole, err := d.isWhole(ctx, tx, day)
+			if err != nil {
+				return err
+			}
+			if whole {
+				d.since = 0
+				continue
+			}
 		}
 		d, err := countDay(ctx, tx, day)
 		if err != nil {

@@ -190,11 +190,11 @@ func TestFloodsAreFolded(t *testing.T) {
 			t.Helper()
 			b := &batch{Writer: []byte("writer"), Number: number}
 			for _, r := range rows {
-				b.Rows = append(b.Rows, keyedRow{r.appendTo(nil).key(), r})
+				b.Rows = append(b.Rows, keyedRow{r.appendTo(nil).key(), &r})
 				sent += r.Count
 			}
 			for _, o := range outbound {
-				b.Outbound = append(b.Outbound, keyedOutbound{o.appendTo(nil).key(), o})
+				b.Outbound = append(b.Outbound, keyedOutbound{o.appendTo(nil).key(), &o})
 			}
 			b.sort()
 			n, err := b.write(t.Context(), db, l)
@@ -265,7 +265,7 @@ func TestRepeatedTuplesDoNotFillADay(t *testing.T) {
 	l.most.day, l.most.policy = 20, 20
 	for n := range int64(300) {
 		r := aRow(fmt.Sprintf("192.0.2.%d", n%20))
-		b := &batch{Writer: []byte("writer"), Number: n + 1, Rows: []keyedRow{{r.appendTo(nil).key(), r}}}
+		b := &batch{Writer: []byte("writer"), Number: n + 1, Rows: []keyedRow{{r.appendTo(nil).key(), &r}}}
 		if folded, err := b.write(t.Context(), db, l); err != nil || folded != 0 {
 			t.Fatalf("batch %d: %d folded, %v", n, folded, err)
 		}
@@ -276,7 +276,7 @@ func TestABatchCountsOnce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, a store.Address) {
 		db := storetest.Open(t, a)
 		r := aRow("192.0.2.1")
-		b := &batch{Writer: []byte("one"), Number: 3, Rows: []keyedRow{{r.appendTo(nil).key(), r}}}
+		b := &batch{Writer: []byte("one"), Number: 3, Rows: []keyedRow{{r.appendTo(nil).key(), &r}}}
 		other := *b
 		other.Writer = []byte("two")
 		for _, b := range []*batch{b, b, &other, b} {
@@ -490,7 +490,7 @@ func TestOldDaysAreDeleted(t *testing.T) {
 			r.Policy.RUA = fmt.Sprintf("mailto:a%d@a.example", d)
 			r.First, r.Last = r.Day.Time().Unix(), r.Day.Time().Unix()
 			o := Outbound{Day: r.Day, Author: "a.example", Tally: r.Tally}
-			b := &batch{Writer: []byte{byte(d), 1, 1, 1}, Number: 1, Rows: []keyedRow{{r.appendTo(nil).key(), r}}, Outbound: []keyedOutbound{{o.appendTo(nil).key(), o}}}
+			b := &batch{Writer: []byte{byte(d), 1, 1, 1}, Number: 1, Rows: []keyedRow{{r.appendTo(nil).key(), &r}}, Outbound: []keyedOutbound{{o.appendTo(nil).key(), &o}}}
 			if _, err := b.write(t.Context(), db, &limits{}); err != nil {
 				t.Fatal(err)
 			}
