@@ -205,6 +205,11 @@ func TestWritingChangesNoBatch(t *testing.T) {
 			t.Errorf("%d rows with details and %d messages", details, messages)
 		}
 	})
+	d := &daemon{}
+	b := d.batch(aRow("192.0.2.1"), aRow("192.0.2.1"))
+	if rows, _ := b.merged(); len(rows) != 1 || rows[0].Count != 2 || b.messages() != 2 {
+		t.Errorf("two rows of one message are joined to %+v, and the batch has %d messages", rows, b.messages())
+	}
 }
 
 func TestKnownPoliciesAreBounded(t *testing.T) {
