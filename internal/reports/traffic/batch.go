@@ -15,18 +15,24 @@ import (
 type batch struct {
 	Writer   []byte
 	Number   int64
-	Rows     []keyedRow
+	Rows     []*counter
 	Outbound []keyedOutbound
-}
-
-type keyedRow struct {
-	Key key
-	*Row
 }
 
 type keyedOutbound struct {
 	Key key
 	*Outbound
+}
+
+// freshRows are those of a batch that the database does not have.
+type freshRows struct {
+	judged   []keyedRow
+	outbound []keyedOutbound
+}
+
+type keyedRow struct {
+	Key key
+	*Row
 }
 
 // messages is how many messages a batch counts.
@@ -43,10 +49,10 @@ func (b *batch) messages() int64 {
 
 // newBatch sorts the tuples. All daemons write in this order, so that two transactions do not wait for
 // each other.
-func newBatch(rows map[key]*Row, outbound map[key]*Outbound) *batch {
-	b := &batch{Rows: make([]keyedRow, 0, len(rows)), Outbound: make([]keyedOutbound, 0, len(outbound))}
-	for k, r := range rows {
-		b.Rows = append(b.Rows, keyedRow{k, r})
+func newBatch(rows map[key]*counter, outbound map[key]*Outbound) *batch {
+	b := &batch{Rows: make([]*counter, 0, len(rows)), Outbound: make([]keyedOutbound, 0, len(outbound))}
+	for _, c := range rows {
+		b.Rows = append(b.Rows, c)
 	}
 	for k, o := range outbound {
 		b.Outbound = append(b.Outbound, keyedOutbound{k, o})
@@ -56,23 +62,32 @@ func newBatch(rows map[key]*Row, outbound map[key]*Outbound) *batch {
 }
 
 func (b *batch) sort() {
-	slices.SortFunc(b.Rows, func(a, b keyedRow) int { return bytes.Compare(a.Key[:], b.Key[:]) })
-	slices.SortFunc(b.Outbound, func(a, b keyedOutbound) int { return bytes.Compare(a.Key[:], b.Key[:]) })
+	slices.SortFunc(b.Rows, func(a, b *counter) int { return bytes.Compare(a.key[:], b.key[:]) })
+	sortOutbound(b.Outbound)
 }
 
-// merged joins the tallies of neighbours with one key, and leaves the rows of b as they are. A statement
-// must not have a key twice.
-func (b *batch) merged() (rows []keyedRow, outbound []keyedOutbound) {
-	for _, r := range b.Rows {
-		if n := len(rows); n > 0 && rows[n-1].Key == r.Key {
-			sum := *rows[n-1].Row
-			sum.Tally = sum.plus(r.Tally)
-			rows[n-1].Row = &sum
+func sortOutbound(list []keyedOutbound) {
+	slices.SortFunc(list, func(a, b keyedOutbound) int { return bytes.Compare(a.Key[:], b.Key[:]) })
+}
+
+func (l *freshRows) sort() {
+	slices.SortFunc(l.judged, func(a, b keyedRow) int { return bytes.Compare(a.Key[:], b.Key[:]) })
+	sortOutbound(l.outbound)
+}
+
+// merge joins the tallies of neighbours with one key. A statement must not have a key twice. Those of
+// the batch stay as they are.
+func (l *freshRows) merge() {
+	var judged []keyedRow
+	for _, r := range l.judged {
+		if n := len(judged); n > 0 && judged[n-1].Key == r.Key {
+			judged[n-1].Tally = judged[n-1].plus(r.Tally)
 			continue
 		}
-		rows = append(rows, r)
+		judged = append(judged, r)
 	}
-	for _, o := range b.Outbound {
+	var outbound []keyedOutbound
+	for _, o := range l.outbound {
 		if n := len(outbound); n > 0 && outbound[n-1].Key == o.Key {
 			sum := *outbound[n-1].Outbound
 			sum.Tally = sum.plus(o.Tally)
@@ -81,7 +96,7 @@ func (b *batch) merged() (rows []keyedRow, outbound []keyedOutbound) {
 		}
 		outbound = append(outbound, o)
 	}
-	return rows, outbound
+	l.judged, l.outbound = judged, outbound
 }
 
 // write adds a batch. l is what is known of the database; after an error it knows nothing. folded is the
@@ -108,26 +123,29 @@ func (b *batch) write(ctx context.Context, db *store.DB, l *limits) (folded int6
 		if folded, err = l.apply(ctx, tx, fresh); err != nil {
 			return err
 		}
-		if err := writePolicies(ctx, tx, fresh.Rows, l); err != nil {
+		if err := writePolicies(ctx, tx, fresh.judged, l); err != nil {
 			return err
 		}
-		if err := writeRows(ctx, tx, fresh.Rows); err != nil {
+		if err := writeRows(ctx, tx, fresh.judged); err != nil {
 			return err
 		}
-		return writeOutbound(ctx, tx, fresh.Outbound)
+		return writeOutbound(ctx, tx, fresh.outbound)
 	})
 	return folded, err
 }
 
 // addToKnown adds to the rows that the database has, which is nearly all of them, and returns the
 // others.
-func (b *batch) addToKnown(ctx context.Context, tx store.Tx) (fresh *batch, err error) {
-	fresh = &batch{}
-	fresh.Rows, err = addTallies(ctx, tx, "traffic", b.Rows, func(r *keyedRow) (*key, Day, Tally) { return &r.Key, r.Day, r.Tally })
+func (b *batch) addToKnown(ctx context.Context, tx store.Tx) (*freshRows, error) {
+	counters, err := addTallies(ctx, tx, "traffic", b.Rows, func(c **counter) (*key, Day, Tally) { return &(*c).key, (*c).day, (*c).Tally })
 	if err != nil {
 		return nil, err
 	}
-	fresh.Outbound, err = addTallies(ctx, tx, "traffic_outbound", b.Outbound, func(o *keyedOutbound) (*key, Day, Tally) { return &o.Key, o.Day, o.Tally })
+	fresh := &freshRows{judged: make([]keyedRow, 0, len(counters))}
+	for _, c := range counters {
+		fresh.judged = append(fresh.judged, keyedRow{c.key, c.row()})
+	}
+	fresh.outbound, err = addTallies(ctx, tx, "traffic_outbound", b.Outbound, func(o *keyedOutbound) (*key, Day, Tally) { return &o.Key, o.Day, o.Tally })
 	return fresh, err
 }
 

@@ -107,7 +107,7 @@ func BenchmarkWriter(b *testing.B) {
 	count := func(r *Recorder, row func(i int) *Row) {
 		s := &scratch{}
 		for i := range tuples {
-			if r.pending.addRow(*row(i), s) || i%second == 0 {
+			if r.pending.addRow(row(i), s) || i%second == 0 {
 				r.Flush()
 			}
 		}

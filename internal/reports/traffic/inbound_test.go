@@ -168,7 +168,8 @@ func TestWhatIsCountedOfAMessage(t *testing.T) {
 			p.add(&d, testTime.Add(time.Minute), map[string]bool{"dmarc@example.org": true})
 			rows, outbound, _ := p.take()
 			got := ""
-			for _, r := range rows {
+			for _, counted := range rows {
+				r := counted.row()
 				got += shown(*r)
 				if r.Tally != (Tally{2, testTime.Unix(), testTime.Unix() + 60}) || r.Day != DayOf(testTime) || r.Source.String() != c.ip {
 					t.Errorf("the row is %+v", r)

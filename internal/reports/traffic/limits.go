@@ -102,15 +102,17 @@ func (d *dayRows) isWhole(ctx context.Context, tx store.Tx, day Day) (bool, erro
 
 // apply folds those rows of a batch for which there is no room. None of the batch was in the
 // database.
-func (l *limits) apply(ctx context.Context, tx store.Tx, b *batch) (folded int64, err error) {
-	if err := l.know(ctx, tx, b); err != nil {
+func (l *limits) apply(ctx context.Context, tx store.Tx, fresh *freshRows) (folded int64, err error) {
+	if err := l.know(ctx, tx, fresh); err != nil {
 		return 0, err
 	}
-	for i := range b.Rows {
-		r := &b.Rows[i]
+	changed := false
+	for i := range fresh.judged {
+		r := &fresh.judged[i]
 		if l.fits(r.Row) {
 			continue
 		}
+		changed = true
 		if !r.Folded {
 			folded += r.Count
 		}
@@ -118,28 +120,30 @@ func (l *limits) apply(ctx context.Context, tx store.Tx, b *batch) (folded int64
 		r.Row = &without
 		r.Key = r.Row.appendTo(nil).key()
 	}
-	for i := range b.Outbound {
-		if o := &b.Outbound[i]; !l.fitsOutbound(o.Day) {
+	for i := range fresh.outbound {
+		if o := &fresh.outbound[i]; !l.fitsOutbound(o.Day) {
+			changed = true
 			folded += o.Count
 			without := o.Outbound.folded()
 			o.Outbound = &without
 			o.Key = o.Outbound.appendTo(nil).key()
 		}
 	}
-	// Several rows may have become the same.
-	b.sort()
-	b.Rows, b.Outbound = b.merged()
+	if changed { // several rows may have become the same
+		fresh.sort()
+		fresh.merge()
+	}
 	return folded, nil
 }
 
 // know counts the rows of the days of a batch where too little is known of them.
-func (l *limits) know(ctx context.Context, tx store.Tx, b *batch) error {
+func (l *limits) know(ctx context.Context, tx store.Tx, fresh *freshRows) error {
 	days := map[Day]bool{}
-	for i := range b.Rows {
-		days[b.Rows[i].Day] = true
+	for i := range fresh.judged {
+		days[fresh.judged[i].Day] = true
 	}
-	for i := range b.Outbound {
-		days[b.Outbound[i].Day] = true
+	for i := range fresh.outbound {
+		days[fresh.outbound[i].Day] = true
 	}
 	if len(l.days) > 8 { // days in the spool
 		l.days = nil

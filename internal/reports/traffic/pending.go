@@ -18,7 +18,7 @@ const (
 // pending is what was counted and is not yet in the database. The zero value is empty.
 type pending struct {
 	mu       sync.Mutex
-	rows     map[key]*Row
+	rows     map[key]*counter
 	outbound map[key]*Outbound
 	bytes    int
 	folded   int64 // messages that were folded for want of memory
@@ -54,39 +54,43 @@ func (p *pending) add(d *milter.Decided, now time.Time, reports map[string]bool)
 	}
 	r.Optional = isReport(d.Header) || toAny(d.Envelope.Recipients, reports)
 	s.signatures, s.reasons = r.DKIM[:0], r.Reasons[:0]
-	return p.addRow(r, s)
+	return p.addRow(&r, s)
 }
 
-func (p *pending) addRow(r Row, s *scratch) (full bool) {
+// addRow counts a row whose texts may be those of a message.
+func (p *pending) addRow(r *Row, s *scratch) (full bool) {
 	s.tuple = r.appendTo(s.tuple[:0])
 	k := s.tuple.key()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if known := p.rows[k]; known != nil {
-		known.Tally = known.plus(r.Tally)
+	if p.isKnown(k, r) {
 		return false
 	}
 	if p.isFull() {
 		p.folded += r.Count
-		r = r.folded(true)
-		k = r.appendTo(s.tuple[:0]).key()
+		without := r.folded(true)
+		r = &without
+		s.tuple = r.appendTo(s.tuple[:0])
+		if k = s.tuple.key(); p.isKnown(k, r) {
+			return true
+		}
 	}
-	p.merge(k, r)
+	if p.rows == nil {
+		p.rows = map[key]*counter{}
+	}
+	c := newCounter(r, s.tuple, k)
+	p.rows[k] = c
+	p.bytes += c.size()
 	return p.count() >= flushRows
 }
 
-// merge adds a row whose texts may be those of a message.
-func (p *pending) merge(k key, r Row) {
-	if known := p.rows[k]; known != nil {
+// isKnown adds to a row that is in memory.
+func (p *pending) isKnown(k key, r *Row) bool {
+	known := p.rows[k]
+	if known != nil {
 		known.Tally = known.plus(r.Tally)
-		return
 	}
-	if p.rows == nil {
-		p.rows = map[key]*Row{}
-	}
-	r = r.keep()
-	p.rows[k] = &r
-	p.bytes += r.size()
+	return known != nil
 }
 
 func (p *pending) addOutbound(o Outbound, signatures []byte, s *scratch) (full bool) {
@@ -126,7 +130,7 @@ func (p *pending) count() int { return len(p.rows) + len(p.outbound) }
 func (p *pending) isFull() bool { return p.count() >= maxPending || p.bytes >= maxPendingBytes }
 
 // take empties it.
-func (p *pending) take() (rows map[key]*Row, outbound map[key]*Outbound, folded int64) {
+func (p *pending) take() (rows map[key]*counter, outbound map[key]*Outbound, folded int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	rows, outbound, folded = p.rows, p.outbound, p.folded

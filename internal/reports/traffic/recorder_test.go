@@ -55,7 +55,7 @@ func newRecorder(t testing.TB, a store.Address) (*Recorder, *logged) {
 func (r *Recorder) count(rows ...Row) {
 	for _, row := range rows {
 		s := scratches.Get().(*scratch)
-		r.pending.addRow(row, s)
+		r.pending.addRow(&row, s)
 		scratches.Put(s)
 	}
 }
@@ -190,7 +190,7 @@ func TestFloodsAreFolded(t *testing.T) {
 			t.Helper()
 			b := &batch{Writer: []byte("writer"), Number: number}
 			for _, r := range rows {
-				b.Rows = append(b.Rows, keyedRow{r.appendTo(nil).key(), &r})
+				b.Rows = append(b.Rows, counterOf(&r))
 				sent += r.Count
 			}
 			for _, o := range outbound {
@@ -265,7 +265,7 @@ func TestRepeatedTuplesDoNotFillADay(t *testing.T) {
 	l.most.day, l.most.policy = 20, 20
 	for n := range int64(300) {
 		r := aRow(fmt.Sprintf("192.0.2.%d", n%20))
-		b := &batch{Writer: []byte("writer"), Number: n + 1, Rows: []keyedRow{{r.appendTo(nil).key(), &r}}}
+		b := &batch{Writer: []byte("writer"), Number: n + 1, Rows: []*counter{counterOf(&r)}}
 		if folded, err := b.write(t.Context(), db, l); err != nil || folded != 0 {
 			t.Fatalf("batch %d: %d folded, %v", n, folded, err)
 		}
@@ -276,7 +276,7 @@ func TestABatchCountsOnce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, a store.Address) {
 		db := storetest.Open(t, a)
 		r := aRow("192.0.2.1")
-		b := &batch{Writer: []byte("one"), Number: 3, Rows: []keyedRow{{r.appendTo(nil).key(), &r}}}
+		b := &batch{Writer: []byte("one"), Number: 3, Rows: []*counter{counterOf(&r)}}
 		other := *b
 		other.Writer = []byte("two")
 		for _, b := range []*batch{b, b, &other, b} {
@@ -373,7 +373,7 @@ func TestAFullOrBrokenSpoolLosesNoOtherCounters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	one := newBatch(map[key]*Row{{1}: ptr(aRow("192.0.2.1"))}, nil)
+	one := newBatch(map[key]*counter{{1}: counterOf(ptr(aRow("192.0.2.1")))}, nil)
 	one.Writer, one.Number = []byte("writer"), 1
 	n := 0
 	for s.add(one) == nil {
@@ -435,7 +435,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	for i := range messages {
 		r := aRow("192.0.2.1")
 		r.HeaderFrom = fmt.Sprintf("n%d.example", i)
-		p.addRow(r, s)
+		p.addRow(&r, s)
 	}
 	if n := len(p.rows); n > maxPending+1 {
 		t.Errorf("%d tuples in memory", n)
@@ -452,7 +452,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	huge.DKIM = slices.Repeat([]Signature{{strings.Repeat("d", 250), strings.Repeat("s", 60), "pass"}}, 100)
 	for i := range 2000 {
 		huge.HeaderFrom = fmt.Sprintf("n%d.example", i)
-		p.addRow(huge, s)
+		p.addRow(&huge, s)
 	}
 	if p.bytes > maxPendingBytes+1<<20 {
 		t.Errorf("%d octets in memory", p.bytes)
@@ -490,7 +490,7 @@ func TestOldDaysAreDeleted(t *testing.T) {
 			r.Policy.RUA = fmt.Sprintf("mailto:a%d@a.example", d)
 			r.First, r.Last = r.Day.Time().Unix(), r.Day.Time().Unix()
 			o := Outbound{Day: r.Day, Author: "a.example", Tally: r.Tally}
-			b := &batch{Writer: []byte{byte(d), 1, 1, 1}, Number: 1, Rows: []keyedRow{{r.appendTo(nil).key(), &r}}, Outbound: []keyedOutbound{{o.appendTo(nil).key(), &o}}}
+			b := &batch{Writer: []byte{byte(d), 1, 1, 1}, Number: 1, Rows: []*counter{counterOf(&r)}, Outbound: []keyedOutbound{{o.appendTo(nil).key(), &o}}}
 			if _, err := b.write(t.Context(), db, &limits{}); err != nil {
 				t.Fatal(err)
 			}

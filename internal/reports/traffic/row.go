@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"net/netip"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -124,13 +122,12 @@ func (r Row) Reportable() bool {
 // key is the hash of a tuple, by which the database knows it.
 type key [16]byte
 
-// tuple collects fields for a key.
+// tuple collects fields for a key. counter.row reads them.
 type tuple []byte
 
 func (t tuple) text(values ...string) tuple {
 	for _, v := range values {
-		t = binary.AppendUvarint(t, uint64(len(v)))
-		t = append(t, v...)
+		t = append(binary.AppendUvarint(t, uint64(len(v))), v...)
 	}
 	return t
 }
@@ -151,9 +148,17 @@ func (t tuple) key() key {
 	return key(sum[:16])
 }
 
-// policy adds the fields of a record. Its flaws follow from it.
-func (t tuple) policy(p *Policy) tuple {
-	return t.text(p.Domain, p.P, p.SP, p.NP, p.ADKIM, p.ASPF, p.FO, p.PSD, p.Method, p.RUA).flags(p.Testing)
+// texts are the fields of a policy that are texts, in the order of a tuple. Its flaws follow from them.
+func (p *Policy) texts() [10]*string {
+	return [...]*string{&p.Domain, &p.P, &p.SP, &p.NP, &p.ADKIM, &p.ASPF, &p.FO, &p.PSD, &p.Method, &p.RUA}
+}
+
+// appendTo adds the fields of a record.
+func (p *Policy) appendTo(t tuple) tuple {
+	for _, text := range p.texts() {
+		t = t.text(*text)
+	}
+	return t.flags(p.Testing)
 }
 
 // id is the key of a policy, the zero key for none.
@@ -161,17 +166,32 @@ func (p *Policy) id() key {
 	if p.Domain == "" {
 		return key{}
 	}
-	return tuple(nil).policy(p).key()
+	return p.appendTo(nil).key()
 }
 
-// appendTo adds all fields but the tally.
+// texts are the fields of a row that are texts, in the order of a tuple.
+func (r *Row) texts() [15]*string {
+	return [...]*string{&r.Result, &r.HeaderFrom, &r.EnvelopeFrom, &r.Host, &r.SPFDomain, &r.SPFScope, &r.SPFResult, &r.Requested,
+		&r.Disposition, &r.Action, &r.Would, &r.Rule, &r.Route, &r.Sealers, &r.Forwarder}
+}
+
+// flags are the fields of a row that are flags, in the order of a tuple.
+func (r *Row) flags() [5]*bool {
+	return [...]*bool{&r.DKIMAligned, &r.SPFAligned, &r.AcceptDMARC, &r.Optional, &r.Folded}
+}
+
+// appendTo adds all fields but the tally and the policy's flaws.
 func (r *Row) appendTo(t tuple) tuple {
-	t = tuple(binary.AppendVarint(t, int64(r.Day))).policy(&r.Policy)
-	t = t.text(r.Result, r.HeaderFrom, r.EnvelopeFrom, r.Host, r.SPFDomain, r.SPFScope, r.SPFResult, r.Requested,
-		r.Disposition, r.Action, r.Would, r.Rule, r.Route, r.Sealers, r.Forwarder)
+	t = r.Policy.appendTo(binary.AppendVarint(t, int64(r.Day)))
+	for _, text := range r.texts() {
+		t = t.text(*text)
+	}
 	source := r.Source.As16()
 	t = append(t, source[:]...)
-	t = t.flags(r.Source.IsValid(), r.Source.Is4(), r.DKIMAligned, r.SPFAligned, r.AcceptDMARC, r.Optional, r.Folded)
+	t = t.flags(r.Source.IsValid(), r.Source.Is4())
+	for _, flag := range r.flags() {
+		t = t.flags(*flag)
+	}
 	t = binary.AppendUvarint(t, uint64(len(r.DKIM)))
 	for i := range r.DKIM {
 		t = t.text(r.DKIM[i].Domain, r.DKIM[i].Selector, r.DKIM[i].Result)
@@ -188,43 +208,6 @@ func (o *Outbound) appendTo(t tuple) tuple { return o.appendSigned(t, []byte(o.S
 func (o *Outbound) appendSigned(t tuple, signatures []byte) tuple {
 	t = binary.AppendVarint(t.text(o.Author, o.Entry, o.Unsigned).flags(o.Folded), int64(o.Day))
 	return append(t, signatures...)
-}
-
-// keep is the row with texts of its own: those of a message are parts of its header.
-func (r Row) keep() Row {
-	for _, text := range []*string{&r.Result, &r.HeaderFrom, &r.EnvelopeFrom, &r.Host, &r.SPFDomain, &r.SPFScope, &r.SPFResult, &r.Requested,
-		&r.Disposition, &r.Action, &r.Would, &r.Rule, &r.Route, &r.Sealers, &r.Forwarder} {
-		*text = strings.Clone(*text)
-	}
-	r.Policy = r.Policy.keep()
-	r.DKIM, r.Reasons = slices.Clone(r.DKIM), slices.Clone(r.Reasons)
-	for i := range r.DKIM {
-		s := &r.DKIM[i]
-		*s = Signature{strings.Clone(s.Domain), strings.Clone(s.Selector), strings.Clone(s.Result)}
-	}
-	for i := range r.Reasons {
-		r.Reasons[i].Comment = strings.Clone(r.Reasons[i].Comment)
-	}
-	return r
-}
-
-func (p Policy) keep() Policy {
-	for _, text := range []*string{&p.Domain, &p.P, &p.SP, &p.NP, &p.ADKIM, &p.ASPF, &p.FO, &p.PSD, &p.Method, &p.RUA, &p.Flaws} {
-		*text = strings.Clone(*text)
-	}
-	return p
-}
-
-// size is the memory of a kept row, in octets.
-func (r *Row) size() int {
-	n := 640 + len(r.HeaderFrom) + len(r.EnvelopeFrom) + len(r.Host) + len(r.SPFDomain) + len(r.Sealers) + len(r.Forwarder) + len(r.Policy.RUA) + len(r.Policy.Flaws)
-	for i := range r.DKIM {
-		n += 48 + len(r.DKIM[i].Domain) + len(r.DKIM[i].Selector)
-	}
-	for i := range r.Reasons {
-		n += 32 + len(r.Reasons[i].Comment)
-	}
-	return n
 }
 
 // folded is the row without what senders can choose freely. Of the policy, its domain and

@@ -38,6 +38,38 @@ const (
 	spoolSuffix    = ".batch"
 )
 
+// spoolFile is what a file has: a batch with the fields of its rows, which later versions can read.
+type spoolFile struct {
+	Writer   []byte
+	Number   int64
+	Rows     []keyedRow
+	Outbound []keyedOutbound
+}
+
+func fileOf(b *batch) *spoolFile {
+	f := &spoolFile{Writer: b.Writer, Number: b.Number, Outbound: b.Outbound}
+	for _, c := range b.Rows {
+		f.Rows = append(f.Rows, keyedRow{c.key, c.row()})
+	}
+	return f
+}
+
+// batch is nil for a file that no spool has written.
+func (f *spoolFile) batch() *batch {
+	if len(f.Writer) < 4 || slices.ContainsFunc(f.Outbound, func(o keyedOutbound) bool { return o.Outbound == nil }) {
+		return nil
+	}
+	b := &batch{Writer: f.Writer, Number: f.Number, Outbound: f.Outbound}
+	for _, r := range f.Rows {
+		if r.Row == nil {
+			return nil
+		}
+		b.Rows = append(b.Rows, counterOf(r.Row))
+	}
+	b.sort()
+	return b
+}
+
 var errSpoolFull = errors.New("the spool is full")
 
 // openSpool lists what is there. A folder that does not exist is empty.
@@ -72,7 +104,7 @@ func (s *spool) empty() bool { return len(s.files) == 0 }
 // add writes a batch as a file.
 func (s *spool) add(b *batch) error {
 	var text bytes.Buffer
-	if err := gob.NewEncoder(&text).Encode(b); err != nil {
+	if err := gob.NewEncoder(&text).Encode(fileOf(b)); err != nil {
 		return err
 	}
 	if s.bytes+int64(text.Len()) > s.most {
@@ -103,9 +135,13 @@ func (s *spool) first() (*batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &batch{}
-	if err := gob.NewDecoder(bytes.NewReader(text)).Decode(b); err != nil || len(b.Writer) < 4 {
+	f := &spoolFile{}
+	if err := gob.NewDecoder(bytes.NewReader(text)).Decode(f); err != nil {
 		return nil, fmt.Errorf("%s is no batch of counters: %w", path, err)
+	}
+	b := f.batch()
+	if b == nil {
+		return nil, fmt.Errorf("%s is no batch of counters", path)
 	}
 	return b, nil
 }
