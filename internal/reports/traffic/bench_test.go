@@ -49,7 +49,7 @@ func TestADayOfAMillionMessages(t *testing.T) {
 	for i := range messages {
 		// One source after the other: the rows are the same, and each is written once.
 		r.count(ofManySources(random, i*sources/messages))
-		if r.pending.count() >= 10*flushRows {
+		if r.pending.count() >= flushRows {
 			r.Flush()
 		}
 	}

@@ -9,7 +9,7 @@ import (
 
 const (
 	// flushRows is how many tuples are written at once without waiting for the second.
-	flushRows = 500
+	flushRows = 10_000
 	// maxPending and maxPendingBytes bound the tuples in memory while the database is slow.
 	maxPending      = 20_000
 	maxPendingBytes = 16 << 20
