@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 read -r version epoch < <(deploy/version.sh)
 case $version in
+*.changed) echo "release.sh: files differ from the commit, so this is $version and not for publishing" >&2 ;;
 *+*) echo "release.sh: this commit has no tag, so this is $version and not for publishing" >&2 ;;
 esac
 out=bin/release

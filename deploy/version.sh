@@ -13,7 +13,7 @@ elif described=$(git describe --tags --match 'v[0-9]*' --long 2>/dev/null); then
 	version=${rest%-*} n=${rest##*-}
 	version=${version#v}
 	[ "$n" = 0 ] || version=$version+$n.$hash
-	[ -z "$(git status --porcelain --untracked-files=no)" ] || version=$version${n:+.changed}
+	[ -z "$(git status --porcelain --untracked-files=no)" ] || version=$version.changed
 	echo "$version ${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}"
 elif n=$(git rev-list --count HEAD 2>/dev/null); then
 	version=0.0.0+$n.$(git rev-parse --short=8 HEAD)

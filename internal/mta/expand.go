@@ -102,17 +102,16 @@ func nameLength(s string) int {
 func (e *expander) conditional(out *strings.Builder, inner string, depth int) {
 	inner = strings.TrimLeft(inner, " \t")
 	var holds bool
-	var value, rest string
+	var rest string
 	if strings.HasPrefix(inner, "{") {
 		var ok bool
 		if holds, rest, ok = e.comparison(inner, depth); !ok {
 			return
 		}
-		value = ""
 	} else {
 		n := nameLength(inner)
-		value, rest = e.lookup(inner[:n]), strings.TrimLeft(inner[n:], " \t")
-		if rest == "" {
+		value := e.lookup(inner[:n])
+		if rest = strings.TrimLeft(inner[n:], " \t"); rest == "" {
 			e.write(out, value, depth)
 			return
 		}

@@ -144,6 +144,39 @@ func TestTheLastOfEqualSettingsCounts(t *testing.T) {
 	}
 }
 
+// A password is in no note, not even where a later line takes its place.
+func TestNotesHaveNoPassword(t *testing.T) {
+	c := files{"opendkim.conf": "LDAPBindPassword first-secret\nLDAPBindPassword second-secret\n" +
+		"BodyLengthDB dsn:mysql://opendkim:db-secret@3306+host/db\nDontSignMailTo dsn:mysql://opendkim:db-secret@3306+host/db\n"}.config(t)
+	m, err := c.Migrate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes := strings.Join(m.Notes, "\n")
+	if strings.Contains(notes, "-secret") || strings.Count(notes, "LDAPBindPassword …") != 2 || strings.Count(notes, "mysql://…@3306+host/db") != 2 {
+		t.Errorf("%s", notes)
+	}
+}
+
+// A note names the setting here that does what the line did.
+func TestNotesNameTheCounterpart(t *testing.T) {
+	for line, counterpart := range map[string]string{
+		"MinimumKeyBits 2048":         "verifier.dkim.min_rsa_bits",
+		"MaximumSignaturesToVerify 3": "verifier.dkim.max_signatures",
+		"DNSTimeout 5":                "dns.timeout",
+		"AuthservID mx.example.com":   "verifier.authserv_id",
+	} {
+		c := files{"opendkim.conf": line + "\n"}.config(t)
+		m, err := c.Migrate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if notes := strings.Join(m.Notes, "\n"); !strings.Contains(notes, line+": "+counterpart) {
+			t.Errorf("%s:\n%s", line, notes)
+		}
+	}
+}
+
 // Every name that opendkim(8) can be given has a fate.
 func TestEveryOptionIsCarriedOverOrNamed(t *testing.T) {
 	for name, o := range options {

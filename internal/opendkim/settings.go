@@ -3,6 +3,7 @@ package opendkim
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -154,7 +155,7 @@ func (m *migrator) settings() error {
 		m.note("%s %s: opendkim finds the key by the first of these fields that is there; here it is From alone, so a message whose From is of a domain without an entry is not signed by its Sender or list; give those domains entries, or have the list write a From of its own", s, s.Value)
 	}
 	if s, ok := c.value("DontSignMailTo"); ok {
-		m.note("%s %s: mail to these recipients is signed like all other; there is no such exception here", s, s.Value)
+		m.note("%s %s: mail to these recipients is signed like all other; there is no such exception here", s, s.shown())
 	}
 	if s, ok := c.value("SignatureAlgorithm"); ok && !strings.HasSuffix(strings.ToLower(s.Value), "-sha256") {
 		m.note("%s %s: RSA keys sign with rsa-sha256, since no verifier accepts SHA-1 (RFC 8301)", s, s.Value)
@@ -162,7 +163,7 @@ func (m *migrator) settings() error {
 	if s, ok := c.value("KeyTable"); ok {
 		for _, name := range []string{"Domain", "KeyFile", "Selector"} {
 			if ignored, set := c.value(name); set {
-				m.note("%s %s: opendkim takes no account of it beside %s; nothing is taken over", ignored, ignored.Value, s.Name)
+				m.note("%s %s: opendkim takes no account of it beside %s; nothing is taken over", ignored, ignored.shown(), s.Name)
 			}
 		}
 	}
@@ -233,12 +234,12 @@ func (m *migrator) fates() {
 		counts, _ := m.config.value(s.Name)
 		switch {
 		case counts != s:
-			m.note("%s %s: %s counts, which comes later", s, s.Value, counts)
+			m.note("%s %s: %s counts, which comes later", s, s.shown(), counts)
 		case o.fate == "":
 		case o.fate == quiet, o.kind == boolean && !m.config.yes(s.Name) && o.name != "RequireSafeKeys":
 			nothing = append(nothing, fmt.Sprintf("%s (%d)", s.Name, s.Line))
 		default:
-			m.note("%s %s: %s", s, secret(s), o.fate)
+			m.note("%s %s: %s", s, s.shown(), o.fate)
 		}
 	}
 	if len(nothing) > 0 {
@@ -246,10 +247,13 @@ func (m *migrator) fates() {
 	}
 }
 
-// secret is a value that may be shown.
-func secret(s Setting) string {
+// credentials are the user and the password in the URL of a database or a server.
+var credentials = regexp.MustCompile(`://[^/@]*@`)
+
+// shown is the value without passwords.
+func (s Setting) shown() string {
 	if s.Name == "LDAPBindPassword" {
 		return "…"
 	}
-	return s.Value
+	return credentials.ReplaceAllString(s.Value, "://…@")
 }

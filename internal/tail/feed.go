@@ -2,7 +2,7 @@ package tail
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,7 +21,7 @@ const (
 )
 
 // ErrTooManyReaders says that MaxReaders read already.
-var ErrTooManyReaders = errors.New("8 readers are connected already, which is the limit: end another signpost tail first")
+var ErrTooManyReaders = fmt.Errorf("%d readers are connected already, which is the limit: end another signpost tail first", MaxReaders)
 
 // Feed gets every decided message. It is a milter.Observer; all its methods may be called
 // concurrently.
