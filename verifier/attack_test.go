@@ -125,3 +125,22 @@ func TestAControlSequenceInTheAuthorDomainIsNoOtherDomain(t *testing.T) {
 		}
 	}
 }
+
+// A program behind us may end lines at a CR or LF alone, and find our results there.
+func TestATK066ResultsBehindACRAloneAreRemoved(t *testing.T) {
+	v := New(Defaults(), dns.NewZone(), "mx.receiver.example", func() time.Time { return caseTime })
+	for value, want := range map[string]bool{
+		" x\rAuthentication-Results: mx.receiver.example; dmarc=pass":            true,
+		" x\nAuthentication-Results: \"MX.receiver.example\"; dmarc=pass":        true,
+		" x\r\n y\rX: y\rauthentication-results : mx.receiver.example; spf=pass": true,
+		" x\rX-Signpost-Disposition: none":                                       true,
+		" x\r Authentication-Results: mx.receiver.example; dmarc=pass":           false,
+		" x\rAuthentication-Results: other.example; dmarc=pass":                  false,
+		" x Authentication-Results: mx.receiver.example; dmarc=pass":             false,
+	} {
+		h := message.Header{{Name: "From", Value: " a@example.com"}, {Name: "Subject", Value: value}}
+		if got := v.Forged(message.Envelope{}, h); (len(got) == 1 && got[0] == 1) != want || len(got) > 1 {
+			t.Errorf("%q: %v is removed, want %v", value, got, want)
+		}
+	}
+}

@@ -74,11 +74,27 @@ func (v *Verifier) Forged(env message.Envelope, h message.Header) []int {
 	ids := append([]string{v.authservID(env)}, v.cfg.Trusted.AuthservIDs...)
 	var found []int
 	for i, f := range h {
-		if (authres.IsFieldName(f.Name) && authres.Claims(f.Value, ids)) || slices.ContainsFunc(forgeable, func(name string) bool { return authres.LooksLike(f.Name, name) }) {
+		if claims(f, ids) || hidesClaim(f, ids) {
 			found = append(found, i)
 		}
 	}
 	return found
+}
+
+// claims says that a field claims to be of a host with one of these ids.
+func claims(f message.Field, ids []string) bool {
+	return (authres.IsFieldName(f.Name) && authres.Claims(f.Value, ids)) ||
+		slices.ContainsFunc(forgeable, func(name string) bool { return authres.LooksLike(f.Name, name) })
+}
+
+// hidesClaim says that some readers find a field that claims to be ours inside this one.
+func hidesClaim(f message.Field, ids []string) bool {
+	for inner := range f.Hidden() {
+		if claims(inner, ids) {
+			return true
+		}
+	}
+	return false
 }
 
 // The reasons of a temporary error in the field. The resolver's own words name our

@@ -140,6 +140,7 @@ func (c *collector) front(text string) {
 func (c *collector) field(f Field) {
 	switch nameKind(f.Name) {
 	case otherName:
+		c.hidden(f)
 		return
 	case oddName:
 		// RFC 5322 §2.2: names are of printing ASCII. Some readers treat such a line
@@ -159,6 +160,17 @@ func (c *collector) field(f Field) {
 	}
 	c.author.Fields++
 	c.from(f.Value)
+}
+
+// hidden looks for From fields inside another field that some readers find.
+func (c *collector) hidden(f Field) {
+	for inner := range f.Hidden() {
+		switch nameKind(inner.Name) {
+		case fromName, spacedFromName, lookAlikeName:
+			c.doubt(fmt.Sprintf("the header field %s has a From field behind a line end that does not fold it", excerpt(f.Name)))
+			c.everyName(inner.Value)
+		}
+	}
 }
 
 // from reads one From field's value: by the grammar, and if that leaves a doubt, as

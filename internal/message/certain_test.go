@@ -189,6 +189,15 @@ func TestCertaintyOverSeveralFields(t *testing.T) {
 		{"an address in a malformed field name", Header{{"From", " a@x.example"}, {"\xff,b@y.example", " x"}}, false},
 		{"101 addresses in many fields", slices.Repeat(Header{{"From", " a@x.example, b@x.example"}}, 51), false},
 		{"none", Header{{"To", " a@x.example"}}, false},
+		{"one behind a CR alone in another field", Header{{"Subject", " x\rFrom: b@y.example"}, {"From", " a@x.example"}}, false},
+		{"one of the same domain there", Header{{"Subject", " x\rfrom : b@x.example"}, {"From", " a@x.example"}}, false},
+		{"one behind an LF alone", Header{{"X-A", " x\n y\nFROM:b@y.example"}, {"From", " a@x.example"}}, false},
+		{"one behind a line end that folds nothing", Header{{"X-A", " x\r\nFrom: b@y.example"}, {"From", " a@x.example"}}, false},
+		{"one behind two CR", Header{{"X-A", "\r\rX: y\rFrom: b@y.example"}, {"From", " a@x.example"}}, false},
+		{"a look-alike behind a CR alone", Header{{"X-A", " x\rFrom\xa0: b@y.example"}, {"From", " a@x.example"}}, false},
+		{"a continuation behind a CR alone", Header{{"X-A", " x\r From: b@y.example"}, {"From", " a@x.example"}}, true},
+		{"another field behind a CR alone", Header{{"X-A", " x\rTo: b@y.example\r"}, {"From", " a@x.example"}}, true},
+		{"text behind a CR alone", Header{{"X-A", " x\rFrom b@y.example"}, {"From", " a@x.example"}}, true},
 	} {
 		a := tt.header.Author()
 		if got := a.Certain() && len(a.Domains) == 1; got != tt.want {

@@ -10,7 +10,10 @@
 // readers display different domains.
 package message
 
-import "strings"
+import (
+	"iter"
+	"strings"
+)
 
 // A Field is one header field exactly as in the message. On the wire it is Name + ":" +
 // Value + CRLF.
@@ -25,6 +28,58 @@ type Field struct {
 // Is reports whether the field has this name. Field names are compared without
 // regard to ASCII case (RFC 5322 §1.2.2).
 func (f Field) Is(name string) bool { return EqualFold(f.Name, name) }
+
+// Hidden returns the fields inside the value that a reader finds if it ends lines at a CR or an
+// LF alone, too. They fold nothing (RFC 5322 §2.2), and nearly no field has them.
+func (f Field) Hidden() iter.Seq[Field] {
+	return func(yield func(Field) bool) {
+		if onlyFolds(f.Value) { // the fast way for nearly all
+			return
+		}
+		for _, rest := cutLine(f.Value); rest != ""; {
+			var line string
+			line, rest = cutLine(rest)
+			name, value, ok := strings.Cut(line, ":")
+			if ok && name != "" && !yield(Field{name, value}) {
+				return
+			}
+		}
+	}
+}
+
+// onlyFolds says that each CR and LF of a value is part of a fold.
+func onlyFolds(s string) bool {
+	for {
+		end := strings.IndexByte(s, '\r')
+		if end < 0 {
+			return strings.IndexByte(s, '\n') < 0
+		}
+		if strings.IndexByte(s[:end], '\n') >= 0 || len(s) < end+3 || s[end+1] != '\n' || s[end+2] != ' ' && s[end+2] != '\t' {
+			return false
+		}
+		s = s[end+3:]
+	}
+}
+
+// cutLine cuts a text behind its first line, for a reader to whom CR, LF and CRLF are line
+// ends. A line that begins with white space continues the one before it.
+func cutLine(s string) (line, rest string) {
+	for end := 0; ; {
+		n := strings.IndexAny(s[end:], "\r\n")
+		if n < 0 {
+			return s, ""
+		}
+		line = s[:end+n]
+		rest = strings.TrimPrefix(s[len(line):], "\r\n")
+		if len(rest)+len(line) == len(s) {
+			rest = rest[1:]
+		}
+		if rest == "" || rest[0] != ' ' && rest[0] != '\t' {
+			return line, rest
+		}
+		end = len(s) - len(rest)
+	}
+}
 
 // Header is a message's header: its fields in message order, the top one first. It is
 // immutable and may be shared between goroutines.

@@ -124,3 +124,24 @@ func BenchmarkBuilder(b *testing.B) {
 		}
 	}
 }
+
+// RFC 5322 §2.2: CR and LF stand together. Some readers end a line at one alone.
+func TestHiddenFields(t *testing.T) {
+	for value, want := range map[string][]Field{
+		" a\r\n b\r\n\tc":                 nil,
+		"":                                nil,
+		" a\r":                            nil,
+		" a\n":                            nil,
+		" a\r b: c\n\td: e":               nil,
+		" a\rb":                           nil,
+		" a\r: b":                         nil,
+		" a\rB: c":                        {{"B", " c"}},
+		" a\nB: c":                        {{"B", " c"}},
+		" a\r\nB: c":                      {{"B", " c"}},
+		"\rB:c\r d\r\n e\rx\r\r\nF : g\r": {{"B", "c\r d\r\n e"}, {"F ", " g"}},
+	} {
+		if got := slices.Collect(Field{"X", value}.Hidden()); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", value, got, want)
+		}
+	}
+}
