@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"signpost/internal/giveway"
 )
 
 // preloaded are keys that were loaded in parallel: one RSA key takes a tenth of a millisecond to
@@ -39,6 +41,7 @@ func (c Config) preload(refs []Ref) *preloaded {
 	var jobs []func()
 	owners := map[Ref]bool{}
 	for i, ref := range refs {
+		giveway.Point()
 		w := &a.wanted[i]
 		if w.name, w.err = ref.Canonical(); w.err != nil || ref.Domain == AnyDomain {
 			continue

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"signpost/internal/giveway"
 	"signpost/internal/message"
 	"signpost/internal/openssl"
 )
@@ -47,6 +48,7 @@ func Open(cfg Config, wanted []Ref, standby ...Ref) (*Store, error) {
 	var faults, lacking faults
 	preloaded := cfg.preload(wanted)
 	for i, ref := range wanted {
+		giveway.Point()
 		if ref.Domain == AnyDomain {
 			for _, f := range s.addAny(cfg, ref) {
 				faults.add(s.lose(cfg, f))
@@ -233,6 +235,7 @@ func (s *Store) Keys() []*Key { return slices.Clone(s.order) }
 func (s *Store) Refs() []Ref {
 	refs := make([]Ref, 0, len(s.order)+len(s.lostOrder))
 	for _, k := range s.order {
+		giveway.Point()
 		refs = append(refs, k.Ref())
 	}
 	return append(refs, s.lostOrder...)
@@ -242,6 +245,7 @@ func (s *Store) Refs() []Ref {
 func (s *Store) Warnings() []string {
 	lines := slices.Clone(s.troubles)
 	for _, k := range s.order {
+		giveway.Point()
 		for _, w := range k.Warnings {
 			lines = append(lines, fmt.Sprintf("the key %s, %s: %s", k.Ref(), k.Path, w))
 		}

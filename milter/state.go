@@ -47,6 +47,9 @@ func (t *traffic) enter() {
 
 func (t *traffic) leave() { t.open.Add(-1) }
 
+// Connected reports whether there is a connection. It takes some nanoseconds.
+func (s *Server) Connected() bool { return len(s.slots) > 0 }
+
 // State may be called at any time after Listen. It looks at the socket files.
 func (s *Server) State() State {
 	s.mu.Lock()

@@ -19,7 +19,7 @@ func TestTheStateOfAServer(t *testing.T) {
 	}
 	st := s.State()
 	if len(st.Listeners) != 2 || st.Listeners[0].Address != "unix:"+path || st.Listeners[0].Role != "auto" || st.Listeners[1].Role != "sign" ||
-		st.Listeners[0].Problem != "" || st.Listeners[1].Problem != "" || st.MaxConnections != 1 || st.MaxHeaderMemory != 256<<20 {
+		st.Listeners[0].Problem != "" || st.Listeners[1].Problem != "" || st.MaxConnections != 1 || st.MaxHeaderMemory != 256<<20 || s.Connected() {
 		t.Errorf("before Serve: %+v", st)
 	}
 	served := make(chan error, 1)
@@ -34,14 +34,14 @@ func TestTheStateOfAServer(t *testing.T) {
 	}
 	eventually(t, "one is open, one waits", func() bool {
 		st := s.State()
-		return st.Listeners[0].Connections == 1 && st.Connections == 1 && st.SlotWaits == 1 && st.Listeners[0].Accepted == 1
+		return st.Listeners[0].Connections == 1 && st.Connections == 1 && st.SlotWaits == 1 && st.Listeners[0].Accepted == 1 && s.Connected()
 	})
 	for _, conn := range open {
 		conn.Close()
 	}
 	eventually(t, "none is open", func() bool {
 		l := s.State().Listeners[0]
-		return l.Connections == 0 && l.Accepted == 2
+		return l.Connections == 0 && l.Accepted == 2 && !s.Connected()
 	})
 
 	if err := os.Rename(path, path+".away"); err != nil {

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"unsafe"
+
+	"signpost/internal/giveway"
 )
 
 // Entries collects the entries of the YAML file and of its tables, and holds them to
@@ -103,6 +105,7 @@ func (c Config) names() map[string]int32 {
 	}
 	names := make(map[string]int32, len(c.Domains))
 	for i := range c.Domains {
+		giveway.Point()
 		name, _ := c.Domains[i].name()
 		names[name] = int32(i)
 	}
@@ -114,6 +117,7 @@ func (c Config) names() map[string]int32 {
 func (e *Entries) Resolve(c *Config, bad func(where string, database bool, problem string)) {
 	domains, left := e.config.Domains, map[int]bool{}
 	for i, d := range domains {
+		giveway.Point()
 		if problem := e.config.sdidProblem(d, e.index); problem != "" {
 			bad(e.where(i), d.fromDatabase(), "sdid: "+problem)
 			left[i] = true
@@ -125,6 +129,7 @@ func (e *Entries) Resolve(c *Config, bad func(where string, database bool, probl
 	}
 	good := make([]Domain, 0, len(domains)-len(left))
 	for i, d := range domains {
+		giveway.Point()
 		if !left[i] {
 			good = append(good, d)
 		}

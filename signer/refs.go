@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"signpost/internal/giveway"
 	"signpost/internal/message"
 	"signpost/keys"
 	"signpost/keys/lifecycle"
@@ -45,6 +46,7 @@ func (d *Domain) folder() string {
 func (c Config) Refs() []keys.Ref {
 	refs := make([]keys.Ref, 0, len(c.Domains)+1)
 	for _, d := range c.Domains {
+		giveway.Point()
 		folder := d.folder()
 		if folder == "" {
 			folder = AnyDomain
@@ -65,6 +67,7 @@ func (c Config) Optional() map[keys.Ref]bool {
 	optional := map[keys.Ref]bool{}
 	for _, database := range []bool{true, false} { // a key that a file lists too is not optional
 		for _, d := range c.Domains {
+			giveway.Point()
 			if d.fromDatabase() != database || (!database && len(optional) == 0) {
 				continue
 			}
@@ -111,6 +114,7 @@ func (c Config) Listed(present []keys.Ref) []lifecycle.Listed {
 	listed := make([]lifecycle.Listed, 0, len(c.Domains)+1)
 	var many []Domain // entries that many domains come under
 	for _, d := range c.Domains {
+		giveway.Point()
 		name, k := d.name()
 		if k == domainGlob || k == anyDomain {
 			many = append(many, d)
@@ -133,6 +137,7 @@ func (c Config) Listed(present []keys.Ref) []lifecycle.Listed {
 		present = nil
 	} else {
 		for _, d := range c.Domains {
+			giveway.Point()
 			name, _ := d.name()
 			hasEntry[name] = true
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"signpost/internal/giveway"
 	"signpost/internal/message"
 	"signpost/keys"
 	"signpost/keys/lifecycle"
@@ -240,6 +241,7 @@ func (d *Domain) entry() entry {
 func newTable(c Config, active *lifecycle.ActiveKeys) *table {
 	t := &table{domains: c.Domains, names: c.names(), active: active}
 	for i := range c.Domains {
+		giveway.Point()
 		switch d := &c.Domains[i]; d.kind() {
 		case wholeAddress:
 			t.addresses = true

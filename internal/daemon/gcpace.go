@@ -16,7 +16,9 @@ import (
 const (
 	leastGarbage  = 8 << 20
 	leastPercent  = 50
-	reloadPercent = 100
+	reloadPercent = 200
+	// largeHeap is how many octets of objects, with garbage, are worth a collection after a reload.
+	largeHeap = 64 << 20
 )
 
 var (
@@ -39,7 +41,7 @@ func paceCollector() (stop func()) {
 }
 
 // easeCollector allows as much garbage as a reload needs, until done is called. The pace
-// follows at the next collection; see returnMemory.
+// follows at the next collection; see Service.collect.
 func easeCollector() (done func()) {
 	if !pacing.Load() {
 		return func() {}
@@ -49,14 +51,11 @@ func easeCollector() (done func()) {
 	return func() { reloading.Store(false) }
 }
 
-// returnMemory gives memory back to the system that only a load of the configuration needed. It
-// collects, so a small heap is left as it is.
-func returnMemory() {
+// heapObjects is the memory of all objects and garbage, in octets.
+func heapObjects() uint64 {
 	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(heap)
-	if heap[0].Value.Uint64() > 64<<20 {
-		debug.FreeOSMemory()
-	}
+	return heap[0].Value.Uint64()
 }
 
 // pace sets the percentage for the live heap of the last collection, now and after each

@@ -33,9 +33,9 @@ type processors struct {
 
 	mu      sync.Mutex
 	current int
-	busy    int // calls of allProcessors that have not ended
+	busy    int // calls of allProcessors and hold that have not ended
 	since   time.Time
-	before  time.Duration
+	counted time.Duration // used at since
 }
 
 // newProcessors returns an observer that adjusts the number of processors from start to
@@ -45,6 +45,7 @@ func newProcessors() *processors {
 		most: runtime.GOMAXPROCS(0), used: processorTime, now: time.Now,
 		set: func(n int) { runtime.GOMAXPROCS(n) },
 	}
+	p.current = p.most
 	if os.Getenv("GOMAXPROCS") != "" {
 		p.most, p.set = 1, func(int) {}
 	}
@@ -55,7 +56,6 @@ func newProcessors() *processors {
 func (p *processors) start() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.current = p.most
 	p.apply(1)
 	p.begin(p.now())
 }
@@ -98,7 +98,7 @@ func (p *processors) adjust(now time.Time) {
 	if wall < loadWindow {
 		return
 	}
-	load := float64(p.used()-p.before) / float64(wall)
+	load := float64(p.used()-p.counted) / float64(wall)
 	switch current := float64(p.current); {
 	case p.busy > 0:
 	case load > 0.85*current && p.current < p.most:
@@ -111,19 +111,32 @@ func (p *processors) adjust(now time.Time) {
 
 // allProcessors makes all processors available until done is called, for work that
 // messages should not wait for, and one more: a message then never waits in Go's queues behind
-// that work, which gives way every 10 ms. The kernel shares the time much more finely.
+// that work, which gives way every 10 ms. Afterwards there are as many as before.
 func (p *processors) allProcessors() (done func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	was := p.current
 	p.busy++
 	p.apply(p.most + 1)
 	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.busy--
-		if p.busy == 0 {
-			p.apply(min(p.current, p.most))
-		}
+		p.apply(was)
+	}
+}
+
+// hold keeps the number as it is until done is called, while the processor time of the process is not that of
+// messages.
+func (p *processors) hold() (done func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.busy++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.busy--
+		p.begin(p.now())
 	}
 }
 
@@ -137,7 +150,7 @@ func (p *processors) apply(n int) {
 }
 
 func (p *processors) begin(now time.Time) {
-	p.since, p.before = now, p.used()
+	p.since, p.counted = now, p.used()
 	p.next.Store(now.Add(loadWindow).UnixNano())
 }
 

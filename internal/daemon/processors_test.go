@@ -20,7 +20,7 @@ func TestProcessorsFollowTheLoad(t *testing.T) {
 	observer := &noObserver{}
 	p := &processors{
 		observer: observer, most: 3, used: func() time.Duration { return used },
-		now: func() time.Time { return now }, set: func(n int) { set = append(set, n) },
+		now: func() time.Time { return now }, set: func(n int) { set = append(set, n) }, current: 3,
 	}
 	p.start()
 	for i, step := range []struct {
@@ -54,14 +54,18 @@ func TestProcessorsFollowTheLoad(t *testing.T) {
 		t.Errorf("%d processors for a reload, want one more than there are", p.current)
 	}
 	done()
-	if p.current != 3 {
-		t.Errorf("%d processors after a reload", p.current)
+	if p.current != 1 {
+		t.Errorf("%d processors after a reload, want as many as before", p.current)
 	}
-	for range 3 {
-		now = now.Add(time.Second)
-		p.Decided(milter.Decided{})
+	done = p.hold()
+	now, used = now.Add(time.Second), used+3*time.Second
+	p.Decided(milter.Decided{})
+	if done(); p.current != 1 {
+		t.Errorf("%d processors for the collector, want as many as before", p.current)
 	}
-	if want := "[1 2 3 2 1 4 3 2 1]"; fmt.Sprint(set) != want {
+	now = now.Add(loadWindow)
+	p.Decided(milter.Decided{})
+	if want := "[1 2 3 2 1 4 1]"; fmt.Sprint(set) != want {
 		t.Errorf("set %v, want %s: each change stops the world", set, want)
 	}
 }

@@ -2,19 +2,22 @@ package daemon
 
 import (
 	"reflect"
+	"runtime/debug"
 	"strings"
 	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 
+	"signpost/internal/giveway"
 	"signpost/keys"
 )
 
-// reload puts a new generation in force, or logs why the old one stays.
+// reload puts a new generation in force, or logs why the old one stays. It gives way to messages.
 func (s *Service) reload() {
+	defer s.collect()
 	defer s.processors.allProcessors()()
-	defer returnMemory()
 	defer easeCollector()()
+	defer giveway.Begin(s.server.Connected)()
 	notify(systemd.SdNotifyReloading + "\n" + monotonic())
 	defer notify(systemd.SdNotifyReady)
 	next, err := Load(s.path, time.Now, s.current)
@@ -34,6 +37,16 @@ func (s *Service) reload() {
 	s.server.Swap(s.handlers(next))
 	s.current = next
 	s.logGeneration("reloaded")
+}
+
+// collect frees what only the reload and the generation before needed. The collector takes idle time, and a quarter of
+// the processors that messages need at present: on more, its threads take processors from the MTA. By itself, the runtime
+// would return the memory to the system only some collections later.
+func (s *Service) collect() {
+	if heapObjects() > largeHeap {
+		defer s.processors.hold()()
+		debug.FreeOSMemory()
+	}
 }
 
 // warnOfReload logs the changes that need a restart, and those that may be mistakes.
@@ -76,6 +89,7 @@ func replaced(before, next *keys.Store) []*keys.Key {
 	var found []*keys.Key
 	was := before.InOrder()
 	for _, k := range next.Keys() {
+		giveway.Point()
 		if old, ok := was(k.Domain, k.Selector); ok && old.Fingerprint() != k.Fingerprint() {
 			found = append(found, k)
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"signpost/internal/giveway"
 )
 
 // vanished returns an error where a reload would remove all signing domains, or all entries
@@ -25,6 +27,7 @@ func (c Config) vanished(before Config) error {
 func leaving(before, next Config) []string {
 	var moved []string
 	for i, d := range before.Signer.Domains {
+		giveway.Point()
 		if i >= len(next.Signer.Domains) || next.Signer.Domains[i].Domain != d.Domain {
 			moved = append(moved, d.Domain)
 		}
@@ -34,6 +37,7 @@ func leaving(before, next Config) []string {
 	}
 	stay := make(map[string]bool, len(next.Signer.Domains))
 	for _, d := range next.Signer.Domains {
+		giveway.Point()
 		stay[d.Domain] = true
 	}
 	return slices.DeleteFunc(moved, func(name string) bool { return stay[name] })

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"signpost/internal/giveway"
 	"signpost/signer"
 )
 
@@ -106,6 +107,7 @@ func (r *reader) database(ctx context.Context, d database, before []fetched, kee
 	r.entries.Grow(entriesIn(text))
 	for line := range strings.Lines(text) {
 		row++
+		giveway.Point()
 		place := signer.Place{Source: source, Database: true, Line: row}
 		if err := r.entries.Add(place, strings.Fields(line)); err != nil {
 			r.warn(fmt.Sprintf("signer.tables %s: row %d is left out: %v", source, row, err))

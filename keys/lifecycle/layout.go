@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"signpost/internal/giveway"
 	"signpost/keys"
 )
 
@@ -61,6 +62,7 @@ func (p *Spec) layoutAfter(before *Spec) {
 	next.posts = make([]post, len(was.posts))
 	lookup, at := p.Store.InOrder(), was.begins()
 	for i, set := range was.sets {
+		giveway.Point()
 		to := &next.posts[at[set]]
 		at[set]++
 		to.listed = &p.Listed[i]
@@ -79,6 +81,7 @@ func newLayout(listed []Listed, store *keys.Store) *layout {
 	all, sets := make([]post, len(listed)), l.sets
 	lookup := store.InOrder()
 	for i := range listed {
+		giveway.Point()
 		all[i].listed = &listed[i]
 		all[i].key, _ = lookup(listed[i].Domain, listed[i].Selector)
 		ref := all[i].ref()
@@ -102,10 +105,12 @@ func newLayout(listed []Listed, store *keys.Store) *layout {
 	}
 	next := l.begins()
 	for i, at := range sets {
+		giveway.Point()
 		l.posts[next[at]] = all[i]
 		next[at]++
 	}
 	for i := range l.ends {
+		giveway.Point()
 		posts := l.set(i)
 		for n, p := range posts {
 			l.plain = l.plain && !slices.ContainsFunc(posts[:n], func(o post) bool { return o.ref() == p.ref() })
@@ -144,6 +149,7 @@ func (l *layout) owns(ref keys.Ref) bool {
 func (l *layout) unlisted(known facts, only map[string]bool) []keys.Ref {
 	var others []keys.Ref
 	for ref, f := range known {
+		giveway.Point()
 		if (only == nil || only[ref.Domain]) && (f.Own || !l.elsewhere[ref]) && !l.owns(ref) {
 			others = append(others, ref)
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"signpost/internal/giveway"
 	"signpost/keys"
 )
 
@@ -80,6 +81,7 @@ func (w *Tracker) news(before, after facts) (first []keys.Ref, count int) {
 		return nil, 0
 	}
 	for ref, f := range after {
+		giveway.Point()
 		if w.pending[ref] != nil || before.state(ref) == f.State {
 			continue
 		}
@@ -106,6 +108,7 @@ func (l facts) state(ref keys.Ref) State {
 func (w *Tracker) troubled(sets *signingSets) []string {
 	var domains []string
 	for domain, d := range sets.all() {
+		giveway.Point()
 		if _, known := w.reported[domain]; len(d.pending) == 0 && (known || d.Why != "") {
 			domains = append(domains, domain)
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"signpost/internal/giveway"
 	"signpost/keys"
 )
 
@@ -120,6 +121,7 @@ func (p *Spec) assign(known facts, now time.Time, open map[keys.Ref]*lookup, onl
 	was, others := a.before(only)
 	alone := len(others) == 0
 	for i := range l.ends {
+		giveway.Point()
 		posts := l.set(i)
 		if set := posts[0].set(); only == nil || only[set] {
 			sets[i] = a.decide(set, posts, was[l.begin(i):l.ends[i]], ofDomain(others, set), sets[i])
@@ -174,6 +176,7 @@ func (a *assignment) before(only map[string]bool) (was []*Fact, others []keys.Re
 	was = make([]*Fact, len(a.layout.posts))
 	found := 0
 	for i, p := range a.layout.posts {
+		giveway.Point()
 		if only != nil && !only[p.set()] {
 			continue
 		}
@@ -191,6 +194,7 @@ func (a *assignment) before(only map[string]bool) (was []*Fact, others []keys.Re
 func (a *assignment) facts() facts {
 	next := make(facts, len(a.next))
 	for _, k := range a.next {
+		giveway.Point()
 		next[k.ref] = k.fact
 	}
 	return next
@@ -313,6 +317,7 @@ func (a *assignment) keep(c *candidate, set string) {
 func (p *Spec) noteUse(known facts) {
 	latest := map[string]*Fact{} // by fingerprint
 	for _, post := range p.layout().posts {
+		giveway.Point()
 		if post.key == nil {
 			continue
 		}

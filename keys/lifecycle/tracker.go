@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"signpost/internal/giveway"
 	"signpost/keys"
 )
 
@@ -93,16 +94,19 @@ func (w *Tracker) Standby(listed []keys.Ref) []keys.Ref {
 	}
 	now := make(map[keys.Ref]bool, len(listed))
 	for _, ref := range listed {
+		giveway.Point()
 		now[ref] = true
 	}
 	former := map[string][]keys.Ref{} // by domain
 	for ref, f := range w.known {
+		giveway.Point()
 		if !now[ref] && f.State != Retired {
 			former[ref.Domain] = append(former[ref.Domain], ref)
 		}
 	}
 	var refs []keys.Ref
 	for _, l := range listed {
+		giveway.Point()
 		if l.Domain == keys.AnyDomain {
 			refs = slices.Concat(slices.Collect(maps.Values(former))...)
 			break
