@@ -85,7 +85,7 @@ func TestTheSignatureFieldIsHashedWithoutItsSignature(t *testing.T) {
 		{"b= empty", " b=; a=1", " b=; a=1", "b=; a=1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s, _ := ParseSignature(tt.value)
+			s, _ := parseSignature(tt.value)
 			f := message.Field{Name: "DKIM-Signature", Value: tt.value}
 			if got := string(appendSignature(nil, f, s.cutStart, s.cutEnd, Simple)); got != "DKIM-Signature:"+tt.simple {
 				t.Errorf("simple: %q, want %q", got, tt.simple)

@@ -224,7 +224,7 @@ func runSig(t testing.TB, c conformance.Case) error {
 		}
 	}
 	c.Decode(t, &x)
-	_, err := ParseSignature(x.Value)
+	_, err := parseSignature(x.Value)
 	if (err == nil) != (x.Expect.Sig == "ok") && !x.Expect.LenientOK {
 		return fmt.Errorf("%v, want %s", err, x.Expect.Sig)
 	}
@@ -263,7 +263,7 @@ func runSign(t testing.TB, suite *conformance.Suite, c conformance.Case) error {
 	list(x.Sign.H, func(name string) bool { names = append(names, name); return true })
 	p := SignParams{Domain: x.Sign.D, Selector: x.Sign.S, AUID: x.Sign.I, Key: key, Headers: names, Time: time.Unix(x.Sign.T, 0)}
 	signed := sign(t, h, string(body), p)
-	ours, err := ParseSignature(signed[0].Value)
+	ours, err := parseSignature(signed[0].Value)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func FuzzParseSignature(f *testing.F) {
 	f.Add(with("i=jo=20e@a.example.org") + "; l=5; t=1; x=2; c=relaxed; q=dns/txt; z=a:b|c")
 	f.Add(with("d=Bücher.example") + "; s2=\r\n x")
 	f.Fuzz(func(t *testing.T, value string) {
-		s, err := ParseSignature(value)
+		s, err := parseSignature(value)
 		if _, ok := err.(problem); err != nil && !ok {
 			t.Fatalf("%q: %v is no constant text", value, err)
 		}

@@ -49,7 +49,7 @@ func (v *Verification) prioritize(h message.Header, n int) {
 	}
 }
 
-// claimedDomain returns the SDID that ParseSignature finds in a well-formed field.
+// claimedDomain returns the SDID that Signature.parse finds in a well-formed field.
 func claimedDomain(value string) string {
 	if len(value) > maxFieldOctets {
 		return ""

@@ -210,7 +210,7 @@ func TestTheFieldWeWrite(t *testing.T) {
 					t.Errorf("a fold that is none: %q", line)
 				}
 			}
-			s, err := ParseSignature(" " + value)
+			s, err := parseSignature(" " + value)
 			if err != nil {
 				t.Fatal(err)
 			}

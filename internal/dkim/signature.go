@@ -81,14 +81,6 @@ type Signature struct {
 	cutStart, cutEnd int // position of b='s value in the field's value
 }
 
-// ParseSignature reads the value of a DKIM-Signature field. The error is in constant
-// words. The signature is returned even with an error, with the parts that could be
-// read.
-func ParseSignature(value string) (*Signature, error) {
-	s := new(Signature)
-	return s, s.parse(value, Options{})
-}
-
 // sigTags are the tags of §3.5 that a verifier uses. An absent tag differs from an
 // empty one.
 type sigTags struct {
@@ -132,7 +124,9 @@ func (tags *sigTags) of(name string) *optional {
 	return nil
 }
 
-// parse makes all checks of §6.1.1 except those that need the clock.
+// parse reads the value of a DKIM-Signature field and makes all checks of §6.1.1 except
+// those that need the clock. The error is in constant words. Where there is one, the parts
+// that could be read are set.
 func (s *Signature) parse(value string, opt Options) error {
 	*s = Signature{Length: -1, Time: -1, Expires: -1, HeaderCanon: Simple, BodyCanon: Simple}
 	if len(value) > maxFieldOctets {
