@@ -166,7 +166,8 @@ func (p *Policy) id() key {
 	if p.Domain == "" {
 		return key{}
 	}
-	return p.appendTo(nil).key()
+	var room [256]byte
+	return p.appendTo(room[:0]).key()
 }
 
 // texts are the fields of a row that are texts, in the order of a tuple.
