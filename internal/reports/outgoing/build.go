@@ -199,8 +199,9 @@ func record(rows *sql.Rows) (aggregate.Record, error) {
 		// RFC 9990 §3.1.1.9: a reason must be given.
 		r.Reasons = []aggregate.Reason{{Type: "local_policy"}}
 	}
-	// RFC 9990 §3.1.1.13: SPF of the HELO name is not reported.
-	if spf.Domain != "" && spf.Scope != "helo" {
+	// RFC 9990 §3.1.1.13: mfrom is the only scope. With the null sender, the MAIL FROM identity is
+	// postmaster at the HELO name (RFC 7208 §2.4).
+	if spf.Domain != "" {
 		spf.Scope = "mfrom"
 		r.Senders = []aggregate.Sender{spf}
 	}

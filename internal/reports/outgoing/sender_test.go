@@ -398,6 +398,21 @@ func TestADayIsReportedWhenItIsOver(t *testing.T) {
 	})
 }
 
+// RFC 7208 §2.4: with the null sender, the MAIL FROM identity is postmaster at the HELO name.
+// RFC 9990 §3.1.1.13 reports that identity.
+func TestTheSPFResultOfABounceIsReported(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	w.publish("blue.example")
+	w.count(row{domain: "blue.example", spfDomain: "mail.blue.example", spfScope: "helo", spfResult: "pass", disposition: "pass"})
+	w.step(w.sender())
+	x := strings.Join(strings.Fields(w.mta.taken()[0].xml(t)), "")
+	for _, want := range []string{"<envelope_from></envelope_from>", "<spf><domain>mail.blue.example</domain><scope>mfrom</scope><result>pass</result></spf>"} {
+		if !strings.Contains(x, want) {
+			t.Errorf("no %s in\n%s", want, x)
+		}
+	}
+}
+
 func TestNamesAreTheSameEverywhere(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
 	w.publish("blue.example")
