@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -270,8 +271,7 @@ func (h *Host) lookAtHostName(ctx context.Context) {
 		return
 	}
 	remedy := Remedy{Text: "Set a name that DNS leads to this host's address, such as:", Lines: []string{command([]string{"postconf", "-c", h.readMTA(ctx).Dir, "-e", "myhostname=mail." + exampleDomain(h)})}}
-	switch {
-	case nameless(name):
+	if nameless(name) {
 		h.find("host.name", name, fmt.Sprintf("the MTA calls itself %s, which is no name in DNS", name), remedy)
 		return
 	}
@@ -279,7 +279,7 @@ func (h *Host) lookAtHostName(ctx context.Context) {
 	v6, err6 := h.DNS.LookupAAAA(ctx, name)
 	switch {
 	case err4 != nil || err6 != nil:
-		h.undecided("the address of "+name, fmt.Sprint(err4, err6))
+		h.undecided("the address of "+name, cmp.Or(err4, err6).Error())
 	case len(v4)+len(v6) == 0:
 		h.find("host.name", name, fmt.Sprintf("the MTA calls itself %s, which has no address in DNS", name),
 			Remedy{Text: "Publish this host's address for it, or set myhostname to a name that has it. In the zone:", Lines: h.ownAddressRecords(ctx, name)})

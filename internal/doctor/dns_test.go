@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -162,6 +163,16 @@ func TestOneFaultInDNS(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestDNSAnswersForOneFamilyOfTheHostName(t *testing.T) {
+	h := newHouse(t)
+	h.record(theName, "A "+theIPv4, "AAAA TIMEOUT")
+	r := h.run()
+	i := slices.IndexFunc(r.Unseen, func(u Unseen) bool { return u.What == "the address of "+theName })
+	if i < 0 || strings.Contains(r.Unseen[i].Reason, "nil") {
+		t.Errorf("%+v", r.Unseen)
 	}
 }
 

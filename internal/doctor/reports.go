@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"signpost/internal/control"
@@ -108,15 +109,15 @@ func (h *Host) lookAtReportsMTA(ctx context.Context) bool {
 			smtpRemedy(h, "Name a listener of the MTA that takes mail from this host without TLS and without a login"))
 		return true
 	}
-	at, _ := knockAt(ctx, "tcp", out.SMTP)
+	refused := errors.Is(err, syscall.ECONNREFUSED)
 	switch {
 	case err == nil:
 		return false
 	case replied: // it cannot take mail now
 		err = fmt.Errorf("%d %s", reply.Code, reply.Msg)
-	case at == silent, errors.Is(err, io.EOF), errors.Is(err, errNoSMTP):
+	case refused, errors.Is(err, io.EOF), errors.Is(err, errNoSMTP):
 		text := fmt.Sprintf("nothing listens at %s (reports.out.smtp)", out.SMTP)
-		if at != silent {
+		if !refused {
 			text = fmt.Sprintf("what listens at %s (reports.out.smtp) is no MTA: %v", out.SMTP, err)
 		}
 		h.find("reports.no-mta", out.SMTP, text, smtpRemedy(h, "Start the MTA, or name a loopback address where it listens (Postfix: inet_interfaces)"))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -120,6 +121,20 @@ func TestOneFaultOfTheReports(t *testing.T) {
 			}
 			h.mended(r)
 		})
+	}
+}
+
+// Each connection without a message is a line in the MTA's log.
+func TestTheMTAIsAskedOnce(t *testing.T) {
+	h := newHouse(t)
+	var connections atomic.Int32
+	at := h.accept("127.0.0.1:0", func(conn net.Conn) {
+		connections.Add(1)
+		serveSMTP(conn, nil)
+	})
+	h.config += "reports: {out: {org_name: Example, from: dmarc@example.com, smtp: " + at + "}}\n"
+	if r := h.run(); connections.Load() != 1 {
+		t.Errorf("%d connections\n%s", connections.Load(), text(r))
 	}
 }
 
