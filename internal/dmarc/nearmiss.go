@@ -81,6 +81,9 @@ func wrongVersion(value string) string {
 		return fmt.Sprintf("%q is to be written DMARC1, in upper case", value[:len(version)])
 	}
 	rest := value[len(version):]
+	if rest == "" { // what follows stands behind more blanks than are examined
+		return "there is no semicolon after v=DMARC1"
+	}
 	switch c := rest[0]; {
 	case c == '\\':
 		return "a backslash before the semicolon is part of the text: take it out"

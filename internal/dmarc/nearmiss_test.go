@@ -11,11 +11,13 @@ import (
 // and its mistake.
 func TestTheReasonNamesARecordThatMissesBeingOne(t *testing.T) {
 	for text, want := range map[string]string{
-		`v=DMARC1, p=reject`:                  `"," stands where a semicolon should, after v=DMARC1`,
-		`v=DMARC1: p=reject`:                  `":" stands where a semicolon should`,
-		`v=DMARC1. p=reject`:                  `"." stands where a semicolon should`,
-		`v=DMARC1 p=reject`:                   `no semicolon after v=DMARC1`,
-		`v=DMARC1p=reject`:                    `no semicolon after v=DMARC1`,
+		`v=DMARC1, p=reject`: `"," stands where a semicolon should, after v=DMARC1`,
+		`v=DMARC1: p=reject`: `":" stands where a semicolon should`,
+		`v=DMARC1. p=reject`: `"." stands where a semicolon should`,
+		`v=DMARC1 p=reject`:  `no semicolon after v=DMARC1`,
+		`v=DMARC1p=reject`:   `no semicolon after v=DMARC1`,
+		"v=DMARC1" + strings.Repeat(" ", maxNearMiss-len("v=DMARC1")) + "p=reject":  `no semicolon after v=DMARC1`,
+		"v=" + strings.Repeat(" ", maxNearMiss-len("v=DMARC1")) + "DMARC1 p=reject": `no semicolon after v=DMARC1`,
 		`v=DMARC1\; p=reject\;`:               `a backslash before the semicolon`,
 		`"v=DMARC1; p=reject"`:                `in quotation marks`,
 		`'v=DMARC1; p=reject'`:                `in quotation marks`,
@@ -103,7 +105,7 @@ func TestPctIsNamedAsIgnored(t *testing.T) {
 }
 
 func FuzzNearMiss(f *testing.F) {
-	for _, seed := range []string{`v=DMARC1, p=reject`, `"v=dmarc1"`, `v`, `p=reject`, "\xff\xfev=DMARC1", `“`, `\"`} {
+	for _, seed := range []string{`v=DMARC1, p=reject`, `"v=dmarc1"`, `v`, `p=reject`, "\xff\xfev=DMARC1", `“`, `\"`, "v=DMARC1" + strings.Repeat(" ", maxNearMiss) + "p"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
