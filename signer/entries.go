@@ -18,6 +18,7 @@ type Entries struct {
 	patterns  int
 	table     *Place                // of the last entry, without its line
 	selectors map[string][]Selector // by the words of lines: most entries list the same
+	room      []Selector            // memory for those of a line
 }
 
 // Entries begins with the entries of the YAML file.
@@ -41,10 +42,11 @@ func (e *Entries) Grow(n int) {
 // Add adds the entry that the words of a line describe; see ParseEntry. The error says
 // why it was not added.
 func (e *Entries) Add(place Place, words []string) error {
-	d, err := ParseEntry(words)
+	d, err := parseEntry(words, e.room)
 	if err != nil {
 		return err
 	}
+	e.room = d.Selectors
 	name, k := d.name()
 	if first, twice := e.index[name]; twice {
 		return fmt.Errorf("%s stands already in %s: put all its selectors there", d.Domain, e.where(int(first)))
@@ -76,16 +78,17 @@ func (e *Entries) where(i int) string {
 // maxSameSelectors bounds the lists that are remembered.
 const maxSameSelectors = 1000
 
-// same returns the list of an entry before that has the same selectors. A line gives them no
-// other property.
+// same returns the list of an entry before that has the same selectors, or a copy of the list. A line
+// gives them no other property.
 func (e *Entries) same(list []Selector) []Selector {
 	if len(list) != 1 {
-		return list
+		return slices.Clone(list)
 	}
 	name := list[0].Selector
 	if before, ok := e.selectors[name]; ok {
 		return before
 	}
+	list = slices.Clone(list)
 	if len(e.selectors) < maxSameSelectors {
 		e.selectors[name] = list
 	}

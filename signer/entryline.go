@@ -10,8 +10,11 @@ import (
 
 // ParseEntry reads an entry from the words of a table's line: a domain, its selectors
 // and options. The error is the first mistake.
-func ParseEntry(words []string) (Domain, error) {
-	d := Domain{Domain: words[0]}
+func ParseEntry(words []string) (Domain, error) { return parseEntry(words, nil) }
+
+// parseEntry has the selectors in the memory of room.
+func parseEntry(words []string, room []Selector) (Domain, error) {
+	d := Domain{Domain: words[0], Selectors: room[:0]}
 	for _, word := range words[1:] {
 		key, value, assigned := strings.Cut(word, "=")
 		switch {

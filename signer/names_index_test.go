@@ -1,6 +1,7 @@
 package signer
 
 import (
+	"fmt"
 	"testing"
 )
 
@@ -54,4 +55,29 @@ func TestNamesAreThoseOfTheEntries(t *testing.T) {
 	want(more)
 	more.Domains = more.Domains[1:]
 	want(more)
+}
+
+// Entries of one line each list their own selectors, whatever the lines around them list.
+func TestTheSelectorsOfALineAreItsOwn(t *testing.T) {
+	c := Defaults()
+	entries := c.Entries()
+	lines := [][]string{
+		{"a.example", "s1"}, {"b.example", "s2,s3"}, {"c.example", "s1"}, {"d.example", "s4", "s5"}, {"e.example", "sdid=a.example"}, {"f.example", "s6"}, {"g.example", "s2,s3,s7"},
+	}
+	for i, words := range lines {
+		if err := entries.Add(Place{Source: "table", Line: i + 1}, words); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries.Resolve(&c, func(_ string, _ bool, problem string) { t.Error(problem) })
+	want := []string{"[s1]", "[s2 s3]", "[s1]", "[s4 s5]", "[]", "[s6]", "[s2 s3 s7]"}
+	for i, d := range c.Domains {
+		var names []string
+		for _, s := range d.Selectors {
+			names = append(names, s.Selector)
+		}
+		if got := fmt.Sprint(names); got != want[i] {
+			t.Errorf("%s has the selectors %s, want %s", d.Domain, got, want[i])
+		}
+	}
 }

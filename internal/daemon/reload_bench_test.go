@@ -58,6 +58,7 @@ func BenchmarkReload(b *testing.B) {
 	s.Start()
 	b.Cleanup(func() { _ = s.Shutdown(b.Context()); s.Close() })
 	s.processors.start()
+	b.Cleanup(s.processors.stop)
 	b.ReportAllocs()
 	n, before := 0, processorTime()
 	var was, is runtime.MemStats

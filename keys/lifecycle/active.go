@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"signpost/internal/giveway"
 	"signpost/keys"
 )
 
@@ -77,6 +78,14 @@ func (s *signingSets) all() iter.Seq2[string, *SigningSet] {
 			}
 		}
 	}
+}
+
+// trouble reports whether a set has a reason why it does not sign as listed.
+func (s *signingSets) trouble() bool {
+	return s != nil && slices.ContainsFunc(s.list, func(d *SigningSet) bool {
+		giveway.Point()
+		return d != nil && d.Why != ""
+	})
 }
 
 // Found is the answer of For.

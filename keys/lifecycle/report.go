@@ -106,6 +106,9 @@ func (l facts) state(ref keys.Ref) State {
 // troubled returns the domains that do not sign as listed, or that were last reported as such.
 // Domains with pending lookups are left out.
 func (w *Tracker) troubled(sets *signingSets) []string {
+	if len(w.reported) == 0 && !sets.trouble() {
+		return nil
+	}
 	var domains []string
 	for domain, d := range sets.all() {
 		giveway.Point()
