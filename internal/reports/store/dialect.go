@@ -12,8 +12,6 @@ import (
 //	{blob}         the type of a column of octets
 //	{greatest}     the function that returns the largest of its arguments
 //	{least}        the function that returns the smallest
-//	{for update}   at the end of a SELECT: locks the rows in its order until the end of the
-//	               transaction. With SQLite, no other one writes meanwhile
 //	{skip locked}  at the end of a SELECT: leaves out the rows that another transaction has
 //	               claimed, and claims the others. SQLite has one writer at a time, so that
 //	               Write claims all
@@ -26,10 +24,10 @@ type dialect struct {
 var (
 	sqliteDialect = dialect{name: "SQLite", words: strings.NewReplacer(
 		"{id}", "INTEGER PRIMARY KEY AUTOINCREMENT", "{blob}", "BLOB",
-		"{greatest}", "max", "{least}", "min", "{skip locked}", "", "{for update}", "")}
+		"{greatest}", "max", "{least}", "min", "{skip locked}", "")}
 	postgresDialect = dialect{name: "PostgreSQL", numbered: true, words: strings.NewReplacer(
 		"{id}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{blob}", "BYTEA",
-		"{greatest}", "greatest", "{least}", "least", "{skip locked}", "FOR UPDATE SKIP LOCKED", "{for update}", "FOR UPDATE")}
+		"{greatest}", "greatest", "{least}", "least", "{skip locked}", "FOR UPDATE SKIP LOCKED")}
 )
 
 // sql is a statement in the words of the database. A "?" within quotes stays.

@@ -195,13 +195,13 @@ func addChunks[T any](ctx context.Context, tx store.Tx, table string, list []T, 
 			k, day, t := of(&part[i])
 			args = append(args, int64(day), k[:], t.Count, t.First, t.Last)
 		}
-		if err := lock(ctx, tx, table, args); err != nil {
+		const one = `(CAST(? AS BIGINT), CAST(? AS {blob}), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT))`
+		values := `(VALUES ` + strings.TrimSuffix(strings.Repeat(one+", ", len(part)), ", ") + `) AS v`
+		if err := lock(ctx, tx, table, values, args); err != nil {
 			return nil, err
 		}
-		const one = `(CAST(? AS BIGINT), CAST(? AS {blob}), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT))`
 		rows, err := tx.Query(ctx, `UPDATE `+table+` SET count = count + v.column3, first_seen = {least}(first_seen, v.column4), last_seen = {greatest}(last_seen, v.column5)
-			FROM (VALUES `+strings.TrimSuffix(strings.Repeat(one+", ", len(part)), ", ")+`) AS v
-			WHERE day = v.column1 AND tuple = v.column2 RETURNING tuple`, args...)
+			FROM `+values+` WHERE day = v.column1 AND tuple = v.column2 RETURNING tuple`, args...)
 		if err != nil {
 			return nil, err
 		}
@@ -219,15 +219,11 @@ func addChunks[T any](ctx context.Context, tx store.Tx, table string, list []T, 
 }
 
 // lock locks the rows in the order of their keys: an UPDATE locks them in any order, and two
-// daemons would wait for each other. args are those of the UPDATE.
-func lock(ctx context.Context, tx store.Tx, table string, args []any) error {
-	const columns = 5
-	var keys []any
-	for i := 0; i < len(args); i += columns {
-		keys = append(keys, args[i], args[i+1])
-	}
-	rows, err := tx.Query(ctx, `SELECT tuple FROM `+table+` WHERE (day, tuple) IN (`+strings.TrimSuffix(strings.Repeat("(?, ?), ", len(keys)/2), ", ")+`)
-		ORDER BY tuple {for update}`, keys...)
+// daemons would wait for each other. values and args are those of the UPDATE. A join, since for a list of
+// pairs PostgreSQL reads the whole day until it has statistics of it.
+func lock(ctx context.Context, tx store.Tx, table, values string, args []any) error {
+	rows, err := tx.Query(ctx, `SELECT t.tuple FROM `+values+` JOIN `+table+` t ON t.day = v.column1 AND t.tuple = v.column2
+		ORDER BY t.tuple FOR UPDATE OF t`, args...)
 	if err != nil {
 		return err
 	}

@@ -222,3 +222,29 @@ func TestKnownPoliciesAreBounded(t *testing.T) {
 		t.Errorf("%d policies of a new day are known", len(l.policies))
 	}
 }
+
+// Rows are locked before an UPDATE takes them in an order of its own; others stay free.
+func TestLockLocksTheRowsOfABatch(t *testing.T) {
+	a := storetest.Postgres(t)
+	d := &daemon{db: storetest.Open(t, a), writer: "one"}
+	all := sources("192.0.2", 3)
+	d.write(t, all...)
+	var free int
+	err := d.db.Write(t.Context(), func(first store.Tx) error {
+		var args []any
+		for _, r := range all[:2] {
+			k := counterOf(&r).key
+			args = append(args, int64(r.Day), k[:])
+		}
+		const values = `(VALUES (CAST(? AS BIGINT), CAST(? AS {blob})), (CAST(? AS BIGINT), CAST(? AS {blob}))) AS v`
+		if err := lock(t.Context(), first, "traffic", values, args); err != nil {
+			return err
+		}
+		return d.db.Write(t.Context(), func(second store.Tx) error {
+			return second.QueryRow(t.Context(), `SELECT count(*) FROM (SELECT tuple FROM traffic {skip locked}) AS free`).Scan(&free)
+		})
+	})
+	if err != nil || free != 1 {
+		t.Errorf("%d rows are free, want 1 of 3; %v", free, err)
+	}
+}
