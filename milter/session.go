@@ -46,6 +46,7 @@ type session struct {
 func newSession(server *Server, conn net.Conn, l listener, where string) *session {
 	s := &session{server: server, role: l.role, listener: l.name, where: where, conn: conn, content: l.content}
 	s.reader = reader{conn: conn, ack: acknowledgerOf(conn), max: uint32(server.config.MaxPacketBytes), arm: s.arm}
+	s.reader.wait, _ = conn.(waiter)
 	s.reader.allow = s.accountWith
 	s.reader.buf = s.reader.own[:]
 	s.writer.conn = conn

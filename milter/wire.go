@@ -50,6 +50,7 @@ func bufferPool(size int) *sync.Pool {
 type reader struct {
 	conn net.Conn
 	ack  acknowledger
+	wait waiter // nil: the connection cannot do it
 	max  uint32 // octets of a packet
 	// arm sets the read deadline before a read that may block; idle means that no octet of a packet has arrived yet.
 	arm func(idle bool) error
@@ -185,7 +186,12 @@ func (r *reader) shrink() {
 
 var errNoProgress = errors.New("the connection delivers nothing, and no error")
 
-// fill reads once.
+// waiter waits for data without a buffer for it. waited is false where there may be data already.
+type waiter interface {
+	Wait() (waited bool, err error)
+}
+
+// fill reads once. An idle connection has only a small buffer until there is data.
 func (r *reader) fill() error {
 	if r.r == r.w {
 		r.r, r.w = 0, 0
@@ -196,6 +202,15 @@ func (r *reader) fill() error {
 			return err
 		}
 		r.armed = !idle
+		if idle && r.wait != nil {
+			waited, err := r.wait.Wait()
+			if err != nil {
+				return err
+			}
+			if waited && len(r.buf) == waitingBuffer {
+				r.use(messageBuffer)
+			}
+		}
 	}
 	for range 100 {
 		n, err := r.conn.Read(r.buf[r.w:])

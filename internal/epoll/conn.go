@@ -17,7 +17,8 @@ type Conn struct {
 	tcp     bool
 	local   net.Addr
 	remote  net.Addr
-	stretch int // reads since the last one that had to wait
+	stretch int  // reads since the last one that had to wait
+	drained bool // the last read has left nothing behind
 }
 
 // longStretch is how many reads there are without a pause before one is an ordinary system call. That call wakes the
@@ -43,23 +44,55 @@ func (c *Conn) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	for {
+		if _, err := c.waitIfDrained(); err != nil {
+			return 0, err
+		}
 		n, errno := c.receive(b)
 		switch errno {
 		case 0:
 			if n == 0 {
 				return 0, io.EOF
 			}
+			c.noteDrained(n < len(b))
 			return n, nil
 		case syscall.EINTR:
 		case syscall.EAGAIN:
-			c.stretch = 0
-			if err := c.wait(&c.read, readEvents); err != nil {
-				return 0, err
-			}
+			c.noteDrained(true)
 		default:
 			return 0, callError("read", errno)
 		}
 	}
+}
+
+// Wait waits until there is something to read if it is certain that there is nothing, and reports whether it was. So
+// a caller need not hold a buffer meanwhile. Errors are those of Read.
+func (c *Conn) Wait() (waited bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.usable(&c.read); err != nil {
+		return false, err
+	}
+	return c.waitIfDrained()
+}
+
+// noteDrained is called after a read. One that returned less than it had room for has left nothing behind: of what
+// comes later, and of the end, there will be an event (epoll(7), "Do I need to continuously read..."). If the event
+// of what was read is still to come, the next read finds nothing. The caller holds the lock.
+func (c *Conn) noteDrained(drained bool) {
+	c.drained = drained
+	if drained {
+		c.read.ready = false
+	}
+}
+
+// waitIfDrained waits for the next event if all has been read. After the other side's end there will be none. The
+// caller holds the lock.
+func (c *Conn) waitIfDrained() (waited bool, err error) {
+	if !c.drained || c.read.ready || c.ended {
+		return false, nil
+	}
+	c.stretch = 0
+	return true, c.wait(&c.read, readEvents)
 }
 
 // Write writes all of b, or returns an error with the number of octets that were written.

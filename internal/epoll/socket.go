@@ -18,6 +18,7 @@ type socket struct {
 	mu      sync.Mutex
 	fd      int // -1 when closed
 	watched uint32
+	ended   bool  // there was an event of the other side's end, or of an error
 	serial  int32 // differs from that of every socket that had the descriptor before
 	read    side
 	write   side
@@ -72,6 +73,7 @@ func (s *socket) happened(events uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	const both = unix.EPOLLERR | unix.EPOLLHUP
+	s.ended = s.ended || events&(unix.EPOLLRDHUP|both) != 0
 	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|both) != 0 {
 		s.read.ready = true
 		s.read.changed.Signal()
