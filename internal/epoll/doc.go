@@ -9,6 +9,8 @@
 //   - Package net asks the kernel to be told when a socket can be written to. That is the case each time the
 //     other side has read an answer, so every answer wakes the process once more. Here a socket is only watched
 //     for writing once a write has had to wait.
+//   - Package net reads once more before it waits. Here a read that returned less than it had room for has emptied
+//     the socket.
 //   - Package net adjusts a timer for every deadline that is set. Here a timer that runs already and ends
 //     earlier stays; it looks at the deadline when it fires.
 //
