@@ -136,12 +136,18 @@ func clean(s string) string {
 		}
 		return c
 	}, strings.ToValidUTF8(s, "\uFFFD"))
-	s = strings.Join(strings.Fields(s), " ")
-	for len(s) > maxText {
-		_, size := utf8.DecodeLastRuneInString(s[:maxText])
-		s = s[:maxText-size]
+	return cut(strings.Join(strings.Fields(s), " "), maxText)
+}
+
+// cut returns at most limit octets of s, and whole characters.
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
 	}
-	return s
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit]
 }
 
 func (raw *rawReport) report() (*Report, error) {
@@ -204,8 +210,7 @@ func address(t text) netip.Addr {
 
 func domain(s string) string {
 	s = s[strings.LastIndexByte(s, '@')+1:]
-	s = strings.ToLower(strings.Trim(s, " .<>"))
-	return s[:min(len(s), 255)]
+	return cut(strings.ToLower(strings.Trim(s, " .<>")), 255)
 }
 
 // instant reads RFC 3339, which RFC 8460 wants, the same without a zone, or seconds since 1970.

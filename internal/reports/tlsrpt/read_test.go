@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+	"unicode/utf8"
 
 	"signpost/internal/reports/refusal"
 )
@@ -116,6 +117,26 @@ func TestAnErrorOfTheInputStays(t *testing.T) {
 	}
 }
 
+// PostgreSQL stores no text that is not UTF-8.
+func TestLongTextsAreCutBetweenCharacters(t *testing.T) {
+	for n := range 4 {
+		long := strings.Repeat("a", n) + strings.Repeat("€", 1000)
+		r, err := Read(strings.NewReader(`{"organization-name": "` + long + `", "report-id": "` + long + `", "contact-info": "` + long + `",
+			"date-range": {"start-datetime": "2026-11-01T00:00:00Z", "end-datetime": "2026-11-01T23:59:59Z"},
+			"policies": [{"policy": {"policy-type": "` + long + `", "policy-domain": "` + long + `"}, "failure-details": [{"result-type": "` + long + `",
+				"receiving-mx-hostname": "` + long + `", "receiving-mx-helo": "` + long + `", "additional-information": "` + long + `", "failure-reason-code": "` + long + `"}]}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := r.Policies[0].Failures[0]
+		for _, text := range []string{r.OrgName, r.ReportID, r.Policies[0].Type, r.Policies[0].Domain, f.ResultType, f.MXHost, f.Helo, f.Info, f.ReasonCode} {
+			if !utf8.ValidString(text) || len(text) < 250 {
+				t.Errorf("%d octets: …%q", len(text), text[max(0, len(text)-6):])
+			}
+		}
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(plain))
 	f.Add([]byte(`{"policies":[{"policy":{"policy-domain":"a"}}],"date-range":{"start-datetime":1,"end-datetime":"2"},"contact-info":"@b"}`))
@@ -132,7 +153,7 @@ func FuzzRead(f *testing.F) {
 		for _, p := range r.Policies {
 			domains += p.Domain
 		}
-		if r.OrgName == "" || r.End.Before(r.Begin) || strings.ContainsAny(r.OrgName+r.ReportID+domains, "\x00\n\r") {
+		if r.OrgName == "" || r.End.Before(r.Begin) || strings.ContainsAny(r.OrgName+r.ReportID+domains, "\x00\n\r") || !utf8.ValidString(r.OrgName+r.ReportID+domains) {
 			t.Fatalf("%s", out)
 		}
 	})
