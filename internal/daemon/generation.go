@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"context"
+	"crypto"
+	"crypto/rsa"
 	"net/netip"
 	"os"
 	"reflect"
@@ -96,7 +98,7 @@ func Build(c Config, path string, now func() time.Time, before *Generation) (*Ge
 	}
 	g.Signer = signer.New(c.Signer, &g.Spec.Active, now)
 	host, _ := os.Hostname() // used only where the MTA sends no macro j
-	g.Verifier = verifier.New(c.Verifier, g.Resolver, host, now).WithRSA(c.Keys.Backend.VerifyRSA()).
+	g.Verifier = verifier.New(c.Verifier, g.Resolver, host, now).WithRSA(verifyRSA(c.Keys.Backend)).
 		WithSharing(func(client netip.Addr) verifier.Lookups {
 			l := dns.ForMessage(g.Resolver, client)
 			return verifier.Lookups{Policy: l.Policy, AlignedKeys: l.AlignedKeys, OtherKeys: l.OtherKeys, Cached: l.Cached}
@@ -158,4 +160,17 @@ func openKeys(c Config, w *lifecycle.Tracker, before *Generation) (*keys.Store, 
 // Handlers returns the signer and the verifier for the milter.
 func (g *Generation) Handlers() *milter.Generation {
 	return &milter.Generation{Signer: g.Signer, Verifier: g.Verifier}
+}
+
+// verifyRSA returns how signatures of incoming mail are verified; nil: by Go. Go takes longer for one than libcrypto, but
+// a foreign call wakes the runtime's monitor thread, which costs more than the difference while the process is mostly
+// asleep.
+func verifyRSA(b keys.Backend) func(public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
+	verify := b.VerifyRSA()
+	if verify == nil || b != keys.BackendAuto {
+		return verify
+	}
+	return func(public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
+		return underLoad.Load() && verify(public, hash, sum, signature)
+	}
 }

@@ -19,6 +19,9 @@ import (
 // loadWindow is the least time over which the load is measured.
 const loadWindow = 50 * time.Millisecond
 
+// underLoad says that the process took half a processor or more in the last window.
+var underLoad atomic.Bool
+
 // processors sets GOMAXPROCS by the processor time that the process takes. It looks
 // at the end of a message, so an idle daemon does nothing. All methods may be called
 // concurrently.
@@ -70,10 +73,8 @@ func (p *processors) stop() {
 
 // Decided looks at the load when the window is over.
 func (p *processors) Decided(d milter.Decided) {
-	if p.most > 1 {
-		if now := p.now(); now.UnixNano() >= p.next.Load() {
-			p.adjust(now)
-		}
+	if now := p.now(); now.UnixNano() >= p.next.Load() {
+		p.adjust(now)
 	}
 	if p.observer != nil {
 		p.observer.Decided(d)
@@ -99,6 +100,7 @@ func (p *processors) adjust(now time.Time) {
 		return
 	}
 	load := float64(p.used()-p.counted) / float64(wall)
+	underLoad.Store(load >= 0.5)
 	switch current := float64(p.current); {
 	case p.busy > 0:
 	case load > 0.85*current && p.current < p.most:

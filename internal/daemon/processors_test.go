@@ -69,3 +69,22 @@ func TestProcessorsFollowTheLoad(t *testing.T) {
 		t.Errorf("set %v, want %s: each change stops the world", set, want)
 	}
 }
+
+// Libcrypto verifies while there is work for half a processor.
+func TestUnderLoad(t *testing.T) {
+	t.Cleanup(func() { underLoad.Store(false) })
+	now := time.Unix(1000, 0)
+	var used time.Duration
+	p := &processors{most: 1, used: func() time.Duration { return used }, now: func() time.Time { return now }, set: func(int) {}, current: 1}
+	p.start()
+	for _, step := range []struct {
+		load time.Duration // of processor time in a window
+		want bool
+	}{{0, false}, {loadWindow * 2 / 5, false}, {loadWindow * 3 / 5, true}, {loadWindow, true}, {loadWindow / 5, false}} {
+		now, used = now.Add(loadWindow), used+step.load
+		p.Decided(milter.Decided{})
+		if got := underLoad.Load(); got != step.want {
+			t.Errorf("%v of %v: under load is %v", step.load, loadWindow, got)
+		}
+	}
+}
