@@ -13,6 +13,7 @@ import (
 // parse and check, and there may be thousands.
 type preloaded struct {
 	cfg    Config
+	refs   []Ref // as the configuration writes them
 	wanted []wantedKey
 	room   []Key // for the next shared keys
 }
@@ -36,7 +37,7 @@ type loaded struct {
 // preload loads the keys of refs on all processors, except those of "*".
 func (c Config) preload(refs []Ref) *preloaded {
 	c.folders = c.readFolders()
-	a := &preloaded{cfg: c, wanted: make([]wantedKey, len(refs))}
+	a := &preloaded{cfg: c, refs: refs, wanted: make([]wantedKey, len(refs))}
 	own := map[Ref]*loaded{}
 	var jobs []func()
 	owners := map[Ref]bool{}
@@ -101,7 +102,7 @@ func (a *preloaded) load(i int) (*Key, error) {
 	case w.own != nil:
 		return w.own.key, w.own.err
 	case w.owner == "":
-		return a.cfg.load(w.name)
+		return a.cfg.load(a.refs[i]) // a file may have the name in this spelling
 	default:
 		k, err := a.cfg.ownersKey(w.owner, w.name.Selector)
 		if err != nil {

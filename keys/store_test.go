@@ -115,6 +115,17 @@ func TestADomainOfStarWantsTheSelectorOfEveryFolder(t *testing.T) {
 			t.Errorf("Lookup(%q) = %v", domain, ok)
 		}
 	}
+	t.Run("files in the spelling of the configuration", func(t *testing.T) {
+		put(t, dir, "example.com/S3.pem", "rsa2048-pkcs8.pem", 0o600)
+		put(t, dir, "*/S3.pem", "ed25519-pkcs8.pem", 0o600)
+		s, err := open(t, dir, Ref{"*", "S3"})
+		check(t, err)
+		for _, domain := range []string{"example.com", "*"} {
+			if _, ok := s.Lookup(domain, "s3"); !ok {
+				t.Errorf("the key of %s is not loaded", domain)
+			}
+		}
+	})
 	t.Run("one of them at least", func(t *testing.T) {
 		want := fmt.Sprintf(`the selector s2 for domain "*": no folder in %s has a file s2.pem; make one with: signpost keys generate DOMAIN s2`, dir)
 		if _, err := open(t, dir, Ref{"*", "s2"}); err == nil || err.Error() != want {
