@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -12,6 +13,15 @@ import (
 	"signpost/keys"
 )
 
+// fate is what becomes of a listed key.
+type fate int
+
+const (
+	isLoaded fate = iota
+	isLost
+	isLeftOut // see keys.Config.Optional
+)
+
 // history is what happens to a tracker. Two of the same seed are the same.
 type history struct {
 	t       *testing.T
@@ -21,11 +31,14 @@ type history struct {
 	long    bool // no shortcut is taken
 	listed  []Listed
 	prints  map[keys.Ref]int // which private key is in each file
+	shared  bool             // the files of all domains have the same few private keys
+	missing map[keys.Ref]fate
+	lax     bool // keys need not be published
 	spec    *Spec
 }
 
 func newHistory(t *testing.T, seed uint64, long bool) *history {
-	h := &history{t: t, random: rand.New(rand.NewPCG(seed, 1)), now: noon, long: long, prints: map[keys.Ref]int{}}
+	h := &history{t: t, random: rand.New(rand.NewPCG(seed, 1)), now: noon, long: long, prints: map[keys.Ref]int{}, shared: seed%3 == 0, missing: map[keys.Ref]fate{}}
 	h.tracker = NewTracker(t.TempDir()+"/none", func() time.Time { return h.now })
 	return h
 }
@@ -43,6 +56,10 @@ func (h *history) step() {
 			l.ActiveFrom = h.now.Add(time.Duration(h.random.IntN(48)-24) * time.Hour)
 		case 2:
 			h.prints[ref]++
+		case 3, 4:
+			h.missing[ref] = fate(h.random.IntN(3))
+		case 5:
+			h.lax = h.random.IntN(4) == 0
 		}
 		at := slices.IndexFunc(h.listed, func(o Listed) bool { return o.Ref == ref })
 		if at >= 0 && h.random.IntN(2) == 0 {
@@ -52,16 +69,26 @@ func (h *history) step() {
 		}
 	}
 	if h.spec != nil {
+		before := maps.Clone(h.tracker.known)
 		for _, ref := range h.tracker.known.sorted() {
-			if h.random.IntN(4) == 0 {
-				f := *h.tracker.known[ref]
-				f.DNS, f.FirstSeen = keys.Found, h.now
-				h.tracker.known[ref] = &f
+			answer := keys.Found
+			switch h.random.IntN(8) {
+			case 0:
+				answer = keys.Absent
+			case 1, 2:
+			default:
+				continue
 			}
+			f := h.tracker.known[ref].observed([]keys.Answer{answer}, "", h.now)
+			h.tracker.known[ref] = &f
 		}
-		for _, l := range h.spec.Listed {
-			if k, ok := h.spec.Store.Lookup(l.Domain, l.Selector); ok && h.random.IntN(3) == 0 {
-				k.Used(h.now)
+		h.tracker.apply(before, nil)
+		sets := maps.Collect(h.spec.Active.sets.Load().all())
+		for _, name := range slices.Sorted(maps.Keys(sets)) {
+			for _, k := range sets[name].Keys {
+				if h.random.IntN(3) == 0 {
+					k.Used(h.now)
+				}
 			}
 		}
 	}
@@ -71,17 +98,27 @@ func (h *history) step() {
 func (h *history) reload() {
 	loaded, standby, lost := map[keys.Ref]*keys.Key{}, map[keys.Ref]*keys.Key{}, map[keys.Ref]error{}
 	key := func(ref keys.Ref) *keys.Key {
+		if n := h.prints[ref]; h.shared {
+			return keys.KnownKey(ref, []keys.Algorithm{keys.Ed25519, keys.Ed25519, keys.RSA}[n%3], 256, fmt.Sprint(n%3))
+		}
 		return keys.KnownKey(ref, keys.Ed25519, 256, fmt.Sprint(ref, h.prints[ref]))
 	}
 	var refs []keys.Ref
 	for _, l := range h.listed {
 		refs = append(refs, l.Ref)
-		loaded[l.Ref] = key(l.Ref)
+		switch h.missing[l.Ref] {
+		case isLoaded:
+			loaded[l.Ref] = key(l.Ref)
+		case isLost:
+			lost[l.Ref] = errors.New("no file")
+		}
 	}
 	for _, ref := range h.tracker.Standby(refs) {
-		standby[ref] = key(ref)
+		if h.missing[ref] == isLoaded {
+			standby[ref] = key(ref)
+		}
 	}
-	p := &Spec{Config: keys.Defaults(), Store: keys.NewStore(loaded, standby, lost), Listed: h.listed, Require: true}
+	p := &Spec{Config: keys.Defaults(), Store: keys.NewStore(loaded, standby, lost), Listed: h.listed, Require: !h.lax}
 	if h.long {
 		p.grouped = newLayout(p.Listed, p.Store)
 		p.grouped.plain = false
@@ -105,7 +142,7 @@ func (h *history) text() string {
 				h.t.Fatalf("%s signs with a key of another generation", k.Ref())
 			}
 		}
-		text += sets[name].Why + "\n"
+		text += fmt.Sprintf("%s, lost: %s\n", sets[name].Why, sets[name].Lost)
 	}
 	return text
 }
