@@ -57,7 +57,11 @@ func (c *Conn) Read(b []byte) (int, error) {
 			return n, nil
 		case syscall.EINTR:
 		case syscall.EAGAIN:
-			c.noteDrained(true)
+			// Also after an end that was told of: to read again at once might never stop.
+			c.drained = true
+			if err := c.waitToRead(); err != nil {
+				return 0, err
+			}
 		default:
 			return 0, callError("read", errno)
 		}
@@ -77,7 +81,8 @@ func (c *Conn) Wait() (waited bool, err error) {
 
 // noteDrained is called after a read. One that returned less than it had room for has left nothing behind: of what
 // comes later, and of the end, there will be an event (epoll(7), "Do I need to continuously read..."). If the event
-// of what was read is still to come, the next read finds nothing. The caller holds the lock.
+// of what was read is still to come, the next read finds nothing. Urgent data and passed descriptors cut a read short,
+// too: an MTA sends none, and who does waits for an answer until the deadline. The caller holds the lock.
 func (c *Conn) noteDrained(drained bool) {
 	c.drained = drained
 	if drained {
@@ -91,8 +96,13 @@ func (c *Conn) waitIfDrained() (waited bool, err error) {
 	if !c.drained || c.read.ready || c.ended {
 		return false, nil
 	}
+	return true, c.waitToRead()
+}
+
+// waitToRead waits for the next event. The caller holds the lock.
+func (c *Conn) waitToRead() error {
 	c.stretch = 0
-	return true, c.wait(&c.read, readEvents)
+	return c.wait(&c.read, readEvents)
 }
 
 // Write writes all of b, or returns an error with the number of octets that were written.

@@ -9,6 +9,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A read that has left nothing behind is followed by no other system call until there is an event.
@@ -100,6 +102,23 @@ func TestTheEndComesTogetherWithTheLastOctets(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A Read that finds nothing waits, also after an event that told of an end or an error.
+func TestAReadWaitsThoughAnEndWasToldOf(t *testing.T) {
+	onEachNetwork(t, func(t *testing.T, ours *Conn, theirs net.Conn) {
+		ours.happened(unix.EPOLLERR)
+		arrived := inBackground(func() error { return read(ours) })
+		waits(&ours.socket, &ours.read)
+		theirs.Write([]byte("x"))
+		if err := <-arrived; err != nil {
+			t.Fatal(err)
+		}
+		ours.SetReadDeadline(time.Now().Add(time.Millisecond))
+		if err := read(ours); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("after the deadline: %v", err)
+		}
+	})
 }
 
 // No octet waits for the next one, in reads and writes of any size.
