@@ -35,7 +35,7 @@ func (r *Resolver) closed() error {
 	return nil
 }
 
-// cachedAnswer is what lookup answers from the cache, or nil. Only an answer that is there counts as a look-up.
+// cachedAnswer is what lookup answers from the cache, or nil. It does not count as a look-up.
 func (r *Resolver) cachedAnswer(name string, rrtype uint16) *answer {
 	name, ok := canonical(name)
 	if !ok {
@@ -45,12 +45,7 @@ func (r *Resolver) cachedAnswer(name string, rrtype uint16) *answer {
 	s := r.cache.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := s.get(k, r.now())
-	if a != nil {
-		s.lookups++
-		s.hits++
-	}
-	return a
+	return s.get(k, r.now())
 }
 
 // lookup answers from the cache, or by a query of its own or by one that already runs.

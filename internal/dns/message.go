@@ -32,7 +32,8 @@ type Lookups struct {
 // a question without an answer in the cache fails. One goroutine uses it at a time.
 type Cached interface {
 	Asker
-	// Missed reports whether a question has failed so since the last call.
+	// Missed reports whether a question has failed so since the last call. If one has, the
+	// caller asks everything again, and none of the answers counts as a look-up.
 	Missed() bool
 }
 
@@ -80,11 +81,15 @@ func (m *Message) admit(p purpose) {
 type cachedView struct {
 	asker
 	missed bool
+	found  uint64 // answers since the last call of Missed
 }
 
 func (v *cachedView) Missed() bool {
 	missed := v.missed
-	v.missed = false
+	if !missed && v.found > 0 {
+		v.resolver.cachedLookups.Add(v.found)
+	}
+	v.missed, v.found = false, 0
 	return missed
 }
 
@@ -93,6 +98,9 @@ func (v *cachedView) Missed() bool {
 func (v *cachedView) find(name string, rrtype uint16) (*answer, error) {
 	if !v.missed {
 		if a := v.resolver.cachedAnswer(name, rrtype); a != nil {
+			if a != absentAnswer { // as in lookup, what is no name is none
+				v.found++
+			}
 			return a, a.err
 		}
 		v.missed = true

@@ -67,7 +67,8 @@ func StatsOf(s Source) Stats {
 	if !ok {
 		return Stats{}
 	}
-	total := Stats{SlotWaits: r.slotWaits.Load()}
+	cached := r.cachedLookups.Load()
+	total := Stats{Lookups: cached, CacheHits: cached, SlotWaits: r.slotWaits.Load()}
 	for i := range r.cache.shards {
 		lookups, hits := r.cache.shards[i].counts()
 		total.Lookups += lookups

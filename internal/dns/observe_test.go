@@ -2,6 +2,7 @@ package dns_test
 
 import (
 	"context"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -50,6 +51,38 @@ func TestEachQueryIsTold(t *testing.T) {
 				t.Errorf("servers %v", got)
 			}
 		})
+	}
+}
+
+// A check with a missing answer is done again: no look-up of it counts twice.
+func TestLookupsThatAreRepeatedCountOnce(t *testing.T) {
+	srv := dnstest.Serve(t, zone(t, everything))
+	r := resolver(t, patience, 1, srv.Addr)
+	if _, err := r.LookupTXT(t.Context(), "example.com"); err != nil {
+		t.Fatal(err)
+	}
+	m := dns.ForMessage(r, netip.MustParseAddr("192.0.2.1"))
+	before := dns.Stats{Lookups: 1}
+	for _, c := range []struct {
+		what   string
+		names  []string
+		missed bool
+		want   dns.Stats
+	}{
+		{"an answer, and one that is missing", []string{"example.com", "example.org"}, true, before},
+		{"two answers", []string{"example.com", "example.com"}, false, dns.Stats{Lookups: 3, CacheHits: 2}},
+		{"no question", nil, false, dns.Stats{Lookups: 3, CacheHits: 2}},
+		{"what is no name", []string{"not..a.name"}, false, dns.Stats{Lookups: 3, CacheHits: 2}},
+	} {
+		for _, name := range c.names {
+			_, _ = m.Cached.LookupTXT(t.Context(), name)
+		}
+		if m.Cached.Missed() != c.missed {
+			t.Errorf("%s: missed is not %v", c.what, c.missed)
+		}
+		if got := dns.StatsOf(r); got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.what, got, c.want)
+		}
 	}
 }
 

@@ -25,9 +25,10 @@ type Resolver struct {
 	now     func() time.Time
 	watch   *watch // nil: nothing is told
 
-	cache     cache
-	slots     *slots
-	slotWaits atomic.Uint64
+	cache         cache
+	slots         *slots
+	slotWaits     atomic.Uint64
+	cachedLookups atomic.Uint64 // answered by cachedView; the shards count all others
 
 	uncached int // limit of uncached look-ups to each server
 	life     context.Context
