@@ -150,6 +150,7 @@ func (c *collector) field(f Field) {
 			c.doubtful = true
 			c.everyName(f.Name + ":" + f.Value)
 		}
+		c.hidden(Field{f.Name, f.Name + ":" + f.Value}) // the name may have line ends, too
 		return
 	case lookAlikeName:
 		c.doubt(fmt.Sprintf("the header field name %s looks like From and is not", excerpt(f.Name)))

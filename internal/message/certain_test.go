@@ -197,6 +197,9 @@ func TestCertaintyOverSeveralFields(t *testing.T) {
 		{"a look-alike behind a CR alone", Header{{"X-A", " x\rFrom\xa0: b@y.example"}, {"From", " a@x.example"}}, false},
 		{"a continuation behind a CR alone", Header{{"X-A", " x\r From: b@y.example"}, {"From", " a@x.example"}}, true},
 		{"another field behind a CR alone", Header{{"X-A", " x\rTo: b@y.example\r"}, {"From", " a@x.example"}}, true},
+		{"one behind a CR alone in a field with a malformed name", Header{{"X Y", " x\rFrom: b@y.example"}, {"From", " a@x.example"}}, false},
+		{"one behind a CR alone in a name", Header{{"X\rFrom", " b@y.example"}, {"From", " a@x.example"}}, false},
+		{"another field there", Header{{"X Y", " x\rTo: b@y.example"}, {"From", " a@x.example"}}, true},
 		{"text behind a CR alone", Header{{"X-A", " x\rFrom b@y.example"}, {"From", " a@x.example"}}, true},
 	} {
 		a := tt.header.Author()
