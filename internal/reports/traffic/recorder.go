@@ -150,6 +150,8 @@ func (r *Recorder) run(ctx context.Context) {
 			continue
 		case <-tick.C:
 		case <-r.kick:
+			w.early()
+			continue
 		case <-ctx.Done():
 			select {
 			case c := <-r.use:
@@ -309,6 +311,14 @@ func (w *writer) flush() {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
 	defer cancel()
 	w.flushTo(ctx)
+}
+
+// early is flush before the second is over: many tuples have come together. Those that could not be written
+// wait for the second, since each message would have them encoded for the spool again.
+func (w *writer) early() {
+	if w.held == nil {
+		w.flush()
+	}
 }
 
 func (w *writer) flushTo(ctx context.Context) {

@@ -427,6 +427,35 @@ func TestAFolderThatCannotBeWrittenIsSaidOnce(t *testing.T) {
 	}
 }
 
+// While counters can go nowhere, each message says that many wait. They are not encoded for the spool each time.
+func TestCountersThatCannotBeWrittenWaitForTheSecond(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := NewRecorder(slog.New(slog.DiscardHandler), time.Now)
+	defer r.Close()
+	w := &writer{recorder: r, id: []byte("writer"), config: Config{Database: "postgres://localhost/reports"}, next: time.Now().Add(time.Hour), spool: &spool{dir: file, most: maxSpool}}
+	r.count(aRow("192.0.2.1"))
+	w.early()
+	if w.held == nil {
+		t.Fatal("the counters are written into a folder that is a file")
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if w.early(); !w.spool.empty() {
+		t.Error("they are written before the second is over")
+	}
+	if w.flush(); w.spool.empty() || w.held != nil {
+		t.Error("they are not written after the second")
+	}
+	r.count(aRow("192.0.2.2"))
+	if w.early(); len(w.spool.files) != 2 {
+		t.Error("the next ones wait")
+	}
+}
+
 // Memory stays bounded while nothing can be written, and no message is left out.
 func TestMemoryIsBounded(t *testing.T) {
 	var p pending
