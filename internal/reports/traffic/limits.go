@@ -11,7 +11,8 @@ const (
 	// maxDayRows bounds the rows of a UTC day, maxPolicyRows those of one policy domain in it,
 	// and maxOutboundRows those of mail of ours. What is known goes on counting beyond.
 	maxDayRows, maxPolicyRows, maxOutboundRows = 200_000, 50_000, 20_000
-	// maxFoldedPolicies bounds the policy domains that have folded rows of their own in a day.
+	// maxFoldedPolicies bounds the policies that have folded rows of their own in a day. A domain may
+	// publish another one for each message.
 	maxFoldedPolicies = 1000
 	// recountAfter is how many new rows may be written until a day's rows are counted again: other
 	// daemons write, too.
@@ -36,8 +37,8 @@ type limits struct {
 type dayRows struct {
 	rows, outbound int
 	policies       map[string]int
-	folded         map[string]bool // policy domains with folded rows
-	since          int             // new rows since they were counted
+	folded         map[key]bool // policies with folded rows
+	since          int          // new rows since they were counted
 }
 
 func (l *limits) bounds() (day, policy, outbound int) {
@@ -63,23 +64,23 @@ func (l *limits) notePolicy(id key, day Day) {
 }
 
 func countDay(ctx context.Context, tx store.Tx, day Day) (*dayRows, error) {
-	d := &dayRows{policies: map[string]int{}, folded: map[string]bool{}}
-	rows, err := tx.Query(ctx, `SELECT coalesce(p.domain, ''), t.folded, count(*) FROM traffic t LEFT JOIN traffic_policies p ON p.id = t.policy
-		WHERE t.day = ? GROUP BY 1, 2`, int64(day))
+	d := &dayRows{policies: map[string]int{}, folded: map[key]bool{}}
+	rows, err := tx.Query(ctx, `SELECT coalesce(p.domain, ''), CASE WHEN t.folded <> 0 THEN t.policy END, count(*)
+		FROM traffic t LEFT JOIN traffic_policies p ON p.id = t.policy WHERE t.day = ? GROUP BY 1, 2`, int64(day))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var domain string
-		var folded int64
+		var folded []byte // NULL for rows with details
 		var n int
 		if err := rows.Scan(&domain, &folded, &n); err != nil {
 			return nil, err
 		}
 		d.rows += n
-		if folded != 0 {
-			d.folded[domain] = true
+		if folded != nil {
+			d.folded[key(folded)] = true
 		} else {
 			d.policies[domain] += n
 		}
@@ -123,7 +124,9 @@ func (l *limits) apply(ctx context.Context, tx store.Tx, fresh *freshRows) (fold
 	for i := range fresh.outbound {
 		if o := &fresh.outbound[i]; !l.fitsOutbound(o.Day) {
 			changed = true
-			folded += o.Count
+			if !o.Folded {
+				folded += o.Count
+			}
 			without := o.Outbound.folded()
 			o.Outbound = &without
 			o.Key = o.Outbound.appendTo(nil).key()
@@ -187,13 +190,14 @@ func (l *limits) fits(r *Row) bool {
 	return true
 }
 
-// foldsAll says that no room is left for folded rows of the policy domain.
+// foldsAll says that no room is left for folded rows of the policy.
 func (l *limits) foldsAll(r *Row) bool {
 	d := l.days[r.Day]
-	if !d.folded[r.Policy.Domain] && len(d.folded) >= maxFoldedPolicies {
+	id := r.Policy.id()
+	if !d.folded[id] && len(d.folded) >= maxFoldedPolicies {
 		return true
 	}
-	d.folded[r.Policy.Domain] = true
+	d.folded[id] = true
 	return false
 }
 

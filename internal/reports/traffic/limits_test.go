@@ -91,6 +91,49 @@ func TestADeletedDayHasRoomAgain(t *testing.T) {
 	})
 }
 
+// A domain may publish another record for each message. Its folded rows stay few, and so do the policies.
+func TestChangingRecordsDoNotFillADay(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, a store.Address) {
+		one, two := &daemon{db: storetest.Open(t, a), writer: "one"}, &daemon{writer: "two"}
+		two.db = one.db
+		const messages = 2 * maxFoldedPolicies
+		var rows []Row
+		for i := range messages {
+			r := aRow("192.0.2.1")
+			r.Policy.RUA = fmt.Sprintf("mailto:r%d@a.example", i)
+			rows = append(rows, r)
+		}
+		for _, d := range []*daemon{one, two} { // the second daemon counts what the first has written
+			d.limits.most.policy = 1
+			d.write(t, rows[:messages/2]...)
+			d.write(t, rows[messages/2:]...)
+			if got := allRows(t, a, Filter{}); len(got) > maxFoldedPolicies+2 || total(got) != messages*(1+int64(two.batches)/2) {
+				t.Errorf("%d rows of %d messages", len(got), total(got))
+			}
+		}
+	})
+}
+
+// Messages of ours that were folded in memory are not folded once more.
+func TestAFoldedMessageOfOursIsFoldedOnce(t *testing.T) {
+	d := &daemon{db: storetest.Open(t, storetest.SQLite(t)), writer: "one"}
+	d.limits.most.outbound = 1
+	write := func(want int64, list ...Outbound) {
+		t.Helper()
+		b := d.batch()
+		for _, o := range list {
+			o.Day, o.First, o.Last = 20000, 1, 1
+			b.Outbound = append(b.Outbound, keyedOutbound{o.appendTo(nil).key(), &o})
+		}
+		b.sort()
+		if folded, err := b.write(t.Context(), d.db, &d.limits); err != nil || folded != want {
+			t.Errorf("%d folded, want %d; %v", folded, want, err)
+		}
+	}
+	write(0, Outbound{Author: "a.example", Tally: Tally{Count: 1}})
+	write(2, Outbound{Author: "b.example", Tally: Tally{Count: 2}}, Outbound{Folded: true, Tally: Tally{Count: 4}})
+}
+
 // policyOf is the policy that the database has for a row, and the day on which it was seen last.
 func policyOf(t *testing.T, db *store.DB, r Row) (n int, seen Day) {
 	t.Helper()
