@@ -18,8 +18,8 @@ type preloaded struct {
 	room   []Key // for the next shared keys
 }
 
-// wantedKey is a key by its canonical name. It has an owner, or a file of its own, or an error; that of "*" has none
-// of these.
+// wantedKey is a key by its canonical name. It has an owner, or its own result, or an error. That of "*" has none of
+// these, and is loaded when it is needed.
 type wantedKey struct {
 	name  Ref
 	owner string // see borrowed

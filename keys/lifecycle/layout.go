@@ -51,8 +51,8 @@ func (p *Spec) layout() *layout {
 	return p.grouped
 }
 
-// layoutAfter makes the layout of a spec that follows on another one. What depends on the listed
-// names alone, is that of the other one where they are the same.
+// layoutAfter makes the layout of a spec that follows on another one. Where both list the same keys, only the
+// loaded keys are its own.
 func (p *Spec) layoutAfter(before *Spec) {
 	was := before.layout()
 	if p.grouped != nil || !was.plain || !slices.Equal(p.Listed, before.Listed) {

@@ -13,11 +13,11 @@ import (
 	"signpost/keys"
 )
 
-// fate is what becomes of a listed key.
-type fate int
+// loading is how a listed key fares in keys.Open.
+type loading int
 
 const (
-	isLoaded fate = iota
+	isLoaded loading = iota
 	isLost
 	isLeftOut // see keys.Config.Optional
 )
@@ -32,13 +32,13 @@ type history struct {
 	listed  []Listed
 	prints  map[keys.Ref]int // which private key is in each file
 	shared  bool             // the files of all domains have the same few private keys
-	missing map[keys.Ref]fate
+	missing map[keys.Ref]loading
 	lax     bool // keys need not be published
 	spec    *Spec
 }
 
 func newHistory(t *testing.T, seed uint64, long bool) *history {
-	h := &history{t: t, random: rand.New(rand.NewPCG(seed, 1)), now: noon, long: long, prints: map[keys.Ref]int{}, shared: seed%3 == 0, missing: map[keys.Ref]fate{}}
+	h := &history{t: t, random: rand.New(rand.NewPCG(seed, 1)), now: noon, long: long, prints: map[keys.Ref]int{}, shared: seed%3 == 0, missing: map[keys.Ref]loading{}}
 	h.tracker = NewTracker(t.TempDir()+"/none", func() time.Time { return h.now })
 	return h
 }
@@ -57,7 +57,7 @@ func (h *history) step() {
 		case 2:
 			h.prints[ref]++
 		case 3, 4:
-			h.missing[ref] = fate(h.random.IntN(3))
+			h.missing[ref] = loading(h.random.IntN(3))
 		case 5:
 			h.lax = h.random.IntN(4) == 0
 		}

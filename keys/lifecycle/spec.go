@@ -26,8 +26,10 @@ type Spec struct {
 	// Active is written by the Tracker.
 	Active ActiveKeys
 
-	epoch     int                    // counts the changes of Servers
-	steady    bool                   // see Spec.noteUse
+	epoch int // counts the changes of Servers
+	// steady says that the known keys are exactly those that it lists, each once and by its own domain, and none
+	// with an active_from: while DNS says the same, only their times of use change.
+	steady    bool
 	grouped   *layout                // see layout
 	names     map[string]listedNames // see listedUnder
 	previewed facts                  // of Preview, for a Begin at the start

@@ -118,8 +118,8 @@ func (w *Tracker) Standby(listed []keys.Ref) []keys.Ref {
 	return refs
 }
 
-// lists reports, without looking further than the same places, whether all known keys are among
-// those listed.
+// lists reports whether listed certainly has all known keys: the spec knows no others than its own, and listed
+// begins with these in the same order.
 func (p *Spec) lists(listed []keys.Ref) bool {
 	if p == nil || !p.steady || len(p.Listed) > len(listed) {
 		return false
@@ -188,7 +188,7 @@ func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 	}
 	questions, others := w.firstLookups(p, next, w.known, start)
 	var observed []observation
-	before := w.known
+	before := w.known // may be next itself
 	if !start && len(questions)+len(others)+len(w.pending) > 0 {
 		w.mu.Unlock()
 		observed = query(timeouts{ctx: ctx, lookup: firstAnswer}, p, append(questions, others...))
