@@ -48,8 +48,7 @@ func TestADayOfAMillionMessages(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range messages {
 		// One source after the other: the rows are the same, and each is written once.
-		r.count(ofManySources(random, i*sources/messages))
-		if r.pending.count() >= flushRows {
+		if r.count(ofManySources(random, i*sources/messages)) {
 			r.Flush()
 		}
 	}

@@ -51,13 +51,14 @@ func newRecorder(t testing.TB, a store.Address) (*Recorder, *logged) {
 	return r, l
 }
 
-// count adds rows as messages do.
-func (r *Recorder) count(rows ...Row) {
+// count adds rows as messages do. full says that they should be written.
+func (r *Recorder) count(rows ...Row) (full bool) {
 	for _, row := range rows {
 		s := scratches.Get().(*scratch)
-		r.pending.addRow(&row, s)
+		full = r.pending.addRow(&row, s)
 		scratches.Put(s)
 	}
+	return full
 }
 
 func aRow(source string) Row {
