@@ -57,7 +57,7 @@ func TestNamesAreThoseOfTheEntries(t *testing.T) {
 	want(more)
 }
 
-// Entries of one line each list their own selectors, whatever the lines around them list.
+// Each entry lists the selectors of its own line, and none of the lines around it.
 func TestTheSelectorsOfALineAreItsOwn(t *testing.T) {
 	c := Defaults()
 	entries := c.Entries()

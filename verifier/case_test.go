@@ -174,16 +174,20 @@ func unfolded(value string) string {
 }
 
 func TestCases(t *testing.T) {
+	onEachCase(t, func(t *testing.T, c testCase) {
+		out, header := c.run(t)
+		checkCase(t, c, out, header)
+	})
+}
+
+func onEachCase(t *testing.T, test func(*testing.T, testCase)) {
 	files, err := filepath.Glob("testdata/cases/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no cases found: %v", err)
 	}
 	for _, path := range files {
 		c := readCase(t, path)
-		t.Run(c.name, func(t *testing.T) {
-			out, header := c.run(t)
-			checkCase(t, c, out, header)
-		})
+		t.Run(c.name, func(t *testing.T) { test(t, c) })
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 	"signpost/keys"
 )
 
-// BenchmarkReload reloads a table of 100,000 entries with shared keys, of which each line has changed. It tells the
-// processor time of all threads, the collector's too.
+// BenchmarkReload reloads a table of 100,000 entries with shared keys. Each line has changed. The benchmark reports the
+// processor time of all threads, including those of the garbage collector.
 func BenchmarkReload(b *testing.B) {
 	dir := b.TempDir()
 	var domains bytes.Buffer

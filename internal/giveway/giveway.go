@@ -25,7 +25,7 @@ var work atomic.Pointer[background]
 
 type background struct {
 	busy  func() bool
-	since time.Time
+	clock func() time.Duration // since the begin
 	calls atomic.Uint32
 	until atomic.Int64 // the end of the stretch, in nanoseconds since the begin
 	pause func()
@@ -34,15 +34,16 @@ type background struct {
 // Begin makes Point pause as long as busy says that there may be messages, until end is called. It is for one work at
 // a time.
 func Begin(busy func() bool) (end func()) {
-	return begin(busy, func() {
+	started := time.Now()
+	return begin(busy, func() time.Duration { return time.Since(started) }, func() {
 		// time.Sleep takes a millisecond at least, and the work ten times as long as without pauses.
 		t := syscall.NsecToTimespec(pause.Nanoseconds())
 		_ = syscall.Nanosleep(&t, nil) // an interrupted pause is over
 	})
 }
 
-func begin(busy func() bool, pause func()) (end func()) {
-	b := &background{busy: busy, since: time.Now(), pause: pause}
+func begin(busy func() bool, clock func() time.Duration, pause func()) (end func()) {
+	b := &background{busy: busy, clock: clock, pause: pause}
 	b.until.Store(int64(stretch))
 	work.Store(b)
 	return func() { work.CompareAndSwap(b, nil) }
@@ -58,11 +59,11 @@ func Point() {
 
 // look pauses where the stretch is over.
 func (b *background) look() {
-	if int64(time.Since(b.since)) < b.until.Load() {
+	if int64(b.clock()) < b.until.Load() {
 		return
 	}
 	if b.busy() {
 		b.pause()
 	}
-	b.until.Store(int64(time.Since(b.since) + stretch))
+	b.until.Store(int64(b.clock() + stretch))
 }

@@ -2,59 +2,65 @@ package giveway
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
-// points calls Point often for some time, in which the clock of the test goes on.
-func points(d time.Duration) {
-	for range d / (10 * time.Microsecond) {
-		for range perLook {
-			Point()
+func TestWorkPausesWhileThereAreMessages(t *testing.T) {
+	var now time.Duration
+	work := func(d time.Duration) {
+		const step = 10 * time.Microsecond
+		for range d / step {
+			for range perLook {
+				Point()
+			}
+			now += step
 		}
-		time.Sleep(10 * time.Microsecond)
+	}
+	paused, messages := 0, true
+	work(time.Millisecond)
+	end := begin(func() bool { return messages }, func() time.Duration { return now }, func() { paused++ })
+	now = 0
+	work(stretch / 2)
+	if paused != 0 {
+		t.Errorf("%d pauses within the first stretch", paused)
+	}
+	work(100 * stretch)
+	if paused < 50 || paused > 110 {
+		t.Errorf("%d pauses in 100 stretches", paused)
+	}
+	messages, paused = false, 0
+	work(100 * stretch)
+	if paused != 0 {
+		t.Errorf("%d pauses without messages", paused)
+	}
+	messages = true
+	end()
+	work(100 * stretch)
+	if paused != 0 {
+		t.Errorf("%d pauses after the end", paused)
 	}
 }
 
-func TestWorkPausesWhileThereAreMessages(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		paused, messages := 0, true
-		points(time.Second)
-		end := begin(func() bool { return messages }, func() { paused++ })
-		points(stretch / 2)
-		if paused != 0 {
-			t.Errorf("%d pauses within the first stretch", paused)
-		}
-		points(100 * stretch)
-		if paused < 50 || paused > 110 {
-			t.Errorf("%d pauses in 100 stretches", paused)
-		}
-		messages, paused = false, 0
-		points(100 * stretch)
-		if paused != 0 {
-			t.Errorf("%d pauses without messages", paused)
-		}
-		messages = true
-		end()
-		points(100 * stretch)
-		if paused != 0 {
-			t.Errorf("%d pauses after the end", paused)
-		}
-	})
-}
-
+// Each look at the clock finds that a stretch is over.
 func TestPointIsForManyGoroutines(t *testing.T) {
-	defer Begin(func() bool { return true })()
+	const goroutines, calls = 4, 10_000
+	var now, paused atomic.Int64
+	clock := func() time.Duration { return time.Duration(now.Add(int64(2 * stretch))) }
+	defer begin(func() bool { return true }, clock, func() { paused.Add(1) })()
 	var all sync.WaitGroup
-	for range 4 {
+	for range goroutines {
 		all.Go(func() {
-			for range 100_000 {
+			for range calls {
 				Point()
 			}
 		})
 	}
 	all.Wait()
+	if n, most := paused.Load(), int64(goroutines*calls/perLook); n == 0 || n > most {
+		t.Errorf("%d pauses, want some and %d at most", n, most)
+	}
 }
 
 func BenchmarkPoint(b *testing.B) {

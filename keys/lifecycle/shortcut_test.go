@@ -43,7 +43,7 @@ func newHistory(t *testing.T, seed uint64, long bool) *history {
 	return h
 }
 
-// step changes the list, the keys, what is known of DNS, and which keys sign; then it reloads.
+// step changes the list, the keys, the facts from DNS, and the set of keys that sign. Then it reloads.
 func (h *history) step() {
 	h.now = h.now.Add(time.Duration(h.random.IntN(48)) * time.Hour)
 	for range h.random.IntN(3) {

@@ -331,7 +331,7 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// A report may have half a million records, of which a page shows few.
+// A report may have half a million records. A page shows a few of them.
 func TestCellsAreMadeForTheRowsThatAreShownAlone(t *testing.T) {
 	for _, c := range []struct {
 		name                       string

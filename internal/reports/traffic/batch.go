@@ -100,8 +100,8 @@ func (l *freshRows) merge() {
 	l.judged, l.outbound = judged, outbound
 }
 
-// write adds a batch. l is what is known of the database; after an error it knows nothing. folded is the
-// number of messages whose details were left out.
+// write adds a batch to the database. It uses and updates l. An error resets l. folded is the number of
+// messages whose details were left out.
 func (b *batch) write(ctx context.Context, db *store.DB, l *limits) (folded int64, err error) {
 	again := false
 	defer func() {

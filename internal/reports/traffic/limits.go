@@ -21,8 +21,8 @@ const (
 	maxKnownPolicies = 10_000
 )
 
-// limits is what is known of the database: about how many rows it has of the last days, and which policies.
-// The zero value knows nothing.
+// limits remembers the approximate number of rows of the last days, and which policies the database has.
+// The zero value remembers nothing.
 type limits struct {
 	days map[Day]*dayRows
 	most struct{ day, policy, outbound, recount int } // for tests; 0: the constants
