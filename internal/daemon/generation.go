@@ -165,8 +165,11 @@ func (g *Generation) Handlers() *milter.Generation {
 // verifyRSA returns how signatures of incoming mail are verified; nil: by Go. Go takes longer for one than libcrypto, but
 // a foreign call wakes the runtime's monitor thread, which costs more than the difference while the process is mostly
 // asleep.
-func verifyRSA(b keys.Backend) func(public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
-	verify := b.VerifyRSA()
+func verifyRSA(b keys.Backend) func(*rsa.PublicKey, crypto.Hash, []byte, []byte) bool {
+	return whileUnderLoad(b, b.VerifyRSA())
+}
+
+func whileUnderLoad(b keys.Backend, verify func(*rsa.PublicKey, crypto.Hash, []byte, []byte) bool) func(*rsa.PublicKey, crypto.Hash, []byte, []byte) bool {
 	if verify == nil || b != keys.BackendAuto {
 		return verify
 	}

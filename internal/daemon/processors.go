@@ -19,8 +19,11 @@ import (
 // loadWindow is the least time over which the load is measured.
 const loadWindow = 50 * time.Millisecond
 
-// underLoad says that the process took half a processor or more in the last window.
+// underLoad says that messages took half a processor or more in the last window.
 var underLoad atomic.Bool
+
+// loaded is the load, in processors, from which underLoad is true.
+const loaded = 0.5
 
 // processors sets GOMAXPROCS by the processor time that the process takes. It looks
 // at the end of a message, so an idle daemon does nothing. All methods may be called
@@ -100,9 +103,12 @@ func (p *processors) adjust(now time.Time) {
 		return
 	}
 	load := float64(p.used()-p.counted) / float64(wall)
-	underLoad.Store(load >= 0.5)
+	if p.busy > 0 {
+		p.begin(now)
+		return // the load is not that of messages
+	}
+	underLoad.Store(load >= loaded)
 	switch current := float64(p.current); {
-	case p.busy > 0:
 	case load > 0.85*current && p.current < p.most:
 		p.apply(p.current + 1)
 	case load < 0.5*(current-1):
@@ -111,9 +117,9 @@ func (p *processors) adjust(now time.Time) {
 	p.begin(now)
 }
 
-// allProcessors makes all processors available until done is called, for work that
-// messages should not wait for, and one more: a message then never waits in Go's queues behind
-// that work, which gives way every 10 ms. Afterwards there are as many as before.
+// allProcessors makes all processors available for a reload until done is called, and one more than there are, so
+// that no message waits behind the reload in Go's scheduler. Afterwards there are as many as before. There is one call
+// at a time.
 func (p *processors) allProcessors() (done func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -125,6 +131,7 @@ func (p *processors) allProcessors() (done func()) {
 		defer p.mu.Unlock()
 		p.busy--
 		p.apply(was)
+		p.begin(p.now())
 	}
 }
 

@@ -1,10 +1,13 @@
 package daemon
 
 import (
+	"crypto"
+	"crypto/rsa"
 	"fmt"
 	"testing"
 	"time"
 
+	"signpost/keys"
 	"signpost/milter"
 )
 
@@ -70,7 +73,6 @@ func TestProcessorsFollowTheLoad(t *testing.T) {
 	}
 }
 
-// Libcrypto verifies while there is work for half a processor.
 func TestUnderLoad(t *testing.T) {
 	t.Cleanup(func() { underLoad.Store(false) })
 	now := time.Unix(1000, 0)
@@ -86,5 +88,33 @@ func TestUnderLoad(t *testing.T) {
 		if got := underLoad.Load(); got != step.want {
 			t.Errorf("%v of %v: under load is %v", step.load, loadWindow, got)
 		}
+	}
+	done := p.hold()
+	now, used = now.Add(loadWindow), used+loadWindow
+	p.Decided(milter.Decided{})
+	done()
+	if underLoad.Load() {
+		t.Error("a reload counts as the load of messages")
+	}
+}
+
+// With auto, libcrypto verifies only under load. With openssl it always does.
+func TestTheLibraryVerifiesUnderLoad(t *testing.T) {
+	t.Cleanup(func() { underLoad.Store(false) })
+	asked := 0
+	library := func(*rsa.PublicKey, crypto.Hash, []byte, []byte) bool { asked++; return true }
+	for _, c := range []struct {
+		backend keys.Backend
+		load    bool
+		want    int
+	}{{keys.BackendAuto, false, 0}, {keys.BackendAuto, true, 1}, {keys.BackendOpenSSL, false, 1}, {keys.BackendOpenSSL, true, 1}} {
+		asked = 0
+		underLoad.Store(c.load)
+		if valid := whileUnderLoad(c.backend, library)(nil, 0, nil, nil); asked != c.want || valid != (c.want == 1) {
+			t.Errorf("%s, under load %v: asked %d times, valid %v", c.backend, c.load, asked, valid)
+		}
+	}
+	if whileUnderLoad(keys.BackendAuto, nil) != nil {
+		t.Error("without a library there is one")
 	}
 }

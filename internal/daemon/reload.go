@@ -39,9 +39,9 @@ func (s *Service) reload() {
 	s.logGeneration("reloaded")
 }
 
-// collect frees what only the reload and the generation before needed. The collector takes idle time, and a quarter of
-// the processors that messages need at present: on more, its threads take processors from the MTA. By itself, the runtime
-// would return the memory to the system only some collections later.
+// collect frees what only the reload and the generation before needed. It runs with as many processors as messages need
+// at present. The collector uses a quarter of them, so the MTA keeps the others. By itself, the runtime would return the
+// memory to the system only some collections later.
 func (s *Service) collect() {
 	if heapObjects() > largeHeap {
 		defer s.processors.hold()()

@@ -57,7 +57,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 			return n, nil
 		case syscall.EINTR:
 		case syscall.EAGAIN:
-			// Also after an end that was told of: to read again at once might never stop.
+			// It waits even after an event of an end or an error. Otherwise this loop could spin.
 			c.drained = true
 			if err := c.waitToRead(); err != nil {
 				return 0, err
@@ -68,8 +68,8 @@ func (c *Conn) Read(b []byte) (int, error) {
 	}
 }
 
-// Wait waits until there is something to read if it is certain that there is nothing, and reports whether it was. So
-// a caller need not hold a buffer meanwhile. Errors are those of Read.
+// Wait waits for the next event and returns true if the last read has emptied the socket. Otherwise it returns false at
+// once. So a caller need not hold a buffer while it waits. Errors are those of Read.
 func (c *Conn) Wait() (waited bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -82,7 +82,7 @@ func (c *Conn) Wait() (waited bool, err error) {
 // noteDrained is called after a read. One that returned less than it had room for has left nothing behind: of what
 // comes later, and of the end, there will be an event (epoll(7), "Do I need to continuously read..."). If the event
 // of what was read is still to come, the next read finds nothing. Urgent data and passed descriptors cut a read short,
-// too: an MTA sends none, and who does waits for an answer until the deadline. The caller holds the lock.
+// too: an MTA sends none, and a peer that does stalls until its deadline. The caller holds the lock.
 func (c *Conn) noteDrained(drained bool) {
 	c.drained = drained
 	if drained {
