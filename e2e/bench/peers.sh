@@ -27,7 +27,8 @@ go build -o "$BENCH_WORK/ratios" ./e2e/bench/ratios
 ours() {
 	local kind=${1#signpost-} flags=() out
 	case $kind in
-	*-2cpu) kind=${kind%-2cpu}; local -x MILTER_CPU= RIG_CPU= ;;
+	*-1cpu) kind=${kind%-1cpu}; local -x MILTER_CPU=${MILTER_CPU:-0} RIG_CPU=${MILTER_CPU:-0} SIZES=2k ;; # one, with the rig
+	*-2cpu) kind=${kind%-2cpu}; local -x MILTER_CPU= RIG_CPU= SIZES=2k ;; # all, with the rig
 	*-go) kind=${kind%-go}; local -x BACKEND=go ;;
 	esac
 	[ "$kind" = verify-ed ] && flags=(-corpus ed25519)
@@ -50,7 +51,7 @@ all="noop-goraw crypto
 	signpost-sign-rsa opendkim-sign-rsa rspamd-sign-rsa
 	signpost-sign-ed opendkim-sign-ed rspamd-sign-ed
 	signpost-verify-rsa opendkim+opendmarc-rsa rspamd-verify-rsa
-	signpost-sign-rsa-2cpu"
+	signpost-sign-rsa-1cpu signpost-sign-rsa-2cpu signpost-verify-rsa-1cpu signpost-verify-rsa-2cpu"
 errors=$BENCH_WORK/errors
 say() { echo "bench-peers: $*" >&3; }
 # tidy stops whatever is left over when the script ends early.
