@@ -140,7 +140,7 @@ func (c testCase) run(t *testing.T) (message.Outcome, message.Header) {
 }
 
 // runWith runs the case with these answers at hand.
-func (c testCase) runWith(t *testing.T, cached cachedResolver) (message.Outcome, message.Header) {
+func (c testCase) runWith(t *testing.T, cached CachedResolver) (message.Outcome, message.Header) {
 	t.Helper()
 	cfg := Defaults()
 	if yaml := c.sections["config"]; yaml != "" {

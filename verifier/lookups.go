@@ -14,15 +14,15 @@ type Lookups struct {
 	AlignedKeys dkim.Resolver // keys of signatures that could align with the author domain
 	OtherKeys   dkim.Resolver // keys of all other signatures
 	// Cached has the answers that are there at once; nil: none.
-	Cached cachedResolver
+	Cached CachedResolver
 }
 
-// cachedResolver answers from memory. It never waits: a question that it cannot answer fails.
+// CachedResolver answers from memory. It never waits: a question that it cannot answer fails.
 // One goroutine uses it at a time.
-type cachedResolver interface {
+type CachedResolver interface {
 	Resolver
-	// Missed reports whether a question has failed so since the last call.
-	Missed() bool
+	// EndRun reports whether all questions since its last call were answered.
+	EndRun() (complete bool)
 }
 
 // WithSharing returns the verifier with a function that gives each message its share of
@@ -52,7 +52,7 @@ func (t *Verification) start(what task, i int) {
 	if c := t.dns.Cached; c != nil {
 		t.pending.Add(1)
 		t.do(what, Lookups{Policy: c, AlignedKeys: c, OtherKeys: c}, i)
-		if !c.Missed() {
+		if c.EndRun() {
 			return
 		}
 	}

@@ -72,17 +72,17 @@ func TestLookupsAreAskedForByWhatDependsOnThem(t *testing.T) {
 }
 
 // partlyCached has the answers of a zone but for the question of this number and those that follow it until
-// Missed is called.
+// EndRun is called.
 type partlyCached struct {
 	*dns.Zone
 	missing, asked int
 	missed         bool
 }
 
-func (c *partlyCached) Missed() bool {
+func (c *partlyCached) EndRun() bool {
 	missed := c.missed
 	c.missed = false
-	return missed
+	return !missed
 }
 
 func (c *partlyCached) miss() error {
@@ -161,7 +161,7 @@ func TestNothingRunsInTheBackgroundThatIsCached(t *testing.T) {
 	cfg := Defaults()
 	cfg.Mode = Enforce
 	waiting := Lookups{Policy: panics{z}, AlignedKeys: panics{z}, OtherKeys: panics{z}}
-	judge := func(cached cachedResolver) message.Outcome {
+	judge := func(cached CachedResolver) message.Outcome {
 		l := waiting
 		l.Cached = cached
 		v := New(cfg, z, "mx", func() time.Time { return caseTime }).WithSharing(func(netip.Addr) Lookups { return l })
@@ -180,4 +180,4 @@ func TestNothingRunsInTheBackgroundThatIsCached(t *testing.T) {
 
 type panickingCache struct{ panics }
 
-func (panickingCache) Missed() bool { return false }
+func (panickingCache) EndRun() bool { return true }

@@ -17,14 +17,12 @@ type Seal interface {
 	End(h message.Header, judged arc.Outcome, results string) message.Outcome
 }
 
-// BeginSeal begins the seal of a message at the end of its header; nil if it is not sealed.
-type BeginSeal func(context.Context, message.Envelope, *message.Trace) Seal
-
-// WithSealing returns the verifier with a function that chooses the messages to be sealed
-// (RFC 8617 §5.1). Mail of trusted.networks is not judged, so it is never sealed.
-func (v *Verifier) WithSealing(begin BeginSeal) *Verifier {
+// WithSealing returns the verifier with a function that begins the seal of a message at the end
+// of its header, or returns nil if the message is not to be sealed (RFC 8617 §5.1). Mail of
+// trusted.networks is not judged, so it is never sealed.
+func (v *Verifier) WithSealing(begin func(context.Context, message.Envelope, *message.Trace) Seal) *Verifier {
 	with := *v
-	with.sealing = begin
+	with.beginSeal = begin
 	return &with
 }
 

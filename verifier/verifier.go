@@ -48,7 +48,7 @@ type Verifier struct {
 	verifyRSA dkim.RSAVerifier         // nil: Go's
 	ownDomain func(domain string) bool // nil: none is known
 
-	sealing BeginSeal // nil: none; see WithSealing
+	beginSeal func(context.Context, message.Envelope, *message.Trace) Seal // nil: none; see WithSealing
 }
 
 // New returns the verifier of a validated configuration. hostname is the authserv-id if
@@ -221,8 +221,8 @@ func (t *Verification) Header(env message.Envelope, h message.Header) (wantBody 
 	if t.trusted != "" {
 		return false
 	}
-	if v := t.verifier; v.sealing != nil {
-		t.seal = v.sealing(t.ctx, env, t.trace)
+	if begin := t.verifier.beginSeal; begin != nil {
+		t.seal = begin(t.ctx, env, t.trace)
 	}
 	// The last row first, because DMARC asks for one name after the other.
 	for i := range slices.Backward(checks) {

@@ -18,8 +18,8 @@ func TestCachedAnswersAreThoseOfTheCacheAlone(t *testing.T) {
 		t.Fatalf("from an empty cache: %q, %v", got, err)
 	}
 	asFailure(t, func() error { _, err := m.Cached.Exists(t.Context(), "example.com"); return err }())
-	if !m.Cached.Missed() || m.Cached.Missed() {
-		t.Error("Missed does not tell of the missing answers once")
+	if m.Cached.EndRun() || !m.Cached.EndRun() {
+		t.Error("EndRun does not tell of the missing answers once")
 	}
 	if n := srv.Queries("example.com", "TXT") + srv.Queries("example.com", "A"); n > 0 {
 		t.Errorf("%d queries", n)
@@ -41,12 +41,12 @@ func TestCachedAnswersAreThoseOfTheCacheAlone(t *testing.T) {
 	if _, err := m.Cached.LookupTXT(t.Context(), "not..a.name"); err != nil {
 		t.Errorf("what is no name: %v", err)
 	}
-	if m.Cached.Missed() {
+	if !m.Cached.EndRun() {
 		t.Error("missed an answer that was there")
 	}
 }
 
-// After a missing answer, all others are missing too, until the caller has asked.
+// After a missing answer, all others are missing too, until the end of the run.
 func TestCachedAnswersEndWithTheFirstThatIsMissing(t *testing.T) {
 	srv := dnstest.Serve(t, zone(t, everything))
 	m := dns.ForMessage(resolver(t, patience, 1, srv.Addr), netip.Addr{})
@@ -59,17 +59,17 @@ func TestCachedAnswersEndWithTheFirstThatIsMissing(t *testing.T) {
 	if _, err := m.Cached.LookupTXT(t.Context(), "example.com"); err == nil {
 		t.Error("an answer after one that was missing")
 	}
-	if !m.Cached.Missed() {
+	if m.Cached.EndRun() {
 		t.Error("not missed")
 	}
-	if _, err := m.Cached.LookupTXT(t.Context(), "example.com"); err != nil || m.Cached.Missed() {
-		t.Error("still missing after Missed:", err)
+	if _, err := m.Cached.LookupTXT(t.Context(), "example.com"); err != nil || !m.Cached.EndRun() {
+		t.Error("still missing after EndRun:", err)
 	}
 }
 
 func TestAZoneMissesNothing(t *testing.T) {
 	m := dns.ForMessage(zone(t, everything), netip.Addr{})
-	if got, err := m.Cached.LookupTXT(t.Context(), "example.com"); err != nil || len(got) != 2 || m.Cached.Missed() {
+	if got, err := m.Cached.LookupTXT(t.Context(), "example.com"); err != nil || len(got) != 2 || !m.Cached.EndRun() {
 		t.Error(got, err)
 	}
 }

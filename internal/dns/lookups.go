@@ -11,12 +11,12 @@ import (
 type asker struct {
 	resolver *Resolver
 	claim    claim
-	cached   *cachedView // not nil: only to the cache
+	run      *cachedRun // not nil: only to the cache
 }
 
 func (a asker) lookup(ctx context.Context, name string, rrtype uint16) (*answer, error) {
-	if a.cached != nil {
-		return a.cached.find(name, rrtype)
+	if a.run != nil {
+		return a.resolver.lookupCached(name, rrtype, a.run)
 	}
 	return a.resolver.lookup(ctx, name, rrtype, a.claim)
 }

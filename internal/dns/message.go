@@ -17,7 +17,8 @@ type Message struct {
 	backlog  [purposes]*list.List // of *ticket: look-ups beyond messageShare; nil until needed
 
 	views  [purposes]asker
-	cached cachedView
+	cached cachedAsker
+	run    cachedRun // of cached
 }
 
 // Lookups are the Sources for the three purposes of a message's look-ups.
@@ -29,12 +30,14 @@ type Lookups struct {
 }
 
 // Cached answers a message's questions from the cache. It never waits and never asks a server:
-// a question without an answer in the cache fails. One goroutine uses it at a time.
+// a question without an answer in the cache fails, and so do all that follow it in the same run.
+// One goroutine uses it at a time.
 type Cached interface {
 	Asker
-	// Missed reports whether a question has failed so since the last call. If one has, the
-	// caller asks everything again, and none of the answers counts as a look-up.
-	Missed() bool
+	// EndRun ends a run of questions, and reports whether all were answered. If one was not, the
+	// caller asks again elsewhere, and none of the run counts as a look-up. The next question
+	// begins another run.
+	EndRun() (complete bool)
 }
 
 // ForMessage returns the look-ups for a message from this client; an invalid address
@@ -42,20 +45,20 @@ type Cached interface {
 func ForMessage(s Source, client netip.Addr) Lookups {
 	r, ok := s.(*Resolver)
 	if !ok {
-		return Lookups{s, s, s, neverMissing{s}}
+		return Lookups{s, s, s, alwaysComplete{s}}
 	}
 	m := &Message{resolver: r, client: clientOf(client)}
 	for p := range m.views {
 		m.views[p] = asker{resolver: r, claim: claim{purpose(p), m}}
 	}
-	m.cached.asker = asker{resolver: r, cached: &m.cached}
+	m.cached = cachedAsker{asker{resolver: r, run: &m.run}}
 	return Lookups{&m.views[policy], &m.views[alignedKeys], &m.views[otherKeys], &m.cached}
 }
 
-// neverMissing is a source that needs no cache.
-type neverMissing struct{ Source }
+// alwaysComplete is a source that needs no cache.
+type alwaysComplete struct{ Source }
 
-func (neverMissing) Missed() bool { return false }
+func (alwaysComplete) EndRun() bool { return true }
 
 // clientOf returns the network that counts as one client: an IPv4 address, or the 64
 // bits of IPv6 that one host can use (RFC 4291 §2.5.1).
@@ -77,33 +80,34 @@ func (m *Message) admit(p purpose) {
 	}
 }
 
-// cachedView is what the resolver of a message has in its cache.
-type cachedView struct {
-	asker
-	missed bool
-	found  uint64 // answers since the last call of Missed
-}
+// cachedAsker asks the cache alone. It implements Cached.
+type cachedAsker struct{ asker }
 
-func (v *cachedView) Missed() bool {
-	missed := v.missed
-	if !missed && v.found > 0 {
-		v.resolver.cachedLookups.Add(v.found)
+func (a *cachedAsker) EndRun() (complete bool) {
+	run := *a.run
+	*a.run = cachedRun{}
+	if !run.missed && run.found > 0 {
+		a.resolver.cachedLookups.Add(run.found)
 	}
-	v.missed, v.found = false, 0
-	return missed
+	return !run.missed
 }
 
-// find fails once an answer was missing, even for others that are there: the caller repeats
-// everything.
-func (v *cachedView) find(name string, rrtype uint16) (*answer, error) {
-	if !v.missed {
-		if a := v.resolver.cachedAnswer(name, rrtype); a != nil {
+// cachedRun is what came of a run of questions to the cache.
+type cachedRun struct {
+	missed bool   // one had no answer, so that all that follow have none
+	found  uint64 // answers
+}
+
+// lookupCached answers from the cache alone.
+func (r *Resolver) lookupCached(name string, rrtype uint16, run *cachedRun) (*answer, error) {
+	if !run.missed {
+		if a := r.cachedAnswer(name, rrtype); a != nil {
 			if a != absentAnswer { // as in lookup, what is no name is none
-				v.found++
+				run.found++
 			}
 			return a, a.err
 		}
-		v.missed = true
+		run.missed = true
 	}
 	return nil, lookupError(name, rrtype, errNotCached)
 }

@@ -64,21 +64,21 @@ func TestLookupsThatAreRepeatedCountOnce(t *testing.T) {
 	m := dns.ForMessage(r, netip.MustParseAddr("192.0.2.1"))
 	before := dns.Stats{Lookups: 1}
 	for _, c := range []struct {
-		what   string
-		names  []string
-		missed bool
-		want   dns.Stats
+		what     string
+		names    []string
+		complete bool
+		want     dns.Stats
 	}{
-		{"an answer, and one that is missing", []string{"example.com", "example.org"}, true, before},
-		{"two answers", []string{"example.com", "example.com"}, false, dns.Stats{Lookups: 3, CacheHits: 2}},
-		{"no question", nil, false, dns.Stats{Lookups: 3, CacheHits: 2}},
-		{"what is no name", []string{"not..a.name"}, false, dns.Stats{Lookups: 3, CacheHits: 2}},
+		{"an answer, and one that is missing", []string{"example.com", "example.org"}, false, before},
+		{"two answers", []string{"example.com", "example.com"}, true, dns.Stats{Lookups: 3, CacheHits: 2}},
+		{"no question", nil, true, dns.Stats{Lookups: 3, CacheHits: 2}},
+		{"what is no name", []string{"not..a.name"}, true, dns.Stats{Lookups: 3, CacheHits: 2}},
 	} {
 		for _, name := range c.names {
 			_, _ = m.Cached.LookupTXT(t.Context(), name)
 		}
-		if m.Cached.Missed() != c.missed {
-			t.Errorf("%s: missed is not %v", c.what, c.missed)
+		if m.Cached.EndRun() != c.complete {
+			t.Errorf("%s: complete is not %v", c.what, c.complete)
 		}
 		if got := dns.StatsOf(r); got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.what, got, c.want)

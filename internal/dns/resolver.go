@@ -28,7 +28,7 @@ type Resolver struct {
 	cache         cache
 	slots         *slots
 	slotWaits     atomic.Uint64
-	cachedLookups atomic.Uint64 // answered by cachedView; the shards count all others
+	cachedLookups atomic.Uint64 // answered by lookupCached; the shards count all others
 
 	uncached int // limit of uncached look-ups to each server
 	life     context.Context
