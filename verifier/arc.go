@@ -24,8 +24,7 @@ func (t *Verification) startARC(opt dkim.Options) {
 	}
 	t.arc = chain.Begin(t.header, t.dkim)
 	if t.arc.NeedsKeys() {
-		// A chain has several keys, one after the other, and a second run would not replace the results of the first.
-		t.startInBackground((*Verification).lookupARCKeys, 0)
+		t.start((*Verification).lookupARCKeys, 0)
 	}
 }
 

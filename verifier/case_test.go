@@ -20,13 +20,19 @@ import (
 	"signpost/internal/message"
 )
 
-// A case is a text file with the sections dns (a zone file), config (the section
-// verifier), envelope, message and want. In envelope, "sign: DOMAIN" puts a valid
-// signature of that domain on the message (selector ed), and "key: TAG"
-// adds a tag to its key record, "body: TEXT" then replaces the body, "own: DOMAIN" makes a domain one that we sign for, and "prepend: NAME: VALUE" puts a field on top, as a forger or a
-// list would. In want, each line must occur:
-// "field: TEXT" in the Authentication-Results field with its folds opened,
-// "not-field: TEXT" not there; the others are compared whole.
+// A case is a text file with these sections:
+//
+//   - dns is a zone file, config is the section verifier;
+//   - envelope has ip, helo, from and listener, and changes to the message, in this order:
+//     "sign: DOMAIN" puts a valid signature of that domain on top (selector ed);
+//     "seal: DOMAIN RESULTS" puts a valid ARC set on top (selector ed);
+//     "prepend: NAME: VALUE" puts a field on top, as a forger or a list would;
+//     "body: TEXT" replaces the body;
+//   - besides, "key: TAG" in envelope adds a tag to the key record of the signatures, and
+//     "own: DOMAIN" makes a domain one that we sign for;
+//   - message is the message;
+//   - want has "field: TEXT", which must be in the Authentication-Results field with its folds
+//     opened, and "not-field: TEXT", which must not. All other lines are compared whole.
 type testCase struct {
 	name     string
 	sections map[string]string
@@ -91,6 +97,12 @@ func (c testCase) zone(t *testing.T) *dns.Zone {
 	for _, domain := range c.envelope["sign"] {
 		z.AddTXT("ed._domainkey."+domain, record)
 	}
+	for _, seal := range c.envelope["seal"] {
+		domain, _, _ := strings.Cut(seal, " ")
+		if name := "ed._domainkey." + domain; !strings.Contains(c.sections["dns"], name) {
+			z.AddTXT(name, record)
+		}
+	}
 	return z
 }
 
@@ -124,6 +136,10 @@ func (c testCase) message(t *testing.T) (message.Header, []byte) {
 			fields[i].Value = " " + fields[i].Value
 		}
 		header = append(message.Header(fields), header...)
+	}
+	for _, seal := range c.envelope["seal"] {
+		domain, results, _ := strings.Cut(seal, " ")
+		header, _ = splitMail(t, sealedBy(t, header.String()+"\r\n"+string(body), domain, results, nil))
 	}
 	if name, value, ok := strings.Cut(c.first("prepend"), ":"); ok {
 		header = append(message.Header{{Name: name, Value: value}}, header...)

@@ -56,11 +56,6 @@ func (t *Verification) start(what task, i int) {
 			return
 		}
 	}
-	t.startInBackground(what, i)
-}
-
-// startInBackground does a task that may wait.
-func (t *Verification) startInBackground(what task, i int) {
 	t.pending.Add(1)
 	lookups.run(lookup{t, what, i})
 }

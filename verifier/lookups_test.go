@@ -157,7 +157,8 @@ func TestTheOutcomeIsTheSameWhicheverAnswerIsNotCached(t *testing.T) {
 
 // With all answers at hand, a message needs no other goroutine, and a panic ends nothing but its message.
 func TestNothingRunsInTheBackgroundThatIsCached(t *testing.T) {
-	z := dns.NewZone()
+	z := arcZone(t)
+	sealed := sealedBy(t, sealedBy(t, sealedMail, "list.example", authorPassed, nil), "gateway.example", "mx.gateway.example; arc=pass", nil)
 	cfg := Defaults()
 	cfg.Mode = Enforce
 	waiting := Lookups{Policy: panics{z}, AlignedKeys: panics{z}, OtherKeys: panics{z}}
@@ -167,7 +168,9 @@ func TestNothingRunsInTheBackgroundThatIsCached(t *testing.T) {
 		v := New(cfg, z, "mx", func() time.Time { return caseTime }).WithSharing(func(netip.Addr) Lookups { return l })
 		env := message.Envelope{ClientAddr: netip.MustParseAddr("203.0.113.66"), Helo: "a.example", Sender: "ceo@victim.example"}
 		tx := v.Verify(context.Background(), env)
-		tx.Header(env, message.Header{{Name: "From", Value: " ceo@victim.example"}})
+		header, body := splitMail(t, sealed)
+		tx.Header(env, header)
+		tx.Body([]byte(body))
 		return tx.End()
 	}
 	if out := judge(&partlyCached{Zone: z, missing: -1}); out.Failure != "" {

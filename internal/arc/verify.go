@@ -151,11 +151,13 @@ func fork(h hash.Hash) hash.Hash {
 func (v *Verification) NeedsKeys() bool { return v.chain.broken == "" }
 
 // LookupKeys looks up the keys, each once, the newest set's first, as far as they matter,
-// and verifies with them. It may run beside the body.
+// and verifies with them. It may run beside the body. After a failed look-up, it may be called
+// again; then it asks for all keys again.
 func (v *Verification) LookupKeys(ctx context.Context, r dkim.Resolver) {
 	if !v.NeedsKeys() {
 		return
 	}
+	v.dkim.ForgetRelatedKeys()
 	newest := len(v.chain.sets)
 	older := v.checkMessage(ctx, newest, r) == dkim.Pass
 	seal := v.dkim.CheckRelated(ctx, sealOf(newest), r)

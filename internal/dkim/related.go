@@ -293,13 +293,19 @@ const noBody = -1
 func (v *Verification) CheckRelated(ctx context.Context, i int, r Resolver) Outcome {
 	c := &v.related[i]
 	key := v.lookupRelated(ctx, c.sig.keyName(), r)
-	if key.err != nil {
+	switch {
+	case c.verdict.result != "" && c.err == nil: // verified with the key, before ForgetRelatedKeys
+	case key.err != nil:
 		c.verdict, c.err = verdict{TempError, reasonTemporary}, key.err
-	} else {
+	default:
+		c.err = nil
 		c.verify(&key.found, v.opt.VerifyRSA)
 	}
 	return c.outcome(c.verdict)
 }
+
+// ForgetRelatedKeys makes CheckRelated look up each key again. What was verified with a key stays so.
+func (v *Verification) ForgetRelatedKeys() { v.relatedKeys = v.relatedKeys[:0] }
 
 func (v *Verification) lookupRelated(ctx context.Context, name string, r Resolver) *relatedKey {
 	for i := range v.relatedKeys {
