@@ -18,13 +18,13 @@ type alignment struct {
 	ruledAt string
 	// org is the author domain's organizational domain, "" until needed.
 	org    string
-	finder Finder
+	method Method
 	asked  *answers
 	walks  int
 }
 
 func newAlignment(d Discovery) *alignment {
-	a := &alignment{author: d.AuthorDomain, ruledAt: d.ruledAt, org: d.OrgDomain, finder: d.finder, asked: d.asked}
+	a := &alignment{author: d.AuthorDomain, ruledAt: d.ruledAt, org: d.OrgDomain, method: d.Method, asked: d.asked}
 	if a.asked == nil {
 		a.asked = &answers{}
 	}
@@ -70,7 +70,7 @@ func (a *alignment) relaxed(ctx context.Context, r Resolver, domain string) (boo
 		if lastLabels(domain, 1) != lastLabels(a.author, 1) {
 			return false, nil
 		}
-		org, err := a.finder.organizational(ctx, r, a.asked, a.author)
+		org, err := a.method.organizational(ctx, r, a.asked, a.author)
 		if err != nil {
 			return false, err
 		}
@@ -80,7 +80,7 @@ func (a *alignment) relaxed(ctx context.Context, r Resolver, domain string) (boo
 		return false, nil
 	}
 	before := len(a.asked.steps)
-	org, err := a.finder.organizational(ctx, r, a.asked, domain)
+	org, err := a.method.organizational(ctx, r, a.asked, domain)
 	if len(a.asked.steps) > before {
 		a.walks++
 	}

@@ -51,19 +51,19 @@ func BenchmarkEvaluate(b *testing.B) {
 		name, author string
 		zone         records
 		dkim         []Identifier
-		finder       Finder
+		method       Method
 	}{
-		{"own record, same domain", "example.com", records{"_dmarc.example.com": {usualRecord}}, pass, Finder{}},
-		{"record above, relaxed", "mail.example.com", records{"_dmarc.example.com": {usualRecord}}, pass, Finder{}},
-		{"by the built-in list", "mail.example.com", records{"_dmarc.example.com": {usualRecord}}, pass, Finder{Method: PSL}},
-		{"no record", "mail.example.com", records{}, pass, Finder{}},
-		{"124 labels", long, records{"_dmarc.example": {usualRecord}}, nil, Finder{}},
-		{"124 labels and 100 such signatures", long, records{"_dmarc.example": {usualRecord}}, below, Finder{}},
+		{"own record, same domain", "example.com", records{"_dmarc.example.com": {usualRecord}}, pass, TreeWalk},
+		{"record above, relaxed", "mail.example.com", records{"_dmarc.example.com": {usualRecord}}, pass, TreeWalk},
+		{"by the built-in list", "mail.example.com", records{"_dmarc.example.com": {usualRecord}}, pass, PSL},
+		{"no record", "mail.example.com", records{}, pass, TreeWalk},
+		{"124 labels", long, records{"_dmarc.example": {usualRecord}}, nil, TreeWalk},
+		{"124 labels and 100 such signatures", long, records{"_dmarc.example": {usualRecord}}, below, TreeWalk},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				d := c.finder.Discover(context.Background(), c.zone, c.author)
+				d := Discover(context.Background(), c.zone, c.author, c.method)
 				Evaluate(context.Background(), c.zone, d, nil, c.dkim)
 			}
 		})

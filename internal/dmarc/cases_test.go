@@ -71,7 +71,7 @@ func TestEvaluations(t *testing.T) {
 // outcome.
 func runEvaluation(t *testing.T, c textCase) {
 	zone := records{}
-	var f Finder
+	var method Method
 	var from string
 	var spf, dkim []Identifier
 	want := [][2]string{}
@@ -81,7 +81,7 @@ func runEvaluation(t *testing.T, c textCase) {
 		case "dns":
 			zone[first] = append(zone[first], nonEmpty(unquote(t, rest))...)
 		case "method":
-			f.Method = Method(first)
+			method = Method(first)
 		case "from":
 			from = unquote(t, line[1])
 		case "spf":
@@ -95,7 +95,7 @@ func runEvaluation(t *testing.T, c textCase) {
 		}
 	}
 	r := &counting{Resolver: zone}
-	d := f.Discover(context.Background(), r, from)
+	d := Discover(context.Background(), r, from, method)
 	ev := Evaluate(context.Background(), r, d, spf, dkim)
 	for _, w := range want {
 		if got := evaluationField(t, ev, r, w[0]); got != w[1] && !(w[0] == "reason" && strings.Contains(got, w[1])) {

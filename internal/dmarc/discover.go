@@ -16,12 +16,6 @@ const (
 	PSL      Method = "psl"      // by the built-in list of public suffixes (RFC 7489 §3.2)
 )
 
-// A Finder finds policy records and organizational domains. The zero value walks the
-// tree. It is safe for concurrent use.
-type Finder struct {
-	Method Method
-}
-
 // A Discovery is the result for one author domain. It belongs to one message and one
 // goroutine, and remembers each DNS answer.
 type Discovery struct {
@@ -43,7 +37,6 @@ type Discovery struct {
 	// Err is set if a look-up failed; a later attempt may succeed.
 	Err error
 
-	finder Finder
 	// existence is the error of the query whether the author domain exists. It matters
 	// only for messages that do not pass.
 	existence error
@@ -73,21 +66,10 @@ func (d Discovery) Steps() []Step {
 
 // Discover finds the policy record for an author domain (§4.10.1).
 func Discover(ctx context.Context, r Resolver, authorDomain string, method Method) Discovery {
-	return Finder{Method: method}.Discover(ctx, r, authorDomain)
-}
-
-// OrganizationalDomain finds a domain's organizational domain (§4.10.2). The error is a
-// failed look-up, or says that domain is not a domain name.
-func OrganizationalDomain(ctx context.Context, r Resolver, domain string, method Method) (string, error) {
-	return Finder{Method: method}.OrganizationalDomain(ctx, r, domain)
-}
-
-// Discover is the function Discover with this finder's method.
-func (f Finder) Discover(ctx context.Context, r Resolver, authorDomain string) Discovery {
-	if f.Method == "" {
-		f.Method = TreeWalk
+	if method == "" {
+		method = TreeWalk
 	}
-	d := Discovery{AuthorDomain: authorDomain, Method: f.Method, finder: f, asked: &answers{}}
+	d := Discovery{AuthorDomain: authorDomain, Method: method, asked: &answers{}}
 	// §5.3.1, RFC 8616 §6: names are looked up as A-labels
 	author, ok := message.DomainToASCII(authorDomain)
 	if !ok {
@@ -101,7 +83,7 @@ func (f Finder) Discover(ctx context.Context, r Resolver, authorDomain string) D
 		d.Err = own.Err
 	case own.Record != nil:
 		d.apply(own)
-	case f.Method == PSL:
+	case method == PSL:
 		d.findByList(ctx, r, own)
 	default:
 		d.findByWalk(ctx, r)
@@ -256,18 +238,19 @@ func (d *Discovery) explain() {
 	}
 }
 
-// OrganizationalDomain is the function of that name with this finder's method.
-func (f Finder) OrganizationalDomain(ctx context.Context, r Resolver, domain string) (string, error) {
+// OrganizationalDomain finds a domain's organizational domain (§4.10.2). The error is a
+// failed look-up, or says that domain is not a domain name. By PSL, the resolver is not used.
+func OrganizationalDomain(ctx context.Context, r Resolver, domain string, method Method) (string, error) {
 	ascii, ok := message.DomainToASCII(domain)
 	if !ok {
 		return "", fmt.Errorf("%q is not a domain name", quoted(domain))
 	}
-	return f.organizational(ctx, r, &answers{}, ascii)
+	return method.organizational(ctx, r, &answers{}, ascii)
 }
 
 // organizational finds the organizational domain of a name in A-labels.
-func (f Finder) organizational(ctx context.Context, r Resolver, asked *answers, domain string) (string, error) {
-	if f.Method == PSL {
+func (m Method) organizational(ctx context.Context, r Resolver, asked *answers, domain string) (string, error) {
+	if m == PSL {
 		return registered(domain), nil
 	}
 	found, err := asked.walk(ctx, r, domain)

@@ -138,7 +138,7 @@ func FuzzEvaluate(f *testing.F) {
 		if d.roll(3) == 0 {
 			zone[author] = [][]string{nil, {"!"}}[d.roll(2)]
 		}
-		finder := Finder{Method: []Method{TreeWalk, TreeWalk, PSL}[d.roll(3)]}
+		method := []Method{TreeWalk, TreeWalk, PSL}[d.roll(3)]
 		var ids [2][]Identifier
 		for i := range ids {
 			for range d.roll(4) {
@@ -150,7 +150,7 @@ func FuzzEvaluate(f *testing.F) {
 			}
 		}
 		r := &counting{Resolver: zone}
-		discovery := finder.Discover(context.Background(), r, author)
+		discovery := Discover(context.Background(), r, author, method)
 		if len(r.names) > maxQueries {
 			t.Fatalf("discovery asked for %q", r.names)
 		}
@@ -158,16 +158,16 @@ func FuzzEvaluate(f *testing.F) {
 		checkPromises(t, r, len(ids[0])+len(ids[1]))
 		checkEvaluationPromises(t, ev, ids)
 		if ev.Record != nil {
-			checkPlainly(t, finder, zone, ev, ids)
+			checkPlainly(t, method, zone, ev, ids)
 		}
 	})
 }
 
 // checkPlainly compares the outcome with the rules without shortcuts: it finds and
 // compares every organizational domain (§4.10.2). It skips cases in which that fails.
-func checkPlainly(t *testing.T, f Finder, zone records, ev Evaluation, ids [2][]Identifier) {
+func checkPlainly(t *testing.T, method Method, zone records, ev Evaluation, ids [2][]Identifier) {
 	org := func(domain string) string {
-		found, err := f.OrganizationalDomain(context.Background(), zone, domain)
+		found, err := OrganizationalDomain(context.Background(), zone, domain, method)
 		if err != nil {
 			return "?" + domain
 		}

@@ -45,7 +45,7 @@ func TestSuiteEvaluations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := conformance.Load(t, name)
 			conformance.Run(t, s, s.OfKind("dmarc-eval"), func(t testing.TB, c conformance.Case) error {
-				return checkEvaluation(t, s, c, Finder{})
+				return checkEvaluation(t, s, c, TreeWalk)
 			})
 		})
 		t.Run(name+" by suffix list", func(t *testing.T) {
@@ -54,13 +54,13 @@ func TestSuiteEvaluations(t *testing.T) {
 				return c.Modes != nil && !slices.Contains(c.Modes, "rfc7489")
 			})
 			conformance.Run(t, s, cases, func(t testing.TB, c conformance.Case) error {
-				return checkEvaluation(t, s, c, Finder{Method: PSL})
+				return checkEvaluation(t, s, c, PSL)
 			})
 		})
 	}
 }
 
-func checkEvaluation(t testing.TB, s *conformance.Suite, c conformance.Case, f Finder) error {
+func checkEvaluation(t testing.TB, s *conformance.Suite, c conformance.Case, method Method) error {
 	var in suiteCase
 	c.Decode(t, &in)
 	var want struct{ Expect suiteWant }
@@ -81,10 +81,10 @@ func checkEvaluation(t testing.TB, s *conformance.Suite, c conformance.Case, f F
 	zone := &counting{Resolver: s.Zone(t, c)}
 	var evaluations []Evaluation
 	for _, domain := range domains {
-		d := f.Discover(context.Background(), zone, domain)
+		d := Discover(context.Background(), zone, domain, method)
 		evaluations = append(evaluations, Evaluate(context.Background(), zone, d, spf, dkim))
 	}
-	return want.Expect.compare(Strictest(evaluations), zone.names, f.Method)
+	return want.Expect.compare(Strictest(evaluations), zone.names, method)
 }
 
 func identifier(domain, result string) Identifier {

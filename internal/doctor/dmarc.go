@@ -127,7 +127,7 @@ func withoutTags(record string, names ...string) string {
 // lookAtDestinations finds report addresses in other organizations that do not want the reports
 // (RFC 9990 §4), as our own reports ask.
 func (h *Host) lookAtDestinations(ctx context.Context, domain string) {
-	directory := outgoing.Directory{Resolver: h.evaluators(), Finder: dmarc.Finder{Method: h.Config.Verifier.DMARC.Discovery}}
+	directory := outgoing.NewDirectory(h.evaluators(), h.Config.Verifier.DMARC.Discovery)
 	for _, d := range directory.Consent(ctx, domain).Destinations {
 		switch {
 		case d.External == "":

@@ -54,19 +54,19 @@ type Consent struct {
 // Directory asks DNS who wants reports.
 type Directory struct {
 	Resolver dmarc.Resolver
-	Finder   dmarc.Finder
+	Method   dmarc.Method // of finding organizational domains
 }
 
 // NewDirectory asks a resolver, and finds organizational domains by the method by which mail
 // is judged.
 func NewDirectory(r dmarc.Resolver, method dmarc.Method) Directory {
-	return Directory{Resolver: r, Finder: dmarc.Finder{Method: method}}
+	return Directory{Resolver: r, Method: method}
 }
 
 // Consent reads the record of a policy domain, and checks its destinations in their order
 // (RFC 9990 §3.5). The resolver may answer from its cache.
 func (d Directory) Consent(ctx context.Context, domain string) Consent {
-	found := d.Finder.Discover(ctx, d.Resolver, domain)
+	found := dmarc.Discover(ctx, d.Resolver, domain, d.Method)
 	switch {
 	case found.Err != nil:
 		return Consent{Err: found.Err}
@@ -139,11 +139,11 @@ func (d Directory) sameOrganization(ctx context.Context, domain, host string) (b
 	if domain == host {
 		return true, nil
 	}
-	a, err := d.Finder.OrganizationalDomain(ctx, d.Resolver, domain)
+	a, err := dmarc.OrganizationalDomain(ctx, d.Resolver, domain, d.Method)
 	if err != nil {
 		return false, err
 	}
-	b, err := d.Finder.OrganizationalDomain(ctx, d.Resolver, host)
+	b, err := dmarc.OrganizationalDomain(ctx, d.Resolver, host, d.Method)
 	return err == nil && a == b, err
 }
 

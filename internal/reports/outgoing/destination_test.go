@@ -77,7 +77,7 @@ func TestDestinations(t *testing.T) {
 					c.zone["_dmarc."+c.domain] = texts
 				}
 			}
-			got := Directory{Resolver: c.zone, Finder: dmarc.Finder{}}.Consent(context.Background(), c.domain)
+			got := Directory{Resolver: c.zone}.Consent(context.Background(), c.domain)
 			says := got.problems()
 			if err := got.undecided(); err != nil {
 				says += err.Error()

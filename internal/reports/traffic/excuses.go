@@ -89,7 +89,7 @@ func organizational(host string) string {
 	if !strings.Contains(host, ".") {
 		return ""
 	}
-	org, err := dmarc.Finder{Method: dmarc.PSL}.OrganizationalDomain(context.Background(), nil, host)
+	org, err := dmarc.OrganizationalDomain(context.Background(), nil, host, dmarc.PSL)
 	if err != nil || !strings.Contains(org, ".") {
 		return ""
 	}
