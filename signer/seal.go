@@ -61,7 +61,7 @@ func (t *Seal) End(h message.Header, judged arc.Outcome, results string) message
 		return why
 	}
 	ref, _ := t.signer.cfg.ARC.key()
-	job, err := arc.NewSealing(h, judged, arc.SealParams{
+	fields, err := arc.Seal(h, judged, arc.SealParams{
 		Domain: ref.Domain, Selector: key.Selector, Key: key.Signer, Headers: names,
 		Time: t.signer.now(), Payload: results, Body: t.body,
 	})
@@ -69,10 +69,6 @@ func (t *Seal) End(h message.Header, judged arc.Outcome, results string) message
 	case errors.Is(err, arc.ErrEnded):
 		return unsealed(err.Error())
 	case err != nil:
-		return t.failed(err)
-	}
-	fields, err := job.Fields()
-	if err != nil {
 		return t.failed(err)
 	}
 	key.Used(t.signer.now())

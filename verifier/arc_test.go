@@ -47,16 +47,12 @@ func sealedBy(t *testing.T, raw, domain, payload string, change func(*arc.SealPa
 		d.Finish()
 		judged = v.Finish()
 	}
-	p := arc.SealParams{Domain: domain, Selector: "ed", Key: caseKey, Time: caseTime, Headers: []string{"From", "To", "Subject"}, Payload: payload}
+	p := arc.SealParams{Domain: domain, Selector: "ed", Key: caseKey, Time: caseTime, Headers: []string{"From", "To", "Subject"}, Payload: payload, Body: arc.NewBody()}
+	p.Body.Write([]byte(body))
 	if change != nil {
 		change(&p)
 	}
-	s, err := arc.NewSealing(h, judged, p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Write([]byte(body))
-	fields, err := s.Fields()
+	fields, err := arc.Seal(h, judged, p)
 	if err != nil {
 		t.Fatal(err)
 	}

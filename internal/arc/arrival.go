@@ -23,7 +23,7 @@ type Arrival struct {
 	Problem string
 }
 
-// Continued returns the chain that a new set continues, as NewSealing needs it: with the
+// Continued returns the chain that a new set continues, as Seal needs it: with the
 // result that it had on arrival and the sets that it has now. Only its structure is read
 // again. sealer is the d= of the host's own seals, one of which may have been added on
 // arrival. problem says why no set can be added.

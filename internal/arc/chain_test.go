@@ -64,20 +64,23 @@ func seal(t testing.TB, raw string, change func(*SealParams)) string {
 	p := SealParams{
 		Domain: fmt.Sprintf("sealer%d.example", judged.Instances+1), Selector: "s", Key: key, Time: time.Unix(1e9, 0),
 		Headers: []string{"From", "To", "Subject"}, Payload: "mx.example; spf=pass smtp.mailfrom=author.example",
+		Body: hashOf(body),
 	}
 	if change != nil {
 		change(&p)
 	}
-	s, err := NewSealing(h, judged, p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Write(body)
-	fields, err := s.Fields()
+	fields, err := Seal(h, judged, p)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return message.Header(append(fields, h...)).String() + "\r\n" + string(body)
+}
+
+// hashOf is the hash of a body, for SealParams.
+func hashOf(body []byte) *dkim.BodyHash {
+	b := NewBody()
+	b.Write(body)
+	return b
 }
 
 func chainOf(t testing.TB, n int) string {
@@ -109,11 +112,11 @@ func TestAChainOfAnyLengthPasses(t *testing.T) {
 		t.Fatal(o.Instances)
 	}
 	h, _, judged := judge(t, []byte(raw), Options{}, zone(t))
-	if _, err := NewSealing(h, judged, SealParams{}); !errors.Is(err, ErrEnded) {
+	if _, err := Seal(h, judged, SealParams{}); !errors.Is(err, ErrEnded) {
 		t.Errorf("a 51st set: %v", err)
 	}
 	h, _, judged = judge(t, []byte("ARC-Seal: i=51; cv=none\r\n"+plain), Options{}, zone(t))
-	if _, err := NewSealing(h, judged, SealParams{}); !errors.Is(err, ErrEnded) {
+	if _, err := Seal(h, judged, SealParams{}); !errors.Is(err, ErrEnded) {
 		t.Errorf("a set on top of i=51: %v", err)
 	}
 }
@@ -207,13 +210,8 @@ func TestWhatASealerOrSomebodyElseChanged(t *testing.T) {
 func TestOldestPassIsTheOldestThatVerifies(t *testing.T) {
 	two := chainOf(t, 2)
 	h, _, judged := judge(t, []byte(two), Options{}, zone(t))
-	s, err := NewSealing(h, judged, SealParams{Domain: "sealer3.example", Selector: "s", Key: key, Time: time.Unix(1e9, 0),
-		Headers: []string{"From"}, Payload: "mx.example; none"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Write([]byte("Hi.\r\n-- \r\nthe list\r\n"))
-	fields, err := s.Fields()
+	fields, err := Seal(h, judged, SealParams{Domain: "sealer3.example", Selector: "s", Key: key, Time: time.Unix(1e9, 0),
+		Headers: []string{"From"}, Payload: "mx.example; none", Body: hashOf([]byte("Hi.\r\n-- \r\nthe list\r\n"))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,12 +300,13 @@ func TestCoversMeansTheBodyAndEveryFieldThatMayStandOnce(t *testing.T) {
 
 func TestTheSealerRefusesWhatVerifiersMayNotTake(t *testing.T) {
 	h, _, judged := judge(t, []byte(plain), Options{}, zone(t))
-	good := SealParams{Domain: "a.example", Selector: "s", Key: key, Headers: []string{"From"}, Time: time.Unix(1, 0)}
+	good := SealParams{Domain: "a.example", Selector: "s", Key: key, Headers: []string{"From"}, Time: time.Unix(1, 0), Body: NewBody()}
 	for name, change := range map[string]func(*SealParams){
 		"no From":       func(p *SealParams) { p.Headers = []string{"To"} },
 		"an ARC field":  func(p *SealParams) { p.Headers = append(p.Headers, "arc-seal") },
 		"results":       func(p *SealParams) { p.Headers = []string{"From", "Authentication-Results"} },
 		"no key":        func(p *SealParams) { p.Key = nil },
+		"no body":       func(p *SealParams) { p.Body = nil },
 		"a bad domain":  func(p *SealParams) { p.Domain = "a;b" },
 		"no selector":   func(p *SealParams) { p.Selector = "" },
 		"before 1970":   func(p *SealParams) { p.Time = time.Unix(-1, 0) },
@@ -316,11 +315,11 @@ func TestTheSealerRefusesWhatVerifiersMayNotTake(t *testing.T) {
 		p := good
 		p.Headers = slices.Clone(good.Headers)
 		change(&p)
-		if _, err := NewSealing(h, judged, p); err == nil {
+		if _, err := Seal(h, judged, p); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if _, err := NewSealing(h, judged, good); err != nil {
+	if _, err := Seal(h, judged, good); err != nil {
 		t.Error(err)
 	}
 }

@@ -83,7 +83,7 @@ func FuzzContinued(f *testing.F) {
 		if judged.Result == None && judged.Instances > 0 || judged.Result == Pass && judged.Instances == 0 {
 			t.Fatalf("%+v", judged)
 		}
-		_, err := NewSealing(h, judged, SealParams{Domain: "example.com", Selector: "s", Key: fuzzKey, Headers: []string{"From"}, Time: time.Unix(1, 0), Payload: a.Results})
+		_, err := Seal(h, judged, SealParams{Domain: "example.com", Selector: "s", Key: fuzzKey, Headers: []string{"From"}, Time: time.Unix(1, 0), Payload: a.Results, Body: NewBody()})
 		if err != nil && !errors.Is(err, ErrEnded) {
 			t.Fatalf("%+v: %v", judged, err)
 		}

@@ -31,8 +31,7 @@ type SealParams struct {
 	Headers []string
 	// Time is t=.
 	Time time.Time
-	// Body is the hash of the body, begun before NewSealing by NewBody; nil: NewSealing begins
-	// one.
+	// Body is the hash of the whole body, begun by NewBody.
 	Body *dkim.BodyHash
 	// Payload is the value of an Authentication-Results field with all results, those of this
 	// chain too. Any text is sealed as it is.
@@ -40,12 +39,23 @@ type SealParams struct {
 }
 
 // NewBody begins the hash of a body, for SealParams.Body: the body comes before it is known
-// whether the chain verifies. It takes the body in pieces with CRLF line ends.
+// whether the chain verifies. Write it in pieces, with CRLF line ends.
 func NewBody() *dkim.BodyHash { return dkim.NewBodyHash(dkim.Relaxed, sha256.New()) }
 
-// Sealing makes the set for one message. The order is: NewSealing; Write for the body;
-// Fields.
-type Sealing struct {
+// Seal returns the three fields of a set for a message, the top one first; the values have no
+// leading space. h is the header as it will leave, and judged is the chain as it came. A chain
+// that failed gets a seal that says so and covers its own set alone (§5.1.2). The error is
+// ErrEnded, a mistake in the parameters, or that of the key.
+func Seal(h message.Header, judged Outcome, p SealParams) ([]message.Field, error) {
+	s, err := newSealing(h, judged, p)
+	if err != nil {
+		return nil, err
+	}
+	return s.fields()
+}
+
+// sealing is the work on one set.
+type sealing struct {
 	SealParams
 	header    message.Header
 	sets      []set // those that the seal covers beside its own
@@ -53,14 +63,10 @@ type Sealing struct {
 	status    Result
 	algorithm string
 	hash      crypto.Hash
-	body      *dkim.BodyHash
 }
 
-// NewSealing begins a set for a message, whose header must be as it will leave, and whose
-// chain was judged as it came. A chain that failed gets a seal that says so and covers its
-// own set alone (§5.1.2).
-func NewSealing(h message.Header, judged Outcome, p SealParams) (*Sealing, error) {
-	s := &Sealing{SealParams: p, header: h, status: judged.Result, instance: judged.Instances + 1}
+func newSealing(h message.Header, judged Outcome, p SealParams) (*sealing, error) {
+	s := &sealing{SealParams: p, header: h, status: judged.Result, instance: judged.Instances + 1}
 	if judged.Ended || s.instance > MaxSets {
 		return nil, ErrEnded
 	}
@@ -71,16 +77,10 @@ func NewSealing(h message.Header, judged Outcome, p SealParams) (*Sealing, error
 		}
 		s.sets = c.sets
 	}
-	if err := s.checkParams(); err != nil {
-		return nil, err
-	}
-	if s.body = p.Body; s.body == nil {
-		s.body = NewBody()
-	}
-	return s, nil
+	return s, s.checkParams()
 }
 
-func (s *Sealing) checkParams() error {
+func (s *sealing) checkParams() error {
 	for _, name := range []string{s.Domain, s.Selector} {
 		if ascii, ok := message.DomainToASCII(name); !ok || ascii != name {
 			return fmt.Errorf("%q is not a domain name in lower-case A-labels", name)
@@ -89,8 +89,11 @@ func (s *Sealing) checkParams() error {
 	if s.Time.Unix() < 0 {
 		return fmt.Errorf("time %v is before 1970", s.Time)
 	}
-	if s.Key == nil {
+	switch {
+	case s.Key == nil:
 		return errors.New("there is no key")
+	case s.Body == nil:
+		return errors.New("there is no hash of the body")
 	}
 	if s.algorithm, s.hash = dkim.Algorithm(s.Key.Public()); s.algorithm == "" {
 		return fmt.Errorf("a key of type %T cannot seal: use RSA of 1,024 bits or more, or Ed25519", s.Key.Public())
@@ -106,14 +109,8 @@ func (s *Sealing) checkParams() error {
 	return nil
 }
 
-// Write takes the next piece of the body, with CRLF line ends. It does not keep it, and
-// returns no error.
-func (s *Sealing) Write(chunk []byte) (int, error) { return s.body.Write(chunk) }
-
-// Fields ends the body and returns the three fields of the set, the top one first. The
-// values have no leading space. An error is that of the key.
-func (s *Sealing) Fields() ([]message.Field, error) {
-	s.body.Close()
+func (s *sealing) fields() ([]message.Field, error) {
+	s.Body.Close()
 	results := message.Field{Name: NameResults, Value: " i=" + strconv.Itoa(s.instance) + "; " + strings.TrimLeft(s.Payload, " \t")}
 	signature, err := s.sign(NameMessage, s.messageTags(), func(own message.Field, cut int) [dkim.SumOctets]byte {
 		return dkim.SumHeader(s.header, strings.Join(s.Headers, ":"), dkim.Relaxed, own, cut)
@@ -137,20 +134,20 @@ func (s *Sealing) Fields() ([]message.Field, error) {
 // The tags stand in the order of the alphabet, as other sealers have them, and the value of
 // b= is empty.
 
-func (s *Sealing) messageTags() []string {
-	return []string{"a=" + s.algorithm, "b=", "bh=" + base64.StdEncoding.EncodeToString(s.body.Sum()), "c=relaxed/relaxed",
+func (s *sealing) messageTags() []string {
+	return []string{"a=" + s.algorithm, "b=", "bh=" + base64.StdEncoding.EncodeToString(s.Body.Sum()), "c=relaxed/relaxed",
 		"d=" + s.Domain, "h=" + strings.Join(s.Headers, ":"), "i=" + strconv.Itoa(s.instance), "s=" + s.Selector, s.timeTag()}
 }
 
-func (s *Sealing) sealTags() []string {
+func (s *sealing) sealTags() []string {
 	return []string{"a=" + s.algorithm, "b=", "cv=" + string(s.status),
 		"d=" + s.Domain, "i=" + strconv.Itoa(s.instance), "s=" + s.Selector, s.timeTag()}
 }
 
-func (s *Sealing) timeTag() string { return "t=" + strconv.FormatInt(s.Time.Unix(), 10) }
+func (s *sealing) timeTag() string { return "t=" + strconv.FormatInt(s.Time.Unix(), 10) }
 
 // sealSum is the hash that the new seal signs (§5.1.1).
-func (s *Sealing) sealSum(results, signature, own message.Field) [dkim.SumOctets]byte {
+func (s *sealing) sealSum(results, signature, own message.Field) [dkim.SumOctets]byte {
 	var buf []byte
 	for i := range s.sets {
 		for _, at := range []int{s.sets[i].resultsAt, s.sets[i].messageAt, s.sets[i].sealAt} {
@@ -164,7 +161,7 @@ func (s *Sealing) sealSum(results, signature, own message.Field) [dkim.SumOctets
 }
 
 // sign writes a field with an empty b=, hashes it as sum says, and puts the signature in.
-func (s *Sealing) sign(name string, tags []string, sum func(own message.Field, cut int) [dkim.SumOctets]byte) (message.Field, error) {
+func (s *sealing) sign(name string, tags []string, sum func(own message.Field, cut int) [dkim.SumOctets]byte) (message.Field, error) {
 	text, cut := foldTags(len(name)+1, tags)
 	own := message.Field{Name: name, Value: text}
 	hashed := sum(own, cut)
