@@ -4,6 +4,8 @@
 #
 #   ROUNDS N  how often the targets take turns, and messages for each (3, 2000)
 #   TARGETS   what to run beside Postfix alone and signpost (goraw opendkim rspamd)
+#   EVERYTHING=1  signpost with a control socket, a reader of signpost tail, metrics and ARC as well
+#   MODES     what it does ("verify sign")
 #
 # The other variables are those of peers.sh. Everything stays on loopback and unix sockets.
 set -euo pipefail
@@ -12,7 +14,11 @@ cd "$here/../.."
 
 . e2e/bench/rig.sh
 export ROUNDS=${ROUNDS:-3} N=${N:-2000}
-for mode in verify sign; do
+if [ -n "${EVERYTHING-}" ]; then
+	export SIGNPOST=$BINARY
+	BINARY=$here/everything.sh
+fi
+for mode in ${MODES:-verify sign}; do
 	# shellcheck disable=SC2086 # TARGETS is a list
 	bash "$RIG/postfix.sh" "$mode" "$BINARY" ${TARGETS:-goraw opendkim rspamd}
 done
