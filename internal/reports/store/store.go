@@ -268,6 +268,13 @@ func mayBeRepeated(err error) bool {
 	return ok && (p.Code == "40P01" || p.Code == "40001")
 }
 
+// TookTooLong says that the server ended a statement for its length (statement_timeout), or a
+// person did.
+func TookTooLong(err error) bool {
+	p, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && p.Code == "57014"
+}
+
 // Sync returns when all that was written is on the disk. A transaction of SQLite survives the end of
 // the process at once, but that of the machine only then.
 func (db *DB) Sync(ctx context.Context) error {

@@ -3,7 +3,6 @@ package traffic
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"runtime"
 	"slices"
 	"strings"
@@ -11,13 +10,17 @@ import (
 	"signpost/internal/reports/store"
 )
 
-// batch is what is added to the database in one transaction. Writer and Number are its identity:
-// a batch whose commit was not confirmed is written again, and counts once.
+// batch is counters on their way into the database. Its rows have a fixed order, Rows before Outbound, and are numbered: those
+// before it of the same Writer are the first Number ones. The database notes the number of rows that it
+// has of a writer, in the transaction that adds them. So a batch may be written in parts, and each row counts once,
+// although a commit was not confirmed.
 type batch struct {
 	Writer   []byte
 	Number   int64
 	Rows     []*counter
 	Outbound []keyedOutbound
+
+	done int // rows that were written, as far as this process knows
 }
 
 type keyedOutbound struct {
@@ -36,20 +39,31 @@ type keyedRow struct {
 	*Row
 }
 
-// messages is how many messages a batch counts.
-func (b *batch) messages() int64 {
-	var n int64
-	for i := range b.Rows {
-		n += b.Rows[i].Count
+func (b *batch) size() int { return len(b.Rows) + len(b.Outbound) }
+
+func (b *batch) isWritten() bool { return b.done == b.size() }
+
+// part returns a range of the rows.
+func (b *batch) part(from, to int) (rows []*counter, outbound []keyedOutbound) {
+	n := len(b.Rows)
+	return b.Rows[min(from, n):min(to, n)], b.Outbound[max(from-n, 0):max(to-n, 0)]
+}
+
+// messages is how many messages the rows count that are not yet written.
+func (b *batch) messages() int64 { return b.messagesOf(b.done, b.size()) }
+
+func (b *batch) messagesOf(from, to int) (n int64) {
+	rows, outbound := b.part(from, to)
+	for i := range rows {
+		n += rows[i].Count
 	}
-	for i := range b.Outbound {
-		n += b.Outbound[i].Count
+	for i := range outbound {
+		n += outbound[i].Count
 	}
 	return n
 }
 
-// newBatch sorts the tuples. All daemons write in this order, so that two transactions do not wait for
-// each other.
+// newBatch orders the tuples by their keys.
 func newBatch(rows map[key]*counter, outbound map[key]*Outbound) *batch {
 	b := &batch{Rows: make([]*counter, 0, len(rows)), Outbound: make([]keyedOutbound, 0, len(outbound))}
 	for _, c := range rows {
@@ -100,63 +114,93 @@ func (l *freshRows) merge() {
 	l.judged, l.outbound = judged, outbound
 }
 
-// write adds a batch to the database. It uses and updates l. An error resets l. folded is the number of
-// messages whose details were left out.
-func (b *batch) write(ctx context.Context, db *store.DB, l *limits) (folded int64, err error) {
+// write adds the next rows of a batch to the database in one transaction, at most this many. It uses and updates l. An
+// error resets l. folded is the number of messages whose details were left out.
+func (b *batch) write(ctx context.Context, db *store.DB, l *limits, most int) (folded int64, err error) {
 	again := false
 	defer func() {
 		if err != nil {
 			l.forget()
 		}
 	}()
+	done := b.done
 	err = db.WriteAgain(ctx, func(tx store.Tx) error {
 		if again {
 			l.forget()
 		}
 		again = true
-		if is, err := b.isNew(ctx, tx); err != nil || !is {
-			return err
-		}
-		fresh, err := b.addToKnown(ctx, tx)
+		before, err := b.written(ctx, tx)
 		if err != nil {
 			return err
 		}
-		if folded, err = l.apply(ctx, tx, fresh); err != nil {
+		done, folded = min(before+most, b.size()), 0
+		if done == before {
+			return nil
+		}
+		rows, outbound := b.part(before, done)
+		if tx.Shared() {
+			folded, err = writeShared(ctx, tx, l, rows, outbound)
+		} else {
+			folded, err = writeAlone(ctx, tx, l, rows, outbound)
+		}
+		if err != nil {
 			return err
 		}
-		if err := writePolicies(ctx, tx, fresh.judged, l); err != nil {
-			return err
-		}
-		if err := writeRows(ctx, tx, fresh.judged); err != nil {
-			return err
-		}
-		return writeOutbound(ctx, tx, fresh.outbound)
+		_, err = tx.Exec(ctx, `UPDATE traffic_writers SET batch = ? WHERE writer = ?`, b.Number+int64(done), b.Writer)
+		return err
 	})
+	if err == nil {
+		b.done = done
+	}
 	return folded, err
 }
 
-// addToKnown adds to the rows that the database has, which is nearly all of them, and returns the
-// others.
-func (b *batch) addToKnown(ctx context.Context, tx store.Tx) (*freshRows, error) {
-	counters, err := addTallies(ctx, tx, "traffic", b.Rows, func(c **counter) (*key, Day, Tally) { return &(*c).key, (*c).day, (*c).Tally })
+// written is how many rows of the batch the database has. It locks the writer's row: a transaction that
+// was not confirmed may still be under way.
+func (b *batch) written(ctx context.Context, tx store.Tx) (int, error) {
+	var written int64
+	err := tx.QueryRow(ctx, `INSERT INTO traffic_writers (writer, batch, seen) VALUES (?, ?, ?)
+		ON CONFLICT (writer) DO UPDATE SET seen = {greatest}(traffic_writers.seen, excluded.seen) RETURNING batch`,
+		b.Writer, b.Number, b.seen()).Scan(&written)
+	return int(min(max(written-b.Number, 0), int64(b.size()))), err
+}
+
+// writeAlone is for SQLite, which has one writer at a time. It adds to the rows that the database has, which is nearly all of
+// them, and inserts the others.
+func writeAlone(ctx context.Context, tx store.Tx, l *limits, rows []*counter, outbound []keyedOutbound) (folded int64, err error) {
+	counters, err := addTallies(ctx, tx, "traffic", rows, func(c **counter) (*key, Day, Tally) { return &(*c).key, (*c).day, (*c).Tally })
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	fresh := &freshRows{judged: make([]keyedRow, 0, len(counters))}
+	fresh := &freshRows{judged: keyed(counters)}
+	fresh.outbound, err = addTallies(ctx, tx, "traffic_outbound", outbound, func(o *keyedOutbound) (*key, Day, Tally) { return &o.Key, o.Day, o.Tally })
+	if err != nil {
+		return 0, err
+	}
+	if folded, err = l.apply(ctx, tx, fresh); err != nil {
+		return 0, err
+	}
+	if err := writePolicies(ctx, tx, fresh.judged, l); err != nil {
+		return 0, err
+	}
+	if err := insert(ctx, tx, fresh.judged, intoTraffic, rowColumnCount, adding("traffic"), rowValues); err != nil {
+		return 0, err
+	}
+	return folded, insert(ctx, tx, fresh.outbound, intoOutbound, outboundColumnCount, adding("traffic_outbound"), outboundValues)
+}
+
+func keyed(counters []*counter) []keyedRow {
+	rows := make([]keyedRow, 0, len(counters))
 	for _, c := range counters {
-		fresh.judged = append(fresh.judged, keyedRow{c.key, c.row()})
+		rows = append(rows, keyedRow{c.key, c.row()})
 	}
-	fresh.outbound, err = addTallies(ctx, tx, "traffic_outbound", b.Outbound, func(o *keyedOutbound) (*key, Day, Tally) { return &o.Key, o.Day, o.Tally })
-	return fresh, err
+	return rows
 }
 
 // addTallies adds to the rows that are there, and returns the others.
 func addTallies[T any](ctx context.Context, tx store.Tx, table string, list []T, of func(*T) (*key, Day, Tally)) (fresh []T, err error) {
 	if len(list) == 0 {
 		return nil, nil
-	}
-	if tx.Shared() {
-		return addChunks(ctx, tx, table, list, of)
 	}
 	// A statement for one row needs no journal of its own, by which SQLite could undo half of it.
 	update, err := tx.Prepare(ctx, `UPDATE `+table+` SET count = count + ?, first_seen = {least}(first_seen, ?), last_seen = {greatest}(last_seen, ?)
@@ -187,71 +231,6 @@ func giveWay(row int) {
 	}
 }
 
-// addChunks is addTallies with one question to the server for many rows.
-func addChunks[T any](ctx context.Context, tx store.Tx, table string, list []T, of func(*T) (*key, Day, Tally)) (fresh []T, err error) {
-	for part := range slices.Chunk(list, chunk) {
-		var args []any
-		for i := range part {
-			k, day, t := of(&part[i])
-			args = append(args, int64(day), k[:], t.Count, t.First, t.Last)
-		}
-		const one = `(CAST(? AS BIGINT), CAST(? AS {blob}), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT))`
-		values := `(VALUES ` + strings.TrimSuffix(strings.Repeat(one+", ", len(part)), ", ") + `) AS v`
-		if err := lock(ctx, tx, table, values, args); err != nil {
-			return nil, err
-		}
-		rows, err := tx.Query(ctx, `UPDATE `+table+` SET count = count + v.column3, first_seen = {least}(first_seen, v.column4), last_seen = {greatest}(last_seen, v.column5)
-			FROM `+values+` WHERE day = v.column1 AND tuple = v.column2 RETURNING tuple`, args...)
-		if err != nil {
-			return nil, err
-		}
-		known, err := readKeys(rows)
-		if err != nil {
-			return nil, err
-		}
-		for i := range part {
-			if k, _, _ := of(&part[i]); !known[*k] {
-				fresh = append(fresh, part[i])
-			}
-		}
-	}
-	return fresh, nil
-}
-
-// lock locks the rows in the order of their keys: an UPDATE locks them in any order, and two
-// daemons would wait for each other. values and args are those of the UPDATE. A join, since for a list of
-// pairs PostgreSQL reads the whole day until it has statistics of it.
-func lock(ctx context.Context, tx store.Tx, table, values string, args []any) error {
-	rows, err := tx.Query(ctx, `SELECT t.tuple FROM `+values+` JOIN `+table+` t ON t.day = v.column1 AND t.tuple = v.column2
-		ORDER BY t.tuple FOR UPDATE OF t`, args...)
-	if err != nil {
-		return err
-	}
-	_, err = readKeys(rows)
-	return err
-}
-
-func readKeys(rows *sql.Rows) (map[key]bool, error) {
-	defer rows.Close()
-	keys := map[key]bool{}
-	for rows.Next() {
-		var k []byte
-		if err := rows.Scan(&k); err != nil {
-			return nil, err
-		}
-		keys[key(k)] = true
-	}
-	return keys, rows.Err()
-}
-
-// isNew notes the batch's number, and says whether it was not written before.
-func (b *batch) isNew(ctx context.Context, tx store.Tx) (bool, error) {
-	changed, err := tx.Exec(ctx, `INSERT INTO traffic_writers (writer, batch, seen) VALUES (?, ?, ?)
-		ON CONFLICT (writer) DO UPDATE SET batch = excluded.batch, seen = excluded.seen WHERE traffic_writers.batch < excluded.batch`,
-		b.Writer, b.Number, b.seen())
-	return changed > 0, err
-}
-
 // seen is the last second that a batch counts.
 func (b *batch) seen() (last int64) {
 	for i := range b.Rows {
@@ -262,9 +241,6 @@ func (b *batch) seen() (last int64) {
 	}
 	return last
 }
-
-// chunk is how many rows one statement for PostgreSQL has: each is a question over the network.
-const chunk = 100
 
 // insert runs a statement for all rows. values appends the arguments of one.
 func insert[T any](ctx context.Context, tx store.Tx, rows []T, into string, columns int, conflict string, values func([]any, *T) []any) error {
@@ -330,29 +306,31 @@ func adding(table string) string {
 		first_seen = {least}(` + table + `.first_seen, excluded.first_seen), last_seen = {greatest}(` + table + `.last_seen, excluded.last_seen)`
 }
 
-// rowColumns are those of a row, in the order of rowValues.
+// rowColumns are those of rowValues.
 const rowColumns = `day, tuple, policy, result, header_from, envelope_from, source, host, dkim, spf_domain, spf_scope, spf_result,
 	dkim_aligned, spf_aligned, requested, disposition, reasons, action, would, rule, route, sealers, accept_dmarc, forwarder,
 	optional, folded, count, first_seen, last_seen`
 
-func writeRows(ctx context.Context, tx store.Tx, rows []keyedRow) error {
-	return insert(ctx, tx, rows, `INSERT INTO traffic (`+rowColumns+`)`, 29, adding("traffic"), func(args []any, r *keyedRow) []any {
-		policy, source := r.Policy.id(), ""
-		if r.Source.IsValid() {
-			source = r.Source.String()
-		}
-		return append(args, int64(r.Day), r.Key[:], policy[:], r.Result, clean(r.HeaderFrom), clean(r.EnvelopeFrom), source, clean(r.Host), signaturesText(r.DKIM),
-			clean(r.SPFDomain), r.SPFScope, r.SPFResult, number(r.DKIMAligned), number(r.SPFAligned), r.Requested, r.Disposition, reasonsText(r.Reasons),
-			r.Action, r.Would, r.Rule, r.Route, clean(r.Sealers), number(r.AcceptDMARC), clean(r.Forwarder),
-			number(r.Optional), number(r.Folded), r.Count, r.First, r.Last)
-	})
+const (
+	intoTraffic         = `INSERT INTO traffic (` + rowColumns + `)`
+	rowColumnCount      = 29
+	intoOutbound        = `INSERT INTO traffic_outbound (day, tuple, author, entry, signatures, unsigned, folded, count, first_seen, last_seen)`
+	outboundColumnCount = 10
+)
+
+func rowValues(args []any, r *keyedRow) []any {
+	policy, source := r.Policy.id(), ""
+	if r.Source.IsValid() {
+		source = r.Source.String()
+	}
+	return append(args, int64(r.Day), r.Key[:], policy[:], r.Result, clean(r.HeaderFrom), clean(r.EnvelopeFrom), source, clean(r.Host), signaturesText(r.DKIM),
+		clean(r.SPFDomain), r.SPFScope, r.SPFResult, number(r.DKIMAligned), number(r.SPFAligned), r.Requested, r.Disposition, reasonsText(r.Reasons),
+		r.Action, r.Would, r.Rule, r.Route, clean(r.Sealers), number(r.AcceptDMARC), clean(r.Forwarder),
+		number(r.Optional), number(r.Folded), r.Count, r.First, r.Last)
 }
 
-func writeOutbound(ctx context.Context, tx store.Tx, rows []keyedOutbound) error {
-	return insert(ctx, tx, rows, `INSERT INTO traffic_outbound (day, tuple, author, entry, signatures, unsigned, folded, count, first_seen, last_seen)`, 10,
-		adding("traffic_outbound"), func(args []any, o *keyedOutbound) []any {
-			return append(args, int64(o.Day), o.Key[:], clean(o.Author), clean(o.Entry), clean(o.Signatures), clean(o.Unsigned), number(o.Folded), o.Count, o.First, o.Last)
-		})
+func outboundValues(args []any, o *keyedOutbound) []any {
+	return append(args, int64(o.Day), o.Key[:], clean(o.Author), clean(o.Entry), clean(o.Signatures), clean(o.Unsigned), number(o.Folded), o.Count, o.First, o.Last)
 }
 
 func number(b bool) int64 {

@@ -9,6 +9,9 @@ import (
 	"signpost/internal/reports/store/storetest"
 )
 
+// all is more rows than a batch has.
+const all = 1 << 20
+
 // daemon writes batches as one does.
 type daemon struct {
 	db      *store.DB
@@ -19,7 +22,7 @@ type daemon struct {
 
 func (d *daemon) batch(rows ...Row) *batch {
 	d.batches++
-	b := &batch{Writer: []byte(d.writer), Number: d.batches}
+	b := &batch{Writer: []byte(d.writer), Number: d.batches * all}
 	for _, r := range rows {
 		b.Rows = append(b.Rows, counterOf(&r))
 	}
@@ -29,7 +32,7 @@ func (d *daemon) batch(rows ...Row) *batch {
 
 func (d *daemon) write(t *testing.T, rows ...Row) {
 	t.Helper()
-	if _, err := d.batch(rows...).write(t.Context(), d.db, &d.limits); err != nil {
+	if _, err := d.batch(rows...).write(t.Context(), d.db, &d.limits, all); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -126,7 +129,7 @@ func TestAFoldedMessageOfOursIsFoldedOnce(t *testing.T) {
 			b.Outbound = append(b.Outbound, keyedOutbound{o.appendTo(nil).key(), &o})
 		}
 		b.sort()
-		if folded, err := b.write(t.Context(), d.db, &d.limits); err != nil || folded != want {
+		if folded, err := b.write(t.Context(), d.db, &d.limits, all); err != nil || folded != want {
 			t.Errorf("%d folded, want %d; %v", folded, want, err)
 		}
 	}
@@ -204,7 +207,7 @@ func TestARolledBackBatchLeavesNoMark(t *testing.T) {
 		next := aRow("192.0.2.2")
 		next.Policy.Domain = "next.example"
 		b := d.batch(r, next)
-		if _, err := b.write(t.Context(), d.db, &d.limits); err == nil {
+		if _, err := b.write(t.Context(), d.db, &d.limits, all); err == nil {
 			t.Fatal("the batch is written")
 		}
 		if n, _ := policyOf(t, d.db, next); n != 0 {
@@ -214,7 +217,7 @@ func TestARolledBackBatchLeavesNoMark(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if folded, err := b.write(t.Context(), d.db, &d.limits); err != nil || folded != 0 {
+			if folded, err := b.write(t.Context(), d.db, &d.limits, all); err != nil || folded != 0 {
 				t.Errorf("%d folded, %v", folded, err)
 			}
 		}
@@ -233,10 +236,10 @@ func TestWritingChangesNoBatch(t *testing.T) {
 		d := &daemon{db: storetest.Open(t, a), writer: "one"}
 		d.limits.most.day, d.limits.most.policy = 1, 1
 		b := d.batch(append(sources("192.0.2", 10), aRow("192.0.2.1").folded(false))...)
-		if _, err := b.write(t.Context(), d.db, &d.limits); err != nil {
+		if _, err := b.write(t.Context(), d.db, &d.limits, all); err != nil {
 			t.Fatal(err)
 		}
-		if n := b.messages(); n != 11 {
+		if n := b.messagesOf(0, b.size()); n != 11 {
 			t.Errorf("the batch has %d messages, had 11", n)
 		}
 		for _, c := range b.Rows {

@@ -22,11 +22,11 @@ func prune(ctx context.Context, db *store.DB, today Day, keep config.Days, size 
 	for _, statement := range []string{
 		`DELETE FROM traffic WHERE day < ?`, `DELETE FROM traffic_outbound WHERE day < ?`, `DELETE FROM traffic_policies WHERE seen < ?`,
 	} {
-		if _, err := db.Exec(ctx, statement, int64(first)); err != nil {
+		if err := remove(ctx, db, int64(first), statement); err != nil {
 			return nil, err
 		}
 	}
-	if _, err := db.Exec(ctx, `DELETE FROM traffic_writers WHERE seen < ?`, first.Time().Unix()); err != nil {
+	if err := remove(ctx, db, first.Time().Unix(), `DELETE FROM traffic_writers WHERE seen < ?`); err != nil {
 		return nil, err
 	}
 	days, total, err := countDays(ctx, db)
@@ -71,11 +71,17 @@ func countDays(ctx context.Context, db *store.DB) (days []dayCount, total int64,
 }
 
 func deleteDay(ctx context.Context, db *store.DB, day Day) error {
-	return db.Write(ctx, func(tx store.Tx) error {
-		if _, err := tx.Exec(ctx, `DELETE FROM traffic WHERE day = ?`, int64(day)); err != nil {
-			return err
+	return remove(ctx, db, int64(day), `DELETE FROM traffic WHERE day = ?`, `DELETE FROM traffic_outbound WHERE day = ?`)
+}
+
+// remove deletes rows in one transaction. A DELETE locks rows in any order, so that another daemon's may be in the way.
+func remove(ctx context.Context, db *store.DB, before int64, statements ...string) error {
+	return db.WriteAgain(ctx, func(tx store.Tx) error {
+		for _, statement := range statements {
+			if _, err := tx.Exec(ctx, statement, before); err != nil {
+				return err
+			}
 		}
-		_, err := tx.Exec(ctx, `DELETE FROM traffic_outbound WHERE day = ?`, int64(day))
-		return err
+		return nil
 	})
 }

@@ -1,14 +1,16 @@
 package traffic
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,9 +54,11 @@ type Recorder struct {
 	kick    chan struct{}            // many tuples have come together
 	use     chan Config
 	flushes chan chan struct{}
+	ending  context.Context
 	end     context.CancelFunc
 	ended   chan struct{}
 	every   time.Duration
+	timeout func(context.Context, time.Duration) (context.Context, context.CancelFunc) // context.WithTimeout
 }
 
 // settings are what a message needs of a Config.
@@ -65,10 +69,10 @@ const flushEvery = time.Second
 
 // NewRecorder returns a recorder that counts nothing until Use.
 func NewRecorder(log *slog.Logger, now func() time.Time) *Recorder {
-	r := &Recorder{log: log, now: now, kick: make(chan struct{}, 1), use: make(chan Config, 1), flushes: make(chan chan struct{}), ended: make(chan struct{}), every: flushEvery}
-	ctx, end := context.WithCancel(context.Background())
-	r.end = sync.OnceFunc(end)
-	go r.run(ctx)
+	r := &Recorder{log: log, now: now, kick: make(chan struct{}, 1), use: make(chan Config, 1), flushes: make(chan chan struct{}), ended: make(chan struct{}),
+		every: flushEvery, timeout: context.WithTimeout}
+	r.ending, r.end = context.WithCancel(context.Background())
+	go r.run()
 	return r
 }
 
@@ -129,7 +133,7 @@ func (r *Recorder) Close() {
 }
 
 // run owns the database. It writes once a second at most, unless many tuples come together.
-func (r *Recorder) run(ctx context.Context) {
+func (r *Recorder) run() {
 	defer close(r.ended)
 	w := &writer{recorder: r, opened: make(chan opening, 1), gone: make(chan pruning, 1)}
 	tick := time.NewTicker(r.every)
@@ -152,7 +156,7 @@ func (r *Recorder) run(ctx context.Context) {
 		case <-r.kick:
 			w.early()
 			continue
-		case <-ctx.Done():
+		case <-r.ending.Done():
 			select {
 			case c := <-r.use:
 				w.change(c)
@@ -175,7 +179,8 @@ type writer struct {
 	spool    *spool
 	held     *batch // taken from memory, and in neither the database nor the spool
 	id       []byte // the batches' Writer
-	number   int64
+	number   int64  // rows of the batches until now
+	most     int    // rows of one transaction; 0: all of a batch
 
 	opened    chan opening
 	attempt   *attempt // under way; nil: none
@@ -184,8 +189,8 @@ type writer struct {
 	complaint string // the last that was logged
 	warned    map[string]Day
 	pruned    time.Time
-	gone      chan pruning // at most one is under way
-	pruning   bool
+	gone      chan pruning       // at most one is under way
+	pruning   context.CancelFunc // ends the one that is under way; nil: none
 }
 
 // pruning is the end of a deletion of old days.
@@ -224,18 +229,22 @@ func (w *writer) change(c Config) {
 	if same || c.Database == "" {
 		return
 	}
-	w.id, w.number = make([]byte, 12), 0
-	_, _ = rand.Read(w.id) // it never fails
+	w.rename()
+	w.most = 0
 	w.limits.forget()
 	w.complaint, w.warned, w.wait, w.next, w.pruned = "", map[string]Day{}, firstRetry, time.Time{}, time.Time{}
 	w.spool = nil
 	if c.Database.Path() == "" {
-		var err error
-		if w.spool, err = openSpool(c.Spool, maxSpool); err != nil {
-			w.recorder.log.Warn("reports: counters of an earlier process cannot be read", "folder", c.Spool, "error", err.Error())
-		}
+		w.spool = &spool{dir: c.Spool, most: maxSpool}
+		_ = w.spool.list() // it is tried again
 	}
 	w.open()
+}
+
+// rename makes the next batches those of another writer.
+func (w *writer) rename() {
+	w.id, w.number = make([]byte, 12), 0
+	_, _ = rand.Read(w.id) // it never fails
 }
 
 // open begins to open the database in the background.
@@ -308,9 +317,8 @@ func (w *writer) flush() {
 	}
 	w.hold()
 	w.open()
-	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
-	defer cancel()
-	w.flushTo(ctx)
+	until := w.recorder.now().Add(writeTime)
+	w.flushTo(context.Background(), func() bool { return w.recorder.ending.Err() != nil || w.recorder.now().After(until) })
 }
 
 // early is flush before the second is over: many tuples have come together. Those that could not be written
@@ -321,9 +329,10 @@ func (w *writer) early() {
 	}
 }
 
-func (w *writer) flushTo(ctx context.Context) {
+// flushTo begins no further transaction when it is enough. The end of ctx ends one that is under way.
+func (w *writer) flushTo(ctx context.Context, enough func() bool) {
 	if w.db != nil {
-		if err := w.drain(ctx); err != nil {
+		if err := w.drain(ctx, enough); err != nil {
 			w.broken(err)
 		}
 	}
@@ -353,43 +362,113 @@ func (w *writer) hold() {
 		w.sayFolded(folded)
 	}
 	w.held = newBatch(rows, outbound)
-	w.number++
 	w.held.Writer, w.held.Number = w.id, w.number
+	w.number += int64(w.held.size())
 }
 
-// drain writes what waits in files, then what was taken from memory.
-func (w *writer) drain(ctx context.Context) error {
-	for n := 0; w.spool != nil && !w.spool.empty(); n++ {
-		if n == atOnce {
-			return nil
-		}
-		b, err := w.spool.first()
-		if err != nil {
-			w.recorder.log.Warn("reports: counters in a file are lost", "problem", err.Error())
-		} else if err := w.write(ctx, b); err != nil {
+// drain writes what waits in files, then what was taken from memory. The batches of one writer keep their order, since
+// the database takes an earlier one for written.
+func (w *writer) drain(ctx context.Context, enough func() bool) error {
+	var waiting map[string]bool
+	if w.spool != nil {
+		var err error
+		if waiting, err = w.drainSpool(ctx, enough); err != nil {
 			return err
 		}
-		if err := w.spool.remove(); err != nil {
-			w.recorder.log.Warn("reports: a file of counters that were stored cannot be removed", "problem", err.Error())
+	}
+	switch {
+	case w.held == nil:
+	case waiting == nil || !waiting[writerName(w.held.Writer)]:
+		if err := w.write(ctx, w.held, enough); err != nil {
+			return err
 		}
+		if w.held.isWritten() {
+			w.held = nil
+		}
+	case bytes.Equal(w.held.Writer, w.id):
+		w.rename()
 	}
-	if w.held == nil {
-		return nil
-	}
-	if err := w.write(ctx, w.held); err != nil {
-		return err
-	}
-	w.held = nil
 	return nil
 }
 
-func (w *writer) write(ctx context.Context, b *batch) error {
-	folded, err := b.write(ctx, w.db, &w.limits)
+// drainSpool writes some files. waiting are the writers of those that are left.
+func (w *writer) drainSpool(ctx context.Context, enough func() bool) (waiting map[string]bool, err error) {
+	waiting = map[string]bool{}
+	if err := w.spool.list(); err != nil {
+		w.sayOnceADay("spool-list", "reports: counters of an earlier process wait, since their folder cannot be read", "folder", w.spool.dir, "problem", err.Error())
+	}
+	read := 0
+	for _, f := range slices.Clone(w.spool.files) {
+		if read == atOnce || read > 0 && enough() {
+			waiting[f.writer()] = true
+		}
+		if waiting[f.writer()] {
+			continue
+		}
+		b, err := w.spool.read(f)
+		if err == nil {
+			read++
+		}
+		switch {
+		case isLost(err):
+			w.recorder.Counts.Lost.Add(f.messages())
+			w.recorder.log.Warn("reports: counters in a file are lost", "messages", f.messages(), "problem", err.Error())
+		case err != nil:
+			w.sayOnceADay("spool-read", "reports: counters wait in a file that cannot be read now; it is tried again each second", "messages", f.messages(),
+				"problem", err.Error(), "remedy", "see to the file, or remove it: then its counters are lost")
+			waiting[f.writer()] = true
+			continue
+		default:
+			if err := w.write(ctx, b, enough); err != nil {
+				return waiting, err
+			}
+			if !b.isWritten() {
+				waiting[f.writer()] = true
+				continue
+			}
+		}
+		if err := w.spool.remove(f); err != nil {
+			w.recorder.log.Warn("reports: a file of counters that were stored cannot be removed", "problem", err.Error())
+		}
+	}
+	return waiting, nil
+}
+
+// write writes a batch, in as many transactions as the database needs to end each in its time.
+func (w *writer) write(ctx context.Context, b *batch, enough func() bool) error {
+	for first := true; !b.isWritten() && (first || !enough()); first = false {
+		if err := w.writePart(ctx, b); err != nil {
+			return fmt.Errorf("reports.database %s: %w", w.config.Database, err)
+		}
+	}
+	return nil
+}
+
+// writePart is one transaction. After one that took too long, the next has half of its rows, and after one that was quick,
+// twice as many.
+func (w *writer) writePart(ctx context.Context, b *batch) error {
+	inTime, cancel := w.recorder.timeout(ctx, writeTime)
+	defer cancel()
+	before, begun := b.done, w.recorder.now()
+	most := b.size() - before
+	if w.most > 0 {
+		most = min(most, w.most)
+	}
+	folded, err := b.write(inTime, w.db, &w.limits, most)
 	if err != nil {
-		return fmt.Errorf("reports.database %s: %w", w.config.Database, err)
+		if inTime.Err() != nil && ctx.Err() == nil || store.TookTooLong(err) {
+			w.most = max(most/2, 1)
+		}
+		return err
+	}
+	if w.most > 0 && w.recorder.now().Sub(begun) < writeTime/4 {
+		w.most *= 2
+		if w.most >= maxPending {
+			w.most = 0
+		}
 	}
 	w.works()
-	w.recorder.Counts.Stored.Add(b.messages())
+	w.recorder.Counts.Stored.Add(b.messagesOf(before, b.done))
 	if folded > 0 {
 		w.recorder.Counts.Folded.Add(folded)
 		w.sayFolded(folded)
@@ -419,11 +498,12 @@ func (w *writer) sayOnceADay(kind, text string, args ...any) {
 func (w *writer) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
+	w.stopPruning(ctx)
 	w.awaitOpening(ctx)
 	var lost int64
 	for range 2 { // what was held, and what is in memory
 		w.hold()
-		w.flushTo(ctx)
+		w.flushTo(ctx, func() bool { return false })
 		if w.held != nil {
 			lost += w.held.messages()
 			w.held = nil
@@ -466,16 +546,32 @@ func (w *writer) flushNow() {
 	w.flush()
 }
 
+// stopPruning ends a deletion: SQLite has one writer at a time, and the last counters come first. The next process goes on with it.
+func (w *writer) stopPruning(ctx context.Context) {
+	if w.pruning == nil {
+		return
+	}
+	w.pruning()
+	select {
+	case g := <-w.gone:
+		if errors.Is(g.err, context.Canceled) {
+			g.err = nil
+		}
+		w.saidGone(g)
+	case <-ctx.Done():
+	}
+}
+
 // keepBounds deletes old days from time to time, in the background.
 func (w *writer) keepBounds() {
 	now := w.recorder.now()
-	if w.db == nil || w.pruning || now.Sub(w.pruned) < pruneEvery {
+	if w.db == nil || w.pruning != nil || now.Sub(w.pruned) < pruneEvery {
 		return
 	}
-	w.pruned, w.pruning = now, true
+	ctx, cancel := context.WithTimeout(context.Background(), pruneTime)
+	w.pruned, w.pruning = now, cancel
 	db, c := w.db, w.config
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), pruneTime)
 		defer cancel()
 		days, err := prune(ctx, db, DayOf(now), c.Keep, c.MaxSize)
 		w.gone <- pruning{days, err}
@@ -484,7 +580,7 @@ func (w *writer) keepBounds() {
 
 // saidGone logs the end of a deletion. What it did not reach is deleted the next time.
 func (w *writer) saidGone(p pruning) {
-	w.pruning = false
+	w.pruning = nil
 	w.limits.forget()
 	if n := len(p.days); n > 0 {
 		w.recorder.log.Warn("reports: the counters were larger than reports.max_size, and the oldest days were deleted", "days", n, "last", p.days[n-1].String())

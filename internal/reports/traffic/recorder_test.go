@@ -189,7 +189,7 @@ func TestFloodsAreFolded(t *testing.T) {
 		var sent, folded int64
 		write := func(rows []Row, outbound []Outbound, number int64) {
 			t.Helper()
-			b := &batch{Writer: []byte("writer"), Number: number}
+			b := &batch{Writer: []byte("writer"), Number: number * all}
 			for _, r := range rows {
 				b.Rows = append(b.Rows, counterOf(&r))
 				sent += r.Count
@@ -198,7 +198,7 @@ func TestFloodsAreFolded(t *testing.T) {
 				b.Outbound = append(b.Outbound, keyedOutbound{o.appendTo(nil).key(), &o})
 			}
 			b.sort()
-			n, err := b.write(t.Context(), db, l)
+			n, err := b.write(t.Context(), db, l, all)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -266,8 +266,8 @@ func TestRepeatedTuplesDoNotFillADay(t *testing.T) {
 	l.most.day, l.most.policy = 20, 20
 	for n := range int64(300) {
 		r := aRow(fmt.Sprintf("192.0.2.%d", n%20))
-		b := &batch{Writer: []byte("writer"), Number: n + 1, Rows: []*counter{counterOf(&r)}}
-		if folded, err := b.write(t.Context(), db, l); err != nil || folded != 0 {
+		b := &batch{Writer: []byte("writer"), Number: n * all, Rows: []*counter{counterOf(&r)}}
+		if folded, err := b.write(t.Context(), db, l, all); err != nil || folded != 0 {
 			t.Fatalf("batch %d: %d folded, %v", n, folded, err)
 		}
 	}
@@ -281,7 +281,7 @@ func TestABatchCountsOnce(t *testing.T) {
 		other := *b
 		other.Writer = []byte("two")
 		for _, b := range []*batch{b, b, &other, b} {
-			if _, err := b.write(t.Context(), db, &limits{}); err != nil {
+			if _, err := b.write(t.Context(), db, &limits{}, all); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -370,8 +370,8 @@ func TestPostgreSQLGoesAwayAndReturns(t *testing.T) {
 
 func TestAFullOrBrokenSpoolLosesNoOtherCounters(t *testing.T) {
 	dir := t.TempDir()
-	s, err := openSpool(dir, 2000)
-	if err != nil {
+	s := &spool{dir: dir, most: 2000}
+	if err := s.list(); err != nil {
 		t.Fatal(err)
 	}
 	one := newBatch(map[key]*counter{{1}: counterOf(ptr(aRow("192.0.2.1")))}, nil)
@@ -389,18 +389,19 @@ func TestAFullOrBrokenSpoolLosesNoOtherCounters(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "x.batch.new"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	again, err := openSpool(dir, 2000)
-	if err != nil || len(again.files) != n {
+	again := &spool{dir: dir, most: 2000}
+	if err := again.list(); err != nil || len(again.files) != n {
 		t.Fatalf("%d files, %v", len(again.files), err)
 	}
-	if _, err := again.first(); err == nil {
-		t.Error("a broken file is a batch")
+	if _, err := again.read(again.files[0]); !isLost(err) {
+		t.Errorf("a broken file gives %v", err)
 	}
 	for !again.empty() {
-		if b, err := again.first(); err == nil && !reflect.DeepEqual(b.Rows, one.Rows) {
+		f := again.files[0]
+		if b, err := again.read(f); err == nil && !reflect.DeepEqual(b.Rows, one.Rows) {
 			t.Errorf("the batch is %+v", b)
 		}
-		if err := again.remove(); err != nil {
+		if err := again.remove(f); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -521,7 +522,7 @@ func TestOldDaysAreDeleted(t *testing.T) {
 			r.First, r.Last = r.Day.Time().Unix(), r.Day.Time().Unix()
 			o := Outbound{Day: r.Day, Author: "a.example", Tally: r.Tally}
 			b := &batch{Writer: []byte{byte(d), 1, 1, 1}, Number: 1, Rows: []*counter{counterOf(&r)}, Outbound: []keyedOutbound{{o.appendTo(nil).key(), &o}}}
-			if _, err := b.write(t.Context(), db, &limits{}); err != nil {
+			if _, err := b.write(t.Context(), db, &limits{}, all); err != nil {
 				t.Fatal(err)
 			}
 		}
