@@ -3,7 +3,6 @@ package traffic
 import (
 	"encoding/binary"
 	"net/netip"
-	"strings"
 )
 
 // counter is a row in memory, until it is written: its tuple takes a third of the memory of the fields,
@@ -12,13 +11,12 @@ type counter struct {
 	key   key
 	day   Day
 	tuple string // Row.appendTo
-	flaws string // of the policy
 	Tally
 }
 
 // newCounter keeps no text of r, which may be those of a message. t is its tuple, and k the key of that.
 func newCounter(r *Row, t tuple, k key) *counter {
-	return &counter{k, r.Day, string(t), strings.Clone(r.Policy.Flaws), r.Tally}
+	return &counter{k, r.Day, string(t), r.Tally}
 }
 
 // counterOf is newCounter for a row that is not in memory.
@@ -28,7 +26,7 @@ func counterOf(r *Row) *counter {
 }
 
 // size is the memory of a counter in pending, in octets.
-func (c *counter) size() int { return 128 + len(c.tuple) + len(c.flaws) }
+func (c *counter) size() int { return 128 + len(c.tuple) }
 
 // row is the row that is counted. Its texts are parts of the tuple.
 func (c *counter) row() *Row {
@@ -38,7 +36,7 @@ func (c *counter) row() *Row {
 	for _, text := range r.Policy.texts() {
 		*text = f.text()
 	}
-	r.Policy.Testing, r.Policy.Flaws = f.flag(), c.flaws
+	r.Policy.Testing = f.flag()
 	for _, text := range r.texts() {
 		*text = f.text()
 	}

@@ -171,6 +171,40 @@ func TestEachKindOfTupleIsItsOwnRow(t *testing.T) {
 	}
 }
 
+func TestEachKindOfPolicyIsItsOwn(t *testing.T) {
+	seen := map[key]string{(&Policy{Domain: "a.example"}).id(): "none"}
+	for i := range reflect.TypeFor[Policy]().NumField() {
+		p := Policy{Domain: "a.example"}
+		name := reflect.TypeFor[Policy]().Field(i).Name
+		if f := reflect.ValueOf(&p).Elem().Field(i); f.Kind() == reflect.Bool {
+			f.SetBool(true)
+		} else {
+			f.SetString("x")
+		}
+		if before, twice := seen[p.id()]; twice {
+			t.Errorf("%s and %s have the same key", name, before)
+		}
+		seen[p.id()] = name
+	}
+}
+
+// A flaw that the domain has mended is not told of the next day, although the policy is the same.
+func TestAMendedFlawIsGone(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, a store.Address) {
+		r, _ := newRecorder(t, a)
+		for day, flaws := range map[Day]string{100: "pct=5", 101: ""} {
+			row := aRow("192.0.2.1")
+			row.Day, row.Policy.Flaws = DayOf(time.Now())-10+day-100, flaws
+			r.count(row)
+			r.Flush()
+			got := allRows(t, a, Filter{From: row.Day, To: row.Day})
+			if len(got) != 1 || got[0].Policy.Flaws != flaws {
+				t.Errorf("the rows are %+v, want the flaws %q", got, flaws)
+			}
+		}
+	})
+}
+
 func TestTextsDoNotRunTogetherInAKey(t *testing.T) {
 	a, b := aRow("192.0.2.1"), aRow("192.0.2.1")
 	a.HeaderFrom, a.EnvelopeFrom = "ab", "c"

@@ -148,9 +148,10 @@ func (t tuple) key() key {
 	return key(sum[:16])
 }
 
-// texts are the fields of a policy that are texts, in the order of a tuple. Its flaws follow from them.
-func (p *Policy) texts() [10]*string {
-	return [...]*string{&p.Domain, &p.P, &p.SP, &p.NP, &p.ADKIM, &p.ASPF, &p.FO, &p.PSD, &p.Method, &p.RUA}
+// texts are the fields of a policy that are texts, in the order of a tuple. Its flaws do not follow from the others: they may be
+// mended, and reports name those of the day.
+func (p *Policy) texts() [11]*string {
+	return [...]*string{&p.Domain, &p.P, &p.SP, &p.NP, &p.ADKIM, &p.ASPF, &p.FO, &p.PSD, &p.Method, &p.RUA, &p.Flaws}
 }
 
 // appendTo adds the fields of a record.
@@ -181,7 +182,7 @@ func (r *Row) flags() [5]*bool {
 	return [...]*bool{&r.DKIMAligned, &r.SPFAligned, &r.AcceptDMARC, &r.Optional, &r.Folded}
 }
 
-// appendTo adds all fields but the tally and the policy's flaws.
+// appendTo adds all fields but the tally.
 func (r *Row) appendTo(t tuple) tuple {
 	t = r.Policy.appendTo(binary.AppendVarint(t, int64(r.Day)))
 	for _, text := range r.texts() {
