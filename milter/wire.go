@@ -64,6 +64,7 @@ type reader struct {
 	r, w     int        // buf[r:w] is read and not yet taken
 	left     int        // unread octets of the current packet
 	armed    bool       // the current packet has its deadline
+	drained  bool       // the last read had room for more
 }
 
 // next reads a packet up to and including its command octet. It skips the rest of the previous packet.
@@ -107,7 +108,7 @@ func (r *reader) chunk() ([]byte, error) {
 		if r.left > len(r.buf) {
 			r.use(bodyBuffer)
 		}
-		if err := r.fill(); err != nil {
+		if err := r.fill(true); err != nil {
 			return nil, err
 		}
 	}
@@ -126,7 +127,7 @@ func (r *reader) need(n int) error {
 				return err
 			}
 		}
-		if err := r.fill(); err != nil {
+		if err := r.fill(false); err != nil {
 			return err
 		}
 	}
@@ -191,31 +192,36 @@ type waiter interface {
 	Wait() (waited bool, err error)
 }
 
-// fill reads once. An idle connection has only a small buffer until there is data.
-func (r *reader) fill() error {
+// fill reads once. While a connection waits for a packet, or for the rest of one that has begun, it has only a small buffer. A
+// body keeps its buffer.
+func (r *reader) fill(body bool) error {
 	if r.r == r.w {
 		r.r, r.w = 0, 0
 	}
+	idle := r.r == r.w && r.left == 0
 	if !r.armed {
-		idle := r.r == r.w && r.left == 0
 		if err := r.arm(idle); err != nil {
 			return err
 		}
 		r.armed = !idle
-		if idle && r.wait != nil {
-			waited, err := r.wait.Wait()
-			if err != nil {
-				return err
-			}
-			if waited && len(r.buf) == waitingBuffer {
-				r.use(messageBuffer)
-			}
+	}
+	if begun := !idle && !body && r.drained && len(r.buf) == messageBuffer && r.w-r.r <= waitingBuffer; r.wait != nil && (idle || begun) {
+		if begun {
+			r.use(waitingBuffer)
+		}
+		waited, err := r.wait.Wait()
+		if err != nil {
+			return err
+		}
+		if (waited || begun) && len(r.buf) == waitingBuffer {
+			r.use(messageBuffer)
 		}
 	}
 	for range 100 {
 		n, err := r.conn.Read(r.buf[r.w:])
 		if n > 0 {
 			r.w += n
+			r.drained = r.w < len(r.buf)
 			r.ack.QuickAck()
 			return nil
 		}

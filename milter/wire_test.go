@@ -199,6 +199,44 @@ func TestWaitingConnectionsAreSmall(t *testing.T) {
 	}
 }
 
+// awaited is a feed that notes the largest buffer while a session waits for octets, by Wait or by a Read.
+type awaited struct {
+	feed
+	session *session
+	ready   bool
+	largest int
+}
+
+func (a *awaited) note() { a.largest = max(a.largest, len(a.session.reader.buf)) }
+
+func (a *awaited) Wait() (waited bool, err error) {
+	a.note()
+	a.ready = true
+	return true, nil
+}
+
+func (a *awaited) Read(p []byte) (int, error) {
+	if !a.ready {
+		a.note()
+	}
+	a.ready = false
+	return a.feed.Read(p)
+}
+
+// A packet that has only begun holds a small buffer until more of it comes.
+func TestAPacketThatHasBegunHoldsLittle(t *testing.T) {
+	talk := append(encode('O', offer(6, allActions, allSteps)), encode('C', "x\x004\x00\x19192.0.2.1\x00")...)
+	talk = append(talk, encode('H', strings.Repeat("x", 300)+"\x00")...)
+	for _, piece := range []int{1, 4, 5, 100} {
+		conn := &awaited{feed: feed{data: talk, piece: piece}}
+		conn.session = newSession(quietServer(&handler{}), conn, auto(), "test")
+		conn.session.run()
+		if conn.largest != waitingBuffer || conn.session.client.name == "" {
+			t.Errorf("in pieces of %d: %d octets are held, want %d; the client is %+v", piece, conn.largest, waitingBuffer, conn.session.client)
+		}
+	}
+}
+
 // FuzzSession feeds arbitrary octets, cut arbitrarily, behind a proper beginning or
 // not. It ends, without a panic and without undue memory, and what it answers is made
 // of whole packets.

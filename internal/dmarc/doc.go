@@ -30,14 +30,15 @@
 //     searched for, even if policy discovery started its walk at the parent
 //     (§4.10.2). "One label below" is taken from that domain and not from the name
 //     queried last, so it is correct after the shortcut for long names too.
-//   - A record at a public suffix of the ICANN section of the built-in list
-//     (golang.org/x/net/publicsuffix) counts as if it said psd=y, and the
-//     organizational domain is never such a suffix, unless the name itself is one.
+//   - A record without psd= (or with psd=u) at a public suffix of the ICANN section of
+//     the built-in list (golang.org/x/net/publicsuffix) counts as if it said psd=y. Such
+//     a suffix is an organizational domain only if its record says psd=n (§4.10.2
+//     rule 1 has no exception) or if the name itself is one.
 //     §4.10.2 alone would make all names below a suffix that publishes a record without
 //     psd=y one organization, so that unrelated domains would align. Suffixes of the
 //     private section, and top-level domains that are not on the list, keep the result
-//     of §4.10.2. A brand's own top-level domain loses relaxed alignment between the
-//     names below it.
+//     of §4.10.2. A brand's own top-level domain keeps relaxed alignment between the
+//     names below it by psd=n.
 //   - An author domain of one label is looked up like any other: §4.10.1 makes no
 //     exception, and an operator of a public suffix may write mail.
 //   - The organizational domain is looked up only if the result depends on it

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A record at a public suffix of the ICANN section counts as if it said psd=y:
+// A record at a public suffix of the ICANN section that does not say psd=n counts as if it said psd=y:
 // otherwise all names below the suffix would be one organization.
 func TestARecordAtAPublicSuffixMakesNoOrganization(t *testing.T) {
 	for _, tt := range []struct {
@@ -21,7 +21,10 @@ func TestARecordAtAPublicSuffixMakesNoOrganization(t *testing.T) {
 		{"the suffix itself as identifier", "co.uk", "v=DMARC1; p=reject", "victim.co.uk", "co.uk", Fail, Reject, "co.uk", "victim.co.uk"},
 		{"the suffix itself as author", "co.uk", "v=DMARC1; p=reject", "co.uk", "attack.co.uk", Fail, Reject, "co.uk", "co.uk"},
 		{"a top-level domain", "com", "v=DMARC1; p=reject", "victim.com", "attack.com", Fail, Reject, "com", "victim.com"},
-		{"psd=n", "co.uk", "v=DMARC1; p=reject; psd=n", "victim.co.uk", "attack.co.uk", Fail, Reject, "co.uk", "victim.co.uk"},
+		// psd=n says what the suffix is, and §4.10.2 rule 1 has no exception. A brand's own top-level domain may say so.
+		{"psd=n", "co.uk", "v=DMARC1; p=reject; psd=n", "a.co.uk", "b.co.uk", Pass, None, "co.uk", "co.uk"},
+		{"psd=n at a brand", "bmw", "v=DMARC1; p=reject; psd=n", "mail.bmw", "news.bmw", Pass, None, "bmw", "bmw"},
+		{"psd=n two levels up", "uk", "v=DMARC1; p=reject; psd=n", "a.co.uk", "b.co.uk", Pass, None, "uk", "uk"},
 		{"psd=u", "co.uk", "v=DMARC1; p=reject; psd=u", "victim.co.uk", "attack.co.uk", Fail, Reject, "co.uk", "victim.co.uk"},
 		{"psd=y", "co.uk", "v=DMARC1; p=reject; psd=y", "victim.co.uk", "attack.co.uk", Fail, Reject, "co.uk", "victim.co.uk"},
 		{"a wildcard rule", "example.ck", "v=DMARC1; p=reject", "victim.example.ck", "attack.example.ck", Fail, Reject, "example.ck", "victim.example.ck"},

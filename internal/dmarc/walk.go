@@ -250,10 +250,10 @@ func organizational(start string, found []*Step) string {
 	return start
 }
 
-// psd returns the record's psd=, or yes for an ICANN suffix: unrelated parties own the
-// names below it.
+// psd returns the record's psd=, or yes for an ICANN suffix that does not say: unrelated
+// parties own the names below it. psd=n counts there, too (§4.10.2 rule 1).
 func (s *Step) psd() PSD {
-	if s.Record.PSD != PSDYes && icannSuffix(s.Domain) {
+	if s.Record.PSD == PSDUnknown && icannSuffix(s.Domain) {
 		return PSDYes
 	}
 	return s.Record.PSD
