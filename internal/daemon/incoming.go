@@ -227,7 +227,7 @@ func (i *intake) told(m incoming.Mail, results []incoming.Result) {
 			i.log.Info("report is stored already", append(attrs, "id", r.ID)...)
 		default:
 			i.counted(intakeRefused)
-			i.log.Warn("report refused", append(attrs, "reason", r.Refused.ID, "problem", r.Refused.Error(), "remedy", r.Refused.Remedy)...)
+			i.log.Warn("report refused", append(attrs, "part", r.Where, "reason", r.Refused.ID, "problem", r.Refused.Error(), "remedy", r.Refused.Remedy)...)
 		}
 	}
 }

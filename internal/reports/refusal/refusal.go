@@ -17,7 +17,7 @@ type Reason struct {
 // The reasons. Reasons has all of them.
 var (
 	NoReport = Reason{"no-report", "nothing in it is a report",
-		"nothing to do if it is other mail; Outlook's .msg files are not read: save as .eml"}
+		"nothing to do if it is other mail"}
 	Unreadable = Reason{"unreadable", "the file cannot be read",
 		"see the error, and import it again"}
 	TooBig = Reason{"too-big", "more data than the limit allows, once decompressed",
@@ -38,6 +38,8 @@ var (
 		"look at it with a text editor, and tell the reporter"}
 	Encrypted = Reason{"encrypted", "a zip file with a password",
 		"ask the reporter for plain gzip"}
+	UnreadFormat = Reason{"unread-format", "an archive or encoding that is not read; it may have a report",
+		"unpack it by hand and import the file; ask the reporter for gzip, which RFC 9990 §3.5.2 wants"}
 	NoDomain = Reason{"no-domain", "it names no domain that it is about",
 		"tell the reporter"}
 	NoReporter = Reason{"no-reporter", "it names no reporter",
@@ -60,7 +62,7 @@ var (
 
 // Reasons returns all reasons, in the order of the documentation.
 func Reasons() []Reason {
-	return []Reason{NoReport, Unreadable, TooBig, TooDeep, TooManyParts, TooManyRecords, Doctype, Token, Truncated, Malformed, Encrypted,
+	return []Reason{NoReport, Unreadable, TooBig, TooDeep, TooManyParts, TooManyRecords, Doctype, Token, Truncated, Malformed, Encrypted, UnreadFormat,
 		NoDomain, NoReporter, BadPeriod, NotOurs, Duplicate, NotAuthenticated, NotSigned, TooManyToday, NotStored}
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"signpost/internal/reports/refusal"
 )
 
 // salvage looks for reports in a text whose structure does not lead to one: a message with a boundary that is not
@@ -18,6 +20,9 @@ func (f *finder) salvage(c content) {
 	for len(text) > 0 && !f.full {
 		line, next := firstLine(text)
 		switch {
+		case bytes.HasPrefix(line, []byte("begin ")) && startsUuencode(line, lineAfter(text[next:])):
+			f.refuse("within the text", refusal.UnreadFormat.With("uuencode"))
+			return
 		case startsBase64(line):
 			block := base64Block(text)
 			f.salvaged(content{open: f.layer(func() io.Reader { return newBase64(bytes.NewReader(block)) })})
@@ -50,6 +55,12 @@ func firstLine(text []byte) (line []byte, next int) {
 		next = end + 1
 	}
 	return bytes.Trim(text[:end], space), next
+}
+
+// lineAfter returns the line that begins at text, or after the rest of a line end.
+func lineAfter(text []byte) []byte {
+	line, _ := firstLine(bytes.TrimPrefix(text, []byte("\n")))
+	return line
 }
 
 // startsBase64 tells whether a line is base64 of what a report begins with.

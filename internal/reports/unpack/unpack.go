@@ -102,6 +102,8 @@ func (f *finder) look(c content, where string, depth int) {
 	if kind == isUnknown {
 		if err != nil {
 			f.refuse(where, err)
+		} else if format := unreadFormat(head); format != "" {
+			f.refuse(where, refusal.UnreadFormat.With("%s", format))
 		}
 		return
 	}

@@ -1,6 +1,7 @@
 package unpack
 
 import (
+	"archive/tar"
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
@@ -71,6 +72,60 @@ func all(data string) (documents, refused []string) {
 		documents = append(documents, string(d.Kind)+" "+string(text))
 	}, func(where string, err error) { refused = append(refused, refusal.Of(err).ID) })
 	return documents, refused
+}
+
+// What may have a report and is not read is named, also beside a report that is read.
+func TestFormatsThatAreNotReadAreNamed(t *testing.T) {
+	octets := "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n"
+	var tape bytes.Buffer
+	w := tar.NewWriter(&tape)
+	w.WriteHeader(&tar.Header{Name: "a.xml", Mode: 0o600, Size: int64(len(xml))})
+	io.WriteString(w, xml)
+	w.Close()
+	bzip2 := "BZh91AY&SY\x8a\x01\x02\x03" + strings.Repeat("x", 100)
+	uuencoded := "begin 644 a.xml.gz\r\n#0V%T\r\n`\r\nend\r\n"
+	for _, c := range []struct{ name, in, want string }{
+		{"tar", tape.String(), "tar"},
+		{"tar in gzip", attached(octets, b64(gzipped(tape.String()))), "tar"},
+		{"tar in gzip called gzip", mail("Content-Type: application/gzip\r\nContent-Transfer-Encoding: base64\r\n", b64(gzipped(tape.String()))), "tar"},
+		{"bzip2", attached(octets, b64(bzip2)), "bzip2"},
+		{"bzip2 in zip", zipped("a.bz2", bzip2), "bzip2"},
+		{"xz", attached(octets, b64("\xfd7zXZ\x00"+strings.Repeat("x", 100))), "xz"},
+		{"7-Zip", attached(octets, b64("7z\xbc\xaf\x27\x1c"+strings.Repeat("x", 100))), "7-Zip"},
+		{"RAR", attached(octets, b64("Rar!\x1a\x07\x01\x00"+strings.Repeat("x", 100))), "RAR"},
+		{"Zstandard", attached(octets, b64("\x28\xb5\x2f\xfd"+strings.Repeat("x", 100))), "Zstandard"},
+		{"Outlook", attached(octets, b64("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"+strings.Repeat("x", 100))), "Outlook"},
+		{"TNEF", attached(octets, b64("\x78\x9f\x3e\x22"+strings.Repeat("x", 100))), "TNEF"},
+		{"uuencode", mail("", "A report:\r\n\r\n"+uuencoded), "uuencode"},
+		{"uuencode in a part", attached("Content-Transfer-Encoding: x-uuencode\r\n", uuencoded), "uuencode"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			Find([]byte(c.in), func(d Document) { got = append(got, string(d.Kind)) }, func(where string, err error) {
+				if e := refusal.Of(err); e.Reason == refusal.UnreadFormat {
+					got = append(got, e.Detail)
+				} else {
+					got = append(got, e.Error())
+				}
+			})
+			if len(got) != 1 || !strings.Contains(got[0], c.want) {
+				t.Errorf("told %q, want %q once", got, c.want)
+			}
+		})
+	}
+	both := mail("Content-Type: multipart/mixed; boundary=b\r\n", "--b\r\n"+octets+"\r\n"+b64(bzip2)+"--b\r\n"+octets+"\r\n"+b64(gzipped(xml))+"--b--")
+	if documents, refused := all(both); len(documents) != 1 || strings.Join(refused, " ") != "unread-format" {
+		t.Errorf("found %q, refused %q", documents, refused)
+	}
+	for name, in := range map[string]string{
+		"a text about it":     mail("", "They\r\nbegin 644 of them\r\nand go on for a long time, as texts do.\r\n"),
+		"an image":            attached(octets, b64("\x89PNG\r\n\x1a\n"+strings.Repeat("x", 600))),
+		"a word at the start": attached("", "BZh is a word"),
+	} {
+		if documents, refused := all(in); len(documents)+len(refused) > 0 {
+			t.Errorf("%s: found %q, refused %q", name, documents, refused)
+		}
+	}
 }
 
 // The numbers are those of the list in docs/reports.md.
