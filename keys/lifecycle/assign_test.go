@@ -24,7 +24,7 @@ func TestAKeyOfSeveralDuties(t *testing.T) {
 	p := &Spec{Config: cfg, Store: store, Listed: []Listed{
 		{Ref: s1}, {Ref: s1, SignsFor: "x"}, {Ref: s2, SignsFor: "x"}, {Ref: s2, SignsFor: "x"}, {Ref: s1, SignsFor: "late", ActiveFrom: now.Add(time.Hour)},
 	}}
-	known := p.assignAll(facts{}, now, nil)
+	known := p.assignAll(facts{}, now, nil).facts
 	for set, want := range map[string]string{"example.com": "s1", "x": "s1 s2", "late": ""} {
 		var got []string
 		for _, k := range p.Active.of(set).Keys {

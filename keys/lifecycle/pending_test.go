@@ -519,7 +519,7 @@ func TestAFewDomainsAreDecidedOnAsAllAre(t *testing.T) {
 		known[ref] = &f
 		before, after := p.reassign(known, noon, nil, []string{ref.Domain})
 		few := roster()
-		next := p.assignAll(known, noon, nil)
+		next := p.assignAll(known, noon, nil).facts
 		if all := roster(); !maps.Equal(few, all) {
 			t.Errorf("%s: a few domains: %v\nall: %v", ref, few, all)
 		}
@@ -721,7 +721,7 @@ func TestAKeyOfTwoAddressesHasOneState(t *testing.T) {
 		{Ref: s2, SignsFor: "bob@example.com"},
 	}
 	for range 100 { // the signing sets are in a map
-		if got := p.assignAll(known, noon, nil)[s1].State; got != Published {
+		if got := p.assignAll(known, noon, nil).facts[s1].State; got != Published {
 			t.Fatalf("s1 is %s, which is to sign for bob", got)
 		}
 	}

@@ -25,21 +25,19 @@ type report struct {
 }
 
 // report logs the new states of keys, and the domains that do not sign as listed.
-func (w *Tracker) report(before, after facts, now time.Time) {
+func (w *Tracker) report(changes stateChanges, now time.Time) {
 	lines, most := 0, maxReported
 	line := func(level slog.Level, text string, args ...any) {
 		if lines++; lines <= most {
 			w.log.Log(context.Background(), level, text, args...)
 		}
 	}
-	news, count := w.news(before, after)
-	w.changed = w.changed || count > 0 || len(before) != len(after)
-	for _, ref := range news {
-		f, was := after.of(ref), before.state(ref)
-		level, text := f.stateText()
-		line(level, text, "domain", f.Domain, "selector", f.Selector, "state", string(f.State), "was", string(was))
+	w.changed = w.changed || changes.count > 0 || changes.otherKeys
+	for _, c := range changes.first {
+		level, text := c.fact.stateText()
+		line(level, text, "domain", c.fact.Domain, "selector", c.fact.Selector, "state", string(c.fact.State), "was", string(c.was))
 	}
-	lines += count - len(news)
+	lines += changes.count - len(changes.first)
 	most += min(lines, maxReported) // new states do not displace problems
 	more := max(0, lines-maxReported)
 	lines -= more
@@ -74,25 +72,40 @@ func (w *Tracker) report(before, after facts, now time.Time) {
 	}
 }
 
-// news returns the keys with new states that are reported, in order, and the number of all.
-// At the first start these are all keys, which need not be sorted for the sake of a few.
-func (w *Tracker) news(before, after facts) (first []keys.Ref, count int) {
-	if before.sameAs(after) {
-		return nil, 0
-	}
+// stateChange is a key with a new state, and the state before.
+type stateChange struct {
+	fact Fact
+	was  State
+}
+
+// stateChanges are the keys with new states. At the first start these are all keys, so it has only
+// those that are reported, in order, and the number of all.
+type stateChanges struct {
+	first     []stateChange
+	count     int
+	otherKeys bool // the number of keys has changed
+}
+
+// stateChanges compares facts. Keys with pending lookups are left out.
+func (w *Tracker) stateChanges(before, after facts) stateChanges {
+	changes := stateChanges{otherKeys: len(before) != len(after)}
+	var refs []keys.Ref
 	for ref, f := range after {
 		giveway.Point()
 		if w.pending[ref] != nil || before.state(ref) == f.State {
 			continue
 		}
-		count++
-		if first = append(first, ref); len(first) >= 20*maxReported {
-			slices.SortFunc(first, keys.Ref.Compare)
-			first = first[:maxReported]
+		changes.count++
+		if refs = append(refs, ref); len(refs) >= 20*maxReported {
+			slices.SortFunc(refs, keys.Ref.Compare)
+			refs = refs[:maxReported]
 		}
 	}
-	slices.SortFunc(first, keys.Ref.Compare)
-	return first[:min(len(first), maxReported)], count
+	slices.SortFunc(refs, keys.Ref.Compare)
+	for _, ref := range refs[:min(len(refs), maxReported)] {
+		changes.first = append(changes.first, stateChange{after.of(ref), before.state(ref)})
+	}
+	return changes
 }
 
 // state is the state of a key; Forgotten without a fact.

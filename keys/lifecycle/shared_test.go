@@ -35,7 +35,7 @@ func TestAKeyThatOtherEntriesListStandsIn(t *testing.T) {
 		var err error
 		p.Store, err = keys.Open(cfg, wanted, spares...)
 		check(t, err)
-		known = p.assignAll(known, now, nil)
+		known = p.assignAll(known, now, nil).facts
 		for ref, f := range known {
 			f.DNS = keys.Absent
 			if strings.Contains(published, ref.Selector) {
@@ -43,7 +43,7 @@ func TestAKeyThatOtherEntriesListStandsIn(t *testing.T) {
 			}
 			known[ref] = f
 		}
-		known = p.assignAll(known, now, nil)
+		known = p.assignAll(known, now, nil).facts
 		var names []string
 		for _, k := range p.Active.of("example.com").Keys {
 			names = append(names, k.Selector)
@@ -91,7 +91,7 @@ func TestAKeyIsNotRetiredWhileAnotherDomainSignsWithIt(t *testing.T) {
 	}
 	begin := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	at := func(days int) time.Time { return begin.Add(time.Duration(days) * 24 * time.Hour) }
-	known := plan(s1, lent).assignAll(facts{}, at(0), nil)
+	known := plan(s1, lent).assignAll(facts{}, at(0), nil).facts
 	for ref, f := range known {
 		f.FirstSeen, f.DNS = at(0), keys.Found
 		known[ref] = f
@@ -100,7 +100,7 @@ func TestAKeyIsNotRetiredWhileAnotherDomainSignsWithIt(t *testing.T) {
 	step := func(day int, want State) {
 		t.Helper()
 		before := known
-		known = p.assignAll(known, at(day), nil)
+		known = p.assignAll(known, at(day), nil).facts
 		if got := known[s1].State; got != want {
 			t.Errorf("day %d: s1 of provider.example is %s, want %s", day, got, want)
 		}

@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"cmp"
-	"reflect"
 	"slices"
 	"time"
 
@@ -32,7 +31,7 @@ type Spec struct {
 	steady    bool
 	grouped   *layout                // see layout
 	names     map[string]listedNames // see listedUnder
-	previewed facts                  // of Preview, for a Begin at the start
+	previewed *decision              // of Preview, for a Begin at the start
 }
 
 // facts are the known facts, by key. A Fact in it has no name, and is never changed, only
@@ -55,15 +54,17 @@ func (f *Fact) named(ref keys.Ref) Fact {
 	return named
 }
 
-// sameAs reports whether both are one map, not only equal ones.
-func (l facts) sameAs(o facts) bool {
-	return reflect.ValueOf(l).Pointer() == reflect.ValueOf(o).Pointer()
+// decision is the result of a decision on all keys.
+type decision struct {
+	facts facts // from then on
+	// changed says that a fact is not the one that was known. If it is false, facts is the map
+	// that was known.
+	changed bool
 }
 
-// assignAll writes all active keys for the time now, and returns the facts from then on: known
-// itself where none has changed. While a lookup in open is pending, the keys of its set may not
-// be final.
-func (p *Spec) assignAll(known facts, now time.Time, open map[keys.Ref]*lookup) facts {
+// assignAll writes all active keys for the time now. While a lookup in open is pending, the keys
+// of its set may not be final.
+func (p *Spec) assignAll(known facts, now time.Time, open map[keys.Ref]*lookup) decision {
 	l := p.layout()
 	list := make([]*SigningSet, len(l.ends))
 	if sets := p.Active.sets.Load(); sets != nil {
@@ -80,7 +81,7 @@ func (p *Spec) reassign(known facts, now time.Time, open map[keys.Ref]*lookup, d
 	only := p.connected(domains)
 	sets := p.Active.sets.Load()
 	list := slices.Clone(sets.list)
-	after = p.assign(known, now, open, only, list)
+	after = p.assign(known, now, open, only, list).facts
 	p.Active.sets.Store(&signingSets{sets.index, list})
 	before = facts{}
 	for ref, f := range known {
@@ -111,7 +112,7 @@ func (p *Spec) connected(domains []string) map[string]bool {
 
 // assign decides which keys sign in all signing sets, or in those of only, writes the sets
 // into the list of the layout's index, and computes the next fact of each key.
-func (p *Spec) assign(known facts, now time.Time, open map[keys.Ref]*lookup, only map[string]bool, sets []*SigningSet) facts {
+func (p *Spec) assign(known facts, now time.Time, open map[keys.Ref]*lookup, only map[string]bool, sets []*SigningSet) decision {
 	l, size := p.layout(), max(len(known), len(p.Listed))
 	if only != nil {
 		size = len(only)
@@ -138,13 +139,13 @@ func (p *Spec) assign(known facts, now time.Time, open map[keys.Ref]*lookup, onl
 		}
 	}
 	if only != nil {
-		return a.facts()
+		return decision{a.facts(), true}
 	}
 	p.steady = l.plain && !l.timed && alone && len(a.next) == len(l.posts)
 	if l.plain && !a.changed && len(a.next) == len(known) {
-		return known // no key is in next twice
+		return decision{known, false} // no key is in next twice
 	}
-	return a.facts()
+	return decision{a.facts(), true}
 }
 
 // assignment is one decision on many signing sets.

@@ -163,7 +163,8 @@ func (w *Tracker) Known(p *Spec, first int) []Fact {
 func (w *Tracker) Preview(p *Spec) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p.previewed = p.assignAll(w.known, w.now(), nil)
+	preview := p.assignAll(w.known, w.now(), nil)
+	p.previewed = &preview
 }
 
 // Begin puts a spec in force. The first call waits for nothing: lookups stay pending for keys
@@ -182,20 +183,23 @@ func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 		w.noteUse(now)
 		p.layoutAfter(w.spec)
 	}
-	next := p.previewed
-	if p.previewed = nil; !start || next == nil {
+	var next decision
+	if start && p.previewed != nil {
+		next = *p.previewed
+	} else {
 		next = p.assignAll(w.known, now, nil)
 	}
-	questions, others := w.firstLookups(p, next, w.known, start)
+	p.previewed = nil
+	questions, others := w.firstLookups(p, next.facts, w.known, start)
 	var observed []observation
-	before := w.known // may be next itself
+	before := w.known
 	if !start && len(questions)+len(others)+len(w.pending) > 0 {
 		w.mu.Unlock()
 		observed = query(timeouts{ctx: ctx, lookup: firstAnswer}, p, append(questions, others...))
 		w.mu.Lock()
 		before = w.known
 		next = p.assignAll(w.known, w.now(), w.pending)
-		questions, _ = w.firstLookups(p, next, before, false)
+		questions, _ = w.firstLookups(p, next.facts, before, false)
 	}
 	defer w.mu.Unlock()
 	w.open(questions, before)
@@ -204,7 +208,7 @@ func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 		w.log.Warn(w.trouble)
 		w.trouble = ""
 	}
-	w.known = next
+	w.known = next.facts
 	for ref, t := range w.schedule {
 		if p.ServersChanged || t.wait != 0 { // an administrator may just have corrected it
 			delete(w.schedule, ref)
@@ -212,7 +216,11 @@ func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 	}
 	if len(w.pending)+len(observed) == 0 { // next is right
 		w.reschedule(now)
-		w.report(before, next, now)
+		var changes stateChanges
+		if next.changed {
+			changes = w.stateChanges(before, w.known)
+		}
+		w.report(changes, now)
 	} else {
 		w.apply(maps.Clone(before), observed)
 	}
@@ -225,7 +233,7 @@ func (w *Tracker) noteUse(now time.Time) {
 	if p := w.spec; p.steady {
 		p.noteUse(w.known)
 	} else {
-		w.known = p.assignAll(w.known, now, w.pending)
+		w.known = p.assignAll(w.known, now, w.pending).facts
 	}
 }
 
@@ -300,14 +308,14 @@ func (w *Tracker) queryDue(ctx context.Context, plan *Spec, due []target) []obse
 func (w *Tracker) apply(before facts, observed []observation) {
 	now := w.now()
 	answered := w.record(observed, now)
-	w.known = w.spec.assignAll(w.known, now, w.pending)
+	w.known = w.spec.assignAll(w.known, now, w.pending).facts
 	if gone := w.dropUnneeded(maps.Keys(w.pending)); len(gone) > 0 {
 		answered = append(answered, gone...)
-		w.known = w.spec.assignAll(w.known, now, w.pending)
+		w.known = w.spec.assignAll(w.known, now, w.pending).facts
 	}
 	w.release(answered, before)
 	w.reschedule(now)
-	w.report(before, w.known, now)
+	w.report(w.stateChanges(before, w.known), now)
 }
 
 // applyFew is apply for expedited queries: it decides only on the domains concerned.
@@ -324,7 +332,7 @@ func (w *Tracker) applyFew(observed []observation) {
 		_, after = w.reassign(domains, now)
 	}
 	w.release(answered, before)
-	w.report(before, after, now)
+	w.report(w.stateChanges(before, after), now)
 }
 
 // reassign is Spec.reassign with the tracker's facts.
