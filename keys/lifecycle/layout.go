@@ -12,36 +12,35 @@ import (
 // layout has the keys that a spec lists, grouped by signing set. With a hundred thousand
 // domains a decision is frequent and the list the same, so it is grouped once for each spec.
 type layout struct {
-	index map[string]int32 // of each signing set, by its name
-	posts []post           // by set, each in the order of the configuration
-	sets  []int32          // the set of each key in the order of the configuration
-	ends  []int32          // of each set in posts
+	index  map[string]int32 // of each signing set, by its name
+	listed []listedKey      // by set, each in the order of the configuration
+	sets   []int32          // the set of each key in the order of the configuration
+	ends   []int32          // of each set in listed
 	// elsewhere are the loaded or lost keys in sets that do not have the name of their domain.
 	elsewhere map[keys.Ref]bool
-	// plain says that each post is a key of its own domain's set, and that none is there twice.
-	plain bool
-	timed bool // a key has an active_from
+	// eachOnce says that each key is listed once, in the set of its own domain.
+	eachOnce bool
+	timed    bool // a key has an active_from
 }
 
-// post is a listed key in one signing set. A key that is neither loaded nor lost has no key and
-// no reason.
-type post struct {
-	listed *Listed
-	key    *keys.Key
+// listedKey is a key as the configuration lists it for one signing set.
+type listedKey struct {
+	*Listed
+	key *keys.Key // nil: not loaded
 }
 
-func (p post) ref() keys.Ref {
+func (p listedKey) ref() keys.Ref {
 	if p.key != nil {
 		return p.key.Ref()
 	}
-	return p.listed.Ref
+	return p.Ref
 }
 
 // set is the name of the signing set.
-func (p post) set() string { return cmp.Or(p.listed.SignsFor, p.ref().Domain) }
+func (p listedKey) set() string { return cmp.Or(p.SignsFor, p.ref().Domain) }
 
 // own reports whether the key's domain lists it for itself.
-func (p post) own() bool { return p.listed.SignsFor == "" || p.listed.SignsFor == p.listed.Domain }
+func (p listedKey) own() bool { return p.SignsFor == "" || p.SignsFor == p.Domain }
 
 // layout returns the spec's. The caller holds the lock of the tracker.
 func (p *Spec) layout() *layout {
@@ -55,18 +54,18 @@ func (p *Spec) layout() *layout {
 // loaded keys are its own.
 func (p *Spec) layoutAfter(before *Spec) {
 	was := before.layout()
-	if p.grouped != nil || !was.plain || !slices.Equal(p.Listed, before.Listed) {
+	if p.grouped != nil || !was.eachOnce || !slices.Equal(p.Listed, before.Listed) {
 		return
 	}
 	next := *was
-	next.posts = make([]post, len(was.posts))
+	next.listed = make([]listedKey, len(was.listed))
 	lookup, at := p.Store.InOrder(), was.begins()
 	for i, set := range was.sets {
 		giveway.Point()
-		to := &next.posts[at[set]]
+		to := &next.listed[at[set]]
 		at[set]++
-		to.listed = &p.Listed[i]
-		if to.key, _ = lookup(to.listed.Domain, to.listed.Selector); to.key != nil && to.key.Ref() != to.listed.Ref {
+		to.Listed = &p.Listed[i]
+		if to.key, _ = lookup(to.Domain, to.Selector); to.key != nil && to.key.Ref() != to.Ref {
 			return // not canonical
 		}
 	}
@@ -75,18 +74,18 @@ func (p *Spec) layoutAfter(before *Spec) {
 
 func newLayout(listed []Listed, store *keys.Store) *layout {
 	l := &layout{
-		index: make(map[string]int32, len(listed)), posts: make([]post, len(listed)), sets: make([]int32, len(listed)),
-		elsewhere: map[keys.Ref]bool{}, plain: true,
+		index: make(map[string]int32, len(listed)), listed: make([]listedKey, len(listed)), sets: make([]int32, len(listed)),
+		elsewhere: map[keys.Ref]bool{}, eachOnce: true,
 	}
-	all, sets := make([]post, len(listed)), l.sets
+	all, sets := make([]listedKey, len(listed)), l.sets
 	lookup := store.InOrder()
 	for i := range listed {
 		giveway.Point()
-		all[i].listed = &listed[i]
+		all[i].Listed = &listed[i]
 		all[i].key, _ = lookup(listed[i].Domain, listed[i].Selector)
 		ref := all[i].ref()
 		set := all[i].set()
-		l.plain = l.plain && set == ref.Domain && all[i].own()
+		l.eachOnce = l.eachOnce && set == ref.Domain && all[i].own()
 		l.timed = l.timed || !listed[i].ActiveFrom.IsZero()
 		at, known := l.index[set]
 		if !known {
@@ -106,23 +105,23 @@ func newLayout(listed []Listed, store *keys.Store) *layout {
 	next := l.begins()
 	for i, at := range sets {
 		giveway.Point()
-		l.posts[next[at]] = all[i]
+		l.listed[next[at]] = all[i]
 		next[at]++
 	}
 	for i := range l.ends {
 		giveway.Point()
-		posts := l.set(i)
-		for n, p := range posts {
-			l.plain = l.plain && !slices.ContainsFunc(posts[:n], func(o post) bool { return o.ref() == p.ref() })
+		set := l.set(i)
+		for n, p := range set {
+			l.eachOnce = l.eachOnce && !slices.ContainsFunc(set[:n], func(o listedKey) bool { return o.ref() == p.ref() })
 		}
 	}
 	return l
 }
 
 // set returns the keys of the signing set i.
-func (l *layout) set(i int) []post { return l.posts[l.begin(i):l.ends[i]] }
+func (l *layout) set(i int) []listedKey { return l.listed[l.begin(i):l.ends[i]] }
 
-// begins returns the begin of each set in posts.
+// begins returns the begin of each set in listed.
 func (l *layout) begins() []int32 {
 	if len(l.ends) == 0 {
 		return nil
@@ -140,7 +139,7 @@ func (l *layout) begin(i int) int32 {
 // owns reports whether the entry of the key's own domain lists it.
 func (l *layout) owns(ref keys.Ref) bool {
 	i, ok := l.index[ref.Domain]
-	return ok && slices.ContainsFunc(l.set(int(i)), func(p post) bool { return p.own() && p.ref() == ref })
+	return ok && slices.ContainsFunc(l.set(int(i)), func(p listedKey) bool { return p.own() && p.ref() == ref })
 }
 
 // unlisted returns the known keys that the entries of their own domains do not list, ordered,

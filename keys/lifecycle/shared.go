@@ -23,7 +23,7 @@ func (p *Spec) listedUnder() map[string]listedNames {
 		return p.names
 	}
 	p.names = map[string]listedNames{}
-	for _, listed := range p.layout().posts {
+	for _, listed := range p.layout().listed {
 		k := listed.key
 		if k == nil {
 			continue

@@ -121,7 +121,7 @@ func (h *history) reload() {
 	p := &Spec{Config: keys.Defaults(), Store: keys.NewStore(loaded, standby, lost), Listed: h.listed, Require: !h.lax}
 	if h.long {
 		p.grouped = newLayout(p.Listed, p.Store)
-		p.grouped.plain = false
+		p.grouped.eachOnce = false
 	}
 	h.tracker.Begin(h.t.Context(), p, slog.New(slog.DiscardHandler))
 	h.spec = p
@@ -149,7 +149,7 @@ func (h *history) text() string {
 
 // A reload takes what has not changed from the spec before, and decides the same.
 func TestShortcutsDecideTheSame(t *testing.T) {
-	steady, shared := 0, 0
+	onlyListed, shared := 0, 0
 	for seed := range uint64(300) {
 		short, long := newHistory(t, seed, false), newHistory(t, seed, true)
 		for n := range 20 {
@@ -159,16 +159,16 @@ func TestShortcutsDecideTheSame(t *testing.T) {
 			if got, want := short.text(), long.text(); got != want {
 				t.Fatalf("seed %d, step %d: with shortcuts\n%s\nwithout\n%s", seed, n, got, want)
 			}
-			if before != nil && before.steady {
-				steady++
+			if before != nil && before.onlyListed {
+				onlyListed++
 				if len(before.Listed) > 0 && len(short.spec.Listed) > 0 && &before.grouped.sets[0] == &short.spec.grouped.sets[0] {
 					shared++
 				}
 			}
 		}
 	}
-	if steady < 100 || shared < 100 {
-		t.Errorf("%d steady specs and %d shared layouts are too few to show anything", steady, shared)
+	if onlyListed < 100 || shared < 100 {
+		t.Errorf("%d specs of listed keys only and %d shared layouts are too few to show anything", onlyListed, shared)
 	}
 }
 

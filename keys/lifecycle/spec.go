@@ -26,12 +26,12 @@ type Spec struct {
 	Active ActiveKeys
 
 	epoch int // counts the changes of Servers
-	// steady says that the known keys are exactly those that it lists, each once and by its own domain, and none
-	// with an active_from: while DNS says the same, only their times of use change.
-	steady    bool
-	grouped   *layout                // see layout
-	names     map[string]listedNames // see listedUnder
-	previewed *decision              // of Preview, for a Begin at the start
+	// onlyListed says that the known keys are exactly the listed ones, each listed once, in the set of its own
+	// domain, and without an active_from. While DNS says the same, only their times of use change.
+	onlyListed bool
+	grouped    *layout                // see layout
+	names      map[string]listedNames // see listedUnder
+	previewed  *decision              // of Preview, for a Begin at the start
 }
 
 // facts are the known facts, by key. A Fact in it has no name, and is never changed, only
@@ -125,9 +125,9 @@ func (p *Spec) assign(known facts, now time.Time, open map[keys.Ref]*lookup, onl
 	alone := len(others) == 0
 	for i := range l.ends {
 		giveway.Point()
-		posts := l.set(i)
-		if set := posts[0].set(); only == nil || only[set] {
-			sets[i] = a.decide(set, posts, was[l.begin(i):l.ends[i]], ofDomain(others, set), sets[i])
+		listed := l.set(i)
+		if name := listed[0].set(); only == nil || only[name] {
+			sets[i] = a.decide(name, listed, was[l.begin(i):l.ends[i]], ofDomain(others, name), sets[i])
 		}
 	}
 	for len(others) > 0 {
@@ -141,8 +141,8 @@ func (p *Spec) assign(known facts, now time.Time, open map[keys.Ref]*lookup, onl
 	if only != nil {
 		return decision{a.facts(), true}
 	}
-	p.steady = l.plain && !l.timed && alone && len(a.next) == len(l.posts)
-	if l.plain && !a.changed && len(a.next) == len(known) {
+	p.onlyListed = l.eachOnce && !l.timed && alone && len(a.next) == len(l.listed)
+	if l.eachOnce && !a.changed && len(a.next) == len(known) {
 		return decision{known, false} // no key is in next twice
 	}
 	return decision{a.facts(), true}
@@ -162,9 +162,10 @@ type assignment struct {
 	lastNeeded map[string]time.Time // computed at the first need
 	latest     map[string]*Fact     // the last fact in next, by fingerprint
 
-	room []candidate // those of one set
-	all  []*candidate
-	keys []*keys.Key
+	// Memory for one set.
+	candidates []candidate
+	all        []*candidate
+	signing    []*keys.Key
 }
 
 // knownKey is a key with its fact.
@@ -173,12 +174,12 @@ type knownKey struct {
 	fact *Fact
 }
 
-// before returns the known fact of each post, nil where there is none, and the known keys that
+// before returns the known fact of each listed key, nil where there is none, and the known keys that
 // are not listed. If only is not nil, it names the signing sets that are wanted.
 func (a *assignment) before(only map[string]bool) (was []*Fact, others []keys.Ref) {
-	was = make([]*Fact, len(a.layout.posts))
+	was = make([]*Fact, len(a.layout.listed))
 	found := 0
-	for i, p := range a.layout.posts {
+	for i, p := range a.layout.listed {
 		giveway.Point()
 		if only != nil && !only[p.set()] {
 			continue
@@ -187,7 +188,7 @@ func (a *assignment) before(only map[string]bool) (was []*Fact, others []keys.Re
 			found++
 		}
 	}
-	if a.layout.plain && found == len(a.known) {
+	if a.layout.eachOnce && found == len(a.known) {
 		return was, nil
 	}
 	return was, a.layout.unlisted(a.known, only)
@@ -206,11 +207,11 @@ func (a *assignment) facts() facts {
 // decide decides on one signing set: the listed keys, then, in the set of their domain, the
 // keys that are known but not listed. It returns nil where no key is listed, and before where
 // the set has not changed.
-func (a *assignment) decide(set string, listed []post, was []*Fact, others []keys.Ref, before *SigningSet) (d *SigningSet) {
-	all := a.candidates(listed, was, others)
+func (a *assignment) decide(set string, listed []listedKey, was []*Fact, others []keys.Ref, before *SigningSet) (d *SigningSet) {
+	all := a.gather(listed, was, others)
 	if len(all) > 0 && all[0].listed {
-		next := signingSet(all, a.spec.Require, a.now, a.keys)
-		a.keys = next.Keys
+		next := signingSet(all, a.spec.Require, a.now, a.signing)
+		a.signing = next.Keys
 		if d = before; d == nil || !d.equal(next) {
 			d = new(next)
 			d.Keys = slices.Clone(next.Keys)
@@ -233,17 +234,17 @@ func (a *assignment) decide(set string, listed []post, was []*Fact, others []key
 	return d
 }
 
-// candidates returns the keys of one signing set. A listed key whose file holds another key
+// gather returns the keys of one signing set. A listed key whose file holds another key
 // than before starts with an empty fact. The next call overwrites the result.
-func (a *assignment) candidates(listed []post, was []*Fact, others []keys.Ref) []*candidate {
-	a.room = a.room[:0]
+func (a *assignment) gather(listed []listedKey, was []*Fact, others []keys.Ref) []*candidate {
+	a.candidates = a.candidates[:0]
 	for i, p := range listed {
 		ref := p.ref()
-		c := candidate{listed: true, activeFrom: p.listed.ActiveFrom, key: p.key, before: was[i]}
+		c := candidate{listed: true, activeFrom: p.ActiveFrom, key: p.key, before: was[i]}
 		if p.key == nil {
 			c.lost = a.spec.Store.Lost(ref)
 		}
-		twice := slices.ContainsFunc(listed[:i], func(o post) bool { return o.ref() == ref })
+		twice := slices.ContainsFunc(listed[:i], func(o listedKey) bool { return o.ref() == ref })
 		if twice || c.key == nil && c.lost == nil {
 			continue
 		}
@@ -255,7 +256,7 @@ func (a *assignment) candidates(listed []post, was []*Fact, others []keys.Ref) [
 		if k := p.key; k != nil && k.Fingerprint() != c.fact.Fingerprint {
 			c.fact = Fact{Domain: k.Domain, Selector: k.Selector, Algorithm: k.Algorithm, Bits: k.Bits, Fingerprint: k.Fingerprint()}.owned(own, a.now)
 		}
-		a.room = append(a.room, c)
+		a.candidates = append(a.candidates, c)
 	}
 	for _, ref := range others {
 		before := a.known[ref]
@@ -263,11 +264,11 @@ func (a *assignment) candidates(listed []post, was []*Fact, others []keys.Ref) [
 		if k != nil && k.Fingerprint() != fact.Fingerprint {
 			k = nil
 		}
-		a.room = append(a.room, candidate{fact: fact, before: before, key: k, elsewhere: a.layout.elsewhere[ref]})
+		a.candidates = append(a.candidates, candidate{fact: fact, before: before, key: k, elsewhere: a.layout.elsewhere[ref]})
 	}
 	a.all = a.all[:0]
-	for i := range a.room {
-		c := &a.room[i]
+	for i := range a.candidates {
+		c := &a.candidates[i]
 		ref := c.fact.ref()
 		if q := a.open[ref]; q != nil && q.fingerprint == c.fact.Fingerprint && a.spec.needsDNS(ref, &c.fact) {
 			c.pending = q
@@ -316,21 +317,21 @@ func (a *assignment) keep(c *candidate, set string) {
 	a.next = append(a.next, knownKey{ref, fact})
 }
 
-// noteUse replaces the facts of the keys that have signed since.
-func (p *Spec) noteUse(known facts) {
+// copyLastUsed replaces the facts of the keys that have signed since.
+func (p *Spec) copyLastUsed(known facts) {
 	latest := map[string]*Fact{} // by fingerprint
-	for _, post := range p.layout().posts {
+	for _, l := range p.layout().listed {
 		giveway.Point()
-		if post.key == nil {
+		if l.key == nil {
 			continue
 		}
-		used := post.key.LastUsed()
+		used := l.key.LastUsed()
 		if used.IsZero() {
 			continue
 		}
-		ref := post.key.Ref()
+		ref := l.key.Ref()
 		f := known[ref]
-		if f == nil || f.Fingerprint != post.key.Fingerprint() || !used.After(f.LastUsed) {
+		if f == nil || f.Fingerprint != l.key.Fingerprint() || !used.After(f.LastUsed) {
 			continue
 		}
 		next := *f

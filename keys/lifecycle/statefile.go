@@ -258,7 +258,7 @@ func (w *Tracker) save(last bool) {
 		return
 	}
 	if last { // the times of use since the last round
-		w.known = w.spec.assignAll(w.known, now, w.pending).facts
+		w.updateLastUsed(now)
 	}
 	path, known := w.spec.Config.State, maps.Clone(w.known)
 	damaged := w.damaged

@@ -121,7 +121,7 @@ func (w *Tracker) Standby(listed []keys.Ref) []keys.Ref {
 // lists reports whether listed certainly has all known keys: the spec knows no others than its own, and listed
 // begins with these in the same order.
 func (p *Spec) lists(listed []keys.Ref) bool {
-	if p == nil || !p.steady || len(p.Listed) > len(listed) {
+	if p == nil || !p.onlyListed || len(p.Listed) > len(listed) {
 		return false
 	}
 	for i := range p.Listed {
@@ -180,7 +180,7 @@ func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 		if p.ServersChanged {
 			p.epoch++
 		}
-		w.noteUse(now)
+		w.updateLastUsed(now)
 		p.layoutAfter(w.spec)
 	}
 	var next decision
@@ -227,11 +227,11 @@ func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 	w.wakeUp()
 }
 
-// noteUse adds the times of use until now to the facts. Where the spec in force is steady, that is
-// all that a decision would change.
-func (w *Tracker) noteUse(now time.Time) {
-	if p := w.spec; p.steady {
-		p.noteUse(w.known)
+// updateLastUsed brings the facts up to date with the last use of the keys. Where only listed keys
+// are known, a whole decision would change nothing else.
+func (w *Tracker) updateLastUsed(now time.Time) {
+	if p := w.spec; p.onlyListed {
+		p.copyLastUsed(w.known)
 	} else {
 		w.known = p.assignAll(w.known, now, w.pending).facts
 	}
