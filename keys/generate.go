@@ -84,10 +84,8 @@ func (a Algorithm) CheckBits(bits int) error {
 
 // unused returns an error if one of the files where Load looks exists.
 func (c Config) unused(name Ref) error {
-	for _, path := range c.paths(name, name.Selector) {
-		if _, err := os.Lstat(path); err == nil {
-			return &existing{path}
-		}
+	if files := c.filesOf(name); len(files) > 0 {
+		return &existing{files[0]}
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package keys
 
 import (
 	"fmt"
-	"os"
 )
 
 // Import writes the text of a key file under a name, as Generate writes a new key. If the same
@@ -25,13 +24,10 @@ func (c Config) Import(ref Ref, text []byte, dry bool) (*Key, error) {
 		return nil, fmt.Errorf("the key %s: %w", name, err)
 	}
 	k.Path = c.paths(name, name.Selector)[0]
-	for _, path := range c.paths(name, name.Selector) {
-		if _, err := os.Lstat(path); err != nil {
-			continue
-		}
-		there, err := c.loadFile(name, path)
+	if files := c.filesOf(name); len(files) > 0 {
+		there, err := c.loadFile(name, files[0])
 		if err == nil && there.Fingerprint() != k.Fingerprint() {
-			err = fmt.Errorf("%s is there already, and is another key", path)
+			err = fmt.Errorf("%s is there already, and is another key", files[0])
 		}
 		return there, err
 	}

@@ -44,6 +44,9 @@ func (c Config) load(ref Ref) (*Key, error) {
 			return k, err
 		}
 	}
+	if others := c.otherCase(name); len(others) > 0 {
+		return c.loadFile(name, others[0])
+	}
 	if owner := c.owner(name); owner != "" {
 		return c.sharedKey(name, owner)
 	}
@@ -111,6 +114,31 @@ func (c Config) paths(name Ref, asWritten string) []string {
 		}
 	}
 	return paths
+}
+
+// otherCase returns the files of a key whose names differ from its selector in their case: names in
+// DNS have none. The preferred one is first. A folder that cannot be listed has no such files.
+func (c Config) otherCase(name Ref) []string {
+	var paths []string
+	for _, folder := range foldersOf(name.Domain) {
+		files, _ := os.ReadDir(filepath.Join(c.Dir, folder))
+		for _, file := range files {
+			selector, isKey := strings.CutSuffix(file.Name(), ".pem")
+			if isKey && selector != name.Selector && message.LowerASCII(selector) == name.Selector {
+				paths = append(paths, filepath.Join(c.Dir, folder, file.Name()))
+			}
+		}
+	}
+	return paths
+}
+
+// filesOf returns the files of a key, the one that load takes first.
+func (c Config) filesOf(name Ref) []string {
+	paths := slices.DeleteFunc(c.paths(name, name.Selector), func(path string) bool {
+		_, err := os.Lstat(path)
+		return err != nil
+	})
+	return append(paths, c.otherCase(name)...)
 }
 
 // foldersOf returns the names that the folder of a domain may have.
@@ -215,10 +243,5 @@ func (e exposed) Is(target error) bool { return target == ErrExposed }
 // ErrExposed says that a key is refused because other users of the host may read or replace it.
 var ErrExposed = errors.New("other users may read or replace the key")
 
-// HasFile reports whether a key has a file.
-func (c Config) HasFile(ref Ref) bool {
-	return slices.ContainsFunc(c.paths(ref, ref.Selector), func(path string) bool {
-		_, err := os.Lstat(path)
-		return err == nil
-	})
-}
+// HasFile reports whether a key has a file. The ref is canonical.
+func (c Config) HasFile(ref Ref) bool { return len(c.filesOf(ref)) > 0 }

@@ -42,6 +42,8 @@ func TestAKeyIsFoundUnderEachSpellingOfItsName(t *testing.T) {
 		{"a domain with its final dot", "example.com/s1.pem", "example.com.", "s1", "example.com", "s1"},
 		{"a selector in capitals", "example.com/s1.pem", "example.com", "S1", "example.com", "s1"},
 		{"a file in capitals", "example.com/S1.pem", "example.com", "S1", "example.com", "s1"},
+		{"a file in capitals that the configuration has in small letters", "example.com/S1.pem", "example.com", "s1", "example.com", "s1"},
+		{"a folder in Unicode with a file in capitals", "bücher.example/S1.pem", "bücher.example", "s1", "xn--bcher-kva.example", "s1"},
 		{"a selector with a dot", "example.com/mail.2026.pem", "example.com", "mail.2026", "example.com", "mail.2026"},
 		{"a domain in Unicode", "xn--bcher-kva.example/s1.pem", "Bücher.example", "s1", "xn--bcher-kva.example", "s1"},
 		{"a folder in Unicode", "bücher.example/s1.pem", "xn--bcher-kva.example", "s1", "xn--bcher-kva.example", "s1"},

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -36,6 +38,32 @@ func TestADomainSignsWithAnothersKeyUnderItsOwnName(t *testing.T) {
 		if _, err := Open(cfg, []Ref{{domain, "s1"}}); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: the error is %v", domain, err)
 		}
+	}
+}
+
+// The names in DNS have no case, so a file is found in any: in the folder of another domain too.
+func TestASharedKeyIsFoundInAFileWithCapitals(t *testing.T) {
+	cfg := Defaults()
+	cfg.Dir = t.TempDir()
+	path := put(t, cfg.Dir, "provider.example/S1.pem", "ed25519-pkcs8.pem", 0o600)
+	check(t, os.Mkdir(filepath.Join(cfg.Dir, "b.example"), 0o700))
+	cfg.Shared = ownersIn(map[string]string{"a.example": "provider.example", "b.example": "provider.example", "c.example": "provider.example"})
+	store, err := Open(cfg, []Ref{{"a.example", "S1"}, {"b.example", "s1"}, {"c.example", "s1"}})
+	check(t, err)
+	for _, domain := range []string{"a.example", "b.example", "c.example"} {
+		if k, ok := store.Lookup(domain, "s1"); !ok || k.Path != path || k.Selector != "s1" {
+			t.Errorf("the key of %s is %+v", domain, k)
+		}
+	}
+	if !cfg.HasFile(Ref{"provider.example", "s1"}) {
+		t.Error("the file is not seen")
+	}
+	if _, err := Generate(cfg.Dir, "provider.example", "s1", Ed25519, 0); err == nil || !strings.Contains(err.Error(), "there is a key "+path+" already") {
+		t.Errorf("a key of the same name is made: %v", err)
+	}
+	lower := put(t, cfg.Dir, "provider.example/s1.pem", "rsa2048-pkcs8.pem", 0o600)
+	if k, err := Load(cfg.Dir, "provider.example", "s1"); err != nil || k.Path != lower {
+		t.Errorf("with both files: %v, %v", k, err)
 	}
 }
 
