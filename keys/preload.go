@@ -12,53 +12,55 @@ import (
 // preloaded are keys that were loaded in parallel: one RSA key takes a tenth of a millisecond to
 // parse and check, and there may be thousands.
 type preloaded struct {
-	cfg    Config
-	refs   []Ref // as the configuration writes them
-	wanted []wantedKey
-	room   []Key // for the next shared keys
+	cfg     Config
+	wanted  []wantedKey
+	unnamed []Key // allocated together, for the next shared keys
 }
 
-// wantedKey is a key by its canonical name. It has an owner, or its own result, or an error. That of "*" has none of
-// these, and is loaded when it is needed.
+// wantedKey is a key by its canonical name. It is loaded, or it is the owner's key.
 type wantedKey struct {
-	name  Ref
-	owner string // see borrowed
-	own   *loaded
-	err   error
+	name   Ref
+	owner  string // see borrowed
+	loaded *loaded
 }
 
-// loaded is the result for one key with a file of its own.
+// loaded is a key of a domain's own, or the error of loading it.
 type loaded struct {
-	ref Ref
 	key *Key
 	err error
 }
 
-// preload loads the keys of refs on all processors, except those of "*".
-func (c Config) preload(refs []Ref) *preloaded {
+// preload loads the keys of refs on all processors, without those to skip. Each ref is as the
+// configuration writes it, since a file may have its name in this spelling.
+func (c Config) preload(refs []Ref, skip func(Ref) bool) *preloaded {
 	c.folders = c.readFolders()
-	a := &preloaded{cfg: c, refs: refs, wanted: make([]wantedKey, len(refs))}
+	a := &preloaded{cfg: c, wanted: make([]wantedKey, len(refs))}
 	own := map[Ref]*loaded{}
 	var jobs []func()
 	owners := map[Ref]bool{}
 	for i, ref := range refs {
 		giveway.Point()
+		if skip(ref) {
+			continue
+		}
 		w := &a.wanted[i]
-		if w.name, w.err = ref.Canonical(); w.err != nil || ref.Domain == AnyDomain {
+		var err error
+		if w.name, err = ref.Canonical(); err != nil {
+			w.loaded = &loaded{err: err}
 			continue
 		}
 		if owner, ok := c.borrowed(w.name); ok {
 			w.owner = owner
 			if from := (Ref{owner, w.name.Selector}); !owners[from] {
 				owners[from] = true
-				jobs = append(jobs, func() { _, _ = c.ownersKey(from.Domain, from.Selector) }) // sharedKey gets the error again
+				jobs = append(jobs, func() { _, _ = c.ownersKey(from.Domain, from.Selector) }) // preloaded.load gets the error again
 			}
 			continue
 		}
-		if w.own = own[ref]; w.own == nil {
-			job := &loaded{ref: ref}
-			own[ref], w.own = job, job
-			jobs = append(jobs, func() { job.key, job.err = c.load(job.ref) })
+		if w.loaded = own[ref]; w.loaded == nil {
+			result := &loaded{}
+			own[ref], w.loaded = result, result
+			jobs = append(jobs, func() { result.key, result.err = c.load(ref) })
 		}
 	}
 	inParallel(jobs)
@@ -94,26 +96,21 @@ func (c Config) readFolders() map[string]bool {
 	return folders
 }
 
-// load returns the key of refs[i].
+// load returns the key i of those to load.
 func (a *preloaded) load(i int) (*Key, error) {
-	switch w := &a.wanted[i]; {
-	case w.err != nil:
-		return nil, w.err
-	case w.own != nil:
-		return w.own.key, w.own.err
-	case w.owner == "":
-		return a.cfg.load(a.refs[i]) // a file may have the name in this spelling
-	default:
-		k, err := a.cfg.ownersKey(w.owner, w.name.Selector)
-		if err != nil {
-			return nil, err
-		}
-		if len(a.room) == 0 {
-			a.room = make([]Key, min(len(a.wanted)-i, 100))
-		}
-		named := &a.room[0]
-		a.room = a.room[1:]
-		k.nameAs(named, w.name.Domain)
-		return named, nil
+	w := &a.wanted[i]
+	if w.loaded != nil {
+		return w.loaded.key, w.loaded.err
 	}
+	k, err := a.cfg.ownersKey(w.owner, w.name.Selector)
+	if err != nil {
+		return nil, err
+	}
+	if len(a.unnamed) == 0 {
+		a.unnamed = make([]Key, min(len(a.wanted)-i, 100))
+	}
+	named := &a.unnamed[0]
+	a.unnamed = a.unnamed[1:]
+	k.nameAs(named, w.name.Domain)
+	return named, nil
 }

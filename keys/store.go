@@ -46,10 +46,11 @@ func Open(cfg Config, wanted []Ref, standby ...Ref) (*Store, error) {
 		return nil, err
 	}
 	var faults, lacking faults
-	preloaded := cfg.preload(wanted)
+	ofAllDomains := func(ref Ref) bool { return ref.Domain == AnyDomain }
+	preloaded := cfg.preload(wanted, ofAllDomains)
 	for i, ref := range wanted {
 		giveway.Point()
-		if ref.Domain == AnyDomain {
+		if ofAllDomains(ref) {
 			for _, f := range s.addAny(cfg, ref) {
 				faults.add(s.lose(cfg, f))
 			}
@@ -129,7 +130,7 @@ func (c Config) reachable() error {
 
 // add adds the key i of those that were loaded, unless the store has it.
 func (s *Store) add(from *preloaded, i int) error {
-	if w := &from.wanted[i]; w.err == nil && s.keys[w.name] != nil {
+	if s.keys[from.wanted[i].name] != nil {
 		return nil
 	}
 	k, err := from.load(i)
@@ -160,7 +161,7 @@ func (s *Store) addAny(cfg Config, ref Ref) []fault {
 	}
 	var faults []fault
 	found := false
-	preloaded := cfg.preload(all)
+	preloaded := cfg.preload(all, func(Ref) bool { return false })
 	for i, wanted := range all {
 		switch err := s.add(preloaded, i); {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
