@@ -37,8 +37,6 @@ type Config struct {
 	Senders Senders `yaml:"senders"`
 	// ARC says which mail that this host forwards is sealed.
 	ARC ARC `yaml:"arc"`
-
-	index namesOf
 }
 
 // OutboundRule says which connections bring mail of ours. Header fields never count. One
@@ -164,8 +162,9 @@ func (c Config) Validate(bad func(path, problem string)) {
 	if len(c.Tables) > 0 {
 		return // an entry that sdid names may be in a table
 	}
+	index := Index{c.Domains, seen}
 	for i, d := range c.Domains {
-		if problem := c.sdidProblem(d, seen); problem != "" {
+		if problem := index.sdidProblem(d); problem != "" {
 			bad(fmt.Sprintf("domains[%d].sdid", i), problem)
 		}
 	}

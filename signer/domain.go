@@ -25,9 +25,9 @@ type Domain struct {
 
 	table *Place // where it stands, without the line; nil: in the YAML file
 	line  int32
-	// plain says that Domain is an exact domain in its normal form, and plainOwner the same of
-	// KeysOf. Without them, the form has to be found.
-	plain, plainOwner bool
+	// canonical says that Domain is an exact domain in its normal form, and canonicalOwner the same
+	// of KeysOf. Where they are false, the form has to be found.
+	canonical, canonicalOwner bool
 }
 
 // kind is the kind of name that an entry has.
@@ -64,7 +64,7 @@ func entryName(domain string) (string, kind) {
 
 // name returns the normal form of a valid entry's name.
 func (d *Domain) name() (string, kind) {
-	if d.plain {
+	if d.canonical {
 		return d.Domain, exactDomain
 	}
 	return entryName(d.Domain)
@@ -77,19 +77,19 @@ func (d *Domain) kind() kind {
 
 // owner returns the normal form of KeysOf and its kind.
 func (d *Domain) owner() (string, kind) {
-	if d.plainOwner {
+	if d.canonicalOwner {
 		return d.KeysOf, exactDomain
 	}
 	return entryName(d.KeysOf)
 }
 
-// noteForms sets plain and plainOwner.
-func (d *Domain) noteForms() {
+// noteCanonical sets canonical and canonicalOwner.
+func (d *Domain) noteCanonical() {
 	name, k := entryName(d.Domain)
-	d.plain = k == exactDomain && name == d.Domain
+	d.canonical = k == exactDomain && name == d.Domain
 	if d.KeysOf != "" {
 		owner, k := entryName(d.KeysOf)
-		d.plainOwner = k == exactDomain && owner == d.KeysOf
+		d.canonicalOwner = k == exactDomain && owner == d.KeysOf
 	}
 }
 
@@ -159,9 +159,8 @@ func (s Selector) problem(seen map[string]bool) string {
 	return ""
 }
 
-// sdidProblem returns the problem with the entry that sdid names, or "". entries has the
-// index of each entry by name.
-func (c Config) sdidProblem(d Domain, entries map[string]int32) string {
+// sdidProblem returns the problem with the entry that sdid names, or "".
+func (x *Index) sdidProblem(d Domain) string {
 	if d.SDID == "" {
 		return ""
 	}
@@ -169,12 +168,12 @@ func (c Config) sdidProblem(d Domain, entries map[string]int32) string {
 	if k != exactDomain {
 		return ""
 	}
-	i, ok := entries[sdid]
+	target := x.lookup(sdid)
 	switch {
-	case !ok:
+	case target == nil:
 		return fmt.Sprintf("%s has no entry in signer.domains: add one with its selectors", sdid)
-	case c.Domains[i].SDID != "":
-		return fmt.Sprintf("the entry of %s has no keys of its own: write sdid: %s", sdid, c.Domains[i].SDID)
+	case target.SDID != "":
+		return fmt.Sprintf("the entry of %s has no keys of its own: write sdid: %s", sdid, target.SDID)
 	}
 	return ""
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"unsafe"
 
 	"signpost/internal/giveway"
 )
@@ -13,42 +12,41 @@ import (
 // the rules that concern several of them: each name has one entry, the number of
 // patterns has a limit, and sdid names an entry that has keys.
 type Entries struct {
-	config    Config           // only its Domains
-	index     map[string]int32 // by name
+	index     Index
 	patterns  int
 	table     *Place                // of the last entry, without its line
 	selectors map[string][]Selector // by the words of lines: most entries list the same
-	room      []Selector            // memory for those of a line
+	ofLine    []Selector            // those of the last line; its memory is used again
 }
 
 // Entries begins with the entries of the YAML file.
 func (c Config) Entries() *Entries {
-	e := &Entries{index: maps.Clone(c.names()), selectors: map[string][]Selector{}}
-	e.config.Domains = slices.Clone(c.Domains)
+	e := &Entries{index: *c.Index(), selectors: map[string][]Selector{}}
+	e.index.domains = slices.Clone(c.Domains)
 	return e
 }
 
 // Len is the number of entries so far.
-func (e *Entries) Len() int { return len(e.config.Domains) }
+func (e *Entries) Len() int { return len(e.index.domains) }
 
 // Grow makes room for n entries more.
 func (e *Entries) Grow(n int) {
-	e.config.Domains = slices.Grow(e.config.Domains, n)
-	index := make(map[string]int32, len(e.index)+n)
-	maps.Copy(index, e.index)
-	e.index = index
+	e.index.domains = slices.Grow(e.index.domains, n)
+	larger := make(map[string]int32, len(e.index.byName)+n)
+	maps.Copy(larger, e.index.byName)
+	e.index.byName = larger
 }
 
 // Add adds the entry that the words of a line describe; see ParseEntry. The error says
 // why it was not added.
 func (e *Entries) Add(place Place, words []string) error {
-	d, err := parseEntry(words, e.room)
+	d, err := parseEntry(words, e.ofLine[:0])
 	if err != nil {
 		return err
 	}
-	e.room = d.Selectors
+	e.ofLine = d.Selectors
 	name, k := d.name()
-	if first, twice := e.index[name]; twice {
+	if first, twice := e.index.byName[name]; twice {
 		return fmt.Errorf("%s stands already in %s: put all its selectors there", d.Domain, e.where(int(first)))
 	}
 	if k == domainGlob {
@@ -62,14 +60,14 @@ func (e *Entries) Add(place Place, words []string) error {
 		e.table = &table
 	}
 	d.table, d.Selectors = e.table, e.same(d.Selectors)
-	e.index[name] = int32(len(e.config.Domains))
-	e.config.Domains = append(e.config.Domains, d)
+	e.index.byName[name] = int32(len(e.index.domains))
+	e.index.domains = append(e.index.domains, d)
 	return nil
 }
 
 // where is the place of an entry, for people.
 func (e *Entries) where(i int) string {
-	if d := e.config.Domains[i]; d.table != nil {
+	if d := e.index.domains[i]; d.table != nil {
 		return d.Place().String()
 	}
 	return fmt.Sprintf("signer.domains[%d]", i)
@@ -95,40 +93,21 @@ func (e *Entries) same(list []Selector) []Selector {
 	return list
 }
 
-// namesOf are the indices of entries by name, for the slice that they were made for.
-type namesOf struct {
-	domains []Domain
-	byName  map[string]int32
-}
-
-// names returns the indices of the entries of a valid configuration by name.
-func (c Config) names() map[string]int32 {
-	if n := c.index; n.byName != nil && len(n.domains) == len(c.Domains) && unsafe.SliceData(n.domains) == unsafe.SliceData(c.Domains) {
-		return n.byName
-	}
-	names := make(map[string]int32, len(c.Domains))
-	for i := range c.Domains {
-		giveway.Point()
-		name, _ := c.Domains[i].name()
-		names[name] = int32(i)
-	}
-	return names
-}
-
 // Resolve puts the entries into the configuration, without those whose sdid names no entry with
-// keys. It reports each of these: where it stands, whether a database gave it, and the problem.
-func (e *Entries) Resolve(c *Config, bad func(where string, database bool, problem string)) {
-	domains, left := e.config.Domains, map[int]bool{}
+// keys, and returns their index. It reports each entry that is left out: where it stands, whether a
+// database gave it, and the problem. Nothing may be added afterwards.
+func (e *Entries) Resolve(c *Config, bad func(where string, database bool, problem string)) *Index {
+	domains, left := e.index.domains, map[int]bool{}
 	for i, d := range domains {
 		giveway.Point()
-		if problem := e.config.sdidProblem(d, e.index); problem != "" {
+		if problem := e.index.sdidProblem(d); problem != "" {
 			bad(e.where(i), d.fromDatabase(), "sdid: "+problem)
 			left[i] = true
 		}
 	}
 	if len(left) == 0 {
-		c.Domains, c.index = domains, namesOf{domains, e.index}
-		return
+		c.Domains = domains
+		return &Index{domains, e.index.byName}
 	}
 	good := make([]Domain, 0, len(domains)-len(left))
 	for i, d := range domains {
@@ -138,4 +117,5 @@ func (e *Entries) Resolve(c *Config, bad func(where string, database bool, probl
 		}
 	}
 	c.Domains = good
+	return c.Index()
 }

@@ -12,9 +12,9 @@ import (
 // and options. The error is the first mistake.
 func ParseEntry(words []string) (Domain, error) { return parseEntry(words, nil) }
 
-// parseEntry has the selectors in the memory of room.
-func parseEntry(words []string, room []Selector) (Domain, error) {
-	d := Domain{Domain: words[0], Selectors: room[:0]}
+// parseEntry appends the selectors to an empty slice, to use its memory.
+func parseEntry(words []string, selectors []Selector) (Domain, error) {
+	d := Domain{Domain: words[0], Selectors: selectors}
 	for _, word := range words[1:] {
 		key, value, assigned := strings.Cut(word, "=")
 		switch {
@@ -37,7 +37,7 @@ func parseEntry(words []string, room []Selector) (Domain, error) {
 			}
 		}
 	}
-	d.noteForms()
+	d.noteCanonical()
 	var first error
 	d.validate("", func(path, problem string) {
 		if first == nil {

@@ -47,10 +47,10 @@ func FuzzTableLine(f *testing.F) {
 			return
 		}
 		c := Config{Domains: []Domain{d}}
-		newTable(c, &lifecycle.ActiveKeys{})
+		newTable(c.Index(), &lifecycle.ActiveKeys{})
 		c.Refs()
 		c.Listed([]keys.Ref{{Domain: "a.example", Selector: "s1"}, {Domain: AnyDomain, Selector: "s1"}})
-		c.SharedKeys()
+		c.Index().SharedKeys()
 		c.Warnings()
 	})
 }

@@ -42,8 +42,7 @@ func (s *Signer) SignOwn(ctx context.Context, h message.Header, body []byte) ([]
 // SignsFor tells whether an entry fits an author, with the domain in lower case and A-labels.
 // Its keys may still wait for DNS.
 func (s *Signer) SignsFor(a message.Address) bool {
-	_, found := s.table.names[lower(a.Local)+"@"+a.Domain]
-	return found || s.table.byDomain(a.Domain, nil).set != ""
+	return s.table.lookup(lower(a.Local)+"@"+a.Domain) != nil || s.table.byDomain(a.Domain, nil).set != ""
 }
 
 // WithHandedIn returns the signer with a function that tells whether mail with this envelope

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Tables index their entries by name, and all others take that index.
+// Tables index their entries by name while they are read. That index is the one of the whole configuration.
 func TestNamesAreThoseOfTheEntries(t *testing.T) {
 	c := Defaults()
 	c.Domains = []Domain{{Domain: "first.example", Selectors: []Selector{{Selector: "s1"}}}}
@@ -19,19 +19,19 @@ func TestNamesAreThoseOfTheEntries(t *testing.T) {
 		}
 	}
 	lost := 0
-	entries.Resolve(&c, func(string, bool, string) { lost++ })
-	want := func(c Config) {
+	index := entries.Resolve(&c, func(string, bool, string) { lost++ })
+	want := func(c Config, index *Index) {
 		t.Helper()
-		names := c.names()
-		for i, d := range c.Domains {
-			if name, _ := d.name(); names[name] != int32(i) {
-				t.Errorf("%s is entry %d, not %d", name, i, names[name])
+		for i := range c.Domains {
+			d := &c.Domains[i]
+			if name, _ := d.name(); index.lookup(name) != d {
+				t.Errorf("%s is the entry %+v, not %+v", name, index.lookup(name), d)
 			}
 		}
-		if len(names) != len(c.Domains) {
-			t.Errorf("%d entries have %d names", len(c.Domains), len(names))
+		if len(index.byName) != len(c.Domains) {
+			t.Errorf("%d entries have %d names", len(c.Domains), len(index.byName))
 		}
-		owner := c.SharedKeys()
+		owner := index.SharedKeys()
 		for domain, want := range map[string]string{
 			"first.example": "", "second.example": "first.example", "fourth.example": "first.example",
 			"alice@second.example": "", "*.third.example": "", "x.third.example": "", "lost.example": "",
@@ -44,17 +44,11 @@ func TestNamesAreThoseOfTheEntries(t *testing.T) {
 	if lost != 1 || len(c.Domains) != 5 {
 		t.Fatalf("%d lost, %+v", lost, c.Domains)
 	}
-	want(c)
-	more := c
-	more.Domains = append(more.Domains[:len(more.Domains):len(more.Domains)], Domain{Domain: "fifth.example"})
-	want(more)
-	want(c)
+	want(c, index)
+	want(c, c.Index())
 
-	entries = more.Entries() // without one that is lost
-	entries.Resolve(&more, func(string, bool, string) { t.Error("an entry is lost") })
-	want(more)
-	more.Domains = more.Domains[1:]
-	want(more)
+	entries = c.Entries() // without one that is lost
+	want(c, entries.Resolve(&c, func(string, bool, string) { t.Error("an entry is lost") }))
 }
 
 // Each entry lists the selectors of its own line, and none of the lines around it.

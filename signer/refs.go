@@ -1,7 +1,6 @@
 package signer
 
 import (
-	"slices"
 	"strings"
 
 	"signpost/internal/giveway"
@@ -89,23 +88,6 @@ func (c Config) Optional() map[keys.Ref]bool {
 		delete(optional, ref)
 	}
 	return optional
-}
-
-// SharedKeys returns, for keys.Config.Shared, the function that names the domain from whose folder
-// another one's keys come; nil where keys_of is not used.
-func (c Config) SharedKeys() func(domain string) (owner string) {
-	if !slices.ContainsFunc(c.Domains, func(d Domain) bool { return d.KeysOf != "" }) {
-		return nil
-	}
-	domains, names := c.Domains, c.names()
-	return func(domain string) string {
-		i, found := names[domain]
-		if !found || domains[i].KeysOf == "" || domains[i].kind() != exactDomain {
-			return ""
-		}
-		owner, _ := domains[i].owner()
-		return owner
-	}
 }
 
 // Listed returns the keys that may sign, for lifecycle.Spec. Patterns and "*" contribute

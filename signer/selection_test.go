@@ -166,14 +166,14 @@ func manyEntries(b *testing.B, n int) (Config, keys.Config) {
 }
 
 func loadTable(b *testing.B, c Config, kc keys.Config) *Signer {
-	kc.Shared = c.SharedKeys()
+	kc.Shared = c.Index().SharedKeys()
 	store, err := keys.Open(kc, c.Refs())
 	if err != nil {
 		b.Fatal(err)
 	}
 	plan := &lifecycle.Spec{Config: kc, Store: store, Listed: c.Listed(store.Refs())}
 	lifecycle.NewTracker(filepath.Join(kc.Dir, "none"), func() time.Time { return testTime }).Preview(plan)
-	return New(c, &plan.Active, func() time.Time { return testTime })
+	return New(c, c.Index(), &plan.Active, func() time.Time { return testTime })
 }
 
 func BenchmarkChooseAmong100000Domains(b *testing.B) {

@@ -34,16 +34,14 @@ type Signer struct {
 	now     func() time.Time
 }
 
-// New returns the signer of a validated configuration. active says which of the keys that
-// Listed returns sign; now is the clock for t=.
-func New(cfg Config, active *lifecycle.ActiveKeys, now func() time.Time) *Signer {
-	return &Signer{cfg: cfg, covered: cfg.Fields.covered(), table: newTable(cfg, active), senders: newSenderPolicy(cfg.Senders), now: now}
+// New returns the signer of a validated configuration. index has its entries; active says which
+// of the keys that Listed returns sign; now is the clock for t=.
+func New(cfg Config, index *Index, active *lifecycle.ActiveKeys, now func() time.Time) *Signer {
+	return &Signer{cfg: cfg, covered: cfg.Fields.covered(), table: newTable(index, active), senders: newSenderPolicy(cfg.Senders), now: now}
 }
 
-// Names reports whether a domain, in lower case and A-labels, is one of ours: it has an
-// entry of its own, or a parent has one with subdomains. Patterns, "*" and addresses do not
-// count, since they match domains of others too.
-func (s *Signer) Names(domain string) bool { return s.table.named(domain) }
+// Names is Index.Names.
+func (s *Signer) Names(domain string) bool { return s.table.Names(domain) }
 
 // Signing is the state of one message of ours. It implements message.Transaction.
 type Signing struct {

@@ -46,14 +46,14 @@ func newSigner(t testing.TB, yaml string, extra ...keys.Ref) (*Signer, *keys.Sto
 	}
 	kc := keys.Defaults()
 	kc.Dir = dir
-	kc.Shared = cfg.SharedKeys()
+	kc.Shared = cfg.Index().SharedKeys()
 	store, err := keys.Open(kc, cfg.Refs())
 	if err != nil {
 		t.Fatal(err)
 	}
 	plan := &lifecycle.Spec{Config: kc, Store: store, Listed: cfg.Listed(store.Refs())}
 	lifecycle.NewTracker(filepath.Join(dir, "none"), func() time.Time { return testTime }).Preview(plan)
-	return New(cfg, &plan.Active, func() time.Time { return testTime }), store
+	return New(cfg, cfg.Index(), &plan.Active, func() time.Time { return testTime }), store
 }
 
 func header(t testing.TB, text string) message.Header {
@@ -330,7 +330,7 @@ func publishedSigner(t *testing.T, zone *dns.Zone, yaml string) *Signer {
 		plan.Servers = append(plan.Servers, server)
 	}
 	lifecycle.NewTracker(filepath.Join(t.TempDir(), "none"), time.Now).Begin(t.Context(), plan, slog.New(slog.DiscardHandler))
-	return New(s.cfg, &plan.Active, s.now)
+	return New(s.cfg, s.table.Index, &plan.Active, s.now)
 }
 
 func TestOnlyPublishedKeysSign(t *testing.T) {
@@ -384,7 +384,7 @@ func TestAKeyForEverybodyIsNotAskedFor(t *testing.T) {
 		plan.Servers = append(plan.Servers, server)
 	}
 	lifecycle.NewTracker(filepath.Join(dir, "none"), time.Now).Begin(t.Context(), plan, slog.New(slog.DiscardHandler))
-	out := sign(New(cfg, &plan.Active, time.Now), message.Envelope{}, header(t, letter))
+	out := sign(New(cfg, cfg.Index(), &plan.Active, time.Now), message.Envelope{}, header(t, letter))
 	if noteOf(out, "signed") != "example.com" || noteOf(out, "selectors") != "any1" {
 		t.Errorf("outcome %+v", out)
 	}

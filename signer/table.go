@@ -14,10 +14,9 @@ import (
 // at most one map access for each label of the domain, then one comparison for each pattern,
 // and one map access for the active keys.
 type table struct {
-	domains   []Domain         // those of the configuration
-	names     map[string]int32 // of domains; of addresses with the local part in lower case
-	addresses bool             // there are addresses
-	patterns  []entry          // in the order of the configuration
+	*Index
+	addresses bool    // there are addresses
+	patterns  []entry // in the order of the configuration
 	any       *entry
 	active    *lifecycle.ActiveKeys
 }
@@ -96,20 +95,20 @@ func (t *table) byAddress(author message.Author, trace *message.Trace) (at targe
 		return target{}, false
 	}
 	address := lower(author.Addresses[0].Local) + "@" + author.Addresses[0].Domain
-	i, found := t.names[address]
-	if !found {
+	d := t.lookup(address)
+	if d == nil {
 		trace.Add(domainsRule, address, "no entry for the address")
 		return target{}, false
 	}
 	trace.Add(domainsRule, address, "an entry for the address")
-	e := t.domains[i].entry()
+	e := d.entry()
 	return target{entry: e, set: e.signsFor}, true
 }
 
 func (t *table) byDomain(author string, trace *message.Trace) target {
-	if i, found := t.exact(author); found {
+	if d := t.exact(author); d != nil {
 		trace.Add(domainsRule, author, "its own entry")
-		e := t.domains[i].entry()
+		e := d.entry()
 		return target{entry: e, set: e.signsFor}
 	}
 	trace.Add(domainsRule, author, "no entry of its own")
@@ -118,11 +117,11 @@ func (t *table) byDomain(author string, trace *message.Trace) target {
 		if !more {
 			break
 		}
-		i, found := t.exact(parent)
-		covers := found && t.domains[i].Subdomains
-		trace.Add(domainsRule, parent, ofParent(found, covers))
+		d := t.exact(parent)
+		covers := d != nil && d.Subdomains
+		trace.Add(domainsRule, parent, ofParent(d != nil, covers))
 		if covers {
-			e := t.domains[i].entry()
+			e := d.entry()
 			return target{entry: e, how: " with subdomains", set: e.signsFor}
 		}
 		name = parent
@@ -139,26 +138,6 @@ func (t *table) byDomain(author string, trace *message.Trace) target {
 		return target{}
 	}
 	return t.byMany(*t.any, author, trace)
-}
-
-// exact finds the entry for a domain by its name.
-func (t *table) exact(domain string) (i int32, found bool) {
-	i, found = t.names[domain]
-	return i, found && !strings.ContainsAny(domain, "@*")
-}
-
-// named reports whether a domain, in lower case and A-labels, has an entry of its own, or a
-// parent has one with subdomains.
-func (t *table) named(domain string) bool {
-	if _, found := t.exact(domain); found {
-		return true
-	}
-	for _, parent, more := strings.Cut(domain, "."); more; _, parent, more = strings.Cut(parent, ".") {
-		if i, found := t.exact(parent); found && t.domains[i].Subdomains {
-			return true
-		}
-	}
-	return false
 }
 
 // byMany uses an entry for many domains. Its keys are those of keys_of, else those of the
@@ -237,12 +216,12 @@ func (d *Domain) entry() entry {
 	return e
 }
 
-// newTable builds the table of a validated configuration.
-func newTable(c Config, active *lifecycle.ActiveKeys) *table {
-	t := &table{domains: c.Domains, names: c.names(), active: active}
-	for i := range c.Domains {
+// newTable builds the table of valid entries.
+func newTable(index *Index, active *lifecycle.ActiveKeys) *table {
+	t := &table{Index: index, active: active}
+	for i := range index.domains {
 		giveway.Point()
-		switch d := &c.Domains[i]; d.kind() {
+		switch d := &index.domains[i]; d.kind() {
 		case wholeAddress:
 			t.addresses = true
 		case domainGlob:

@@ -43,7 +43,7 @@ func starts(t *testing.T, yaml string, dns lateDNS) (s *Signer, reload func()) {
 		w.Begin(ctx, plan, slog.New(slog.DiscardHandler))
 		return plan
 	}
-	return New(s.cfg, &begin().Active, s.now), func() { begin() }
+	return New(s.cfg, s.table.Index, &begin().Active, s.now), func() { begin() }
 }
 
 const waitingYAML = "on_error: unsigned\ndomains:\n  - {domain: example.com, selectors: [ed1]}\n  - {domain: alice@example.com, selectors: [alice1]}\n"

@@ -16,8 +16,6 @@ import (
 	"signpost/internal/daemon"
 	"signpost/internal/dns"
 	"signpost/internal/message"
-	"signpost/keys/lifecycle"
-	"signpost/signer"
 	"signpost/verifier"
 )
 
@@ -160,7 +158,7 @@ func (o verifyOptions) judge(env message.Envelope, now func() time.Time, stdin i
 	ctx, cancel := context.WithTimeout(context.Background(), c.Milter.MessageTimeout)
 	defer cancel()
 	host, _ := os.Hostname() // used only without --mta and verifier.authserv_id
-	own := signer.New(c.Signer, &lifecycle.ActiveKeys{}, now).Names
+	own := c.Signer.Index().Names
 	t := verifier.New(c.Verifier, resolver, host, now).WithOwnDomains(own).Explain(ctx, env, nil)
 	if err := feed(t, env, header, body); err != nil {
 		return judged{}, fmt.Errorf("reading %s: %w", o.file, err)

@@ -131,7 +131,7 @@ func (c Config) validate(src *config.Source) {
 func (c Config) complete() (Config, error) {
 	var err error
 	c.Signer, c.tables, err = tablesource.Read(context.Background(), c.Signer, c.tables, c.keptTables())
-	c.Keys.Shared, c.Keys.Optional = c.Signer.SharedKeys(), c.Signer.Optional()
+	c.Keys.Shared, c.Keys.Optional = c.tables.Index().SharedKeys(), c.Signer.Optional()
 	return c, err
 }
 

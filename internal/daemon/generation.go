@@ -96,7 +96,7 @@ func Build(c Config, path string, now func() time.Time, before *Generation) (*Ge
 	if before == nil { // at a reload, Begin comes first
 		g.Tracker.Preview(g.Spec)
 	}
-	g.Signer = signer.New(c.Signer, &g.Spec.Active, now)
+	g.Signer = signer.New(c.Signer, c.tables.Index(), &g.Spec.Active, now)
 	host, _ := os.Hostname() // used only where the MTA sends no macro j
 	g.Verifier = verifier.New(c.Verifier, g.Resolver, host, now).WithRSA(verifyRSA(c.Keys.Backend)).
 		WithSharing(func(client netip.Addr) verifier.Lookups {

@@ -188,7 +188,7 @@ func (h *Host) lookAtReportsAuthor(ctx context.Context, from message.Address) bo
 	if other := h.signsAs(from); other != "" {
 		h.find("reports.unsigned", from.Domain, fmt.Sprintf("mail from %s (reports.out.from) is signed with d=%s, which is not its domain or one above it", h.Config.Reports.Out.From, other), entry)
 		found = true
-	} else if !signer.New(h.Config.Signer, &lifecycle.ActiveKeys{}, h.now).SignsFor(from) {
+	} else if !signer.New(h.Config.Signer, h.Config.Signer.Index(), &lifecycle.ActiveKeys{}, h.now).SignsFor(from) {
 		h.find("reports.unsigned", from.Domain, fmt.Sprintf("no entry of signer.domains signs mail from %s (reports.out.from)", h.Config.Reports.Out.From), entry)
 		found = true
 	}

@@ -269,7 +269,7 @@ func TestAMissingKeyOfARowStopsNoOtherDomain(t *testing.T) {
 	if _, err := keys.Generate(kc.Dir, "example.com", "s1", keys.Ed25519, 0); err != nil {
 		t.Fatal(err)
 	}
-	kc.Shared, kc.Optional = c.SharedKeys(), c.Optional()
+	kc.Shared, kc.Optional = c.Index().SharedKeys(), c.Optional()
 	store, err := keys.Open(kc, c.Refs())
 	if err != nil {
 		t.Fatal(err)
@@ -282,7 +282,7 @@ func TestAMissingKeyOfARowStopsNoOtherDomain(t *testing.T) {
 	}
 	plan := &lifecycle.Spec{Config: kc, Store: store, Listed: c.Listed(store.Refs())}
 	lifecycle.NewTracker(filepath.Join(kc.Dir, "none"), func() time.Time { return time.Now() }).Preview(plan)
-	s := signer.New(c, &plan.Active, func() time.Time { return time.Now() })
+	s := signer.New(c, c.Index(), &plan.Active, func() time.Time { return time.Now() })
 	if out := sign(s, "a@example.com"); len(out.Insert) != 1 {
 		t.Errorf("the outcome for another domain is %+v", out)
 	}

@@ -17,7 +17,11 @@ type Tables struct {
 	fetched  []fetched // from databases
 	files    []fileSize
 	warnings []string
+	index    *signer.Index
 }
+
+// Index has all entries of the section that Read returned.
+func (t Tables) Index() *signer.Index { return t.index }
 
 // Read returns the section with the entries of its tables added, as if the YAML file had all
 // of them. The error has every mistake in files, one on each line. A database that is down
@@ -37,6 +41,7 @@ func Read(ctx context.Context, c signer.Config, before Tables, keep string) (sig
 		c.Senders.Allow = slices.Concat(c.Senders.Allow, allow)
 	}
 	if len(c.Tables) == 0 {
+		tables.index = c.Index()
 		return c, tables, errors.Join(errs...)
 	}
 	r := reader{entries: c.Entries(), tables: tables}
@@ -132,7 +137,7 @@ func (r *reader) warn(warning string) {
 // a file, and left out with a warning if it came from a database.
 func (r *reader) resolve(c *signer.Config) error {
 	var errs []error
-	r.entries.Resolve(c, func(where string, database bool, problem string) {
+	r.tables.index = r.entries.Resolve(c, func(where string, database bool, problem string) {
 		switch {
 		case database:
 			r.warn(fmt.Sprintf("signer.tables: %s is left out: %s", where, problem))

@@ -133,17 +133,17 @@ func BenchmarkLoad100000Domains(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		whole, _, err := Read(b.Context(), c, Tables{}, "")
+		whole, tables, err := Read(b.Context(), c, Tables{}, "")
 		if err != nil {
 			b.Fatal(err)
 		}
-		kc.Shared = whole.SharedKeys()
+		kc.Shared = tables.Index().SharedKeys()
 		store, err := keys.Open(kc, whole.Refs())
 		if err != nil {
 			b.Fatal(err)
 		}
 		plan := &lifecycle.Spec{Config: kc, Store: store, Listed: whole.Listed(store.Refs())}
 		lifecycle.NewTracker(filepath.Join(kc.Dir, "none"), time.Now).Preview(plan)
-		signer.New(whole, &plan.Active, time.Now)
+		signer.New(whole, tables.Index(), &plan.Active, time.Now)
 	}
 }
