@@ -23,12 +23,17 @@ func (c Config) vanished(before Config) error {
 }
 
 // leaving returns the entries that the next configuration no longer has. Most reloads leave most
-// entries where they were.
+// entries at their places, counted from the top or from the end.
 func leaving(before, next Config) []string {
-	var moved []string
-	for i, d := range before.Signer.Domains {
+	had, has := before.Signer.Domains, next.Signer.Domains
+	for len(had) > 0 && len(has) > 0 && had[len(had)-1].Domain == has[len(has)-1].Domain {
 		giveway.Point()
-		if i >= len(next.Signer.Domains) || next.Signer.Domains[i].Domain != d.Domain {
+		had, has = had[:len(had)-1], has[:len(has)-1]
+	}
+	var moved []string
+	for i, d := range had {
+		giveway.Point()
+		if i >= len(has) || has[i].Domain != d.Domain {
 			moved = append(moved, d.Domain)
 		}
 	}

@@ -65,7 +65,7 @@ func (h *history) step() {
 		if at >= 0 && h.random.IntN(2) == 0 {
 			h.listed = slices.Delete(slices.Clone(h.listed), at, at+1)
 		} else {
-			h.listed = append(slices.Clone(h.listed), l)
+			h.listed = slices.Insert(slices.Clone(h.listed), h.random.IntN(len(h.listed)+1), l)
 		}
 	}
 	if h.spec != nil {

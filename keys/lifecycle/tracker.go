@@ -89,7 +89,7 @@ func (w *Tracker) Trouble() string {
 func (w *Tracker) Standby(listed []keys.Ref) []keys.Ref {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.known) == 0 || w.spec.lists(listed) {
+	if len(w.known) == 0 || w.spec.allIn(listed) {
 		return nil
 	}
 	now := make(map[keys.Ref]bool, len(listed))
@@ -118,18 +118,20 @@ func (w *Tracker) Standby(listed []keys.Ref) []keys.Ref {
 	return refs
 }
 
-// lists reports whether listed certainly has all known keys: the spec knows no others than its own, and listed
-// begins with these in the same order.
-func (p *Spec) lists(listed []keys.Ref) bool {
-	if p == nil || !p.onlyListed || len(p.Listed) > len(listed) {
+// allIn reports whether listed certainly has all known keys: they are the keys of the spec, and
+// listed has these in the same order, with or without others between them.
+func (p *Spec) allIn(listed []keys.Ref) bool {
+	if p == nil || !p.onlyListed {
 		return false
 	}
-	for i := range p.Listed {
-		if p.Listed[i].Ref != listed[i] {
-			return false
+	next := p.Listed
+	for _, ref := range listed {
+		giveway.Point()
+		if len(next) > 0 && next[0].Ref == ref {
+			next = next[1:]
 		}
 	}
-	return true
+	return len(next) == 0
 }
 
 // InUse reports whether DNS had the key at some time, or the key has signed. The ref is
