@@ -146,7 +146,7 @@ func unreachable(path, group string, err error) error {
 		return &Error{Problem: "the daemon does not run: no process listens at " + path, Remedy: "systemctl start signpost; journalctl -u signpost says why it ended"}
 	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
 		return &Error{Problem: fmt.Sprintf("the daemon does not answer at %s", path),
-			Remedy: fmt.Sprintf("it may have as many readers as it allows (%d), or hang: systemctl status signpost", MaxConnections)}
+			Remedy: fmt.Sprintf("it may have as many connections as it allows (%d), or hang: systemctl status signpost", MaxConnections)}
 	}
 	return &Error{Problem: fmt.Sprintf("asking the daemon at %s: %v", path, err), Remedy: "systemctl status signpost"}
 }

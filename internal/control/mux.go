@@ -46,8 +46,9 @@ func (m *Mux) Answer(pattern string, answer func(*http.Request) (any, error)) {
 }
 
 // Stream registers an answer of many lines, which goes on until run returns, the client goes
-// away, or the daemon ends. At most 6 streams run at once; a further one gets status 503. An
-// error of run before the first line is answered as in Answer; after it, it ends the stream.
+// away, or the daemon ends. At most 6 streams of all patterns run at once; a further one gets
+// status 503. An error of run before the first line is answered as in Answer; after it, it ends
+// the stream.
 func (m *Mux) Stream(pattern string, run func(*http.Request, *Stream) error) {
 	m.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		select {

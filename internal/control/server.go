@@ -13,11 +13,11 @@ import (
 	"signpost/internal/unixsocket"
 )
 
-// Limits of the server. A stream holds its connection, so there are fewer of them.
+// Limits of the server.
 const (
-	MaxConnections = 8 // open at once; further ones wait
-	maxStreams     = 6
-	maxRequest     = 64 << 10 // octets of a request's body
+	MaxConnections = 8                  // open at once; further ones wait
+	maxStreams     = MaxConnections - 2 // a stream holds its connection: so many are left for answers
+	maxRequest     = 64 << 10           // octets of a request's body
 	maxHeader      = 16 << 10
 	requestTime    = 10 * time.Second // for a request to arrive
 	answerTime     = 30 * time.Second // for an answer, or a line of a stream, to be taken

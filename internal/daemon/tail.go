@@ -105,10 +105,7 @@ func (s *Service) tail(r *http.Request, stream *control.Stream) error {
 	if err != nil {
 		return &control.Error{Status: http.StatusBadRequest, Problem: err.Error(), Remedy: "signpost tail --help lists the filters"}
 	}
-	reader, err := s.feed.Subscribe(filter, r.URL.Query().Get("explain") != "")
-	if err != nil {
-		return &control.Error{Status: http.StatusServiceUnavailable, Problem: err.Error()}
-	}
+	reader := s.feed.Subscribe(filter, r.URL.Query().Get("explain") != "")
 	defer reader.Close()
 	err = stream.Send(tail.Watching{Watching: true})
 	for err == nil {

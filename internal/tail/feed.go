@@ -2,7 +2,6 @@ package tail
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -12,16 +11,11 @@ import (
 	"signpost/milter"
 )
 
+// The events that wait for a reader; further ones are lost. An event with steps is larger.
 const (
-	// MaxReaders limits the readers at one time.
-	MaxReaders = 8
-	// The events that wait for a reader; further ones are lost. An event with steps is larger.
 	maxWaiting          = 256
 	maxWaitingExplained = 32
 )
-
-// ErrTooManyReaders says that MaxReaders read already.
-var ErrTooManyReaders = fmt.Errorf("%d readers are connected already, which is the limit: end another signpost tail first", MaxReaders)
 
 // Feed gets every decided message. It is a milter.Observer; all its methods may be called
 // concurrently.
@@ -161,8 +155,8 @@ type Reader struct {
 }
 
 // Subscribe adds a reader, with the rules of each decision if explain is set: of the
-// messages that begin from now on. The caller must Close it.
-func (f *Feed) Subscribe(filter Filter, explain bool) (*Reader, error) {
+// messages that begin from now on. The caller must Close it, and limits the number of readers.
+func (f *Feed) Subscribe(filter Filter, explain bool) *Reader {
 	r := &Reader{feed: f, filter: filter, explain: explain, most: maxWaiting, ready: make(chan struct{}, 1)}
 	if explain {
 		r.most = maxWaitingExplained
@@ -173,11 +167,8 @@ func (f *Feed) Subscribe(filter Filter, explain bool) (*Reader, error) {
 	if now := f.readers.Load(); now != nil {
 		list = now.list
 	}
-	if len(list) >= MaxReaders {
-		return nil, ErrTooManyReaders
-	}
 	f.set(append(slices.Clone(list), r))
-	return r, nil
+	return r
 }
 
 // Close ends the reading.
