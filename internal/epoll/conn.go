@@ -81,8 +81,9 @@ func (c *Conn) Wait() (waited bool, err error) {
 
 // noteDrained is called after a read. One that returned less than it had room for has left nothing behind: of what
 // comes later, and of the end, there will be an event (epoll(7), "Do I need to continuously read..."). If the event
-// of what was read is still to come, the next read finds nothing. Urgent data and passed descriptors cut a read short,
-// too: an MTA sends none, and a peer that does stalls until its deadline. The caller holds the lock.
+// of what was read is still to come, the next read finds nothing. Signals, such as those by which Go preempts, cut no
+// read short: the kernel looks for one only after it has copied all that has arrived. Urgent data and passed
+// descriptors do: an MTA sends none, and a peer that does stalls until its deadline. The caller holds the lock.
 func (c *Conn) noteDrained(drained bool) {
 	c.drained = drained
 	if drained {
