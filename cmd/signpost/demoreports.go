@@ -34,8 +34,8 @@ func showReports(g *daemon.Generation, stdout io.Writer) (stop func(), err error
 		db.Close()
 		return nil, err
 	}
-	server, err := page.Serve(page.Config{Listen: "inet:" + address}, func(context.Context) (*page.Page, error) {
-		return daemon.ReportPage(g.Config, db), nil
+	server, err := page.Serve(page.Config{Listen: "inet:" + address}, func(context.Context) (*page.Page, func(), error) {
+		return daemon.ReportPage(g.Config, db), func() {}, nil
 	}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		db.Close()

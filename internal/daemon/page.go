@@ -15,18 +15,24 @@ type reportPages struct {
 	current func() Config
 
 	mu     sync.Mutex
-	db     *store.DB
+	db     *pageDatabase // nil: none is open
 	closed bool
 }
 
-// open returns the page for one request.
-func (r *reportPages) open(ctx context.Context) (*page.Page, error) {
+// pageDatabase is an open database, with the number of requests that read from it.
+type pageDatabase struct {
+	*store.DB
+	requests int
+}
+
+// open returns the page for one request, which calls done at its end.
+func (r *reportPages) open(ctx context.Context) (p *page.Page, done func(), err error) {
 	c := r.current()
 	db, err := r.database(ctx, c.Reports.Database)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return ReportPage(c, db), nil
+	return ReportPage(c, db.DB), func() { r.leave(db) }, nil
 }
 
 // ReportPage returns the pages of a database for a configuration.
@@ -39,27 +45,41 @@ func ReportPage(c Config, db *store.DB) *page.Page {
 	}
 }
 
-// database opens the database, or returns the open one.
-func (r *reportPages) database(ctx context.Context, address store.Address) (*store.DB, error) {
+// database returns the open database, or opens it, for one more request. One of an earlier
+// configuration is closed when its last request has left.
+func (r *reportPages) database(ctx context.Context, address store.Address) (*pageDatabase, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.db != nil && r.db.Address() != address {
+		if r.db.requests == 0 {
+			r.db.Close()
+		}
+		r.db = nil
+	}
 	if address == "" || r.closed {
 		return nil, store.ErrNone
 	}
-	if r.db != nil && r.db.Address() == address {
-		return r.db, nil
+	if r.db == nil {
+		db, err := store.OpenExisting(ctx, address)
+		if err != nil {
+			return nil, err
+		}
+		r.db = &pageDatabase{DB: db}
 	}
-	db, err := store.OpenExisting(ctx, address)
-	if err != nil {
-		return nil, err
-	}
-	if r.db != nil {
-		r.db.Close()
-	}
-	r.db = db
-	return db, nil
+	r.db.requests++
+	return r.db, nil
 }
 
+// leave ends the use of a database for one request.
+func (r *reportPages) leave(db *pageDatabase) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if db.requests--; db.requests == 0 && db != r.db {
+		db.Close()
+	}
+}
+
+// close ends all use at the end of the daemon; requests under way fail.
 func (r *reportPages) close() {
 	if r == nil {
 		return

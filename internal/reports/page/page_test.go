@@ -73,7 +73,7 @@ func filled(t testing.TB, a store.Address) *Page {
 }
 
 func server(p *Page, hosts ...string) *Server {
-	return &Server{config: Config{Hosts: hosts}, open: func(context.Context) (*Page, error) { return p, nil }, making: make(chan struct{}, maxPages), log: slog.New(slog.DiscardHandler)}
+	return &Server{config: Config{Hosts: hosts}, open: func(context.Context) (*Page, func(), error) { return p, func() {}, nil }, making: make(chan struct{}, maxPages), log: slog.New(slog.DiscardHandler)}
 }
 
 func get(h http.Handler, path string) *httptest.ResponseRecorder {
@@ -206,7 +206,7 @@ func TestAnswersThatAreNoPage(t *testing.T) {
 
 func TestADatabaseThatDoesNotAnswer(t *testing.T) {
 	s := server(nil)
-	s.open = func(context.Context) (*Page, error) { return nil, errors.New("down: secret") }
+	s.open = func(context.Context) (*Page, func(), error) { return nil, nil, errors.New("down: secret") }
 	if w := get(s.Handler(), "/"); w.Code != 503 || strings.Contains(w.Body.String(), "secret") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}

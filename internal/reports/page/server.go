@@ -35,15 +35,15 @@ const policy = "default-src 'none'; style-src 'self'; img-src 'self'; form-actio
 // Server serves the pages.
 type Server struct {
 	config Config
-	open   func(context.Context) (*Page, error)
+	open   func(context.Context) (p *Page, done func(), err error)
 	making chan struct{}
 	log    *slog.Logger
 	server *http.Server
 }
 
-// Serve listens and answers in the background until Close. open returns the Page for one request; the
-// caller may close its database when ctx ends. The error says why nothing listens; a daemon goes on without.
-func Serve(c Config, open func(ctx context.Context) (*Page, error), log *slog.Logger) (*Server, error) {
+// Serve listens and answers in the background until Close. open returns the Page for one request, which
+// calls done when it needs the database no more. The error says why nothing listens; a daemon goes on without.
+func Serve(c Config, open func(context.Context) (p *Page, done func(), err error), log *slog.Logger) (*Server, error) {
 	s := &Server{config: c, open: open, making: make(chan struct{}, maxPages), log: log}
 	socket, err := s.listen()
 	if err != nil {
@@ -178,9 +178,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, make func(*Page,
 	if asCSV {
 		most = 0
 	}
-	p, err := s.open(ctx)
+	p, done, err := s.open(ctx)
 	var v *view
 	if err == nil {
+		defer done()
 		v, err = make(p, ctx, q, served{q}, r, most)
 	}
 	switch {
