@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -102,12 +101,7 @@ func refusalsOf(t *testing.T, yaml, log string) Report {
 	must(t, os.WriteFile(filepath.Join(dir, "mail.log"), []byte(log), 0o600))
 	o := Defaults()
 	o.Config, o.MTALog = filepath.Join(dir, "signpost.yaml"), filepath.Join(dir, "mail.log")
-	h, err := newHost(o)
-	must(t, err)
-	h.report = Report{}
-	lookAtDeliveries(context.Background(), h)
-	h.report.sort()
-	return h.report
+	return findingsOf(t, o, lookAtDeliveries)
 }
 
 func TestRefusalsAreJoinedWithWhatWeSigned(t *testing.T) {
