@@ -134,6 +134,19 @@ func (c Config) Validate(bad func(path, problem string)) {
 	c.Fields.validate(bad)
 	c.Senders.validate(bad)
 	c.ARC.validate(bad)
+	c.validateDomains(bad)
+	for i, t := range c.Tables {
+		if problem := t.problem(); problem != "" {
+			bad(fmt.Sprintf("tables[%d]", i), problem)
+		}
+	}
+	if c.TablesEvery < time.Second || c.TablesEvery > 24*time.Hour {
+		bad("tables_every", fmt.Sprintf("%s is out of range: write a time from 1s to 24h, as 1m", c.TablesEvery))
+	}
+}
+
+// validateDomains reports the mistakes in the entries, each by itself and all together.
+func (c Config) validateDomains(bad func(path, problem string)) {
 	seen := make(map[string]int32, len(c.Domains))
 	patterns := 0
 	for i, d := range c.Domains {
@@ -150,14 +163,6 @@ func (c Config) Validate(bad func(path, problem string)) {
 	}
 	if patterns > maxPatterns {
 		bad("domains", fmt.Sprintf("%d patterns are more than the %d that are tried for a message: write the domains out, in a file of signer.tables", patterns, maxPatterns))
-	}
-	for i, t := range c.Tables {
-		if problem := t.problem(); problem != "" {
-			bad(fmt.Sprintf("tables[%d]", i), problem)
-		}
-	}
-	if c.TablesEvery < time.Second || c.TablesEvery > 24*time.Hour {
-		bad("tables_every", fmt.Sprintf("%s is out of range: write a time from 1s to 24h, as 1m", c.TablesEvery))
 	}
 	if len(c.Tables) > 0 {
 		return // an entry that sdid names may be in a table

@@ -10,7 +10,7 @@ import (
 
 // Entries collects the entries of the YAML file and of its tables, and holds them to
 // the rules that concern several of them: each name has one entry, the number of
-// patterns has a limit, and sdid names an entry that has keys.
+// patterns has a limit, and sdid names an entry that has keys. One goroutine uses it.
 type Entries struct {
 	index     Index
 	patterns  int
@@ -29,7 +29,7 @@ func (c Config) Entries() *Entries {
 // Len is the number of entries so far.
 func (e *Entries) Len() int { return len(e.index.domains) }
 
-// Grow makes room for n entries more.
+// Grow allocates memory for n entries more.
 func (e *Entries) Grow(n int) {
 	e.index.domains = slices.Grow(e.index.domains, n)
 	larger := make(map[string]int32, len(e.index.byName)+n)

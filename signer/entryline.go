@@ -8,7 +8,7 @@ import (
 	"signpost/internal/config"
 )
 
-// ParseEntry reads an entry from the words of a table's line: a domain, its selectors
+// ParseEntry reads an entry from the words of a table's line, one at least: a domain, its selectors
 // and options. The error is the first mistake.
 func ParseEntry(words []string) (Domain, error) { return parseEntry(words, nil) }
 

@@ -95,6 +95,7 @@ func client(env message.Envelope) string {
 	return "client without an address"
 }
 
+// notOurs is the reason where no rule matches.
 func (s *Signer) notOurs(env message.Envelope) string {
 	why := make([]byte, 0, 256) // this runs for each incoming message
 	if env.ClientAddr.IsValid() {

@@ -93,8 +93,20 @@ func (c Config) Optional() map[keys.Ref]bool {
 // Listed returns the keys that may sign, for lifecycle.Spec. Patterns and "*" contribute
 // the keys of present, the existing key files, whose domain has no entry of its own.
 func (c Config) Listed(present []keys.Ref) []lifecycle.Listed {
-	listed := make([]lifecycle.Listed, 0, len(c.Domains)+1)
-	var many []Domain // entries that many domains come under
+	listed, many := c.listedByName()
+	if len(many) > 0 {
+		listed = append(listed, c.listedByFolder(many, present)...)
+	}
+	if ref, seals := c.ARC.key(); seals {
+		listed = append(listed, lifecycle.Listed{Ref: ref, SignsFor: c.ARC.signsFor()})
+	}
+	return listed
+}
+
+// listedByName returns the keys of the entries that name a folder, and the entries that many
+// domains come under.
+func (c Config) listedByName() (listed []lifecycle.Listed, many []Domain) {
+	listed = make([]lifecycle.Listed, 0, len(c.Domains)+1)
 	for _, d := range c.Domains {
 		giveway.Point()
 		name, k := d.name()
@@ -114,16 +126,18 @@ func (c Config) Listed(present []keys.Ref) []lifecycle.Listed {
 			listed = append(listed, l)
 		}
 	}
+	return listed, many
+}
+
+// listedByFolder returns the keys of present whose domains come under the entries of many.
+func (c Config) listedByFolder(many []Domain, present []keys.Ref) []lifecycle.Listed {
 	hasEntry := map[string]bool{} // by domain
-	if len(many) == 0 {
-		present = nil
-	} else {
-		for _, d := range c.Domains {
-			giveway.Point()
-			name, _ := d.name()
-			hasEntry[name] = true
-		}
+	for _, d := range c.Domains {
+		giveway.Point()
+		name, _ := d.name()
+		hasEntry[name] = true
 	}
+	var listed []lifecycle.Listed
 	for _, ref := range present {
 		if hasEntry[ref.Domain] && ref.Domain != AnyDomain {
 			continue
@@ -136,10 +150,13 @@ func (c Config) Listed(present []keys.Ref) []lifecycle.Listed {
 			}
 		}
 	}
-	if ref, seals := c.ARC.key(); seals {
-		listed = append(listed, lifecycle.Listed{Ref: ref, SignsFor: c.ARC.signsFor()})
-	}
 	return listed
+}
+
+// listed is the key in the folder of a domain.
+func (s Selector) listed(domain string) lifecycle.Listed {
+	selector, _ := message.DomainToASCII(s.Selector)
+	return lifecycle.Listed{Ref: keys.Ref{Domain: domain, Selector: selector}, ActiveFrom: s.ActiveFrom.Time}
 }
 
 // entriesFor returns the entries that make a domain without its own entry sign with the
@@ -166,9 +183,4 @@ func entriesFor(many []Domain, domain string) []Domain {
 		return nil
 	}
 	return found
-}
-
-func (s Selector) listed(domain string) lifecycle.Listed {
-	selector, _ := message.DomainToASCII(s.Selector)
-	return lifecycle.Listed{Ref: keys.Ref{Domain: domain, Selector: selector}, ActiveFrom: s.ActiveFrom.Time}
 }

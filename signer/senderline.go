@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// ParseSender reads an entry of signer.senders from the words of a line: a login or a
-// network, then author patterns.
+// ParseSender reads an entry of signer.senders from the words of a line, one at least: a login
+// or a network, then author patterns. The error is the first mistake.
 func ParseSender(words []string) (Sender, error) {
 	var a Sender
 	if network, ok := anyPrefix(words[0]); ok {

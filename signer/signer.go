@@ -103,9 +103,6 @@ func (t *Signing) begin(env message.Envelope, h message.Header) (signs bool) {
 	traceAuthor(t.trace, author, "signed by the rules for "+author.Domains[0])
 	c := t.findKeys(author)
 	switch {
-	case !c.signs() && t.err == nil && c.lost != "":
-		t.err = fmt.Errorf("%s: %s", c.rule, c.lost)
-		fallthrough
 	case t.err != nil:
 		t.match.sdid = author.Domains[0]
 		return false
@@ -128,13 +125,16 @@ func (t *Signing) begin(env message.Envelope, h message.Header) (signs bool) {
 }
 
 // findKeys finds the keys for an author. If DNS has not answered about them yet, it waits;
-// without an answer the message gets 451 and comes again.
+// without an answer the message gets 451 and comes again. Lost keys are our failure, too.
 func (t *Signing) findKeys(author message.Author) match {
 	sets := func(name, fallback string) (lifecycle.Found, error) {
 		return t.signer.table.active.For(t.ctx, name, fallback)
 	}
 	c, err := t.signer.table.find(author, sets, t.trace)
 	t.err, t.retry = err, err != nil
+	if err == nil && !c.signs() && c.lost != "" {
+		t.err = fmt.Errorf("%s: %s", c.rule, c.lost)
+	}
 	return c
 }
 
