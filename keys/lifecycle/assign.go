@@ -104,9 +104,9 @@ func (c *candidate) neededUntil() time.Time {
 	return c.fact.Unlisted
 }
 
-// signingSet decides which keys of one signing set sign. all has the listed keys in the order
-// of the configuration, then the others. The result has the memory of into for its keys.
-func signingSet(all []*candidate, require bool, now time.Time, into []*keys.Key) SigningSet {
+// pickAllSigners decides which keys of one signing set sign: pickSigners for each algorithm. If no
+// key remains, the most recently removed key signs, with any algorithm.
+func pickAllSigners(all []*candidate, require bool, now time.Time) {
 	listed := func(c *candidate) bool { return c.listed }
 	for _, algorithm := range []keys.Algorithm{keys.RSA, keys.Ed25519} {
 		var slot []*candidate
@@ -122,9 +122,16 @@ func signingSet(all []*candidate, require bool, now time.Time, into []*keys.Key)
 	}
 	if slices.ContainsFunc(all, listed) && !slices.ContainsFunc(all, func(c *candidate) bool { return c.signs }) {
 		if last := lastProven(all, require); last != nil {
-			last.signs = true // If no key remains, the most recently removed key signs, with any algorithm.
+			last.signs = true
 		}
 	}
+}
+
+// signingSet decides which keys of one signing set sign, and says why others do not. all has the
+// listed keys in the order of the configuration, then the others. The result has the memory of
+// into for its keys.
+func signingSet(all []*candidate, require bool, now time.Time, into []*keys.Key) SigningSet {
+	pickAllSigners(all, require, now)
 	d := SigningSet{Keys: into[:0], pending: awaitedLookups(all, require, now)}
 	var idle, standIns, lost []string
 	planned := true

@@ -137,8 +137,7 @@ func (f Fact) advanced(p role, now time.Time, queueTime time.Duration) Fact {
 		return f
 	}
 	inUse := !f.FirstSeen.IsZero() || !f.LastUsed.IsZero()
-	switch {
-	case f.Unlisted.IsZero(), p.signs:
+	if f.Unlisted.IsZero() || p.signs {
 		f.Unlisted = now
 	}
 	switch {

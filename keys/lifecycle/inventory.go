@@ -30,8 +30,8 @@ type Status struct {
 }
 
 // Inventory joins the keys that the configuration lists, the keys that have a file, and the keys
-// about which the daemon has written. The error says that the state file cannot be used; the
-// inventory then lacks only its facts.
+// about which the daemon has written, ordered by domain and selector. It reads every key file. The
+// error says that the state file cannot be used; the inventory then lacks only its facts.
 func Inventory(cfg keys.Config, listed []Listed, files []keys.Ref) ([]Status, error) {
 	entries := map[keys.Ref]*Status{}
 	at := func(ref keys.Ref) *Status {
@@ -140,12 +140,14 @@ type ServerFinding struct {
 	keys.Finding
 }
 
-// Check queries every server for a key's record, now.
+// Check queries every server for a key's record now, all at once, and returns what each answered,
+// in their order. It waits for a slot of each server and for its answer, at most until ctx ends;
+// no answer is a finding too.
 func Check(ctx context.Context, servers []Server, k *keys.Key) []ServerFinding {
 	o, _ := timeouts{ctx: ctx}.queryKey(ctx, servers, target{ref: k.Ref(), fingerprint: k.Fingerprint(), seek: true})
-	var verdicts []ServerFinding
+	var findings []ServerFinding
 	for i, f := range o.findings {
-		verdicts = append(verdicts, ServerFinding{servers[i].String(), f})
+		findings = append(findings, ServerFinding{servers[i].String(), f})
 	}
-	return verdicts
+	return findings
 }

@@ -10,7 +10,7 @@ import (
 	"signpost/keys"
 )
 
-// Server is one DNS server, without a cache. Acquire waits for a slot, or until ctx ends; done
+// Server is one DNS server, without a cache. Many goroutines use it at once. Acquire waits for a slot, or until ctx ends; done
 // releases it after the look-up. An error of LookupTXT means no answer; no record is an empty
 // answer.
 type Server interface {
