@@ -40,14 +40,21 @@ func Read(in io.Reader) (*Report, error) {
 		return nil, refusal.TooBig.With("more than %d octets of JSON", MaxBytes)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, refusal.Truncated.With("the JSON does not end")
+	case isRefusal(err):
+		return nil, err
 	case isJSONError(err):
 		return nil, refusal.Malformed.With("%v", err)
 	case err != nil:
 		return nil, err
-	case raw.Policies == nil && raw.DateRange == nil:
+	case raw.Policies.list == nil && raw.DateRange == nil:
 		return nil, refusal.NoReport.With("JSON without policies and date-range")
 	}
 	return raw.report()
+}
+
+func isRefusal(err error) bool {
+	_, is := errors.AsType[*refusal.Error](err)
+	return is
 }
 
 func isJSONError(err error) bool {
@@ -58,22 +65,72 @@ func isJSONError(err error) bool {
 
 // The members of the JSON (RFC 8460 §4.4), each as loose as reporters are.
 type rawReport struct {
-	Org       text            `json:"organization-name"`
-	DateRange *rawPeriod      `json:"date-range"`
-	Contact   text            `json:"contact-info"`
-	ID        text            `json:"report-id"`
-	Policies  list[rawPolicy] `json:"policies"`
+	Org       text       `json:"organization-name"`
+	DateRange *rawPeriod `json:"date-range"`
+	Contact   text       `json:"contact-info"`
+	ID        text       `json:"report-id"`
+	Policies  policies   `json:"policies"`
 }
 
-// A list may have one element without brackets.
+// A list may have one element without brackets. Its elements are read one by one, and no more than the limit: a list
+// of nothing takes three octets for each of them.
 type list[T any] []T
 
-func (l *list[T]) UnmarshalJSON(b []byte) error {
-	if len(b) > 0 && b[0] == '{' {
-		*l = make([]T, 1)
-		return json.Unmarshal(b, &(*l)[0])
+type policies struct{ list[rawPolicy] }
+
+func (p *policies) UnmarshalJSON(b []byte) error {
+	failures := 0
+	return p.read(b, maxPolicies, func(one *rawPolicy) error {
+		if failures += len(one.Failures.list); failures > maxFailures {
+			return refusal.TooManyRecords.With("more than %d failures", maxFailures)
+		}
+		return nil
+	})
+}
+
+type failures struct{ list[rawFailure] }
+
+func (f *failures) UnmarshalJSON(b []byte) error {
+	return f.read(b, maxFailures, func(*rawFailure) error { return nil })
+}
+
+func (l *list[T]) read(b []byte, most int, judge func(*T) error) error {
+	*l = nil
+	if len(b) == 0 || b[0] != '[' {
+		return l.readOne(b, judge)
 	}
-	return json.Unmarshal(b, (*[]T)(l))
+	*l = list[T]{}
+	in := json.NewDecoder(bytes.NewReader(b))
+	if _, err := in.Token(); err != nil {
+		return err
+	}
+	for in.More() {
+		if len(*l) == most {
+			return refusal.TooManyRecords.With("more than %d elements in one list", most)
+		}
+		var one T
+		if err := in.Decode(&one); err != nil {
+			return err
+		}
+		if err := judge(&one); err != nil {
+			return err
+		}
+		*l = append(*l, one)
+	}
+	return nil
+}
+
+// readOne reads an element without brackets, or null.
+func (l *list[T]) readOne(b []byte, judge func(*T) error) error {
+	if string(b) == "null" {
+		return nil
+	}
+	var one T
+	if err := json.Unmarshal(b, &one); err != nil {
+		return err
+	}
+	*l = list[T]{one}
+	return judge(&one)
 }
 
 type rawPeriod struct {
@@ -90,7 +147,7 @@ type rawPolicy struct {
 		Succeeded number `json:"total-successful-session-count"`
 		Failed    number `json:"total-failure-session-count"`
 	} `json:"summary"`
-	Failures list[rawFailure] `json:"failure-details"`
+	Failures failures `json:"failure-details"`
 }
 
 type rawFailure struct {
@@ -167,21 +224,14 @@ func (raw *rawReport) report() (*Report, error) {
 	if !beginOK || !endOK || r.End.Before(r.Begin) {
 		return nil, refusal.BadPeriod.With("start %q, end %q", raw.DateRange.Start, raw.DateRange.End)
 	}
-	return r, r.addPolicies(raw.Policies)
+	return r, r.addPolicies(raw.Policies.list)
 }
 
 func (r *Report) addPolicies(policies []rawPolicy) error {
-	if len(policies) > maxPolicies {
-		return refusal.TooManyRecords.With("%d policies", len(policies))
-	}
-	failures := 0
 	for _, p := range policies {
-		if failures += len(p.Failures); failures > maxFailures {
-			return refusal.TooManyRecords.With("more than %d failures", maxFailures)
-		}
 		one := Policy{Type: strings.ToLower(string(p.Policy.Type)), Domain: domain(string(p.Policy.Domain)),
 			Succeeded: int64(p.Summary.Succeeded), Failed: int64(p.Summary.Failed)}
-		for _, f := range p.Failures {
+		for _, f := range p.Failures.list {
 			one.Failures = append(one.Failures, f.failure())
 		}
 		if one.Domain != "" {

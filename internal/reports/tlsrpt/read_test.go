@@ -3,6 +3,7 @@ package tlsrpt
 import (
 	"encoding/json"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -165,5 +166,27 @@ func TestOneElementWithoutItsList(t *testing.T) {
 		"failure-details": {"result-type": "starttls-not-supported", "failed-session-count": 2}}}`))
 	if err != nil || len(r.Policies) != 1 || len(r.Policies[0].Failures) != 1 || r.Policies[0].Failures[0].Count != 2 {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// A list of nothing takes three octets for each element, and a few kilobytes in gzip. It must not become hundreds of megabytes.
+func TestALongListTakesLittleMemory(t *testing.T) {
+	const head = `{"organization-name":"x","date-range":{"start-datetime":"2026-01-01T00:00:00Z","end-datetime":"2026-01-02T00:00:00Z"},"policies":[`
+	many := strings.Repeat("{},", 2_600_000)
+	for name, in := range map[string]string{
+		"policies":                 head + many + "{}]}",
+		"failures":                 head + `{"policy":{"policy-domain":"a.example"},"failure-details":[` + many + "{}]}]}",
+		"failures of all policies": head + strings.Repeat(`{"failure-details":[`+many[:9_000*3]+"{}]},", 280) + "{}]}",
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := Read(strings.NewReader(in))
+		runtime.ReadMemStats(&after)
+		if e := refusal.Of(err); e == nil || e.Reason != refusal.TooManyRecords {
+			t.Errorf("%s: %v", name, err)
+		}
+		if taken := after.TotalAlloc - before.TotalAlloc; taken > 80<<20 {
+			t.Errorf("%s: %d MB were taken", name, taken>>20)
+		}
 	}
 }

@@ -19,10 +19,11 @@ const (
 )
 
 const (
-	gzipMagic = "\x1f\x8b\x08"
-	zipMagic  = "PK\x03\x04"
-	utf8BOM   = "\xef\xbb\xbf"
-	space     = " \t\r\n"
+	gzipMagic     = "\x1f\x8b\x08"
+	zipMagic      = "PK\x03\x04"
+	zipEntryMagic = "PK\x01\x02" // of an entry of the directory
+	utf8BOM       = "\xef\xbb\xbf"
+	space         = " \t\r\n"
 )
 
 // base64Starts are how what we know begins in base64: gzip, zip, "<?x", "<fe", "{", and a byte order mark.

@@ -25,9 +25,10 @@ const (
 	maxTotal    = 3 * MaxDocument // octets of all reports of one input; a report is read twice
 	maxUnpacked = 4 * MaxDocument // octets of all that is decompressed and decoded for them
 
-	maxParts = 200      // parts of all messages and files of all archives within one input
-	maxDepth = 8        // containers within each other: a message, an archive, a compressed file
-	sniffed  = 20 << 10 // octets at the start that decide: a comment may stand before the root element
+	maxParts   = 200      // parts of all messages and files of all archives within one input
+	maxEntries = 10_000   // entries of a zip archive; its whole directory is read into memory
+	maxDepth   = 8        // containers within each other: a message, an archive, a compressed file
+	sniffed    = 20 << 10 // octets at the start that decide: a comment may stand before the root element
 )
 
 // Kind is the kind of a report.
@@ -250,6 +251,10 @@ func gunzip(open func() io.Reader) func() io.Reader {
 // archive looks at the files of a zip archive.
 func (f *finder) archive(data []byte, where string, depth int) {
 	data = data[max(0, bytes.Index(data, []byte(zipMagic))):]
+	if n := bytes.Count(data, []byte(zipEntryMagic)); n > maxEntries {
+		f.refuse(where, refusal.TooManyParts.With("a zip file with %d entries", n))
+		return
+	}
 	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		f.damagedArchive(data, join(where, "zip"), depth)

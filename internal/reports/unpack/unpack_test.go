@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -388,4 +390,33 @@ func FuzzFind(f *testing.F) {
 		})
 		Mbox(bytes.NewReader(data), func([]byte, error) error { return nil })
 	})
+}
+
+// A directory of a zip archive may have more files than are read. It is not taken into memory.
+func TestADirectoryOfManyFilesTakesLittleMemory(t *testing.T) {
+	var b bytes.Buffer
+	b.WriteString("PK\x03\x04" + strings.Repeat("\x00", 26))
+	start := b.Len()
+	b.WriteString(strings.Repeat("PK\x01\x02"+strings.Repeat("\x00", 42), 700_000))
+	size := b.Len() - start
+	b.WriteString("PK\x05\x06\x00\x00\x00\x00")
+	for _, n := range []uint16{700_000 & 0xffff, 700_000 & 0xffff} {
+		b.Write(binary.LittleEndian.AppendUint16(nil, n))
+	}
+	for _, n := range []int{size, start} {
+		b.Write(binary.LittleEndian.AppendUint32(nil, uint32(n)))
+	}
+	b.WriteString("\x00\x00")
+	in := gzipped(b.String())
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	documents, refused := all(in)
+	runtime.ReadMemStats(&after)
+	if len(documents) != 0 || strings.Join(refused, " ") != "too-many-parts" {
+		t.Errorf("found %q, refused %q", documents, refused)
+	}
+	// The archive itself is read into a buffer that grows.
+	if taken := after.TotalAlloc - before.TotalAlloc; taken > 180<<20 {
+		t.Errorf("%d MB were taken", taken>>20)
+	}
 }
