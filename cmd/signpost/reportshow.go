@@ -217,7 +217,7 @@ func shownReporters(list []incoming.Reporter) []shownReporter {
 
 // each shows one line for each domain.
 func (s *shower) each() error {
-	domains, err := incoming.DomainsSince(s.ctx, s.db, s.begin, s.end)
+	domains, _, err := incoming.DomainsSince(s.ctx, s.db, s.begin, s.end, 0)
 	if err != nil {
 		return err
 	}

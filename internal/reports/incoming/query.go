@@ -249,23 +249,29 @@ func countsOf(list []TLSFailure) map[TLSFailure]int64 {
 	return found
 }
 
-// DomainsSince returns the domains that reports of a time are about, in the order of the alphabet.
-func DomainsSince(ctx context.Context, db *store.DB, begin, end time.Time) ([]string, error) {
-	rows, err := db.Query(ctx, `SELECT domain FROM incoming_reports WHERE begins >= ? AND begins < ? AND kind = 'aggregate'
-		UNION SELECT x.domain FROM incoming_tls x JOIN incoming_reports r ON r.id = x.report WHERE r.begins >= ? AND r.begins < ?`,
+// DomainsSince returns the domains that reports of a time are about, at most this many (0: all), in the order of the alphabet,
+// and how many more there are. Reports about invented names below a domain of ours cost a stranger nothing, so that
+// domains of fewer labels come first, then those with more reports.
+func DomainsSince(ctx context.Context, db *store.DB, begin, end time.Time, most int) (list []string, left int, err error) {
+	rows, err := db.Query(ctx, `SELECT domain FROM (SELECT domain FROM incoming_reports WHERE begins >= ? AND begins < ? AND kind = 'aggregate'
+		UNION ALL SELECT x.domain FROM incoming_tls x JOIN incoming_reports r ON r.id = x.report WHERE r.begins >= ? AND r.begins < ?) AS reported
+		GROUP BY domain ORDER BY length(domain) - length(replace(domain, '.', '')), count(*) DESC, domain`,
 		begin.Unix(), end.Unix(), begin.Unix(), end.Unix())
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer rows.Close()
-	var list []string
 	for rows.Next() {
+		if most > 0 && len(list) == most {
+			left++
+			continue
+		}
 		var d string
 		if err := rows.Scan(&d); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		list = append(list, d)
 	}
 	slices.Sort(list)
-	return list, rows.Err()
+	return list, left, rows.Err()
 }

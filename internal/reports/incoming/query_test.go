@@ -72,9 +72,30 @@ func TestWhoSendsInOurName(t *testing.T) {
 		if len(c.New) != 4 || len(c.Gone) != 1 || c.Gone[0].Address.String() != "198.51.100.9" || len(c.Stopped) != 1 || c.Stopped[0].Name != "gone.example" {
 			t.Errorf("%+v", c)
 		}
-		domains, err := DomainsSince(t.Context(), k.DB, start, noon)
-		if err != nil || fmt.Sprint(domains) != "[sender.example]" {
-			t.Errorf("%v, %v", domains, err)
+		domains, left, err := DomainsSince(t.Context(), k.DB, start, noon, 0)
+		if err != nil || left != 0 || fmt.Sprint(domains) != "[sender.example]" {
+			t.Errorf("%v, %d, %v", domains, left, err)
+		}
+	})
+}
+
+// Invented names below a domain of ours do not hide it.
+func TestDomainsOfFewerLabelsComeFirst(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, a store.Address) {
+		k := keeper(t, a)
+		for i, domain := range []string{"a1.sender.example", "a1.sender.example", "a2.sender.example", "other.example", "sender.example"} {
+			if _, err := k.DB.Exec(t.Context(), `INSERT INTO incoming_reports (identity, kind, domain, org, email, report_id, begins, ends, received,
+				p, sp, np, adkim, aspf, testing, error, generator, messages, aligned, records, skipped)
+				VALUES (?, 'aggregate', ?, '', '', '', ?, ?, 0, '', '', '', '', '', '', '', '', 1, 1, 1, 0)`, []byte{byte(i)}, domain, start.Unix(), start.Unix()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for most, want := range map[int]string{0: "[a1.sender.example a2.sender.example other.example sender.example] 0",
+			1: "[other.example] 3", 3: "[a1.sender.example other.example sender.example] 1"} {
+			domains, left, err := DomainsSince(t.Context(), k.DB, start, noon, most)
+			if got := fmt.Sprint(domains, left); err != nil || got != want {
+				t.Errorf("%s, want %s; %v", got, want, err)
+			}
 		}
 	})
 }

@@ -7,8 +7,10 @@
 package notices
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,13 +47,15 @@ const (
 	minFailing  = 10 // messages of a new source that fail
 	minMessages = 50 // of a domain's own, for a share
 	maxOfKind   = 10 // of one domain at a time; the largest
+	maxDomains  = 10_000
+	maxNotices  = 200 // at a time; strangers may report about names that they invent
 )
 
 // Find returns what is to be told now, whether it was told or not.
 func Find(ctx context.Context, db *store.DB, known incoming.Known, over incoming.Share, now time.Time) ([]Notice, error) {
 	end := now.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1)
 	begin := end.AddDate(0, 0, -history-recent)
-	domains, err := incoming.DomainsSince(ctx, db, begin, end)
+	domains, _, err := incoming.DomainsSince(ctx, db, begin, end, maxDomains)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +72,19 @@ func Find(ctx context.Context, db *store.DB, known incoming.Known, over incoming
 		a.Before = before.Now
 		all = append(all, ofDomain(domain, a, over, now)...)
 	}
-	return all, nil
+	return fewer(all), nil
+}
+
+// fewer leaves out the notices beyond maxNotices: those of domains with the most labels.
+func fewer(all []Notice) []Notice {
+	if len(all) <= maxNotices {
+		return all
+	}
+	slices.SortStableFunc(all, func(a, b Notice) int {
+		return cmp.Compare(strings.Count(a.Domain, "."), strings.Count(b.Domain, "."))
+	})
+	rest := all[maxNotices:]
+	return append(all[:maxNotices:maxNotices], Notice{rest[0].Kind, rest[0].Domain, "more", fmt.Sprintf("%d more notices, the first about %s, are left out", len(rest), rest[0].Domain)})
 }
 
 // ofDomain returns the notices of one domain: a has its last days, and those before.

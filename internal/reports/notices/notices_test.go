@@ -187,3 +187,39 @@ func TestTheMail(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 }
+
+// A stranger who reports about names that he invents makes no flood of notices, and hides none.
+func TestNoticesAreBounded(t *testing.T) {
+	db := storetest.Open(t, storetest.SQLite(t))
+	err := db.Write(t.Context(), func(tx store.Tx) error {
+		for i := range 2 * maxNotices {
+			domain := fmt.Sprintf("a%d.sender.example", i)
+			if i == 0 {
+				domain = "sender.example"
+			}
+			if _, err := tx.Exec(t.Context(), `INSERT INTO incoming_reports (identity, kind, domain, org, email, report_id, begins, ends, received,
+				p, sp, np, adkim, aspf, testing, error, generator, messages, aligned, records, skipped)
+				VALUES (?, 'tls', ?, '', '', '', ?, ?, 0, '', '', '', '', '', '', '', '', 1, 0, 1, 0)`, fmt.Append(nil, i), domain, now.Unix(), now.Unix()); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(t.Context(), `INSERT INTO incoming_tls (report, domain, policy, succeeded, failed, failures)
+				SELECT id, domain, 'sts', 0, 1, '' FROM incoming_reports WHERE identity = ?`, fmt.Append(nil, i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := Find(t.Context(), db, incoming.Known{}, 5, now)
+	if err != nil || len(list) != maxNotices+1 {
+		t.Fatalf("%d notices, %v", len(list), err)
+	}
+	if !slices.ContainsFunc(list, func(n Notice) bool { return n.Domain == "sender.example" }) {
+		t.Error("that of the domain itself is left out")
+	}
+	if text := list[maxNotices].Text; !strings.Contains(text, "200 more notices") {
+		t.Errorf("the last is %q", text)
+	}
+}

@@ -2,11 +2,12 @@ package page
 
 import (
 	"encoding/csv"
+	"fmt"
 	"io"
 	"strings"
 )
 
-// writeCSV writes a table. A cell that a spreadsheet would take for a formula begins with an apostrophe.
+// writeCSV writes a table. What it leaves out is told in a last row. A cell that a spreadsheet would take for a formula begins with an apostrophe.
 func writeCSV(w io.Writer, t *table) error {
 	c := csv.NewWriter(w)
 	names := make([]string, 0, len(t.Columns))
@@ -22,6 +23,13 @@ func writeCSV(w io.Writer, t *table) error {
 			cells = append(cells, plain(one))
 		}
 		if err := c.Write(cells); err != nil {
+			return err
+		}
+	}
+	if t.Left > 0 {
+		last := make([]string, max(len(names), 1))
+		last[0] = fmt.Sprintf("%d more rows are left out", t.Left)
+		if err := c.Write(last); err != nil {
 			return err
 		}
 	}

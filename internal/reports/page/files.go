@@ -13,7 +13,7 @@ import (
 // filePolicy is the policy of pages in files, where no server sends a header.
 const filePolicy = "default-src 'none'; style-src 'self' file:; form-action 'none'; base-uri 'none'"
 
-// maxFiles bounds the pages of sources and of reports, each.
+// maxFiles bounds the pages of domains, of sources and of reports, each.
 const maxFiles = 2000
 
 // WriteFiles writes the pages into a folder, which is made if it is missing, and returns their number.
@@ -26,10 +26,10 @@ func (p *Page) WriteFiles(ctx context.Context, folder string, q Query, progress 
 		return 0, err
 	}
 	w := &fileWriter{page: p, folder: folder, query: q, progress: progress, to: &filed{seen: map[string]bool{}}}
-	w.add("index.html", func() (*view, error) { return p.overview(ctx, q, w.to, 0) })
+	w.add("index.html", func() (*view, error) { return p.overview(ctx, q, w.to, maxFiles) })
 	w.add("reports.html", func() (*view, error) { return p.reports(ctx, q, w.to, maxFiles) })
-	w.add("sent.html", func() (*view, error) { return p.sent(ctx, q, w.to, 0) })
-	w.add("would-refuse.html", func() (*view, error) { return p.wouldRefuse(ctx, q, w.to, 0) })
+	w.add("sent.html", func() (*view, error) { return p.sent(ctx, q, w.to, maxAllRows) })
+	w.add("would-refuse.html", func() (*view, error) { return p.wouldRefuse(ctx, q, w.to, maxAllRows) })
 	// A page that was written names others.
 	for len(w.to.wanted) > 0 && w.err == nil {
 		next := w.to.wanted[0]
@@ -37,9 +37,9 @@ func (p *Page) WriteFiles(ctx context.Context, folder string, q Query, progress 
 		w.add(next.file, func() (*view, error) {
 			switch {
 			case next.report != 0:
-				return p.report(ctx, q, w.to, next.report, 0)
+				return p.report(ctx, q, w.to, next.report, maxAllRows)
 			case next.address != "":
-				return p.source(ctx, q, w.to, next.address, next.domain, 0)
+				return p.source(ctx, q, w.to, next.address, next.domain, maxAllRows)
 			}
 			return p.domain(ctx, q, w.to, next.domain, maxRows)
 		})

@@ -42,8 +42,14 @@ func (p *Page) span(q Query) (begin, end time.Time) {
 	return end.AddDate(0, 0, -q.Days), end
 }
 
-// maxRows bounds the rows of one table on a page. CSV has all.
-const maxRows = 500
+const (
+	// maxRows bounds the rows of one table on a page.
+	maxRows = 500
+	// maxAllRows bounds those in CSV and in files, which are made in memory.
+	maxAllRows = 100_000
+	// maxDomains bounds the domains of which one page is made.
+	maxDomains = 10_000
+)
 
 // links are the addresses of pages for each other.
 type links interface {

@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -354,5 +355,45 @@ func TestCellsAreMadeForTheRowsThatAreShownAlone(t *testing.T) {
 				t.Errorf("%d rows, %d left, %d hidden, %d calls", len(got.Rows), got.Left, got.Hidden, calls)
 			}
 		})
+	}
+}
+
+// Strangers choose the words of policies, the names of reporters and names below a domain of ours: they make no page long.
+func TestForeignWordsMakeNoPageLong(t *testing.T) {
+	db := storetest.Open(t, storetest.SQLite(t))
+	begin := now.Truncate(24 * time.Hour).Unix()
+	check(t, db.Write(t.Context(), func(tx store.Tx) error {
+		for i := range 3 * maxRows {
+			domain := "example.com"
+			if i > maxRows+100 {
+				domain = fmt.Sprintf("a%d.example.com", i)
+			}
+			if _, err := tx.Exec(t.Context(), `INSERT INTO incoming_reports (identity, kind, domain, org, email, report_id, begins, ends, received,
+				p, sp, np, adkim, aspf, testing, error, generator, messages, aligned, records, skipped)
+				VALUES (?, 'aggregate', ?, ?, '', '', ?, ?, 0, ?, '', '', '', '', '', '', '', 1, 1, 1, 0)`,
+				fmt.Append(nil, i), domain, fmt.Sprint("reporter", i), begin, begin, fmt.Sprint("p", i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	p := &Page{DB: db, Now: func() time.Time { return now }}
+	h := server(p).Handler()
+	for path, told := range map[string]string{"/domain/example.com": "101 more are not shown.", "/": "more are not shown here; CSV has up to 100,000.", "/reports": "1000 more are not shown here"} {
+		body := get(h, path).Body.String()
+		if n := strings.Count(body, "<tr"); n > 2*maxRows+10 || !strings.Contains(body, told) {
+			t.Errorf("%s has %d rows, and lacks %q", path, n, told)
+		}
+	}
+	if body := get(h, "/").Body.String(); !strings.Contains(body, ">example.com<") {
+		t.Error("names below a domain hide it")
+	}
+}
+
+func TestCSVTellsWhatItLeavesOut(t *testing.T) {
+	var out bytes.Buffer
+	check(t, writeCSV(&out, &table{Columns: []column{{Name: "A"}, {Name: "B"}}, Rows: []row{{Cells: []cell{text("a"), text("b")}}}, Left: 7}))
+	if got := out.String(); got != "A,B\na,b\n7 more rows are left out,\n" {
+		t.Errorf("%q", got)
 	}
 }

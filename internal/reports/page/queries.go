@@ -74,7 +74,7 @@ func (p *Page) policies(ctx context.Context, q Query, domain string) (*table, er
 	}, `SELECT p, sp, np, adkim, aspf, testing, min(begins), max(ends), count(*) FROM incoming_reports
 		WHERE kind = 'aggregate' AND domain = ? AND begins >= ? AND begins < ? GROUP BY p, sp, np, adkim, aspf, testing ORDER BY max(ends) DESC`,
 		domain, begin.Unix(), end.Unix())
-	return t, err
+	return t.beside(), err
 }
 
 // record is one line of a report.

@@ -176,7 +176,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, make func(*Page,
 	q := queryOf(r.URL.Query())
 	asCSV, most := r.FormValue("format") == "csv", maxRows
 	if asCSV {
-		most = 0
+		most = maxAllRows
 	}
 	p, done, err := s.open(ctx)
 	var v *view

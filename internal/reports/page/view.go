@@ -38,6 +38,7 @@ type table struct {
 	Rows    []row
 	Empty   string // said in place of a table without rows
 	Left    int    // rows that are not shown
+	Beside  bool   // it is not the table of the page that is in CSV
 	Hidden  int    // rows without a problem that are not shown
 }
 
@@ -84,6 +85,12 @@ func (t *table) only(problems bool, most int) *table {
 		t.add(problems, most, r.Problem, func() []cell { return r.Cells })
 	}
 	return t
+}
+
+// beside bounds a table that is not in CSV: strangers may make it long.
+func (t *table) beside() *table {
+	t.Beside = true
+	return t.only(false, maxRows)
 }
 
 // first returns the first table of the view, for CSV.

@@ -19,7 +19,8 @@ var errNotFound = errors.New("not found")
 // overview lists the domains.
 func (p *Page) overview(ctx context.Context, q Query, to links, most int) (*view, error) {
 	begin, end := p.span(q)
-	domains, err := incoming.DomainsSince(ctx, p.DB, begin, end)
+	// Each domain takes some questions, also where it has no problem.
+	domains, left, err := incoming.DomainsSince(ctx, p.DB, begin, end, min(most, maxDomains))
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +51,9 @@ func (p *Page) overview(ctx context.Context, q Query, to links, most int) (*view
 	if len(domains) > 0 {
 		v.Blocks = append(v.Blocks, block{Chart: newChart(days)})
 	}
-	v.Blocks = append(v.Blocks, block{Table: t.only(q.Problems, most)})
+	t = t.only(q.Problems, most)
+	t.Left += left
+	v.Blocks = append(v.Blocks, block{Table: t})
 	return v, nil
 }
 
@@ -83,7 +86,7 @@ func (p *Page) domain(ctx context.Context, q Query, to links, name string, most 
 		v.Blocks = append(v.Blocks, block{Heading: "May its policy be stricter?", Facts: adviceFacts(advice)})
 	}
 	v.Blocks = append(v.Blocks, changesBlock(a.Changes(), name, to), block{Heading: "Policies", Table: policies},
-		block{Heading: "Reporters", Table: reporterTable(now.Reporters)})
+		block{Heading: "Reporters", Table: reporterTable(now.Reporters).beside()})
 	if now.Sessions > 0 {
 		v.Blocks = append(v.Blocks, tlsBlock(now))
 	}
@@ -137,7 +140,10 @@ func changesBlock(c incoming.Changes, domain string, to links) block {
 		}
 		add("No longer there", s)
 	}
-	for _, r := range c.Stopped {
+	for i, r := range c.Stopped {
+		if i == 10 {
+			break
+		}
 		b.Facts = append(b.Facts, fact{Name: "Reporter without a report", Value: r.Name})
 	}
 	if len(b.Facts) == 0 {
