@@ -42,11 +42,13 @@ type BodyHash struct {
 
 // bodyRoom is the memory of a BodyHash between its first Write and Close.
 type bodyRoom struct {
-	buf   [gather]byte
-	block [maxBlock]byte
+	buf     [gather]byte
+	block   [maxBlock]byte
+	encoded [sha256Octets]byte
+	shared  sharedRun
 }
 
-var bodyRooms = sync.Pool{New: func() any { return new(bodyRoom) }}
+var bodyRooms = sync.Pool{New: func() any { return &bodyRoom{shared: sharedRun{taken: make(chan struct{}, 1)}} }}
 
 // NewBodyHash begins a body. The hash must be new, have at most 32 octets, and not be
 // used elsewhere.

@@ -46,8 +46,12 @@ func (b *BodyHash) write(p []byte) {
 		p = p[n:]
 		b.mark()
 	}
+	length := int64(len(p))
+	if hasSHA && len(p) >= leastShared {
+		p = b.hashShared(b.hash, b.n, p)
+	}
 	b.hash.Write(p)
-	b.n += int64(len(p))
+	b.n += length
 }
 
 // mark records the hash for marks at the current position.
