@@ -100,7 +100,7 @@ func readReply(m *wire.Msg, name string, rrtype uint16) (step, error) {
 	return s, nil
 }
 
-// owned returns a reply's data for one name: its records of the type, or otherwise the
+// owned is a reply's data for one name: its records of the type, or otherwise the
 // target of its CNAME. The TTL is the lowest of all.
 type owned struct {
 	records []wire.RR

@@ -87,7 +87,7 @@ func (a *Authorities) servers(ctx context.Context, hosts []string) ([]Server, er
 func (a *Authorities) server(host string, at netip.AddrPort) Server {
 	return authority{
 		of: a, host: host,
-		direct: &Resolver{servers: []*server{{addr: at}}, timeout: min(a.resolver.timeout, 2*time.Second), tries: 2, now: a.resolver.now, life: a.resolver.life},
+		direct: &upstream{servers: []*server{{addr: at}}, timeout: min(a.resolver.timeout, 2*time.Second), tries: 2, now: a.resolver.now, life: a.resolver.life},
 	}
 }
 
@@ -95,7 +95,7 @@ func (a *Authorities) server(host string, at netip.AddrPort) Server {
 type authority struct {
 	of     *Authorities
 	host   string
-	direct *Resolver
+	direct *upstream
 }
 
 func (s authority) String() string {

@@ -36,9 +36,9 @@ func (zoneServer) Acquire(context.Context) (done func(), err error) { return fun
 
 func (zoneServer) String() string { return "the zone file" }
 
-// uncached is a resolver of one server without a cache.
+// uncached is one server.
 type uncached struct {
-	*Resolver
+	*upstream
 	slots chan struct{}
 }
 
@@ -48,7 +48,7 @@ const maxUncached = 64
 func (r *Resolver) each() []Server {
 	var out []Server
 	for _, s := range r.servers {
-		out = append(out, uncached{&Resolver{
+		out = append(out, uncached{&upstream{
 			servers: []*server{{addr: s.addr, distant: s.distant}}, timeout: r.timeout, tries: r.tries, now: r.now, watch: r.watch, life: r.life,
 		}, make(chan struct{}, r.uncached)})
 	}

@@ -28,13 +28,6 @@ type flight struct {
 
 var absentAnswer = &answer{absent: true}
 
-func (r *Resolver) closed() error {
-	if r.life.Err() != nil {
-		return errClosed
-	}
-	return nil
-}
-
 // cachedAnswer is what lookup answers from the cache, or nil. It does not count as a look-up.
 func (r *Resolver) cachedAnswer(name string, rrtype uint16) *answer {
 	name, ok := canonical(name)
@@ -160,35 +153,4 @@ func (k key) failed(err error) *answer {
 		a.ttl = 0
 	}
 	return a
-}
-
-// follow finds the answer to a question. It follows CNAMEs that the servers did not
-// follow.
-func (r *Resolver) follow(ctx context.Context, k key) *answer {
-	at, ttl, aliases, failures := k, maxTTL, 0, 0
-	for {
-		if err := r.closed(); err != nil {
-			return k.failed(err)
-		}
-		st, err := r.ask(ctx, at, &failures)
-		if err != nil {
-			return k.failed(err)
-		}
-		ttl = min(ttl, st.ttl)
-		if aliases += st.aliases; aliases > maxCNAMEs {
-			return k.failed(errAliases)
-		}
-		a, name, ok := st.answer, "", true
-		if a == nil {
-			if name, ok = canonical(st.alias); !ok {
-				a = &answer{} // the root has no records for us
-			}
-		}
-		if a != nil {
-			a.absent = a.absent && at == k // an alias exists
-			a.ttl = ttl
-			return a
-		}
-		at.name = name
-	}
 }

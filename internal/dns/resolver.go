@@ -19,11 +19,8 @@ const maxInFlight = 1024
 // It does not validate DNSSEC: that is the work of the resolver that it asks. The path
 // to that resolver must be trusted; preferably it is on the same machine.
 type Resolver struct {
-	servers []*server
-	timeout time.Duration
-	tries   int
-	now     func() time.Time
-	watch   *watch // nil: nothing is told
+	upstream
+	end context.CancelFunc // of life
 
 	cache         cache
 	slots         *slots
@@ -31,8 +28,6 @@ type Resolver struct {
 	cachedLookups atomic.Uint64 // answered by lookupCached; the shards count all others
 
 	uncached int // limit of uncached look-ups to each server
-	life     context.Context
-	end      context.CancelFunc
 	flights  sync.WaitGroup
 }
 
@@ -57,7 +52,7 @@ func New(c Config) (*Resolver, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Resolver{timeout: c.Timeout, tries: c.Tries, now: time.Now, watch: new(watch)}
+	r := &Resolver{upstream: upstream{timeout: c.Timeout, tries: c.Tries, now: time.Now, watch: new(watch)}}
 	for _, addr := range addrs {
 		r.servers = append(r.servers, newServer(addr))
 	}

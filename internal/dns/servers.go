@@ -29,35 +29,83 @@ func newServer(addr netip.AddrPort) *server {
 	return &server{addr: addr, distant: !addr.Addr().IsLoopback()}
 }
 
+// upstream is some servers, which it asks without a cache.
+type upstream struct {
+	servers []*server
+	timeout time.Duration // of one try
+	tries   int           // for one question, at all servers together
+	now     func() time.Time
+	watch   *watch          // nil: nothing is told
+	life    context.Context // when it ends, so do the look-ups
+}
+
+func (u *upstream) closed() error {
+	if u.life.Err() != nil {
+		return errClosed
+	}
+	return nil
+}
+
+// follow finds the answer to a question. It follows CNAMEs that the servers did not
+// follow.
+func (u *upstream) follow(ctx context.Context, k key) *answer {
+	at, ttl, aliases, failures := k, maxTTL, 0, 0
+	for {
+		if err := u.closed(); err != nil {
+			return k.failed(err)
+		}
+		st, err := u.ask(ctx, at, &failures)
+		if err != nil {
+			return k.failed(err)
+		}
+		ttl = min(ttl, st.ttl)
+		if aliases += st.aliases; aliases > maxCNAMEs {
+			return k.failed(errAliases)
+		}
+		a, name, ok := st.answer, "", true
+		if a == nil {
+			if name, ok = canonical(st.alias); !ok {
+				a = &answer{} // the root has no records for us
+			}
+		}
+		if a != nil {
+			a.absent = a.absent && at == k // an alias exists
+			a.ttl = ttl
+			return a
+		}
+		at.name = name
+	}
+}
+
 // ask sends one question to the servers in turn until one answers or the look-up has
 // used up its tries. A server that has reported a failure is not asked again.
-func (r *Resolver) ask(ctx context.Context, k key, failures *int) (step, error) {
-	order := r.order()
+func (u *upstream) ask(ctx context.Context, k key, failures *int) (step, error) {
+	order := u.order()
 	var last error
-	for i := 0; *failures < r.tries && len(order) > 0; *failures++ {
+	for i := 0; *failures < u.tries && len(order) > 0; *failures++ {
 		i %= len(order)
 		srv := order[i]
 		// Capital letters may be the reason for the silence: the last try has none.
-		plainly := *failures > 0 && *failures == r.tries-1
+		plainly := *failures > 0 && *failures == u.tries-1
 		began := time.Now()
-		m, err := exchange(ctx, srv, k, r.timeout, r.now(), plainly)
+		m, err := exchange(ctx, srv, k, u.timeout, u.now(), plainly)
 		took := time.Since(began)
 		if ctx.Err() != nil {
-			return step{}, cmp.Or(r.closed(), last, errTimeout)
+			return step{}, cmp.Or(u.closed(), last, errTimeout)
 		}
 		if err != nil && local(err) {
 			return step{}, &serverError{srv.addr, err}
 		}
 		if err != nil {
-			r.watch.tell(Query{Server: srv.addr, Took: took, Err: err})
-			srv.rests.Store(r.now().Add(restTime).UnixNano())
+			u.watch.tell(Query{Server: srv.addr, Took: took, Err: err})
+			srv.rests.Store(u.now().Add(restTime).UnixNano())
 			last = &serverError{srv.addr, err}
 			i++
 			continue
 		}
 		srv.rests.Store(0)
 		st, err := judge(m, k)
-		r.watch.tell(Query{Server: srv.addr, Took: took, Answered: true, Err: err})
+		u.watch.tell(Query{Server: srv.addr, Took: took, Answered: true, Err: err})
 		if err == nil {
 			return st, nil
 		}
@@ -89,15 +137,15 @@ func rcodeText(rcode int) string {
 
 // order returns the servers as configured, the resting ones last, and of these the one
 // that has rested longest first.
-func (r *Resolver) order() []*server {
-	now := r.now().UnixNano()
+func (u *upstream) order() []*server {
+	now := u.now().UnixNano()
 	rest := func(s *server) int64 {
 		if until := s.rests.Load(); until > now {
 			return until
 		}
 		return 0
 	}
-	out := slices.Clone(r.servers)
+	out := slices.Clone(u.servers)
 	slices.SortStableFunc(out, func(a, b *server) int {
 		switch x, y := rest(a), rest(b); {
 		case x < y:
