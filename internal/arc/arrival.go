@@ -50,7 +50,7 @@ func (a Arrival) sealedByUs(c *Chain, h message.Header, sealer string) bool {
 	if c.broken != "" || len(c.sets) != 1 || c.sets[0].seal.Domain != sealer {
 		return false
 	}
-	_, payload := splitResults(h[c.sets[0].resultsAt].Value)
+	_, payload := splitResults(h[c.sets[0].at[resultsField]].Value)
 	return sameText(payload, a.Results)
 }
 

@@ -21,7 +21,7 @@ type Options = dkim.Options
 // Read reads the ARC fields of a header and checks the structure of the chain (§5.2, steps
 // 1 to 3). It returns nil if there are none.
 func Read(h message.Header, opt Options) *Chain {
-	var count [resultsField + 1]int
+	var count [kinds]int
 	for _, f := range h {
 		count[kindOf(f.Name)]++
 	}
@@ -83,45 +83,6 @@ func (c *Chain) read(k kind, at int, value string, opt Options) {
 	}
 }
 
-var fieldNames = [...]string{sealField: NameSeal, messageField: NameMessage, resultsField: NameResults}
-
-// put reports false if the set has such a field.
-func (s *set) put(k kind, at int, signature dkim.ARCSignature) bool {
-	has := &s.hasResults
-	switch k {
-	case sealField:
-		has = &s.hasSeal
-	case messageField:
-		has = &s.hasMessage
-	}
-	if *has {
-		return false
-	}
-	*has = true
-	switch k {
-	case sealField:
-		s.seal, s.sealAt = signature, at
-	case messageField:
-		s.message, s.messageAt = signature, at
-	default:
-		s.resultsAt = at
-	}
-	return true
-}
-
-// missing is the first field that the set lacks; other if it has all.
-func (s *set) missing() kind {
-	switch {
-	case !s.hasSeal:
-		return sealField
-	case !s.hasMessage:
-		return messageField
-	case !s.hasResults:
-		return resultsField
-	}
-	return other
-}
-
 func (c *Chain) fails(why string) {
 	if c.broken == "" {
 		c.broken = why
@@ -130,7 +91,7 @@ func (c *Chain) fails(why string) {
 
 // endsWithFail is §5.2, step 2.
 func (c *Chain) endsWithFail() bool {
-	return c.highest > 0 && c.highest <= len(c.sets) && c.sets[c.highest-1].hasSeal && message.EqualFold(c.sets[c.highest-1].seal.Status, string(Fail))
+	return c.highest > 0 && c.highest <= len(c.sets) && c.sets[c.highest-1].has[sealField] && message.EqualFold(c.sets[c.highest-1].seal.Status, string(Fail))
 }
 
 // structure is §5.2, step 3, and all of steps 4 and 6 that needs no key. It returns what

@@ -150,7 +150,7 @@ func (s *sealing) timeTag() string { return "t=" + strconv.FormatInt(s.Time.Unix
 func (s *sealing) sealSum(results, signature, own message.Field) [dkim.SumOctets]byte {
 	var buf []byte
 	for i := range s.sets {
-		for _, at := range []int{s.sets[i].resultsAt, s.sets[i].messageAt, s.sets[i].sealAt} {
+		for _, at := range []int{s.sets[i].at[resultsField], s.sets[i].at[messageField], s.sets[i].at[sealField]} {
 			buf = dkim.AppendField(buf, s.header[at], dkim.Relaxed)
 		}
 	}

@@ -19,12 +19,10 @@ const MaxSets = 50
 
 // set is one ARC set.
 type set struct {
-	seal, message       dkim.ARCSignature
-	sealAt, messageAt   int // indexes in the header
-	resultsAt           int
-	hasSeal, hasMessage bool
-	hasResults          bool
-	simple              int // among the related signatures: the message signature read as simple; 0 for none
+	seal, message dkim.ARCSignature
+	has           [kinds]bool
+	at            [kinds]int // indexes in the header
+	simple        int        // among the related signatures: the message signature read as simple; 0 for none
 }
 
 // kind is which of the three fields one is.
@@ -35,7 +33,35 @@ const (
 	sealField
 	messageField
 	resultsField
+	kinds
 )
+
+var fieldNames = [kinds]string{sealField: NameSeal, messageField: NameMessage, resultsField: NameResults}
+
+// put adds a field. It returns false if the set has one of the kind.
+func (s *set) put(k kind, at int, signature dkim.ARCSignature) bool {
+	if s.has[k] {
+		return false
+	}
+	s.has[k], s.at[k] = true, at
+	switch k {
+	case sealField:
+		s.seal = signature
+	case messageField:
+		s.message = signature
+	}
+	return true
+}
+
+// missing is the first field that the set lacks; other if it has all.
+func (s *set) missing() kind {
+	for k := sealField; k < kinds; k++ {
+		if !s.has[k] {
+			return k
+		}
+	}
+	return other
+}
 
 // kindOf tells the three names apart from all others.
 func kindOf(name string) kind {

@@ -73,12 +73,12 @@ func (c *Chain) Begin(h message.Header, d *dkim.Verification) *Verification {
 	related := make([]dkim.Related, 0, 2*len(c.sets))
 	for i := range c.sets {
 		s := &c.sets[i]
-		related = append(related, dkim.Related{Signature: &s.seal.Signature, Field: s.sealAt, Sum: &sums[i]})
+		related = append(related, dkim.Related{Signature: &s.seal.Signature, Field: s.at[sealField], Sum: &sums[i]})
 		if s.message.Err == nil {
-			related = append(related, dkim.Related{Signature: &s.message.Signature, Field: s.messageAt})
+			related = append(related, dkim.Related{Signature: &s.message.Signature, Field: s.at[messageField]})
 		} else {
 			// It keeps its place and is never asked for.
-			related = append(related, dkim.Related{Signature: &s.message.Signature, Field: s.messageAt, Sum: new([dkim.SumOctets]byte)})
+			related = append(related, dkim.Related{Signature: &s.message.Signature, Field: s.at[messageField], Sum: new([dkim.SumOctets]byte)})
 		}
 	}
 	for i := range c.sets {
@@ -86,7 +86,7 @@ func (c *Chain) Begin(h message.Header, d *dkim.Verification) *Verification {
 			simple := s.message.Signature
 			simple.HeaderCanon, simple.BodyCanon = dkim.Simple, dkim.Simple
 			s.simple = len(related)
-			related = append(related, dkim.Related{Signature: &simple, Field: s.messageAt})
+			related = append(related, dkim.Related{Signature: &simple, Field: s.at[messageField]})
 		}
 	}
 	d.Relate(h, related)
@@ -126,13 +126,13 @@ func (c *Chain) sealSums(h message.Header) [][dkim.SumOctets]byte {
 	var buf []byte
 	for i := range c.sets {
 		s := &c.sets[i]
-		buf = dkim.AppendField(buf[:0], h[s.resultsAt], dkim.Relaxed)
-		buf = dkim.AppendField(buf, h[s.messageAt], dkim.Relaxed)
+		buf = dkim.AppendField(buf[:0], h[s.at[resultsField]], dkim.Relaxed)
+		buf = dkim.AppendField(buf, h[s.at[messageField]], dkim.Relaxed)
 		running.Write(buf)
 		own := fork(running)
-		own.Write(s.seal.AppendUnsigned(buf[:0], h[s.sealAt]))
+		own.Write(s.seal.AppendUnsigned(buf[:0], h[s.at[sealField]]))
 		own.Sum(sums[i][:0])
-		running.Write(dkim.AppendField(buf[:0], h[s.sealAt], dkim.Relaxed))
+		running.Write(dkim.AppendField(buf[:0], h[s.at[sealField]], dkim.Relaxed))
 	}
 	return sums
 }
@@ -218,10 +218,10 @@ func verifies(o dkim.Outcome) bool { return o.Result == dkim.Pass || o.Result ==
 
 func (v *Verification) set(i int) SetOutcome {
 	s := &v.chain.sets[i-1]
-	_, payload := splitResults(v.header[s.resultsAt].Value)
+	_, payload := splitResults(v.header[s.at[resultsField]].Value)
 	o := SetOutcome{Domain: s.seal.Domain, Selector: s.seal.Selector, Seal: v.dkim.FinishRelated(sealOf(i)), Results: payload}
 	if s.message.Err != nil {
-		o.Message = dkim.Outcome{Result: dkim.PermError, Reason: s.message.Err.Error(), Field: s.messageAt, Length: -1}
+		o.Message = dkim.Outcome{Result: dkim.PermError, Reason: s.message.Err.Error(), Field: s.at[messageField], Length: -1}
 		return o
 	}
 	o.Message = v.finishMessage(i)
