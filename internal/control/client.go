@@ -18,6 +18,7 @@ import (
 type Client struct {
 	path, group string
 	http        *http.Client
+	first       chan net.Conn // the connection of Dial, until the first request uses it
 }
 
 // maxLine is the longest line of a stream, in octets.
@@ -36,7 +37,6 @@ func Dial(ctx context.Context, c Config) (*Client, error) {
 	if err != nil {
 		return nil, unreachable(path, c.Group, err)
 	}
-	// The first request uses this connection.
 	first := make(chan net.Conn, 1)
 	first <- conn
 	transport := &http.Transport{
@@ -50,7 +50,7 @@ func Dial(ctx context.Context, c Config) (*Client, error) {
 			}
 		},
 	}
-	return &Client{path: path, group: c.Group, http: &http.Client{Transport: transport}}, nil
+	return &Client{path: path, group: c.Group, http: &http.Client{Transport: transport}, first: first}, nil
 }
 
 func dial(ctx context.Context, path string) (net.Conn, error) {
@@ -59,7 +59,14 @@ func dial(ctx context.Context, path string) (net.Conn, error) {
 }
 
 // Close closes the idle connection.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	select {
+	case conn := <-c.first: // there was no request
+		_ = conn.Close()
+	default:
+		c.http.CloseIdleConnections()
+	}
+}
 
 // Get decodes the JSON answer to a path, such as "/status?all=1", into the value that into
 // points to. It takes at most 30 seconds.
@@ -156,7 +163,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &n) && n.Timeout()
 }
 
-// notPermitted says how a user gets in. user is its name, or "USER".
+// notPermitted says how a user gets in. name is its name, or "USER".
 func notPermitted(path, group, name string) *Error {
 	e := &Error{Problem: "this user may not ask the daemon at " + path, Remedy: "run it as root"}
 	if group != "" {

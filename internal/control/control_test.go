@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -335,6 +336,28 @@ func TestStreamsLeaveConnectionsForAnswers(t *testing.T) {
 	}
 	if got, err := get(t, c, "/hello?name=y"); err != nil || got["hello"] != "y" {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+func TestAClientThatAsksNothingLeavesNoConnection(t *testing.T) {
+	c := Config{Listen: "unix:" + filepath.Join(t.TempDir(), "c.sock")}
+	socket, err := net.Listen("unix", c.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	client, err := Dial(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := socket.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	client.Close()
+	if n, err := conn.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("%d octets, %v", n, err)
 	}
 }
 
