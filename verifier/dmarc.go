@@ -38,7 +38,7 @@ func concludeDMARC(t *Verification, v *Verdict) {
 		v.WithoutUnread, v.Each = t.evaluate(v.SPF, signatures)
 	}
 	v.Own = t.evaluateOwn(v.SPF, signatures)
-	v.Overridden = t.evaluateOverrides(v.SPF, signatures)
+	v.overridden = t.evaluateOverrides(v.SPF, signatures)
 }
 
 // evaluate is DMARC for each author domain; the strictest outcome counts. Where there are

@@ -116,6 +116,10 @@ type forwarding struct {
 	Err error
 }
 
+// Forwarder is the entry of verifier.forwarders that the client belongs to; nil if there is none, or if
+// DNS did not say.
+func (v *Verdict) Forwarder() *Forwarder { return v.forwarding.Entry }
+
 // startForwarder finds the client's entry. Networks are compared first; only if none fits
 // and there are host patterns, the client's names are looked up.
 func (t *Verification) startForwarder() {
@@ -176,7 +180,7 @@ func forwarderByName(ctx context.Context, resolver Resolver, list []Forwarder, a
 // whether the client is a forwarder, on_undecided decides about a message that would be
 // refused.
 func byForwarder(c *Config, v *Verdict) (Decision, bool) {
-	f := v.Forwarding
+	f := v.forwarding
 	if f.Entry == nil && f.Err == nil {
 		return Decision{}, false
 	}
@@ -213,7 +217,7 @@ func (c *Config) unexcused(v *Verdict) Decision {
 }
 
 func forwarderCompared(c *Config, v *Verdict) string {
-	f := v.Forwarding
+	f := v.forwarding
 	switch {
 	case len(c.Forwarders) == 0:
 		return "no forwarders"

@@ -144,7 +144,7 @@ func (t *Verification) evaluateOverride(entry *Override, d dmarc.Discovery, ids 
 // that is watched and the one that is enforced. entry is nil where there is none.
 func (v *Verdict) override() (watched, enforced overridden) {
 	domain := v.decisive().AuthorDomain
-	for _, o := range v.Overridden {
+	for _, o := range v.overridden {
 		switch {
 		case o.evaluation.AuthorDomain != domain:
 		case o.entry.Mode == Monitor:

@@ -104,10 +104,10 @@ type Verdict struct {
 	// Each has the evaluations of all author domains, where there are several, without
 	// the unread signatures of a message that was cut. The policy asks each of them.
 	Each []dmarc.Evaluation
-	// Forwarding says whether the client is one of verifier.forwarders.
-	Forwarding forwarding
-	// Overridden has the overrides of the author domains.
-	Overridden []overridden
+	// forwarding says whether the client is one of verifier.forwarders.
+	forwarding forwarding
+	// overridden has the overrides of the author domains.
+	overridden []overridden
 	// Own has the evaluations of the author domains that are signing domains of ours, where
 	// a rule asks for them. They count a domain without a record as one with a policy.
 	Own []dmarc.Evaluation
@@ -302,7 +302,7 @@ func (t *Verification) Judge() (*Result, error) {
 	}
 	v := &r.Verdict
 	v.AuthservID, v.Helo = t.verifier.authservID(t.env), writableHelo(t.env.Helo)
-	v.Cut, v.Author, v.Forwarding, v.Others = t.cut, t.author, t.forwarding, t.others()
+	v.Cut, v.Author, v.forwarding, v.Others = t.cut, t.author, t.forwarding, t.others()
 	for i := range checks {
 		if checks[i].conclude != nil {
 			checks[i].conclude(t, v)

@@ -175,8 +175,8 @@ func (r *Row) setReasons(result *verifier.Result, e *dmarc.Evaluation) {
 
 // setRoute says how a message that does not pass may have come here, and what would excuse it.
 func (r *Row) setRoute(d *milter.Decided, v *verifier.Verdict) {
-	if v.Forwarding.Entry != nil {
-		r.Forwarder = v.Forwarding.Entry.Label()
+	if f := v.Forwarder(); f != nil {
+		r.Forwarder = f.Label()
 	}
 	sealed, accept := v.WouldTrust()
 	r.Sealers, r.AcceptDMARC = strings.Join(sealed, " "), accept
