@@ -81,6 +81,13 @@ func waits(s *socket, side *side) {
 	}
 }
 
+// timerOf is what a side knows of its deadline: whether it is over, and when the timer fires.
+func timerOf(s *socket, side *side) (late bool, fires time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return side.late, side.fires
+}
+
 func read(c net.Conn) error { _, err := c.Read(make([]byte, 10)); return err }
 
 // inBackground calls f and returns a channel with its result.
@@ -139,13 +146,17 @@ func TestDeadlines(t *testing.T) {
 		}
 
 		// The timer of the first deadline fires, and the call goes on to the second.
-		start := time.Now()
-		ours.SetReadDeadline(start.Add(30 * time.Millisecond))
+		ours.SetReadDeadline(distant)
 		waiting = inBackground(func() error { return read(ours) })
 		waits(&ours.socket, &ours.read)
-		ours.SetReadDeadline(start.Add(120 * time.Millisecond))
-		if err := <-waiting; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) < 120*time.Millisecond {
-			t.Errorf("a later deadline that is set while Read waits: %v after %v", err, time.Since(start))
+		ours.SetReadDeadline(distant.Add(time.Hour))
+		ours.fired(&ours.read)
+		if late, fires := timerOf(&ours.socket, &ours.read); late || !fires.Equal(distant.Add(time.Hour)) {
+			t.Errorf("after the timer of the first of two deadlines: late %v, the timer fires at %v", late, fires)
+		}
+		ours.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		if err := <-waiting; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("a later deadline that is set while Read waits: %v", err)
 		}
 
 		ours.SetReadDeadline(distant)
@@ -158,9 +169,11 @@ func TestDeadlines(t *testing.T) {
 
 func TestADeadlineEndsAWriteThatWaits(t *testing.T) {
 	onEachNetwork(t, func(t *testing.T, ours *Conn, theirs net.Conn) {
-		ours.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
-		n, err := ours.Write(make([]byte, 64<<20))
-		if !errors.Is(err, os.ErrDeadlineExceeded) || n == 0 {
+		var n int
+		waiting := inBackground(func() (err error) { n, err = ours.Write(make([]byte, 64<<20)); return err })
+		waits(&ours.socket, &ours.write)
+		ours.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
+		if err := <-waiting; !errors.Is(err, os.ErrDeadlineExceeded) || n == 0 {
 			t.Fatalf("%d octets, %v", n, err)
 		}
 		// The other side reads on, and so can be written to again.
