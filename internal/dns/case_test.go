@@ -122,8 +122,9 @@ func TestAServerThatChangesTheCaseIsLearned(t *testing.T) {
 
 // A server that kept the case and then changes it is not a failure either.
 func TestAServerThatBeginsToChangeTheCaseIsNoFailure(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	srv := dnstest.Serve(t, longZone())
-	r := distant(t, 500*time.Millisecond, 1, srv.Addr)
+	r := distant(t, slowTimeout, 1, srv.Addr)
 	texts(t, r, 0, 4)
 	for i, b := range []dnstest.Behaviour{dnstest.LowerCase, dnstest.RandomCase, nil, dnstest.LowerCase} {
 		srv.Behave(b)
@@ -135,6 +136,7 @@ func TestAServerThatBeginsToChangeTheCaseIsNoFailure(t *testing.T) {
 func TestAServerThatChangesTheCaseAndHasNoTCPIsNoFailure(t *testing.T) {
 	for _, kept := range []int{0, 1} { // number of replies in the right case before
 		t.Run(fmt.Sprint(kept), func(t *testing.T) {
+			t.Parallel()
 			var count atomic.Int32
 			addr := rawServer(t, func(q []byte, send func([]byte), _ net.Addr) {
 				n := int(count.Add(1))
@@ -144,7 +146,7 @@ func TestAServerThatChangesTheCaseAndHasNoTCPIsNoFailure(t *testing.T) {
 					}
 				}))
 			})
-			r := distant(t, 500*time.Millisecond, 2, addr)
+			r := distant(t, slowTimeout, 2, addr)
 			for i := range 6 {
 				if got, err := r.LookupTXT(context.Background(), longName(i)); err != nil || strings.Join(got, "|") != "right" {
 					t.Errorf("%d: %q, %v", i, got, err)
@@ -200,6 +202,7 @@ func TestAForgedReplyInOtherCaseIsNotBelieved(t *testing.T) {
 func TestCapitalsThatAreNotAnsweredAreNoFailure(t *testing.T) {
 	for name, fail := range map[string]dnstest.Behaviour{"SERVFAIL": dnstest.Rcode(wire.RcodeServerFailure), "silence": dnstest.Drop} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			srv := dnstest.Serve(t, longZone())
 			srv.Behave(func(network string, q, m *wire.Msg) *wire.Msg {
 				if q.Question[0].Name != strings.ToLower(q.Question[0].Name) {
@@ -207,7 +210,7 @@ func TestCapitalsThatAreNotAnsweredAreNoFailure(t *testing.T) {
 				}
 				return m
 			})
-			texts(t, distant(t, 500*time.Millisecond, 3, srv.Addr), 0, 2)
+			texts(t, distant(t, slowTimeout, 3, srv.Addr), 0, 2)
 		})
 	}
 }

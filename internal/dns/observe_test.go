@@ -27,7 +27,11 @@ func TestEachQueryIsTold(t *testing.T) {
 			if c.behave != nil {
 				srv.Behave(c.behave)
 			}
-			r := resolver(t, 50*time.Millisecond, 1, srv.Addr)
+			timeout := patience
+			if !c.answered {
+				timeout = 50 * time.Millisecond
+			}
+			r := resolver(t, timeout, 1, srv.Addr)
 			told := make(chan dns.Query, 10)
 			dns.Observe(r, func(q dns.Query) { told <- q })
 			// A busy machine may use up the time before the query is sent.

@@ -21,6 +21,10 @@ import (
 // patience is a time limit that a passing test never reaches.
 const patience = 20 * time.Second
 
+// slowTimeout is the timeout of a query where some queries get no answer, and the others have to get theirs in time
+// on a busy machine too.
+const slowTimeout = 2 * time.Second
+
 func resolver(t testing.TB, timeout time.Duration, tries int, servers ...string) *dns.Resolver {
 	t.Helper()
 	r, err := dns.New(dns.Config{Servers: servers, Timeout: timeout, Tries: tries})
