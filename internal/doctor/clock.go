@@ -110,8 +110,6 @@ const (
 	ntpPacket = 48
 	// ntpEpoch is 1970 in the seconds of NTP (RFC 5905 §6).
 	ntpEpoch = 2208988800
-	// ntpWait is how long a time server may take.
-	ntpWait = 2 * time.Second
 )
 
 // timeOffset asks a time server how far this clock is behind (RFC 5905 §8, as RFC 4330 §5 has it
@@ -120,7 +118,7 @@ func timeOffset(ctx context.Context, server string) (time.Duration, error) {
 	if _, _, err := net.SplitHostPort(server); err != nil {
 		server = net.JoinHostPort(server, "123")
 	}
-	ctx, cancel := context.WithTimeout(ctx, ntpWait)
+	ctx, cancel := context.WithTimeout(ctx, patience.clock)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "udp", server)
 	if err != nil {

@@ -61,7 +61,7 @@ const (
 
 // knockAt connects to an address and closes the connection.
 func knockAt(ctx context.Context, network, addr string) (knock, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience.daemon)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 	switch {
@@ -243,7 +243,7 @@ func whileItRuns(ctx context.Context, o Options, why error) (Report, error) {
 	if err != nil {
 		return Report{}, why
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience.daemon)
 	defer cancel()
 	client, err := control.Dial(ctx, c)
 	if err != nil {

@@ -99,7 +99,7 @@ func refusalsOf(t *testing.T, yaml, log string) Report {
 	dir := t.TempDir()
 	file(t, filepath.Join(dir, "signpost.yaml"), yaml)
 	must(t, os.WriteFile(filepath.Join(dir, "mail.log"), []byte(log), 0o600))
-	o := Defaults()
+	o := patient()
 	o.Config, o.MTALog = filepath.Join(dir, "signpost.yaml"), filepath.Join(dir, "mail.log")
 	return findingsOf(t, o, lookAtDeliveries)
 }

@@ -46,7 +46,7 @@ const (
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir(), listen: freePort(t), zone: map[string][]string{}, options: Defaults()}
+	h := &house{t: t, dir: t.TempDir(), listen: freePort(t), zone: map[string][]string{}, options: patient()}
 	for _, selector := range []string{"s1", "e1"} {
 		k := h.key(theDomain, selector, madeKeys()[selector])
 		h.zone[k.RecordName()] = []string{txt(k.Record())}

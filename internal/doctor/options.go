@@ -58,6 +58,15 @@ const DomainLimit = 100
 
 const day = 24 * time.Hour
 
+// patience is how long answers are awaited, apart from those of DNS and of Postfix' programs. The tests have more of it.
+var patience = struct {
+	daemon   time.Duration // at sockets of ours
+	milter   time.Duration // at sockets of other milters
+	relay    time.Duration // of a relay host
+	clock    time.Duration // of a time server
+	greeting time.Duration // of the MTA that takes our reports; Postfix' postscreen waits for six seconds before it greets
+}{2 * time.Second, 500 * time.Millisecond, 2 * time.Second, 2 * time.Second, 8 * time.Second}
+
 // Defaults returns the options of a plain run.
 func Defaults() Options {
 	return Options{

@@ -425,7 +425,7 @@ func (s setup) make(t *testing.T, changes ...func(*testing.T, string)) (dir stri
 // lookAt runs the checks of the MTA.
 func lookAt(t *testing.T, dir string) Report {
 	t.Helper()
-	o := Defaults()
+	o := patient()
 	o.Config, o.Postfix, o.root = filepath.Join(dir, "signpost.yaml"), filepath.Join(dir, "etc"), filepath.Join(dir, "system")
 	return findingsOf(t, o, lookAtMTA)
 }
@@ -495,7 +495,7 @@ func TestSeveralInstances(t *testing.T) {
 	} {
 		file(t, dir+"/null/main.cf", c.main)
 		file(t, dir+"/null/master.cf", ordinaryMaster)
-		o := Defaults()
+		o := patient()
 		o.Config, o.Postfix, o.root = dir+"/signpost.yaml", dir+"/null", dir+"/system"
 		if r := findingsOf(t, o, lookAtMTA); ids(r) != c.id || len(r.Findings) > 1 {
 			t.Errorf("%s: want %q\n%+v", c.name, c.id, r.Findings)

@@ -353,9 +353,6 @@ func (l link) with(address string) string {
 	return "{ " + address + strings.TrimPrefix(strings.TrimSpace(l.Text[1:]), words[0])
 }
 
-// dialTime limits the attempt to connect to a milter that is not ours.
-const dialTime = 500 * time.Millisecond
-
 // silent reports whether nothing listens at a milter's address, as the service sees it.
 func (c *chain) silent(m mta.Milter) bool {
 	network, address := m.Network, m.Address
@@ -378,7 +375,7 @@ func (c *chain) silent(m mta.Milter) bool {
 		}
 		address = net.JoinHostPort(host, strconv.Itoa(portNumber(port)))
 	}
-	conn, err := net.DialTimeout(network, address, dialTime)
+	conn, err := net.DialTimeout(network, address, patience.milter)
 	if err != nil {
 		return !os.IsPermission(err)
 	}

@@ -12,11 +12,8 @@ import (
 	"signpost/internal/mta"
 )
 
-// Limits of the question to a relay host.
-const (
-	relayTime   = 2 * time.Second
-	maxGreeting = 64 << 10 // octets of its replies
-)
+// maxGreeting limits the octets of a relay host's replies.
+const maxGreeting = 64 << 10
 
 // relayConversion looks whether the relay host takes 8-bit mail. Where it does not, smtp(8) encodes it anew.
 func (p *postfix) relayConversion() {
@@ -41,12 +38,12 @@ func (p *postfix) relayConversion() {
 // lacks8BITMIME asks an SMTP server by EHLO. One that cannot be asked, or that may say more after STARTTLS, does
 // not count.
 func lacks8BITMIME(addr, name string) bool {
-	conn, err := net.DialTimeout("tcp", addr, relayTime)
+	conn, err := net.DialTimeout("tcp", addr, patience.relay)
 	if err != nil {
 		return false
 	}
 	defer conn.Close()
-	if conn.SetDeadline(time.Now().Add(relayTime)) != nil {
+	if conn.SetDeadline(time.Now().Add(patience.relay)) != nil {
 		return false
 	}
 	in := textproto.NewReader(bufio.NewReader(io.LimitReader(conn, maxGreeting)))

@@ -136,8 +136,7 @@ var errNoSMTP = errors.New("it does not talk SMTP")
 // greetMTA begins a message from an address and gives it up. An error with a reply is a
 // *textproto.Error.
 func greetMTA(ctx context.Context, address, from string) error {
-	const patience = 8 * time.Second // Postfix' postscreen waits for six before it greets
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, patience.greeting)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {

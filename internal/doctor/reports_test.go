@@ -15,7 +15,17 @@ import (
 	"signpost/internal/reports/store/storetest"
 )
 
-func TestMain(m *testing.M) { storetest.Main(m) }
+func TestMain(m *testing.M) {
+	patience.daemon, patience.milter, patience.relay, patience.clock, patience.greeting = time.Minute, time.Minute, time.Minute, time.Minute, time.Minute
+	storetest.Main(m)
+}
+
+// patient are the usual options, with time for a busy machine.
+func patient() Options {
+	o := Defaults()
+	o.Limit, o.SlowDNS = 5*time.Minute, time.Minute
+	return o
+}
 
 // reports switches the reports to others on, to an MTA that answers as usual but for the
 // replies by command; that of the greeting is under "".

@@ -35,7 +35,7 @@ func lookAtSendmail(t *testing.T, yaml string, files map[string]string, changes 
 			change(t, dir)
 		}
 	}
-	o := Defaults()
+	o := patient()
 	o.Config, o.Sendmail, o.root = dir+"/signpost.yaml", dir+"/mail", dir+"/system"
 	return findingsOf(t, o, lookAtMTA)
 }
@@ -129,7 +129,7 @@ func TestTwoMTAs(t *testing.T) {
 		file(t, dir+"/postfix/master.cf", ordinaryMaster)
 		file(t, dir+"/system/etc/mail/sendmail.cf", c.sendmail)
 		file(t, dir+"/signpost.yaml", signing)
-		o := Defaults()
+		o := patient()
 		o.Config, o.root, o.usualPostfix = dir+"/signpost.yaml", dir+"/system", dir+"/postfix"
 		if r := findingsOf(t, o, lookAtMTA); ids(r) != c.ids || len(r.Findings) > 1 {
 			t.Errorf("%s: want %q\n%+v", c.what, c.ids, r.Findings)
@@ -143,7 +143,7 @@ func TestTwoMTAsThatAreNamed(t *testing.T) {
 	file(t, dir+"/postfix/master.cf", ordinaryMaster)
 	file(t, dir+"/mail/sendmail.cf", "V10/Berkeley\n")
 	file(t, dir+"/signpost.yaml", signing)
-	o := Defaults()
+	o := patient()
 	o.Config, o.root, o.Postfix, o.Sendmail = dir+"/signpost.yaml", dir+"/system", dir+"/postfix", dir+"/mail"
 	if r := findingsOf(t, o, lookAtMTA); len(r.Findings) != 2 {
 		t.Errorf("%+v", r.Findings)

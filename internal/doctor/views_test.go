@@ -28,7 +28,7 @@ func (h *house) online(where, name string, data []string) *dnstest.Server {
 	resolver := dnstest.Serve(h.t, zones["resolver"])
 	resolver.Behave(dnstest.Delegation("example.com", "ns1.example.net", "ns2.example.net"))
 	h.options.authorityPort = port
-	h.replace(`zone_file: "@DIR@/zone"`, `servers: ["`+resolver.Addr+`"], timeout: 2s`)
+	h.replace(`zone_file: "@DIR@/zone"`, `servers: ["`+resolver.Addr+`"], timeout: 20s`)
 	h.network = true
 	return resolver
 }
@@ -88,17 +88,18 @@ func TestAViewIsNamed(t *testing.T) {
 func TestFaultsOfTheResolver(t *testing.T) {
 	for name, c := range map[string]struct {
 		behaviour dnstest.Behaviour
+		timeout   string
 		want      string
 	}{
-		"it does not answer": {dnstest.Drop, "resolver.down"},
-		"it refuses":         {dnstest.Rcode(5), "resolver.down"},
-		"without TCP":        {dnstest.WithoutTCP, "resolver.no-tcp"},
+		"it does not answer": {dnstest.Drop, "500ms", "resolver.down"},
+		"it refuses":         {dnstest.Rcode(5), "20s", "resolver.down"},
+		"without TCP":        {dnstest.WithoutTCP, "2s", "resolver.no-tcp"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t)
 			resolver := h.online("", "", nil)
-			h.replace("timeout: 2s", "timeout: 500ms")
+			h.replace("timeout: 20s", "timeout: "+c.timeout)
 			resolver.Behave(c.behaviour)
 			h.stopped = true
 			if r := h.run(); ids(r) != "daemon.down "+c.want {
