@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,6 +19,9 @@ import (
 
 var update = flag.Bool("update", false, "write docs/metrics.md anew")
 
+// keyAge is the age of the file of the key s2025: 3,600,000 seconds.
+const keyAge = 1000 * time.Hour
+
 // scrapeAll has every series: those of a service after mail, with a key that is lost and one that
 // waits, behind a real resolver.
 func scrapeAll(t *testing.T) (string, *counters) {
@@ -29,6 +33,10 @@ func scrapeAll(t *testing.T) (string, *counters) {
 	}
 	h.replace("dns: {zone_file: "+h.zone+"}", fmt.Sprintf("dns: {servers: [%q]}\nmetrics: {listen: \"127.0.0.1:0\"}", dnstest.Start(t, z)))
 	h.replace("domains:\n", "domains:\n    - {domain: lost.example, selectors: [s9]}\n")
+	key := filepath.Join(h.dir, "keys", "example.com", "s2025.pem")
+	if err := os.Chtimes(key, time.Time{}, time.Now().Add(-keyAge)); err != nil {
+		t.Fatal(err)
+	}
 	r := run(t, h, time.Minute, nil)
 	c := r.connect(t)
 	c.message("alice@example.com")
@@ -71,7 +79,7 @@ func TestASeriesForAllThatIsWatched(t *testing.T) {
 	for _, pattern := range []string{
 		`signpost_listener_up\{listener="unix:.*"\} 1`, `signpost_connections\{listener="unix:.*"\} 1`, `signpost_connections_total\{listener="unix:.*"\} 1`,
 		`signpost_dns_queries_total\{server="127.*",result="answered"\} [1-9]`, `signpost_dns_query_seconds_bucket\{le="5"\} [1-9]`,
-		`signpost_key_age_seconds\{domain="example.com",selector="s2025"\} 0`, `signpost_key_unseen_seconds\{domain="example.com",selector="s2025"\} \d`,
+		`signpost_key_age_seconds\{domain="example.com",selector="s2025"\} 3600\d{3}\b`, `signpost_key_unseen_seconds\{domain="example.com",selector="s2025"\} \d`,
 		`signpost_message_seconds_bucket\{direction="outbound",le="\+Inf"\} 2`, `signpost_last_reload_timestamp_seconds 1`,
 		`signpost_dns_lookups_total 0`, `signpost_dns_cache_hits_total 0`, `signpost_header_memory_bytes \d`,
 	} {
