@@ -127,7 +127,7 @@ func wantParts(t *testing.T, what, text string, parts ...string) {
 func TestKeysRotateEditsTheConfigurationInPlace(t *testing.T) {
 	h := newHouse(t)
 	before := h.read(h.config)
-	month := time.Now().Format("200601")
+	month := begun.Format("200601")
 
 	dry := h.run(exitOK, "rotate", "example.com", "--dry-run")
 	wantParts(t, "the dry run", dry.stdout, "Nothing is changed", "s2025 of example.com would be replaced by s"+month, "would be written to")
@@ -166,7 +166,7 @@ func TestKeysRotateEditsTheConfigurationInPlace(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.stdout), &report); err != nil || len(report.Rotated) != 1 {
 		t.Fatalf("%v in %s", err, r.stdout)
 	}
-	wantParts(t, "the configuration", h.read(h.config), "        - k"+time.Now().Format("2006-02")+"   # the only one\n")
+	wantParts(t, "the configuration", h.read(h.config), "        - k"+begun.Format("2006-02")+"   # the only one\n")
 	if report.Rotated[0].Record.Algorithm != "ed25519-sha256" {
 		t.Errorf("the new key is %+v", report.Rotated[0].Record)
 	}

@@ -70,7 +70,7 @@ func (o rotateOptions) problem(names []string) string {
 			return problem
 		}
 	}
-	if _, err := nextSelector(o.template, of, time.Now(), nil); err != nil {
+	if _, err := nextSelector(o.template, of, clock(), nil); err != nil {
 		return err.Error()
 	}
 	if problem := bitsProblem(of, o.bits); problem != "" || strings.ContainsAny(names[0], "*@") {
@@ -105,7 +105,7 @@ func rotateCommand(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return failure(stderr, name, err)
 	}
-	todo, err := c.rotations(names[0], o, time.Now())
+	todo, err := c.rotations(names[0], o, clock())
 	if err == nil {
 		err = c.rotate(from, todo, o.dry)
 	}

@@ -8,9 +8,18 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"signpost/internal/daemon"
 )
+
+// begun is the time of the tests and of the commands that they run: the day does not end meanwhile.
+var begun = time.Now()
+
+func TestMain(m *testing.M) {
+	clock = func() time.Time { return begun }
+	m.Run()
+}
 
 // result is what a command did.
 type result struct {

@@ -51,7 +51,7 @@ type reportRow struct {
 func aggregateReport(t *testing.T, org, domain string, daysAgo int, rows ...reportRow) string {
 	t.Helper()
 	var b bytes.Buffer
-	begin := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -daysAgo)
+	begin := begun.UTC().Truncate(24*time.Hour).AddDate(0, 0, -daysAgo)
 	w := aggregate.NewWriter(&b, aggregate.Report{
 		Metadata: aggregate.Metadata{OrgName: org, Email: "dmarc@" + org, ReportID: fmt.Sprint(org, daysAgo), Begin: begin, End: begin.Add(24*time.Hour - time.Second)},
 		Policy:   aggregate.Policy{Domain: domain, P: "none"},
@@ -102,8 +102,8 @@ func importMonth(t *testing.T, config string) {
 func TestReportImport(t *testing.T) {
 	config := reportsPlace(t)
 	plain := aggregateReport(t, "big.example", "example.com", 1, reportRow{"192.0.2.1", 1234, "pass", "fail", ""})
-	tls := `{"organization-name":"big.example","report-id":"t","date-range":{"start-datetime":"` + time.Now().UTC().Format("2006-01-02") + `T00:00:00Z","end-datetime":"` +
-		time.Now().UTC().Format("2006-01-02") + `T01:00:00Z"},"policies":[{"policy":{"policy-type":"sts","policy-domain":"example.com"},"summary":{"total-successful-session-count":7}}]}`
+	tls := `{"organization-name":"big.example","report-id":"t","date-range":{"start-datetime":"` + begun.UTC().Format("2006-01-02") + `T00:00:00Z","end-datetime":"` +
+		begun.UTC().Format("2006-01-02") + `T01:00:00Z"},"policies":[{"policy":{"policy-type":"sts","policy-domain":"example.com"},"summary":{"total-successful-session-count":7}}]}`
 	mbox := "From a@b Sun Nov  1 00:00:00 2026\nSubject: other mail\n\nHello\n\nFrom a@b Sun Nov  1 00:00:00 2026\n" +
 		reportMail(aggregateReport(t, "small.example", "example.com", 1, reportRow{"192.0.2.1", 1, "pass", "fail", ""})) +
 		"\nFrom a@b Sun Nov  1 00:00:00 2026\n" + reportMail(aggregateReport(t, "small.example", "stranger.example", 1, reportRow{"192.0.2.1", 1, "pass", "fail", ""}))
@@ -220,7 +220,7 @@ func TestReportShow(t *testing.T) {
 		}
 	}
 	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil || got.Domain != "example.com" || got.Messages != 3420 || got.Aligned != 3270 || len(got.Sources) != 3 ||
-		got.Sources[0].Name != "mail.example.com" || got.Sources[0].Kind != "own-host" || got.End != time.Now().UTC().Format(time.DateOnly) {
+		got.Sources[0].Name != "mail.example.com" || got.Sources[0].Kind != "own-host" || got.End != begun.UTC().Format(time.DateOnly) {
 		t.Errorf("%v %s", err, r.stdout)
 	}
 	r = execute(t, "", "report", "show", "--config", config)

@@ -70,7 +70,11 @@ func newSince(f *flag.FlagSet, usual string) *sinceFlag {
 
 const day = 24 * time.Hour
 
-func today() int64 { return time.Now().Unix() / int64(day/time.Second) }
+// clock decides which day it is for a command, and which month.
+var clock = time.Now
+
+// today is the UTC day, counted from 1970.
+func today() int64 { return clock().Unix() / int64(day/time.Second) }
 
 // Set reads a number of days, today being the last of them, or a date.
 func (s *sinceFlag) Set(text string) error {

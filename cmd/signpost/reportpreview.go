@@ -101,7 +101,7 @@ func preview(place reportPlace, domain string, at int64) (outgoing.Preview, erro
 		return outgoing.Preview{}, err
 	}
 	dir := outgoing.NewDirectory(resolver, c.Verifier.DMARC.Discovery)
-	return outgoing.NewPreview(ctx, db, c.Reports.Out, dir, "Signpost "+currentVersion().Version, domain, at, time.Now())
+	return outgoing.NewPreview(ctx, db, c.Reports.Out, dir, "Signpost "+currentVersion().Version, domain, at, clock())
 }
 
 // writePreviewXML prints the report about the final policy.

@@ -43,7 +43,7 @@ func TestReportPreview(t *testing.T) {
 	config, _ := previewSetup(t, outOn)
 	r := execute(t, "", "report", "preview", "news.blue.example", "--config", config)
 	for _, want := range []string{
-		"blue.example, mail of " + time.Now().UTC().Format(time.DateOnly), "not planned yet", "v=DMARC1; p=reject; sp=none; aspf=s; t=y", "12 messages in 1 record\n",
+		"blue.example, mail of " + begun.UTC().Format(time.DateOnly), "not planned yet", "v=DMARC1; p=reject; sp=none; aspf=s; t=y", "12 messages in 1 record\n",
 		"  To          rua@blue.example\n", "  Not to      mailto:x@red.example: red.example does not confirm", `"x": unknown?[31m`,
 	} {
 		if !strings.Contains(r.stdout, want) {

@@ -3,7 +3,6 @@ package traffic
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"signpost/internal/reports/store"
 	"signpost/internal/reports/store/storetest"
@@ -86,7 +85,7 @@ func TestADeletedDayHasRoomAgain(t *testing.T) {
 			if details, messages := inDetail(t, a); details != 20 || messages != 2*(7+14+25) {
 				t.Errorf("%d rows with details and %d messages, want 20 and 92", details, messages)
 			}
-			if err := deleteDay(t.Context(), d.db, DayOf(time.Now())); err != nil {
+			if err := deleteDay(t.Context(), d.db, DayOf(timeOfTests)); err != nil {
 				t.Fatal(err)
 			}
 			d.limits.forget()
@@ -151,7 +150,7 @@ func policyOf(t *testing.T, db *store.DB, r Row) (n int, seen Day) {
 func TestAPolicyIsSeenOnItsLastDay(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, a store.Address) {
 		d := &daemon{db: storetest.Open(t, a), writer: "one"}
-		today := DayOf(time.Now())
+		today := DayOf(timeOfTests)
 		for _, c := range []struct{ day, want Day }{{today, today}, {today + 1, today + 1}, {today, today + 1}, {today + 2, today + 2}, {today + 2, today + 2}} {
 			r := aRow("192.0.2.1")
 			r.Day, r.Host = c.day, fmt.Sprint(d.batches)
@@ -166,7 +165,7 @@ func TestAPolicyIsSeenOnItsLastDay(t *testing.T) {
 func TestAPolicyThatWasPrunedIsWrittenAgain(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, a store.Address) {
 		d := &daemon{db: storetest.Open(t, a), writer: "one"}
-		today := DayOf(time.Now())
+		today := DayOf(timeOfTests)
 		old, new := aRow("192.0.2.1"), aRow("192.0.2.2")
 		old.Day, old.Policy.Domain = today-3, "old.example"
 		d.write(t, old)

@@ -41,6 +41,9 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
+// timeOfTests is the time of the rows of the tests. The day does not end while they run.
+var timeOfTests = time.Now()
+
 // newRecorder returns a recorder with the database in use, closed with the test.
 func newRecorder(t testing.TB, a store.Address) (*Recorder, *logged) {
 	t.Helper()
@@ -62,9 +65,9 @@ func (r *Recorder) count(rows ...Row) (full bool) {
 }
 
 func aRow(source string) Row {
-	now := time.Now().Unix()
+	now := timeOfTests.Unix()
 	return Row{
-		Day: DayOf(time.Now()), Result: "fail", HeaderFrom: "a.example", EnvelopeFrom: "b.example", Source: netip.MustParseAddr(source), Host: "mx.b.example",
+		Day: DayOf(timeOfTests), Result: "fail", HeaderFrom: "a.example", EnvelopeFrom: "b.example", Source: netip.MustParseAddr(source), Host: "mx.b.example",
 		Policy:    Policy{Domain: "a.example", P: "reject", SP: "none", ADKIM: "r", ASPF: "s", FO: "1", Testing: true, PSD: "u", Method: "treewalk", RUA: "mailto:r@a.example mailto:s@a.example"},
 		DKIM:      []Signature{{"b.example", "s1", "pass"}, {"a.example", "s2", "fail"}},
 		SPFDomain: "b.example", SPFScope: "mfrom", SPFResult: "pass", SPFAligned: true, Requested: "reject", Disposition: "none",
@@ -194,7 +197,7 @@ func TestAMendedFlawIsGone(t *testing.T) {
 		r, _ := newRecorder(t, a)
 		for day, flaws := range map[Day]string{100: "pct=5", 101: ""} {
 			row := aRow("192.0.2.1")
-			row.Day, row.Policy.Flaws = DayOf(time.Now())-10+day-100, flaws
+			row.Day, row.Policy.Flaws = DayOf(timeOfTests)-10+day-100, flaws
 			r.count(row)
 			r.Flush()
 			got := allRows(t, a, Filter{From: row.Day, To: row.Day})
@@ -548,7 +551,7 @@ func TestAReloadMayChangeTheDatabase(t *testing.T) {
 func TestOldDaysAreDeleted(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, a store.Address) {
 		db := storetest.Open(t, a)
-		today := DayOf(time.Now())
+		today := DayOf(timeOfTests)
 		for d := range Day(10) {
 			r := aRow("192.0.2.1")
 			r.Day = today - d

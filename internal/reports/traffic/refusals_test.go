@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"signpost/internal/reports/store"
 	"signpost/internal/reports/store/storetest"
@@ -15,10 +14,9 @@ import (
 
 // refusedRow is a failing message in monitor mode.
 func refusedRow(domain, source, host string, change func(*Row)) Row {
-	now := time.Now()
 	r := Row{
-		Day: DayOf(now), Result: "fail", HeaderFrom: domain, Source: netip.MustParseAddr(source), Host: host, Policy: Policy{Domain: domain, P: "reject"},
-		Requested: "reject", Disposition: "none", Action: "accept", Would: "reject", Rule: "verifier.dmarc", SPFResult: "fail", Tally: Tally{1, now.Unix(), now.Unix()},
+		Day: DayOf(timeOfTests), Result: "fail", HeaderFrom: domain, Source: netip.MustParseAddr(source), Host: host, Policy: Policy{Domain: domain, P: "reject"},
+		Requested: "reject", Disposition: "none", Action: "accept", Would: "reject", Rule: "verifier.dmarc", SPFResult: "fail", Tally: Tally{1, timeOfTests.Unix(), timeOfTests.Unix()},
 	}
 	if change != nil {
 		change(&r)
@@ -61,7 +59,7 @@ func TestWhatEnforceModeWouldRefuse(t *testing.T) {
 		)
 		r.Flush()
 		db := storetest.Open(t, a)
-		today := DayOf(time.Now())
+		today := DayOf(timeOfTests)
 		now := verifier.Config{ARC: verifier.ARC{TrustedSealers: []verifier.Sealer{{Domain: "Gateway.example"}}}}
 		got, err := Refused(t.Context(), db, today-13, today, now)
 		if err != nil {

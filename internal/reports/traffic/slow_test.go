@@ -138,7 +138,7 @@ func TestPartsCountOnce(t *testing.T) {
 		d := &daemon{db: storetest.Open(t, a), writer: "writer"}
 		b := d.batch(sources("192.0.2", 10)...)
 		for i := range 5 {
-			o := Outbound{Day: DayOf(time.Now()), Author: fmt.Sprintf("a%d.example", i), Tally: Tally{1, 1, 1}}
+			o := Outbound{Day: DayOf(timeOfTests), Author: fmt.Sprintf("a%d.example", i), Tally: Tally{1, 1, 1}}
 			b.Outbound = append(b.Outbound, keyedOutbound{o.appendTo(nil).key(), &o})
 		}
 		write := func(b *batch, most, done int) {

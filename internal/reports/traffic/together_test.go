@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"time"
 
 	"signpost/internal/reports/store/storetest"
 )
@@ -28,7 +27,7 @@ func TestDaemonsDoNotWaitForEachOther(t *testing.T) {
 			for range batches {
 				b := d.batch(foldedFlood(random, messages)...)
 				for range messages / 10 {
-					o := Outbound{Day: DayOf(time.Now()), Author: fmt.Sprintf("a%d.example", random.IntN(500)), Tally: Tally{1, 1, 1}}
+					o := Outbound{Day: DayOf(timeOfTests), Author: fmt.Sprintf("a%d.example", random.IntN(500)), Tally: Tally{1, 1, 1}}
 					b.Outbound = append(b.Outbound, keyedOutbound{o.appendTo(nil).key(), &o})
 				}
 				b.sort()
