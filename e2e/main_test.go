@@ -140,14 +140,24 @@ func folder(t *testing.T) string {
 	return dir
 }
 
-// freeAddr is a loopback address with an unused port.
+// freeAddr is a loopback address with an unused port, another one at each call.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	for range 8000 {
+		// The kernel gives ports of this range only to those that ask for them: nothing takes one before the daemon does.
+		// The tests of doctor use those from 20,000 on.
+		portsTried++
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 12_000+(50*os.Getpid()+portsTried)%8000)); err == nil {
+			l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }
+
+// portsTried is how many ports freeAddr has tried.
+var portsTried int
 
 // ids are a system user's ids, with the group of another name if one is given.
 func ids(t *testing.T, name, group string) (uid, gid int) {

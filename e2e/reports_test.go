@@ -83,14 +83,15 @@ func (r reporter) counted(t *testing.T, messages int64) {
 	})
 }
 
-// endDay makes all that was counted mail of the day before yesterday, whose reports are due.
-func (r reporter) endDay(t *testing.T) {
+// endDay makes all that was counted mail of the day before yesterday, whose reports are due, and returns that day.
+func (r reporter) endDay(t *testing.T) time.Time {
 	t.Helper()
-	today := time.Now().Unix() / 86400
-	_, err := r.db.Exec(t.Context(), `UPDATE traffic SET day = ?`, today-2)
+	day := time.Now().Unix()/86400 - 2
+	_, err := r.db.Exec(t.Context(), `UPDATE traffic SET day = ?`, day)
 	check(t, err)
-	_, err = r.db.Exec(t.Context(), `INSERT INTO outgoing_days (day, planned) VALUES (?, 0) ON CONFLICT (day) DO NOTHING`, today-3)
+	_, err = r.db.Exec(t.Context(), `INSERT INTO outgoing_days (day, planned) VALUES (?, 0) ON CONFLICT (day) DO NOTHING`, day-1)
 	check(t, err)
+	return time.Unix(day*86400, 0).UTC()
 }
 
 // mailFrom sends a message of a domain from an address, by SMTP.
@@ -111,7 +112,7 @@ func TestReportsToOthersGoThroughPostfix(t *testing.T) {
 	r.mailFrom(t, "198.51.100.66", "forger@sub."+toyDomain)
 	r.mailFrom(t, "192.0.2.10", "a@"+refusedDomain)
 	r.counted(t, 5)
-	r.endDay(t)
+	day := r.endDay(t)
 	const rua = "rua@" + toyDomain
 	until(t, "the report is delivered and the other one came back", func() bool {
 		r.reload(t)
@@ -135,8 +136,7 @@ func TestReportsToOthersGoThroughPostfix(t *testing.T) {
 	})
 	t.Run("another Signpost reads it", func(t *testing.T) { readElsewhere(t, got.Data) })
 	t.Run("the preview says what was sent", func(t *testing.T) {
-		day := time.Now().UTC().AddDate(0, 0, -2).Format(time.DateOnly)
-		out, err := signpost(t, "report", "preview", toyDomain, "--day", day, "--config", r.path("signpost.yaml")).CombinedOutput()
+		out, err := signpost(t, "report", "preview", toyDomain, "--day", day.Format(time.DateOnly), "--config", r.path("signpost.yaml")).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "4 messages in 2 records") || !strings.Contains(string(out), "sent        "+rua) {
 			t.Errorf("%v: %s", err, out)
 		}
