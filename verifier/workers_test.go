@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// atOnce runs n functions. None ends before all have begun.
-func (c *workers) atOnce(n int) {
+// atOnce runs n functions, and returns how many goroutines there were meanwhile. None ends before all have begun.
+func (c *workers) atOnce(n int) (goroutines int) {
 	var under, over sync.WaitGroup
 	under.Add(n)
 	over.Add(n)
@@ -22,8 +22,10 @@ func (c *workers) atOnce(n int) {
 		}})
 	}
 	under.Wait()
+	goroutines = runtime.NumGoroutine()
 	close(all)
 	over.Wait()
+	return goroutines
 }
 
 // reaches waits for what other goroutines do.
@@ -49,8 +51,6 @@ func TestLookupsNeverWaitForEachOther(t *testing.T) {
 			return c.idle.Load() == maxIdle && runtime.NumGoroutine() <= before+maxIdle
 		})
 	}
-	c.atOnce(maxIdle / 2)
-	if n := runtime.NumGoroutine(); n > before+maxIdle {
-		t.Errorf("%d goroutines, with %d idle ones there were %d", n, maxIdle, before+maxIdle)
-	}
+	// One that counts as idle may be on its way to the queue.
+	reaches(t, "those that come later run on the idle ones", func() bool { return c.atOnce(maxIdle/2) <= before+maxIdle })
 }
