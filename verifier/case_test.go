@@ -158,6 +158,13 @@ func (c testCase) run(t *testing.T) (message.Outcome, message.Header) {
 // runWith runs the case with these answers at hand.
 func (c testCase) runWith(t *testing.T, cached CachedResolver) (message.Outcome, message.Header) {
 	t.Helper()
+	header, body := c.message(t)
+	return c.send(c.verifier(t, cached), header, body), header
+}
+
+// verifier is the one of the case, with these answers at hand.
+func (c testCase) verifier(t *testing.T, cached CachedResolver) *Verifier {
+	t.Helper()
 	cfg := Defaults()
 	if yaml := c.sections["config"]; yaml != "" {
 		src := config.Decode(c.name, []byte(yaml), &cfg)
@@ -166,22 +173,25 @@ func (c testCase) runWith(t *testing.T, cached CachedResolver) (message.Outcome,
 			t.Fatal(err)
 		}
 	}
-	env := message.Envelope{Helo: c.first("helo"), Sender: c.first("from"), MTAName: "mx.receiver.example", Listener: c.first("listener")}
-	if ip := c.first("ip"); ip != "" {
-		env.ClientAddr = netip.MustParseAddr(ip)
-	}
 	zone := c.zone(t)
-	v := New(cfg, zone, "fallback.example", func() time.Time { return caseTime }).
+	return New(cfg, zone, "fallback.example", func() time.Time { return caseTime }).
 		WithOwnDomains(func(domain string) bool { return slices.Contains(c.envelope["own"], domain) }).
 		WithSharing(func(netip.Addr) Lookups {
 			return Lookups{Policy: zone, AlignedKeys: zone, OtherKeys: zone, Cached: cached}
 		})
+}
+
+// send gives the message of the case to a verifier.
+func (c testCase) send(v *Verifier, header message.Header, body []byte) message.Outcome {
+	env := message.Envelope{Helo: c.first("helo"), Sender: c.first("from"), MTAName: "mx.receiver.example", Listener: c.first("listener")}
+	if ip := c.first("ip"); ip != "" {
+		env.ClientAddr = netip.MustParseAddr(ip)
+	}
 	tx := v.Verify(context.Background(), env)
-	header, body := c.message(t)
 	if tx.Header(env, header) {
 		tx.Body(body)
 	}
-	return tx.End(), header
+	return tx.End()
 }
 
 // unfolded is a field's value on one line.

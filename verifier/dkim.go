@@ -19,7 +19,7 @@ func (t *Verification) startDKIM() {
 	v := t.verifier
 	opt := dkim.Options{
 		Now: v.now(), MaxSignatures: v.cfg.DKIM.MaxSignatures, MinRSABits: v.cfg.DKIM.MinRSABits,
-		AuthorDomains: t.author.Domains, VerifyRSA: v.verifyRSA,
+		AuthorDomains: t.author.Domains, VerifyRSA: v.verifyRSA, ReadKey: v.records.keys.hook,
 	}
 	t.dkim = dkim.NewVerification(t.header, opt)
 	for _, aligned := range []bool{true, false} {

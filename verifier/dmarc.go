@@ -27,7 +27,7 @@ func (t *Verification) startDMARC() {
 }
 
 func (t *Verification) discover(from Lookups, i int) {
-	t.discoveries[i] = dmarc.Discover(t.ctx, from.Policy, t.author.Domains[i], t.verifier.cfg.DMARC.Discovery)
+	t.discoveries[i] = dmarc.DiscoverWith(t.ctx, from.Policy, t.author.Domains[i], t.verifier.cfg.DMARC.Discovery, t.verifier.records.dmarc.hook)
 }
 
 func concludeDMARC(t *Verification, v *Verdict) {

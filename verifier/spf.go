@@ -15,7 +15,7 @@ var spfValues = texts(spf.None, spf.Neutral, spf.Pass, spf.Fail, spf.SoftFail, s
 func (t *Verification) startSPF() {
 	t.query = spf.Query{
 		Addr: t.env.ClientAddr, Helo: t.env.Helo, Sender: t.env.Sender,
-		Receiver: t.verifier.authservID(t.env), Now: t.verifier.now(),
+		Receiver: t.verifier.authservID(t.env), Now: t.verifier.now(), Parse: t.verifier.records.spf.hook,
 	}
 	t.start((*Verification).checkHost, 0)
 }

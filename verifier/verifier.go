@@ -41,6 +41,7 @@ type Verifier struct {
 	resolver  Resolver
 	sealers   sealers
 	overrides overrides
+	records   records
 	hostname  string // authserv-id where neither the configuration nor the MTA names one
 	now       func() time.Time
 	share     func(client netip.Addr) Lookups // nil: all messages ask the resolver itself
@@ -55,7 +56,7 @@ type Verifier struct {
 // neither the configuration nor the MTA names one. now is the clock for t= and x= of
 // signatures.
 func New(cfg Config, resolver Resolver, hostname string, now func() time.Time) *Verifier {
-	return &Verifier{cfg: cfg, resolver: resolver, hostname: hostname, now: now, sealers: cfg.ARC.sealers(), overrides: newOverrides(cfg.Overrides)}
+	return &Verifier{cfg: cfg, resolver: resolver, hostname: hostname, now: now, sealers: cfg.ARC.sealers(), overrides: newOverrides(cfg.Overrides), records: newRecords(cfg)}
 }
 
 // WithRSA returns the verifier with another implementation of RSA; nil is crypto/rsa.

@@ -57,7 +57,8 @@ const (
 	Ed25519 KeyType = "ed25519" // RFC 8463
 )
 
-// Key is a key record that may be used for mail.
+// Key is a key record that may be used for mail. Signatures of many messages may share
+// one: it never changes.
 type Key struct {
 	Type KeyType
 	// Public is an *rsa.PublicKey or an ed25519.PublicKey.
@@ -69,6 +70,9 @@ type Key struct {
 
 	sha1, sha256 bool // h=
 }
+
+// Octets is about how much memory the key takes.
+func (key *Key) Octets() int { return 256 + key.Bits/8 }
 
 // ParseKey reads the text of a key record (§3.6.1). The error is in constant words; it
 // is ErrKeyRevoked for a revoked key. RSA keys under 1024 bits are refused.

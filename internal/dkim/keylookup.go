@@ -22,10 +22,10 @@ type keysFound struct {
 
 // parseKeys reads the records at a selector. §6.1.2: there should be one. Records that
 // are not keys, such as the answer of a wildcard, are skipped.
-func parseKeys(records []string, minBits int, service string) keysFound {
+func (opt *Options) parseKeys(records []string) keysFound {
 	found := keysFound{reason: reasonNoRecord}
 	for i, record := range records[:min(len(records), maxRecords)] {
-		key, err := parseKey(record, minBits, service)
+		key, err := opt.key(record)
 		switch {
 		case err == nil && found.n == maxKeysTried:
 			return keysFound{reason: reasonManyKeys}
@@ -37,6 +37,14 @@ func parseKeys(records []string, minBits int, service string) keysFound {
 		}
 	}
 	return found
+}
+
+// key reads a record with ReadKey, or itself.
+func (opt *Options) key(record string) (*Key, error) {
+	if opt.ReadKey != nil {
+		return opt.ReadKey(record)
+	}
+	return opt.Key(record)
 }
 
 // verify tries the keys on the header hash. Its verdict is final only after the body.

@@ -316,7 +316,7 @@ func (v *Verification) lookupRelated(ctx context.Context, name string, r Resolve
 	records, err := r.LookupTXT(ctx, name)
 	key := relatedKey{name: name, err: err}
 	if err == nil {
-		key.found = parseKeys(records, v.opt.MinRSABits, v.opt.Service)
+		key.found = v.opt.parseKeys(records)
 	}
 	v.relatedKeys = append(v.relatedKeys, key)
 	return &v.relatedKeys[len(v.relatedKeys)-1]

@@ -80,6 +80,19 @@ type Options struct {
 	Service string
 	// VerifyRSA is tried first unless nil. It is called concurrently.
 	VerifyRSA RSAVerifier
+	// ReadKey stands in for the method Key of these options, and returns the same; nil is
+	// that method. It is called concurrently, and may return one Key to many callers.
+	ReadKey func(record string) (*Key, error)
+}
+
+// Key reads a key record as these options want it: MinRSABits and Service matter, and
+// nothing else does. Unlike ParseKey, it does not check that an Ed25519 key is a point of
+// the curve, which only a signature that fails needs to know.
+func (opt Options) Key(record string) (*Key, error) {
+	if opt.MinRSABits <= 0 {
+		opt.MinRSABits = defaultMinRSABits
+	}
+	return parseKey(record, opt.MinRSABits, opt.Service)
 }
 
 // An RSAVerifier returns true only if a PKCS #1 v1.5 signature of a hash is valid. If

@@ -324,7 +324,7 @@ func (v *Verification) LookupKey(ctx context.Context, i int, r Resolver) {
 	records, err := r.LookupTXT(ctx, v.keys[i].name)
 	var found keysFound
 	if err == nil {
-		found = parseKeys(records, v.opt.MinRSABits, v.opt.Service)
+		found = v.opt.parseKeys(records)
 	}
 	for j := range v.checks {
 		c := &v.checks[j]

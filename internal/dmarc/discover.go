@@ -66,10 +66,17 @@ func (d Discovery) Steps() []Step {
 
 // Discover finds the policy record for an author domain (§4.10.1).
 func Discover(ctx context.Context, r Resolver, authorDomain string, method Method) Discovery {
+	return DiscoverWith(ctx, r, authorDomain, method, nil)
+}
+
+// DiscoverWith is Discover with a function that stands in for ParseRecord, and returns the
+// same; nil is ParseRecord. It may return one Record to many callers. An evaluation of the
+// discovery calls it too.
+func DiscoverWith(ctx context.Context, r Resolver, authorDomain string, method Method, parse func(txt string) (*Record, error)) Discovery {
 	if method == "" {
 		method = TreeWalk
 	}
-	d := Discovery{AuthorDomain: authorDomain, Method: method, asked: &answers{}}
+	d := Discovery{AuthorDomain: authorDomain, Method: method, asked: &answers{parse: parse}}
 	// §5.3.1, RFC 8616 §6: names are looked up as A-labels
 	author, ok := message.DomainToASCII(authorDomain)
 	if !ok {

@@ -38,7 +38,8 @@ const (
 	PSDUnknown PSD = "u" // not stated: the default
 )
 
-// A Record is one DMARC policy record, with the defaults filled in.
+// A Record is one DMARC policy record, with the defaults filled in. Messages may share
+// one: it must not be changed.
 type Record struct {
 	// Raw is the record's text as DNS gave it.
 	Raw string
@@ -65,6 +66,16 @@ type Record struct {
 	Mistakes []string
 
 	pct string // pct= as written, "" without it
+}
+
+// Octets is about how much memory the record takes, without its text.
+func (r *Record) Octets() int {
+	const itself, uri, remark = 384, 32, 32
+	n := itself + uri*(cap(r.RUA)+cap(r.RUF)) + len(r.Unusable)
+	for _, text := range r.Ignored {
+		n += remark + len(text) // Mistakes has the same texts
+	}
+	return n
 }
 
 // ErrNotDMARC is the error for a text that is not a DMARC record at all: such TXT

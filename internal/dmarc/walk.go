@@ -61,7 +61,7 @@ type Step struct {
 // Select reads the texts at the name of a domain's policy record as Discover does.
 func Select(domain string, texts []string) Step {
 	s := Step{Domain: domain}
-	s.take(texts)
+	s.take(texts, ParseRecord)
 	return s
 }
 
@@ -83,6 +83,7 @@ func (s Step) Fault() string {
 // answers are the look-ups made for one message, in order. There are few, so a linear
 // search is faster than a map.
 type answers struct {
+	parse func(txt string) (*Record, error) // nil is ParseRecord
 	steps []*Step
 	// Memory for most messages.
 	first Step
@@ -113,13 +114,17 @@ func (a *answers) ask(ctx context.Context, r Resolver, domain string) *Step {
 		s.Err = &LookupError{Name: prefix + domain, Err: err, what: "looking up the DMARC record at %s"}
 		return s
 	}
-	s.take(texts)
+	parse := a.parse
+	if parse == nil {
+		parse = ParseRecord
+	}
+	s.take(texts, parse)
 	return s
 }
 
 // take selects the one valid record of the TXT records found. Records other than DMARC
 // are discarded, and so are several DMARC records (§4.10 steps 2 and 6).
-func (s *Step) take(texts []string) {
+func (s *Step) take(texts []string, parse func(txt string) (*Record, error)) {
 	found := 0
 	text := ""
 	for _, t := range texts {
@@ -139,7 +144,7 @@ func (s *Step) take(texts []string) {
 		s.Problem = fmt.Sprintf("%d DMARC records there, so none counts: leave one", found)
 		return
 	}
-	rec, err := ParseRecord(text)
+	rec, err := parse(text)
 	if err != nil && !errors.Is(err, ErrNotDMARC) {
 		s.invalid = true
 		s.Problem = err.Error()

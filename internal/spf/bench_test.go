@@ -45,7 +45,7 @@ func BenchmarkParseRecord(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(record)))
 	for b.Loop() {
-		if _, err := parseRecord(record); err != nil {
+		if _, err := ParseRecord(record); err != nil {
 			b.Fatal(err)
 		}
 	}

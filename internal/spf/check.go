@@ -114,7 +114,7 @@ func (e *evaluation) checkHost(domain string) verdict {
 	if ex != nil {
 		return ex.verdict("")
 	}
-	r, err := parseRecord(text)
+	r, err := e.query.parse(text)
 	if err != nil {
 		return permError("syntax error in the SPF record of %s: %v", quote(domain), err).verdict("")
 	}

@@ -24,7 +24,7 @@ func FuzzParseRecord(f *testing.F) {
 		if !isRecord(text) {
 			return
 		}
-		r, err := parseRecord(text)
+		r, err := ParseRecord(text)
 		if err != nil {
 			return
 		}

@@ -12,11 +12,21 @@ import (
 // version begins an SPF record (§4.5).
 const version = "v=spf1"
 
-// record is an SPF record of valid syntax.
-type record struct {
+// Record is an SPF record of valid syntax. It never changes.
+type Record struct {
 	terms       []term // the directives, in order
 	redirect    macroString
 	explanation macroString
+}
+
+// Octets is about how much memory the record takes, without its text.
+func (r *Record) Octets() int {
+	const itself, each, macro = 128, 128, 48
+	n := itself + each*cap(r.terms) + macro*(cap(r.redirect.segments)+cap(r.explanation.segments))
+	for i := range r.terms {
+		n += macro * cap(r.terms[i].target.segments)
+	}
+	return n
 }
 
 // term is one directive: a qualifier and a mechanism (§4.6.1).
@@ -56,13 +66,16 @@ func isRecord(text string) bool {
 	return len(text) >= n && message.EqualFold(text[:n], version) && (len(text) == n || text[n] == ' ')
 }
 
-// parseRecord checks the syntax of a whole record (§4.6, §12), for which isRecord is
-// true.
-func parseRecord(text string) (record, error) {
-	var r record
+// ParseRecord checks the syntax of a whole record (§4.6, §12). The error begins with the
+// term at fault, in quotation marks; its length is bounded.
+func ParseRecord(text string) (*Record, error) {
 	if len(text) > maxRecord {
-		return r, fmt.Errorf("the record has %d octets, more than %d", len(text), maxRecord)
+		return nil, fmt.Errorf("the record has %d octets, more than %d", len(text), maxRecord)
 	}
+	if !isRecord(text) {
+		return nil, errors.New("it does not begin with " + version + " (RFC 7208 section 4.5)")
+	}
+	r := &Record{}
 	rest := text[len(version):]
 	const enough = 8 // for nearly all published records
 	r.terms = make([]term, 0, min(strings.Count(rest, " "), enough))
@@ -73,7 +86,7 @@ func parseRecord(text string) (record, error) {
 			continue
 		}
 		if err := r.addTerm(word); err != nil {
-			return r, fmt.Errorf("%s: %w", quote(word), err)
+			return nil, fmt.Errorf("%s: %w", quote(word), err)
 		}
 	}
 	return r, nil
@@ -81,7 +94,7 @@ func parseRecord(text string) (record, error) {
 
 // addTerm separates modifiers from directives. §4.6.1: in a modifier "=" comes before
 // any ":" or "/".
-func (r *record) addTerm(word string) error {
+func (r *Record) addTerm(word string) error {
 	if i := strings.IndexAny(word, "=:/"); i >= 0 && word[i] == '=' {
 		return r.addModifier(word[:i], word[i+1:])
 	}
@@ -93,7 +106,7 @@ func (r *record) addTerm(word string) error {
 	return nil
 }
 
-func (r *record) addModifier(name, value string) error {
+func (r *Record) addModifier(name, value string) error {
 	switch {
 	case message.EqualFold(name, "redirect"):
 		return parseOnce(&r.redirect, value)

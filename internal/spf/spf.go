@@ -119,6 +119,16 @@ type Query struct {
 	Receiver string     // our own host name, for %{r}
 	Now      time.Time  // for %{t}
 	Explain  bool       // fetch the domain's explanation of a Fail
+	// Parse stands in for ParseRecord, and returns the same; nil is ParseRecord. It may
+	// return one Record to many callers.
+	Parse func(text string) (*Record, error)
+}
+
+func (q *Query) parse(text string) (*Record, error) {
+	if q.Parse != nil {
+		return q.Parse(text)
+	}
+	return ParseRecord(text)
 }
 
 // Outcome is the result of a check. All its strings are printable ASCII of bounded
