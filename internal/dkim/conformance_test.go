@@ -268,7 +268,7 @@ func runSign(t testing.TB, suite *conformance.Suite, c conformance.Case) error {
 		return err
 	}
 	want := s
-	want.Headers, want.B, want.cutStart, want.cutEnd = ours.Headers, ours.B, ours.cutStart, ours.cutEnd
+	want.Headers, want.B, want.data, want.cutStart, want.cutEnd = ours.Headers, ours.B, ours.data, ours.cutStart, ours.cutEnd
 	if fmt.Sprintf("%+v", want) != fmt.Sprintf("%+v", *ours) {
 		return fmt.Errorf("our field says %+v, want %+v", *ours, want)
 	}

@@ -50,13 +50,11 @@ func (opt *Options) key(record string) (*Key, error) {
 // verify tries the keys on the header hash. Its verdict is final only after the body.
 func (c *check) verify(found *keysFound, verifyRSA RSAVerifier) {
 	c.verdict = verdict{PermError, found.reason}
-	var buf [maxSignatureOctets]byte
-	data, _ := appendBase64(buf[:0], c.sig.B, maxSignatureOctets)
 	for _, key := range found.keys[:found.n] {
 		decided := verdict{PermError, key.unsuited(&c.sig)}
 		if decided.reason == "" {
 			decided = verdict{result: Pass}
-			if !key.verify(verifyRSA, c.sig.hash, c.headerSum[:c.sig.hash.Size()], data) {
+			if !key.verify(verifyRSA, c.sig.hash, c.headerSum[:c.sig.hash.Size()], c.sig.data) {
 				decided = key.failed()
 			}
 		}

@@ -74,6 +74,7 @@ type Signature struct {
 	// Time and Expires are t= and x=, in seconds since 1970, or -1.
 	Time, Expires int64
 
+	data             []byte // b= decoded
 	auidDomain       string
 	keyType          KeyType
 	hash             crypto.Hash
@@ -195,9 +196,9 @@ func (s *Signature) identify(tags *sigTags) {
 	case isAlgorithm(a):
 		s.Algorithm = strings.ToLower(a)
 	}
-	var buf [maxSignatureOctets]byte
-	if data, ok := appendBase64(buf[:0], tags.b.value, maxSignatureOctets); ok && len(data) > 0 {
-		s.B = stripFWS(tags.b.value)
+	room := make([]byte, 0, min(len(tags.b.value)/4*3+3, maxSignatureOctets))
+	if data, ok := appendBase64(room, tags.b.value, maxSignatureOctets); ok && len(data) > 0 {
+		s.B, s.data = stripFWS(tags.b.value), data
 	}
 }
 

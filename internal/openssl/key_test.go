@@ -57,7 +57,7 @@ func TestADamagedKeyIsRefusedForItsOwnReason(t *testing.T) {
 	}
 	small, err := rsa.GenerateKey(rand.Reader, minBits)
 	check(t, err)
-	if lib.recoverBlock(make([]byte, 128), make([]byte, 128), &rsa.PublicKey{N: new(big.Int).Sub(small.N, big.NewInt(1)), E: 3}) {
+	if even := new(big.Int).Sub(small.N, big.NewInt(1)); lib.recoverBlock(make([]byte, 128), make([]byte, 128), even.FillBytes(make([]byte, 128)), &rsa.PublicKey{N: even, E: 3}) {
 		t.Error("an even modulus is used")
 	}
 	var octets pkcs1Key

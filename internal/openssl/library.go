@@ -45,8 +45,9 @@ type library interface {
 	// cache holds the private keys in the library's memory.
 	cache() *keyCache
 	// recoverBlock sets block to signature^e mod n. Both are as long as the modulus, at
-	// most maxVerifying bits. It returns false if it cannot.
-	recoverBlock(block, signature []byte, public *rsa.PublicKey) bool
+	// most maxVerifying bits; modulus is that of the key. It keeps none of the three. It
+	// returns false if it cannot.
+	recoverBlock(block, signature, modulus []byte, public *rsa.PublicKey) bool
 }
 
 // privateKey is a key in a library's memory. Any number of goroutines may use it.

@@ -28,7 +28,7 @@ type testLibrary struct {
 	wrongBlock byte
 }
 
-func (l *testLibrary) recoverBlock(block, signature []byte, public *rsa.PublicKey) bool {
+func (l *testLibrary) recoverBlock(block, signature, _ []byte, public *rsa.PublicKey) bool {
 	if l.noBlock {
 		return false
 	}
