@@ -83,6 +83,10 @@ func LooksLike(name, wanted string) bool {
 	if len(name) < len(wanted) { // nearly all names
 		return false
 	}
+	// Of what a reader leaves out, nothing is a letter.
+	if c := name[0] | 0x20; 'a' <= c && c <= 'z' && c != wanted[0]|0x20 {
+		return false
+	}
 	// MTAs drop any amount of white space before the colon.
 	for name != "" && strings.IndexByte(" \t\r\n", name[len(name)-1]) >= 0 {
 		name = name[:len(name)-1]

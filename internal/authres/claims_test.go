@@ -95,3 +95,25 @@ func TestIsFieldName(t *testing.T) {
 		}
 	}
 }
+
+func TestANameLooksLikeOursWhateverStandsAroundIt(t *testing.T) {
+	for name, want := range map[string]bool{
+		"Authentication-Results":         true,
+		"aUTHENTICATION-rESULTS":         true,
+		" Authentication-Results\t \r\n": true,
+		"-Authentication-Results":        true,
+		"\x00>Authentication-Results'.":  true,
+		"Auth\x01entication-Results":     true,
+		"\xffAuthentication-Results":     true,
+		"ARC-Authentication-Results":     false,
+		"X-Authentication-Results":       false,
+		"Buthentication-Results":         false,
+		"Authentication-Result":          false,
+		"Authentication-Resultss":        false,
+		"":                               false,
+	} {
+		if got := IsFieldName(name); got != want {
+			t.Errorf("%q: %v, want %v", name, got, want)
+		}
+	}
+}

@@ -15,6 +15,8 @@ const (
 	// maxText limits the octets of one value, reason or comment; it keeps every line
 	// below the 998 of RFC 5322 §2.1.1.
 	maxText = 512
+	// maxKeyword limits the octets of a name.
+	maxKeyword = 64
 	// usualResult is the length of one result in most fields.
 	usualResult = 128
 )
@@ -102,18 +104,61 @@ func (w *writer) result(r Result) bool {
 
 // keyword keeps the characters of a Keyword (RFC 5321 §4.1.2), in lower case.
 func keyword(s string) string {
+	if allOf(s)&isWord != 0 && len(s) <= maxKeyword {
+		return s
+	}
+	return keywordIn(s)
+}
+
+func keywordIn(s string) string {
 	clean := strings.Map(func(r rune) rune {
 		if r < utf8.RuneSelf && r != '_' && isKeyword(byte(r)) {
 			return r
 		}
 		return -1
 	}, s)
-	const longest = 64
-	return strings.Trim(message.LowerASCII(clean[:min(len(clean), longest)]), "-")
+	return strings.Trim(message.LowerASCII(clean[:min(len(clean), maxKeyword)]), "-")
+}
+
+// Properties that all octets of a text may have, so that it is written as it is.
+const (
+	isWord     = 1 << iota // a keyword in lower case; without hyphens, which may not stand at its ends
+	isClean                // a token in ASCII
+	isHarmless             // visible ASCII and spaces without special characters
+)
+
+var octetIs = func() (table [256]uint8) {
+	for c := byte(' '); c < 0x7f; c++ {
+		if strings.IndexByte(`"\();`, c) < 0 {
+			table[c] |= isHarmless
+		}
+		if isToken(c) {
+			table[c] |= isClean
+		}
+		if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' {
+			table[c] |= isWord
+		}
+	}
+	return table
+}()
+
+// allOf returns the properties that all octets of s have; none for the empty text.
+func allOf(s string) uint8 {
+	if s == "" {
+		return 0
+	}
+	all := uint8(0xff)
+	for i := range len(s) {
+		all &= octetIs[s[i]]
+	}
+	return all
 }
 
 // value writes a token if s is one, otherwise a quoted string.
 func (w *writer) value(s string) string {
+	if allOf(s)&isClean != 0 && len(s) <= maxText {
+		return s
+	}
 	s = w.clean(s, markUnsafe)
 	if isAll(s, isToken) {
 		return s
@@ -124,6 +169,9 @@ func (w *writer) value(s string) string {
 // pvalue writes an address or its domain without quotes, as §2.2 requires for
 // mailboxes; other values as value does.
 func (w *writer) pvalue(s string) string {
+	if allOf(s)&isClean != 0 && len(s) <= maxText {
+		return s
+	}
 	if !w.utf8 {
 		s = aLabels(s)
 	}
@@ -141,6 +189,13 @@ func (w *writer) prose(s string) string {
 // clean replaces every character that replace handles, and every non-printing character
 // of the charset.
 func (w *writer) clean(s string, replace func(rune) rune) string {
+	if s == "" || allOf(s)&isHarmless != 0 && len(s) <= maxText && !strings.Contains(s, "=?") {
+		return s
+	}
+	return w.replaced(s, replace)
+}
+
+func (w *writer) replaced(s string, replace func(rune) rune) string {
 	if !w.utf8 {
 		s = aLabels(s)
 	}

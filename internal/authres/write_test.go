@@ -156,6 +156,48 @@ func wild(a, b, c, d, e string, utf8 bool) Field {
 	}}
 }
 
+// Most texts are written as they are, without a look at each character.
+func TestAShortcutWritesWhatTheLongWayWrites(t *testing.T) {
+	letters := []string{"a", "Z", "7", "-", "_", ".", "@", "=", "?", "=?", " ", "\"", "\\", "(", ")", ";", ",", "/", "+", "\x00", "\r\n", "\x7f", "\x80", "\xff", "ü", "\u202e"}
+	try := func(s string) {
+		for _, utf8 := range []bool{false, true} {
+			w := &writer{utf8: utf8}
+			for _, replace := range []func(rune) rune{markUnsafe, proseUnsafe} {
+				if got, want := w.clean(s, replace), w.replaced(s, replace); got != want {
+					t.Errorf("%q is written %q, want %q", s, got, want)
+				}
+			}
+			want := w.replaced(s, markUnsafe)
+			if !isAll(want, isToken) {
+				want = `"` + want + `"`
+			}
+			if got := w.value(s); got != want {
+				t.Errorf("the value %q is written %q, want %q", s, got, want)
+			}
+		}
+		if got, want := keyword(s), keywordIn(s); got != want {
+			t.Errorf("the name %q is written %q, want %q", s, got, want)
+		}
+	}
+	for c := range 256 {
+		try(string([]byte{byte(c)}))
+		try("a" + string([]byte{byte(c)}) + "b")
+	}
+	for _, a := range letters {
+		for _, b := range letters {
+			for _, c := range letters {
+				try(a + b + c)
+			}
+		}
+		for _, n := range []int{maxKeyword, maxText} {
+			try(strings.Repeat(a, n-1))
+			try(strings.Repeat(a, n))
+			try(strings.Repeat(a, n+1))
+		}
+	}
+	try("")
+}
+
 // FuzzInjection writes hostile strings into every place and checks that the field has
 // the three results that were written and no others, for our own reader and for one
 // that knows neither quotes nor comments.
