@@ -397,3 +397,20 @@ func TestCSVTellsWhatItLeavesOut(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// A name in an address that is no text, which PostgreSQL refuses, is the name of no page.
+func TestNamesThatAreNoTextLeadNowhere(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, a store.Address) {
+		h := server(&Page{DB: storetest.Open(t, a), Now: func() time.Time { return now }}).Handler()
+		for _, path := range []string{"/domain/%00", "/domain/a%ff.example", "/source/192.0.2.1?domain=%00", "/source/192.0.2.1?domain=%ff", "/report/99999999999999999999", "/source/x%00"} {
+			if w := get(h, path); w.Code != http.StatusNotFound {
+				t.Errorf("%s: %d", path, w.Code)
+			}
+		}
+		for _, path := range []string{"/report/-1", "/report/9223372036854775807", "/source/fe80::1%25a"} {
+			if w := get(h, path); w.Code != http.StatusNotFound && w.Code != http.StatusOK {
+				t.Errorf("%s: %d", path, w.Code)
+			}
+		}
+	})
+}

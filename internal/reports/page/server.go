@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/net/netutil"
 
@@ -173,6 +174,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, make func(*Page,
 		http.Error(w, "Too many pages are asked for at once. Ask again.", http.StatusServiceUnavailable)
 		return
 	}
+	if !isText(r.URL.Path) || !isText(r.FormValue("domain")) {
+		http.Error(w, "There is no such page.", http.StatusNotFound)
+		return
+	}
 	q := queryOf(r.URL.Query())
 	asCSV, most := r.FormValue("format") == "csv", maxRows
 	if asCSV {
@@ -196,6 +201,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, make func(*Page,
 		s.html(w, r, q, v)
 	}
 }
+
+// isText tells whether a database of text can be asked for s.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
 func (s *Server) csv(w http.ResponseWriter, v *view) {
 	t := v.first()
