@@ -108,7 +108,6 @@ var mayImport = map[string][]string{
 	"internal/why": nil, // tests of libraries, none of ours
 
 	"internal/tablesource": {
-		"internal/giveway",
 		"signer",
 	},
 	"internal/reports": {
@@ -162,13 +161,11 @@ var mayImport = map[string][]string{
 	"keys": {
 		"internal/config",
 		"internal/dkim",
-		"internal/giveway",
 		"internal/message",
 		"internal/openssl",
 		"internal/shell",
 	},
 	"keys/lifecycle": {
-		"internal/giveway",
 		"internal/shell",
 		"keys",
 	},
@@ -177,7 +174,6 @@ var mayImport = map[string][]string{
 		"internal/arc",
 		"internal/config",
 		"internal/dkim",
-		"internal/giveway",
 		"internal/message",
 		"keys",
 		"keys/lifecycle",

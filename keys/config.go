@@ -34,6 +34,8 @@ type Config struct {
 	// MayFail says which other keys Open may fail to load; nil: none. The entries that list such a
 	// key do not sign with it; see lifecycle.SigningSet.
 	MayFail func(Ref) bool
+	// GiveWay is called now and then by the long loops of Open, in one goroutine, and may pause; nil: no pauses.
+	GiveWay func()
 
 	folders      map[string]bool // of one Open: the names in Dir; nil: not known
 	shared       *sharedKeys     // of one Open

@@ -5,8 +5,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-
-	"signpost/internal/giveway"
 )
 
 // preloaded are keys that were loaded in parallel: one RSA key takes a tenth of a millisecond to
@@ -39,7 +37,7 @@ func (c Config) preload(refs []Ref, skip func(Ref) bool) *preloaded {
 	var jobs []func()
 	owners := map[Ref]bool{}
 	for i, ref := range refs {
-		giveway.Point()
+		c.GiveWay()
 		if skip(ref) {
 			continue
 		}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 
-	"signpost/internal/giveway"
 	"signpost/internal/message"
 	"signpost/internal/openssl"
 )
@@ -36,6 +35,9 @@ func Open(cfg Config, wanted []Ref, standby ...Ref) (*Store, error) {
 	if len(wanted) == 0 {
 		return s, nil
 	}
+	if cfg.GiveWay == nil {
+		cfg.GiveWay = func() {}
+	}
 	cfg.memory = openssl.NewMemory()
 	cfg.surroundings = newSurroundings(thisProcess())
 	cfg.shared = &sharedKeys{keys: make(map[Ref]func() (*Key, error))}
@@ -49,7 +51,7 @@ func Open(cfg Config, wanted []Ref, standby ...Ref) (*Store, error) {
 	ofAllDomains := func(ref Ref) bool { return ref.Domain == AnyDomain }
 	preloaded := cfg.preload(wanted, ofAllDomains)
 	for i, ref := range wanted {
-		giveway.Point()
+		cfg.GiveWay()
 		if ofAllDomains(ref) {
 			for _, f := range s.addAny(cfg, ref) {
 				faults.add(s.lose(cfg, f))
@@ -236,7 +238,6 @@ func (s *Store) Keys() []*Key { return slices.Clone(s.order) }
 func (s *Store) Refs() []Ref {
 	refs := make([]Ref, 0, len(s.order)+len(s.lostOrder))
 	for _, k := range s.order {
-		giveway.Point()
 		refs = append(refs, k.Ref())
 	}
 	return append(refs, s.lostOrder...)
@@ -246,7 +247,6 @@ func (s *Store) Refs() []Ref {
 func (s *Store) Warnings() []string {
 	lines := slices.Clone(s.troubles)
 	for _, k := range s.order {
-		giveway.Point()
 		for _, w := range k.Warnings {
 			lines = append(lines, fmt.Sprintf("the key %s, %s: %s", k.Ref(), k.Path, w))
 		}

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-
-	"signpost/internal/giveway"
 )
 
 // Entries collects the entries of the YAML file and of its tables, and holds them to
@@ -99,7 +97,6 @@ func (e *Entries) same(list []Selector) []Selector {
 func (e *Entries) Resolve(c *Config, bad func(where string, database bool, problem string)) *Index {
 	domains, left := e.index.domains, map[int]bool{}
 	for i, d := range domains {
-		giveway.Point()
 		if problem := e.index.sdidProblem(d); problem != "" {
 			bad(e.where(i), d.fromDatabase(), "sdid: "+problem)
 			left[i] = true
@@ -111,7 +108,6 @@ func (e *Entries) Resolve(c *Config, bad func(where string, database bool, probl
 	}
 	good := make([]Domain, 0, len(domains)-len(left))
 	for i, d := range domains {
-		giveway.Point()
 		if !left[i] {
 			good = append(good, d)
 		}

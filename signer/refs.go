@@ -3,7 +3,6 @@ package signer
 import (
 	"strings"
 
-	"signpost/internal/giveway"
 	"signpost/internal/message"
 	"signpost/keys"
 	"signpost/keys/lifecycle"
@@ -45,7 +44,6 @@ func (d *Domain) folder() string {
 func (c Config) Refs() []keys.Ref {
 	refs := make([]keys.Ref, 0, len(c.Domains)+1)
 	for _, d := range c.Domains {
-		giveway.Point()
 		folder := d.folder()
 		if folder == "" {
 			folder = AnyDomain
@@ -66,7 +64,6 @@ func (c Config) Optional() map[keys.Ref]bool {
 	optional := map[keys.Ref]bool{}
 	for _, database := range []bool{true, false} { // a key that a file lists too is not optional
 		for _, d := range c.Domains {
-			giveway.Point()
 			if d.fromDatabase() != database || (!database && len(optional) == 0) {
 				continue
 			}
@@ -108,7 +105,6 @@ func (c Config) Listed(present []keys.Ref) []lifecycle.Listed {
 func (c Config) listedByName() (listed []lifecycle.Listed, many []Domain) {
 	listed = make([]lifecycle.Listed, 0, len(c.Domains)+1)
 	for _, d := range c.Domains {
-		giveway.Point()
 		name, k := d.name()
 		if k == domainGlob || k == anyDomain {
 			many = append(many, d)
@@ -133,7 +129,6 @@ func (c Config) listedByName() (listed []lifecycle.Listed, many []Domain) {
 func (c Config) listedByFolder(many []Domain, present []keys.Ref) []lifecycle.Listed {
 	hasEntry := map[string]bool{} // by domain
 	for _, d := range c.Domains {
-		giveway.Point()
 		name, _ := d.name()
 		hasEntry[name] = true
 	}

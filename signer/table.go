@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"signpost/internal/giveway"
 	"signpost/internal/message"
 	"signpost/keys"
 	"signpost/keys/lifecycle"
@@ -220,7 +219,6 @@ func (d *Domain) entry() entry {
 func newTable(index *Index, active *lifecycle.ActiveKeys) *table {
 	t := &table{Index: index, active: active}
 	for i := range index.domains {
-		giveway.Point()
 		switch d := &index.domains[i]; d.kind() {
 		case wholeAddress:
 			t.addresses = true

@@ -41,6 +41,7 @@ type Config struct {
 	sum       string             // of the file; config.Source.Sum
 	signsNone bool               // the file says domains: [], without tables
 	mayLose   bool               // a listed key may fail to load; then its entry cannot sign
+	giveWay   func()             // called by the long loops of Build; nil: no pauses
 }
 
 // MetricsConfig is the section `metrics`: the address of /metrics (Prometheus' text format)
@@ -130,7 +131,7 @@ func (c Config) validate(src *config.Source) {
 // complete adds the entries of the tables that the configuration names.
 func (c Config) complete() (Config, error) {
 	var err error
-	c.Signer, c.tables, err = tablesource.Read(context.Background(), c.Signer, c.tables, c.keptTables())
+	c.Signer, c.tables, err = tablesource.Read(context.Background(), c.Signer, c.tables, c.keptTables(), c.giveWay)
 	c.Keys.Shared, c.Keys.Optional = c.tables.Index().SharedKeys(), c.Signer.Optional()
 	return c, err
 }

@@ -76,6 +76,7 @@ func Build(c Config, path string, now func() time.Time, before *Generation) (*Ge
 		return nil, err
 	}
 	g := &Generation{Config: c, Path: path}
+	g.Config.giveWay = nil
 	g.ourDomains = sync.OnceValue(func() incoming.Domains { return g.Config.OurDomains() })
 	if before != nil {
 		g.Tracker = before.Tracker
@@ -91,6 +92,7 @@ func Build(c Config, path string, now func() time.Time, before *Generation) (*Ge
 		return nil, err
 	}
 	g.Spec = &lifecycle.Spec{Config: c.Keys, Store: g.Store, Listed: c.Signer.Listed(g.Store.Refs()), Require: c.Signer.RequirePublished}
+	g.Spec.GiveWay = c.giveWay
 	g.Spec.Servers = Servers(g.Resolver)
 	g.Spec.ServersChanged = before != nil && (c.DNS.ZoneFile != "" || !slices.EqualFunc(before.Spec.Servers, g.Spec.Servers, sameServer))
 	if before == nil { // at a reload, Begin comes first
@@ -153,6 +155,7 @@ func openKeys(c Config, w *lifecycle.Tracker, before *Generation) (*keys.Store, 
 	c.Keys.MayFail = func(ref keys.Ref) bool {
 		return c.mayLose || inUse[ref] || (before != nil && before.Store.Lost(ref) != nil)
 	}
+	c.Keys.GiveWay = c.giveWay
 	refs := c.Signer.Refs()
 	return keys.Open(c.Keys, refs, w.Standby(refs)...)
 }

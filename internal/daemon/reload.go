@@ -17,10 +17,9 @@ func (s *Service) reload() {
 	defer s.collect()
 	defer s.processors.allProcessors()()
 	defer easeCollector()()
-	defer giveway.Begin(s.server.Connected)()
 	notify(systemd.SdNotifyReloading + "\n" + monotonic())
 	defer notify(systemd.SdNotifyReady)
-	next, err := Load(s.path, time.Now, s.current)
+	next, err := s.load()
 	if err == nil {
 		err = s.lockState(next.Config.Keys.State)
 	}
@@ -37,6 +36,16 @@ func (s *Service) reload() {
 	s.server.Swap(s.handlers(next))
 	s.current = next
 	s.logGeneration("reloaded")
+}
+
+// load builds the next generation.
+func (s *Service) load() (*Generation, error) {
+	c, from, err := Read(s.path)
+	if err != nil {
+		return nil, err
+	}
+	c.giveWay = giveway.To(s.server.Connected)
+	return Build(c, from, time.Now, s.current)
 }
 
 // collect frees what only the reload and the generation before needed. It runs with as many processors as messages need
@@ -89,7 +98,6 @@ func replaced(before, next *keys.Store) []*keys.Key {
 	var found []*keys.Key
 	was := before.InOrder()
 	for _, k := range next.Keys() {
-		giveway.Point()
 		if old, ok := was(k.Domain, k.Selector); ok && old.Fingerprint() != k.Fingerprint() {
 			found = append(found, k)
 		}

@@ -26,7 +26,7 @@ func TestAChangeInADatabaseIsSeen(t *testing.T) {
 	exec("CREATE TABLE d (domain text, selectors text)")
 	c := signer.Defaults()
 	c.Tables = []signer.Table{{Database: "sqlite:" + path, Query: "SELECT * FROM d"}}
-	_, tables, err := tablesource.Read(t.Context(), c, tablesource.Tables{}, t.TempDir())
+	_, tables, err := tablesource.Read(t.Context(), c, tablesource.Tables{}, t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"signpost/internal/giveway"
 )
 
 // vanished returns an error where a reload would remove all signing domains, or all entries
@@ -27,12 +25,10 @@ func (c Config) vanished(before Config) error {
 func leaving(before, next Config) []string {
 	had, has := before.Signer.Domains, next.Signer.Domains
 	for len(had) > 0 && len(has) > 0 && had[len(had)-1].Domain == has[len(has)-1].Domain {
-		giveway.Point()
 		had, has = had[:len(had)-1], has[:len(has)-1]
 	}
 	var moved []string
 	for i, d := range had {
-		giveway.Point()
 		if i >= len(has) || has[i].Domain != d.Domain {
 			moved = append(moved, d.Domain)
 		}
@@ -42,7 +38,6 @@ func leaving(before, next Config) []string {
 	}
 	stay := make(map[string]bool, len(next.Signer.Domains))
 	for _, d := range next.Signer.Domains {
-		giveway.Point()
 		stay[d.Domain] = true
 	}
 	return slices.DeleteFunc(moved, func(name string) bool { return stay[name] })

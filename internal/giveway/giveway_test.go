@@ -1,70 +1,72 @@
 package giveway
 
 import (
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
 
+// A look at the clock comes each 10 µs. So a stretch ends with a look, and a pause takes no time.
 func TestWorkPausesWhileThereAreMessages(t *testing.T) {
+	const step = 10 * time.Microsecond
 	var now time.Duration
-	work := func(d time.Duration) {
-		const step = 10 * time.Microsecond
-		for range d / step {
-			for range perLook {
-				Point()
-			}
+	paused, messages := 0, true
+	giveWay := to(func() bool { return messages }, func() time.Duration { return now }, func() { paused++ })
+	for _, c := range []struct {
+		name     string
+		messages bool
+		work     time.Duration
+		want     int
+	}{
+		{"within the first stretch", true, stretch - step, 0},
+		{"at its end", true, step, 1},
+		{"within the next one", true, stretch - step, 0},
+		{"a hundred stretches, from the end of one", true, 100*stretch + step, 101},
+		{"without messages", false, 100 * stretch, 0},
+		{"with messages again, from the end of a stretch", true, stretch, 1},
+	} {
+		messages, paused = c.messages, 0
+		for range c.work / step {
 			now += step
+			for range perLook {
+				giveWay()
+			}
+		}
+		if paused != c.want {
+			t.Errorf("%s: %d pauses, want %d", c.name, paused, c.want)
 		}
 	}
-	paused, messages := 0, true
-	work(time.Millisecond)
-	end := begin(func() bool { return messages }, func() time.Duration { return now }, func() { paused++ })
-	now = 0
-	work(stretch / 2)
-	if paused != 0 {
-		t.Errorf("%d pauses within the first stretch", paused)
+}
+
+func TestAStretchBeginsAfterThePause(t *testing.T) {
+	var now time.Duration
+	paused := 0
+	giveWay := to(func() bool { return true }, func() time.Duration { return now }, func() { paused++; now += pause })
+	for now < 30*stretch {
+		now += stretch / 4
+		for range perLook {
+			giveWay()
+		}
 	}
-	work(100 * stretch)
-	if paused < 50 || paused > 110 {
-		t.Errorf("%d pauses in 100 stretches", paused)
-	}
-	messages, paused = false, 0
-	work(100 * stretch)
-	if paused != 0 {
-		t.Errorf("%d pauses without messages", paused)
-	}
-	messages = true
-	end()
-	work(100 * stretch)
-	if paused != 0 {
-		t.Errorf("%d pauses after the end", paused)
+	if want := int(30 * stretch / (stretch + pause)); paused != want {
+		t.Errorf("%d pauses, want %d", paused, want)
 	}
 }
 
-// Each look at the clock finds that a stretch is over.
-func TestPointIsForManyGoroutines(t *testing.T) {
-	const goroutines, calls = 4, 10_000
-	var now, paused atomic.Int64
-	clock := func() time.Duration { return time.Duration(now.Add(int64(2 * stretch))) }
-	defer begin(func() bool { return true }, clock, func() { paused.Add(1) })()
-	var all sync.WaitGroup
-	for range goroutines {
-		all.Go(func() {
-			for range calls {
-				Point()
-			}
-		})
+// Most calls look at nothing.
+func TestOneCallInManyLooksAtTheClock(t *testing.T) {
+	looks := 0
+	giveWay := to(func() bool { return false }, func() time.Duration { looks++; return 0 }, func() {})
+	for range 100 * perLook {
+		giveWay()
 	}
-	all.Wait()
-	if n, most := paused.Load(), int64(goroutines*calls/perLook); n == 0 || n > most {
-		t.Errorf("%d pauses, want some and %d at most", n, most)
+	if looks != 100 {
+		t.Errorf("%d looks at the clock, want 100", looks)
 	}
 }
 
-func BenchmarkPoint(b *testing.B) {
+func BenchmarkGiveWay(b *testing.B) {
+	giveWay := To(func() bool { return false })
 	for b.Loop() {
-		Point()
+		giveWay()
 	}
 }

@@ -53,7 +53,7 @@ func withDatabase(address string) signer.Config {
 // read reads the tables and returns the entries from them, joined to one line.
 func read(t *testing.T, c signer.Config, before Tables, keep string) (signer.Config, Tables, string) {
 	t.Helper()
-	c, tables, err := Read(t.Context(), c, before, keep)
+	c, tables, err := Read(t.Context(), c, before, keep, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func TestNoPasswordOfADatabaseIsPrinted(t *testing.T) {
 			cfg.Validate(bad)
 			Validate(cfg, bad)
 			if printed == "" {
-				_, tables, err := Read(t.Context(), cfg, Tables{}, t.TempDir())
+				_, tables, err := Read(t.Context(), cfg, Tables{}, t.TempDir(), nil)
 				printed = fmt.Sprint(err, "\n", strings.Join(tables.Warnings(), "\n"))
 			}
 			if strings.Contains(printed, "hidden") {

@@ -6,8 +6,6 @@ import (
 	"io"
 	"os"
 	"strings"
-
-	"signpost/internal/giveway"
 )
 
 // Limits of a table file.
@@ -49,7 +47,6 @@ func eachLine(path, text string, handle func(line int, words []string) error) er
 	more, number := 0, 0
 	for line := range strings.Lines(text) {
 		number++
-		giveway.Point()
 		line = strings.TrimSuffix(line, "\n")
 		if len(line) >= maxTableLine {
 			return fmt.Errorf("%s:%d: the line is longer than %d bytes", path, number, maxTableLine)
@@ -78,7 +75,6 @@ func entriesIn(text string) int {
 	const shortest = len("a.bc s\n")
 	n := 0
 	for line := range strings.Lines(text) {
-		giveway.Point()
 		if len(line) >= shortest && line[0] != '#' {
 			n++
 		}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"signpost/internal/giveway"
 	"signpost/signer"
 )
 
@@ -27,8 +26,9 @@ func (t Tables) Index() *signer.Index { return t.index }
 // of them. The error has every mistake in files, one on each line. A database that is down
 // and wrong rows of a database are only warnings, since an edit elsewhere must not keep the
 // daemon from starting. If a database is down, its entries come from before, the tables of
-// the configuration in force, else from the folder keep; see Tables.Keep.
-func Read(ctx context.Context, c signer.Config, before Tables, keep string) (signer.Config, Tables, error) {
+// the configuration in force, else from the folder keep; see Tables.Keep. giveWay is called for
+// each entry, and may pause; nil: no pauses.
+func Read(ctx context.Context, c signer.Config, before Tables, keep string, giveWay func()) (signer.Config, Tables, error) {
 	var tables Tables
 	var errs []error
 	if c.Senders.File != "" {
@@ -44,7 +44,10 @@ func Read(ctx context.Context, c signer.Config, before Tables, keep string) (sig
 		tables.index = c.Index()
 		return c, tables, errors.Join(errs...)
 	}
-	r := reader{entries: c.Entries(), tables: tables}
+	if giveWay == nil {
+		giveWay = func() {}
+	}
+	r := reader{entries: c.Entries(), tables: tables, giveWay: giveWay}
 	for _, source := range c.Tables {
 		if source.File != "" {
 			errs = append(errs, r.file(source.File))
@@ -86,6 +89,13 @@ type reader struct {
 	entries *signer.Entries
 	tables  Tables
 	omitted int // warnings beyond the limit
+	giveWay func()
+}
+
+// add adds the entry of a line or row.
+func (r *reader) add(place signer.Place, words []string) error {
+	r.giveWay()
+	return r.entries.Add(place, words)
 }
 
 func (r *reader) file(path string) error {
@@ -94,7 +104,7 @@ func (r *reader) file(path string) error {
 	if err == nil {
 		r.entries.Grow(entriesIn(text))
 		err = eachLine(path, text, func(line int, words []string) error {
-			return r.entries.Add(signer.Place{Source: path, Line: line}, words)
+			return r.add(signer.Place{Source: path, Line: line}, words)
 		})
 	}
 	r.tables.files = append(r.tables.files, fileSize{path, r.entries.Len() - before})
@@ -112,9 +122,8 @@ func (r *reader) database(ctx context.Context, d database, before []fetched, kee
 	r.entries.Grow(entriesIn(text))
 	for line := range strings.Lines(text) {
 		row++
-		giveway.Point()
 		place := signer.Place{Source: source, Database: true, Line: row}
-		if err := r.entries.Add(place, strings.Fields(line)); err != nil {
+		if err := r.add(place, strings.Fields(line)); err != nil {
 			r.warn(fmt.Sprintf("signer.tables %s: row %d is left out: %v", source, row, err))
 		}
 	}

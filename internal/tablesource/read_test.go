@@ -27,9 +27,13 @@ func TestEntriesInATable(t *testing.T) {
 	c := signer.Defaults()
 	c.Domains = []signer.Domain{{Domain: "example.com", Selectors: []signer.Selector{{Selector: "s1"}}}}
 	c.Tables = []signer.Table{{File: path}}
-	whole, _, err := Read(t.Context(), c, Tables{}, "")
+	calls := 0
+	whole, _, err := Read(t.Context(), c, Tables{}, "", func() { calls++ })
 	if err != nil {
 		t.Fatal(err)
+	}
+	if calls != 4 {
+		t.Errorf("it gave way %d times, want once for each entry", calls)
 	}
 	if len(c.Domains) != 1 {
 		t.Error("the configuration itself is changed")
@@ -56,7 +60,7 @@ func TestEntriesInATable(t *testing.T) {
 
 	path = tableFile(t, "example.com s1\na.example\nb.example s1 colour=red\nc.example s1\nC.example s2\nd.example sdid=e.example\n")
 	c.Tables = []signer.Table{{File: path}}
-	_, _, err = Read(t.Context(), c, Tables{}, "")
+	_, _, err = Read(t.Context(), c, Tables{}, "", nil)
 	wantErr := strings.Join([]string{
 		path + ":1: example.com stands already in signer.domains[0]: put all its selectors there",
 		path + `:2: "a.example" has no selectors: write selectors: [NAME], NAME as given to signpost keys generate`,
@@ -68,7 +72,7 @@ func TestEntriesInATable(t *testing.T) {
 		t.Errorf("the error is\n%v\nwant\n%s", err, wantErr)
 	}
 	c.Tables = []signer.Table{{File: tableFile(t, strings.Repeat("nonsense\n", 50))}}
-	if _, _, err := Read(t.Context(), c, Tables{}, ""); err == nil || strings.Count(err.Error(), "\n") != maxReported || !strings.Contains(err.Error(), "and 30 mistakes more") {
+	if _, _, err := Read(t.Context(), c, Tables{}, "", nil); err == nil || strings.Count(err.Error(), "\n") != maxReported || !strings.Contains(err.Error(), "and 30 mistakes more") {
 		t.Errorf("the error of many mistakes is %v", err)
 	}
 }
@@ -81,7 +85,7 @@ func TestSendersInAFileOfTheirOwn(t *testing.T) {
 	}
 	c := signer.Defaults()
 	c.Senders = signer.Senders{Mode: signer.SendersReject, File: path, Allow: []signer.Sender{{Login: "bob"}}}
-	c, _, err := Read(t.Context(), c, Tables{}, "")
+	c, _, err := Read(t.Context(), c, Tables{}, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +101,7 @@ func TestSendersInAFileOfTheirOwn(t *testing.T) {
 	if err := os.WriteFile(path, []byte("alice\n192.0.2.0/24 {{login}}\nbob a@b@\nx y.example\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = Read(t.Context(), c, Tables{}, "")
+	_, _, err = Read(t.Context(), c, Tables{}, "", nil)
 	wantErr := path + ":1: alice: an entry needs authors: what may stand in From, as [alice@example.com]\n" +
 		path + ":2: 192.0.2.0/24: {{login}} has no meaning for a network alone: add login: \"*\"\n" +
 		path + ":3: \"a@b@\" is neither an address nor a pattern of addresses: write alice@example.com, *@example.com, *@*.example.com, {{login}} or \"*\""
@@ -105,14 +109,14 @@ func TestSendersInAFileOfTheirOwn(t *testing.T) {
 		t.Errorf("the error is\n%v\nwant\n%s", err, wantErr)
 	}
 	c.Senders.File = path + ".missing"
-	if _, _, err := Read(t.Context(), c, Tables{}, ""); err == nil || !strings.Contains(err.Error(), "reading a table: open ") {
+	if _, _, err := Read(t.Context(), c, Tables{}, "", nil); err == nil || !strings.Contains(err.Error(), "reading a table: open ") {
 		t.Errorf("the error of a missing file is %v", err)
 	}
 	if err := os.WriteFile(path, []byte(strings.Repeat("x", maxTableLine+1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c.Senders.File = path
-	if _, _, err := Read(t.Context(), c, Tables{}, ""); err == nil || !strings.Contains(err.Error(), ":1: the line is longer than 65536 bytes") {
+	if _, _, err := Read(t.Context(), c, Tables{}, "", nil); err == nil || !strings.Contains(err.Error(), ":1: the line is longer than 65536 bytes") {
 		t.Errorf("the error of a long line is %v", err)
 	}
 }
@@ -133,7 +137,7 @@ func BenchmarkLoad100000Domains(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		whole, tables, err := Read(b.Context(), c, Tables{}, "")
+		whole, tables, err := Read(b.Context(), c, Tables{}, "", nil)
 		if err != nil {
 			b.Fatal(err)
 		}

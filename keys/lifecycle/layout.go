@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"signpost/internal/giveway"
 	"signpost/keys"
 )
 
@@ -42,7 +41,7 @@ func (p listedKey) set() string { return cmp.Or(p.SignsFor, p.ref().Domain) }
 // own reports whether the key's domain lists it for itself.
 func (p listedKey) own() bool { return p.SignsFor == "" || p.SignsFor == p.Domain }
 
-// layout returns the spec's. The caller holds the lock of the tracker.
+// layout returns the spec's. That of a spec in force is made.
 func (p *Spec) layout() *layout {
 	if p.grouped == nil {
 		p.grouped = newLayout(p.Listed, p.Store)
@@ -61,7 +60,6 @@ func (p *Spec) layoutAfter(before *Spec) {
 	next.listed = make([]listedKey, len(was.listed))
 	lookup, at := p.Store.InOrder(), was.begins()
 	for i, set := range was.sets {
-		giveway.Point()
 		to := &next.listed[at[set]]
 		at[set]++
 		to.Listed = &p.Listed[i]
@@ -80,7 +78,6 @@ func newLayout(listed []Listed, store *keys.Store) *layout {
 	all, sets := make([]listedKey, len(listed)), l.sets
 	lookup := store.InOrder()
 	for i := range listed {
-		giveway.Point()
 		all[i].Listed = &listed[i]
 		all[i].key, _ = lookup(listed[i].Domain, listed[i].Selector)
 		ref := all[i].ref()
@@ -104,12 +101,10 @@ func newLayout(listed []Listed, store *keys.Store) *layout {
 	}
 	next := l.begins()
 	for i, at := range sets {
-		giveway.Point()
 		l.listed[next[at]] = all[i]
 		next[at]++
 	}
 	for i := range l.ends {
-		giveway.Point()
 		set := l.set(i)
 		for n, p := range set {
 			l.eachOnce = l.eachOnce && !slices.ContainsFunc(set[:n], func(o listedKey) bool { return o.ref() == p.ref() })
@@ -148,7 +143,6 @@ func (l *layout) owns(ref keys.Ref) bool {
 func (l *layout) unlisted(known facts, only map[string]bool) []keys.Ref {
 	var others []keys.Ref
 	for ref, f := range known {
-		giveway.Point()
 		if (only == nil || only[ref.Domain]) && (f.Own || !l.elsewhere[ref]) && !l.owns(ref) {
 			others = append(others, ref)
 		}

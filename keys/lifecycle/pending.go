@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"signpost/internal/giveway"
 	"signpost/keys"
 )
 
@@ -86,7 +85,6 @@ func (w *Tracker) firstLookups(p *Spec, facts, before facts, start bool) (questi
 		return nil, nil
 	}
 	for ref, f := range facts {
-		giveway.Point()
 		t, b := target{ref: ref, fingerprint: f.Fingerprint}, before[ref]
 		anew := start || p.ServersChanged || b == nil || b.Fingerprint != f.Fingerprint || !w.spec.needsDNS(ref, b)
 		old := anew && w.now().Sub(f.Asked).Abs() > 2*p.Config.CheckEvery

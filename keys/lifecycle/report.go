@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"signpost/internal/giveway"
 	"signpost/keys"
 )
 
@@ -91,7 +90,6 @@ func (w *Tracker) stateChanges(before, after facts) stateChanges {
 	changes := stateChanges{otherKeys: len(before) != len(after)}
 	var refs []keys.Ref
 	for ref, f := range after {
-		giveway.Point()
 		if w.pending[ref] != nil || before.state(ref) == f.State {
 			continue
 		}
@@ -124,7 +122,6 @@ func (w *Tracker) troubled(sets *signingSets) []string {
 	}
 	var domains []string
 	for domain, d := range sets.all() {
-		giveway.Point()
 		if _, known := w.reported[domain]; len(d.pending) == 0 && (known || d.Why != "") {
 			domains = append(domains, domain)
 		}

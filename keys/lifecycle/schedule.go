@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"signpost/internal/giveway"
 	"signpost/keys"
 )
 
@@ -61,7 +60,6 @@ func jitter(d time.Duration) time.Duration {
 // reschedule plans a query for each key that needs DNS, and for no other.
 func (w *Tracker) reschedule(now time.Time) {
 	for ref, f := range w.known {
-		giveway.Point()
 		switch _, queued := w.schedule[ref]; {
 		case queued && !w.spec.watches(ref, f):
 			delete(w.schedule, ref)

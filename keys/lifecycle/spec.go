@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"signpost/internal/giveway"
 	"signpost/keys"
 )
 
@@ -22,6 +21,8 @@ type Spec struct {
 	// ServersChanged says that Servers differ from those of the spec before: every key is
 	// queried at once.
 	ServersChanged bool
+	// GiveWay is called now and then by a Begin at a reload, without a lock, and may pause; nil: no pauses.
+	GiveWay func()
 	// Active is written by the Tracker.
 	Active ActiveKeys
 
@@ -65,12 +66,17 @@ type decision struct {
 // assignAll writes all active keys for the time now. While a lookup in open is pending, the keys
 // of its set may not be final.
 func (p *Spec) assignAll(known facts, now time.Time, open map[keys.Ref]*lookup) decision {
+	return p.assignGivingWay(known, now, open, func() {})
+}
+
+// assignGivingWay is assignAll with a call of giveWay for each key.
+func (p *Spec) assignGivingWay(known facts, now time.Time, open map[keys.Ref]*lookup, giveWay func()) decision {
 	l := p.layout()
 	list := make([]*SigningSet, len(l.ends))
 	if sets := p.Active.sets.Load(); sets != nil {
 		copy(list, sets.list)
 	}
-	next := p.assign(known, now, open, nil, list)
+	next := p.assign(known, now, open, nil, list, giveWay)
 	p.Active.sets.Store(&signingSets{l.index, list})
 	return next
 }
@@ -81,7 +87,7 @@ func (p *Spec) reassign(known facts, now time.Time, open map[keys.Ref]*lookup, d
 	only := p.connected(domains)
 	sets := p.Active.sets.Load()
 	list := slices.Clone(sets.list)
-	after = p.assign(known, now, open, only, list).facts
+	after = p.assign(known, now, open, only, list, func() {}).facts
 	p.Active.sets.Store(&signingSets{sets.index, list})
 	before = facts{}
 	for ref, f := range known {
@@ -112,19 +118,19 @@ func (p *Spec) connected(domains []string) map[string]bool {
 
 // assign decides which keys sign in all signing sets, or in those of only, writes the sets
 // into the list of the layout's index, and computes the next fact of each key.
-func (p *Spec) assign(known facts, now time.Time, open map[keys.Ref]*lookup, only map[string]bool, sets []*SigningSet) decision {
+func (p *Spec) assign(known facts, now time.Time, open map[keys.Ref]*lookup, only map[string]bool, sets []*SigningSet, giveWay func()) decision {
 	l, size := p.layout(), max(len(known), len(p.Listed))
 	if only != nil {
 		size = len(only)
 	}
 	a := &assignment{
-		spec: p, layout: l, known: known, now: now, open: open,
+		spec: p, layout: l, known: known, now: now, open: open, giveWay: giveWay,
 		next: make([]knownKey, 0, size), best: map[keys.Ref]int{}, latest: map[string]*Fact{},
 	}
 	was, others := a.before(only)
 	alone := len(others) == 0
 	for i := range l.ends {
-		giveway.Point()
+		giveWay()
 		listed := l.set(i)
 		if name := listed[0].set(); only == nil || only[name] {
 			sets[i] = a.decide(name, listed, was[l.begin(i):l.ends[i]], ofDomain(others, name), sets[i])
@@ -156,6 +162,8 @@ type assignment struct {
 	now    time.Time
 	open   map[keys.Ref]*lookup
 
+	giveWay func() // for each key
+
 	next       []knownKey           // in the order of the decisions: the last one for a key counts
 	changed    bool                 // a fact is not the one of known
 	best       map[keys.Ref]int     // of the keys in several sets, the highest rank so far
@@ -180,7 +188,7 @@ func (a *assignment) before(only map[string]bool) (was []*Fact, others []keys.Re
 	was = make([]*Fact, len(a.layout.listed))
 	found := 0
 	for i, p := range a.layout.listed {
-		giveway.Point()
+		a.giveWay()
 		if only != nil && !only[p.set()] {
 			continue
 		}
@@ -198,7 +206,6 @@ func (a *assignment) before(only map[string]bool) (was []*Fact, others []keys.Re
 func (a *assignment) facts() facts {
 	next := make(facts, len(a.next))
 	for _, k := range a.next {
-		giveway.Point()
 		next[k.ref] = k.fact
 	}
 	return next
@@ -321,7 +328,6 @@ func (a *assignment) keep(c *candidate, set string) {
 func (p *Spec) copyLastUsed(known facts) {
 	latest := map[string]*Fact{} // by fingerprint
 	for _, l := range p.layout().listed {
-		giveway.Point()
 		if l.key == nil {
 			continue
 		}

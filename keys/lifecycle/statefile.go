@@ -224,7 +224,7 @@ const forgetAfter = 365 * 24 * time.Hour
 func (w *Tracker) forgetRetired() {
 	for ref, f := range w.known {
 		if f.State == Retired && w.spec.gone(f.named(ref), w.now()) && !w.spec.Store.Has(ref) && !w.spec.Config.HasFile(ref) {
-			delete(w.known, ref)
+			delete(w.toChange(), ref)
 			w.changed = true
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"signpost/internal/giveway"
 	"signpost/keys"
 )
 
@@ -43,6 +42,7 @@ type Tracker struct {
 	log      *slog.Logger
 	spec     *Spec
 	known    facts
+	lent     bool // Begin reads known without the lock; false again once known has changed
 	schedule map[keys.Ref]nextQuery
 	pending  map[keys.Ref]*lookup
 	reported map[string]report
@@ -94,19 +94,16 @@ func (w *Tracker) Standby(listed []keys.Ref) []keys.Ref {
 	}
 	now := make(map[keys.Ref]bool, len(listed))
 	for _, ref := range listed {
-		giveway.Point()
 		now[ref] = true
 	}
 	former := map[string][]keys.Ref{} // by domain
 	for ref, f := range w.known {
-		giveway.Point()
 		if !now[ref] && f.State != Retired {
 			former[ref.Domain] = append(former[ref.Domain], ref)
 		}
 	}
 	var refs []keys.Ref
 	for _, l := range listed {
-		giveway.Point()
 		if l.Domain == keys.AnyDomain {
 			refs = slices.Concat(slices.Collect(maps.Values(former))...)
 			break
@@ -126,7 +123,6 @@ func (p *Spec) allIn(listed []keys.Ref) bool {
 	}
 	next := p.Listed
 	for _, ref := range listed {
-		giveway.Point()
 		if len(next) > 0 && next[0].Ref == ref {
 			next = next[1:]
 		}
@@ -177,18 +173,13 @@ func (w *Tracker) Preview(p *Spec) {
 func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 	w.mu.Lock()
 	start, now := w.spec == nil, w.now()
-	if !start { // the times of use until now
-		p.epoch = w.spec.epoch
-		if p.ServersChanged {
-			p.epoch++
-		}
-		w.updateLastUsed(now)
-		p.layoutAfter(w.spec)
-	}
 	var next decision
-	if start && p.previewed != nil {
+	switch {
+	case !start:
+		next = w.follow(p, now)
+	case p.previewed != nil:
 		next = *p.previewed
-	} else {
+	default:
 		next = p.assignAll(w.known, now, nil)
 	}
 	p.previewed = nil
@@ -229,13 +220,55 @@ func (w *Tracker) Begin(ctx context.Context, p *Spec, log *slog.Logger) {
 	w.wakeUp()
 }
 
+// follow decides on all keys of a spec that is to follow on the one in force. It releases the lock meanwhile: with very
+// many keys it takes long, and messages may wait for answers of DNS, which need the lock. If one has changed the facts
+// meanwhile, follow decides again with the lock.
+func (w *Tracker) follow(p *Spec, now time.Time) decision {
+	before := w.spec
+	p.epoch = before.epoch
+	if p.ServersChanged {
+		p.epoch++
+	}
+	giveWay := p.GiveWay
+	if giveWay == nil {
+		giveWay = func() {}
+	}
+	w.updateLastUsed(now)
+	known := w.known
+	w.lent = true
+	w.mu.Unlock()
+	p.layoutAfter(before)
+	next := p.assignGivingWay(known, now, nil, giveWay)
+	w.mu.Lock()
+	if !w.lent {
+		return p.assignAll(w.known, now, nil)
+	}
+	w.lent = false
+	return next
+}
+
+// toChange returns the facts for a change of the map: a copy where Begin reads it without the lock.
+func (w *Tracker) toChange() facts {
+	if w.lent {
+		w.known, w.lent = maps.Clone(w.known), false
+	}
+	return w.known
+}
+
+// assignAll is Spec.assignAll for the spec in force, with the tracker's facts.
+func (w *Tracker) assignAll(now time.Time) {
+	if next := w.spec.assignAll(w.known, now, w.pending); next.changed {
+		w.known, w.lent = next.facts, false
+	}
+}
+
 // updateLastUsed brings the facts up to date with the last use of the keys. Where only listed keys
 // are known, a whole decision would change nothing else.
 func (w *Tracker) updateLastUsed(now time.Time) {
 	if p := w.spec; p.onlyListed {
-		p.copyLastUsed(w.known)
+		p.copyLastUsed(w.toChange())
 	} else {
-		w.known = p.assignAll(w.known, now, w.pending).facts
+		w.assignAll(now)
 	}
 }
 
@@ -310,10 +343,10 @@ func (w *Tracker) queryDue(ctx context.Context, plan *Spec, due []target) []obse
 func (w *Tracker) apply(before facts, observed []observation) {
 	now := w.now()
 	answered := w.record(observed, now)
-	w.known = w.spec.assignAll(w.known, now, w.pending).facts
+	w.assignAll(now)
 	if gone := w.dropUnneeded(maps.Keys(w.pending)); len(gone) > 0 {
 		answered = append(answered, gone...)
-		w.known = w.spec.assignAll(w.known, now, w.pending).facts
+		w.assignAll(now)
 	}
 	w.release(answered, before)
 	w.reschedule(now)
@@ -340,10 +373,11 @@ func (w *Tracker) applyFew(observed []observation) {
 // reassign is Spec.reassign with the tracker's facts.
 func (w *Tracker) reassign(domains []string, now time.Time) (before, after facts) {
 	before, after = w.spec.reassign(w.known, now, w.pending, domains)
+	known := w.toChange()
 	for ref := range before {
-		delete(w.known, ref)
+		delete(known, ref)
 	}
-	maps.Copy(w.known, after)
+	maps.Copy(known, after)
 	return before, after
 }
 
@@ -364,12 +398,12 @@ func (w *Tracker) record(observed []observation, now time.Time) (answered []*loo
 		}
 		if f.State == Retired && !w.spec.needsDNS(o.ref, f) {
 			next := f.observed(o.ofRetired(), o.detail, now)
-			w.known[o.ref] = &next
+			w.toChange()[o.ref] = &next
 			w.schedule[o.ref] = nextQuery{at: now.Add(jitter(max(retiredEvery, w.spec.Config.CheckEvery)))}
 			continue
 		}
 		next := f.observed(o.answers(), o.detail, now)
-		w.known[o.ref] = &next
+		w.toChange()[o.ref] = &next
 		t, every := nextQuery{}, w.spec.Config.CheckEvery
 		if !o.settled() {
 			t.wait = min(max(firstWait, 2*w.schedule[o.ref].wait), every)
