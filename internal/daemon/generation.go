@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"signpost/internal/dns"
@@ -34,6 +35,7 @@ type Generation struct {
 	Verifier *verifier.Verifier
 
 	ourDomains func() incoming.Domains // whose reports are taken
+	underLoad  *atomic.Bool            // see processors; the same in all generations of a process
 }
 
 // LoadForStart is Load at the start of a process: if a key cannot be loaded, only its entry
@@ -79,8 +81,9 @@ func Build(c Config, path string, now func() time.Time, before *Generation) (*Ge
 	g.Config.giveWay = nil
 	g.ourDomains = sync.OnceValue(func() incoming.Domains { return g.Config.OurDomains() })
 	if before != nil {
-		g.Tracker = before.Tracker
+		g.Tracker, g.underLoad = before.Tracker, before.underLoad
 	} else {
+		g.underLoad = new(atomic.Bool)
 		g.Tracker = lifecycle.NewTracker(c.Keys.State, time.Now)
 	}
 	if g.Store, err = openKeys(c, g.Tracker, before); err != nil {
@@ -100,7 +103,7 @@ func Build(c Config, path string, now func() time.Time, before *Generation) (*Ge
 	}
 	g.Signer = signer.New(c.Signer, c.tables.Index(), &g.Spec.Active, now)
 	host, _ := os.Hostname() // used only where the MTA sends no macro j
-	g.Verifier = verifier.New(c.Verifier, g.Resolver, host, now).WithRSA(verifyRSA(c.Keys.Backend)).
+	g.Verifier = verifier.New(c.Verifier, g.Resolver, host, now).WithRSA(g.verifyRSA(c.Keys.Backend)).
 		WithSharing(func(client netip.Addr) verifier.Lookups {
 			l := dns.ForMessage(g.Resolver, client)
 			return verifier.Lookups{Policy: l.Policy, AlignedKeys: l.AlignedKeys, OtherKeys: l.OtherKeys, Cached: l.Cached}
@@ -168,15 +171,15 @@ func (g *Generation) Handlers() *milter.Generation {
 // verifyRSA returns how signatures of incoming mail are verified; nil: by Go. Go takes longer for one than libcrypto, but
 // a foreign call wakes the runtime's monitor thread, which costs more than the difference while the process is mostly
 // asleep.
-func verifyRSA(b keys.Backend) func(*rsa.PublicKey, crypto.Hash, []byte, []byte) bool {
-	return whileUnderLoad(b, b.VerifyRSA())
+func (g *Generation) verifyRSA(b keys.Backend) func(*rsa.PublicKey, crypto.Hash, []byte, []byte) bool {
+	return g.whileUnderLoad(b, b.VerifyRSA())
 }
 
-func whileUnderLoad(b keys.Backend, verify func(*rsa.PublicKey, crypto.Hash, []byte, []byte) bool) func(*rsa.PublicKey, crypto.Hash, []byte, []byte) bool {
+func (g *Generation) whileUnderLoad(b keys.Backend, verify func(*rsa.PublicKey, crypto.Hash, []byte, []byte) bool) func(*rsa.PublicKey, crypto.Hash, []byte, []byte) bool {
 	if verify == nil || b != keys.BackendAuto {
 		return verify
 	}
 	return func(public *rsa.PublicKey, hash crypto.Hash, sum, signature []byte) bool {
-		return underLoad.Load() && verify(public, hash, sum, signature)
+		return g.underLoad.Load() && verify(public, hash, sum, signature)
 	}
 }

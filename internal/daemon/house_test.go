@@ -84,7 +84,7 @@ func (h *house) live() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	s := &Service{processors: newProcessors(), log: slog.New(slog.DiscardHandler), current: g}
+	s := &Service{processors: newProcessors(g.underLoad), log: slog.New(slog.DiscardHandler), current: g}
 	s.begin(g)
 	for _, d := range g.Config.Signer.Domains {
 		if _, err := g.Spec.Active.For(h.t.Context(), d.Domain, ""); err != nil {

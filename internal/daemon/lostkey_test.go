@@ -45,7 +45,7 @@ func startFor(t *testing.T, config string) *reloader {
 	}
 	r := &reloader{}
 	log := slog.New(slog.NewTextHandler(&r.log, nil))
-	r.Service = &Service{processors: newProcessors(), path: config, log: log, current: g, started: g.Config, server: milter.NewServer(g.Config.Milter, g.Handlers(), log)}
+	r.Service = &Service{processors: newProcessors(g.underLoad), path: config, log: log, current: g, started: g.Config, server: milter.NewServer(g.Config.Milter, g.Handlers(), log)}
 	r.begin(g)
 	t.Cleanup(r.watchKeys())
 	r.logGeneration("configuration in force")
@@ -131,7 +131,7 @@ func TestADamagedKeyAtTheStartCostsItsEntryAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Service{processors: newProcessors(), log: slog.New(slog.DiscardHandler), current: g}
+	s := &Service{processors: newProcessors(g.underLoad), log: slog.New(slog.DiscardHandler), current: g}
 	s.begin(g)
 	if got := sentence(s.signed(t, "alice@example.org")); !strings.Contains(got, "signing as example.org") {
 		t.Error(got)
@@ -182,7 +182,7 @@ func TestAKeyOfARowThatWasInUseIsNotSilentlyMissing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &Service{processors: newProcessors(), log: slog.New(slog.DiscardHandler), current: g}
+		s := &Service{processors: newProcessors(g.underLoad), log: slog.New(slog.DiscardHandler), current: g}
 		s.begin(g)
 		return s
 	}

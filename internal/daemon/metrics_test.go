@@ -75,7 +75,7 @@ func TestMetricsCountWhatBecameOfMessages(t *testing.T) {
 func TestMetricsTellTheBackendInForce(t *testing.T) {
 	path := setUp(t)
 	counts := newCounters()
-	s := &Service{processors: newProcessors(), log: slog.New(slog.DiscardHandler), counts: counts}
+	s := &Service{processors: newProcessors(new(atomic.Bool)), log: slog.New(slog.DiscardHandler), counts: counts}
 	for _, b := range []keys.Backend{keys.BackendAuto, keys.BackendGo, keys.BackendAuto} {
 		g, err := Load(path, time.Now, nil)
 		if err != nil {

@@ -19,10 +19,7 @@ import (
 // loadWindow is the least time over which the load is measured.
 const loadWindow = 50 * time.Millisecond
 
-// underLoad says that messages took half a processor or more in the last window.
-var underLoad atomic.Bool
-
-// loaded is the load, in processors, from which underLoad is true.
+// loaded is the load, in processors, from which processors.underLoad is true.
 const loaded = 0.5
 
 // processors sets GOMAXPROCS by the processor time that the process takes. It looks
@@ -34,6 +31,8 @@ type processors struct {
 	set      func(int)            // runtime.GOMAXPROCS
 	used     func() time.Duration // processor time of the process so far
 	now      func() time.Time
+	// underLoad says that messages took half a processor or more in the last window.
+	underLoad *atomic.Bool
 
 	next atomic.Int64 // nanoseconds of now: the end of the window
 
@@ -45,10 +44,10 @@ type processors struct {
 }
 
 // newProcessors returns an observer that adjusts the number of processors from start to
-// stop. GOMAXPROCS in the environment is kept as it is.
-func newProcessors() *processors {
+// stop, and tells underLoad. GOMAXPROCS in the environment is kept as it is.
+func newProcessors(underLoad *atomic.Bool) *processors {
 	p := &processors{
-		most: runtime.GOMAXPROCS(0), used: processorTime, now: time.Now,
+		most: runtime.GOMAXPROCS(0), used: processorTime, now: time.Now, underLoad: underLoad,
 		set: func(n int) { runtime.GOMAXPROCS(n) },
 	}
 	p.current = p.most
@@ -107,7 +106,7 @@ func (p *processors) adjust(now time.Time) {
 		p.begin(now)
 		return // the load is not that of messages
 	}
-	underLoad.Store(load >= loaded)
+	p.underLoad.Store(load >= loaded)
 	switch current := float64(p.current); {
 	case load > 0.85*current && p.current < p.most:
 		p.apply(p.current + 1)

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func TestProcessorsFollowTheLoad(t *testing.T) {
 	observer := &noObserver{}
 	p := &processors{
 		observer: observer, most: 3, used: func() time.Duration { return used },
-		now: func() time.Time { return now }, set: func(n int) { set = append(set, n) }, current: 3,
+		now: func() time.Time { return now }, set: func(n int) { set = append(set, n) }, current: 3, underLoad: new(atomic.Bool),
 	}
 	p.start()
 	for i, step := range []struct {
@@ -74,10 +75,9 @@ func TestProcessorsFollowTheLoad(t *testing.T) {
 }
 
 func TestUnderLoad(t *testing.T) {
-	t.Cleanup(func() { underLoad.Store(false) })
 	now := time.Unix(1000, 0)
 	var used time.Duration
-	p := &processors{most: 1, used: func() time.Duration { return used }, now: func() time.Time { return now }, set: func(int) {}, current: 1}
+	p := &processors{most: 1, used: func() time.Duration { return used }, now: func() time.Time { return now }, set: func(int) {}, current: 1, underLoad: new(atomic.Bool)}
 	p.start()
 	for _, step := range []struct {
 		load time.Duration // of processor time in a window
@@ -85,7 +85,7 @@ func TestUnderLoad(t *testing.T) {
 	}{{0, false}, {loadWindow * 2 / 5, false}, {loadWindow * 3 / 5, true}, {loadWindow, true}, {loadWindow / 5, false}} {
 		now, used = now.Add(loadWindow), used+step.load
 		p.Decided(milter.Decided{})
-		if got := underLoad.Load(); got != step.want {
+		if got := p.underLoad.Load(); got != step.want {
 			t.Errorf("%v of %v: under load is %v", step.load, loadWindow, got)
 		}
 	}
@@ -93,14 +93,14 @@ func TestUnderLoad(t *testing.T) {
 	now, used = now.Add(loadWindow), used+loadWindow
 	p.Decided(milter.Decided{})
 	done()
-	if underLoad.Load() {
+	if p.underLoad.Load() {
 		t.Error("a reload counts as the load of messages")
 	}
 }
 
 // With auto, libcrypto verifies only under load. With openssl it always does.
 func TestTheLibraryVerifiesUnderLoad(t *testing.T) {
-	t.Cleanup(func() { underLoad.Store(false) })
+	g := &Generation{underLoad: new(atomic.Bool)}
 	asked := 0
 	library := func(*rsa.PublicKey, crypto.Hash, []byte, []byte) bool { asked++; return true }
 	for _, c := range []struct {
@@ -109,12 +109,12 @@ func TestTheLibraryVerifiesUnderLoad(t *testing.T) {
 		want    int
 	}{{keys.BackendAuto, false, 0}, {keys.BackendAuto, true, 1}, {keys.BackendOpenSSL, false, 1}, {keys.BackendOpenSSL, true, 1}} {
 		asked = 0
-		underLoad.Store(c.load)
-		if valid := whileUnderLoad(c.backend, library)(nil, 0, nil, nil); asked != c.want || valid != (c.want == 1) {
+		g.underLoad.Store(c.load)
+		if valid := g.whileUnderLoad(c.backend, library)(nil, 0, nil, nil); asked != c.want || valid != (c.want == 1) {
 			t.Errorf("%s, under load %v: asked %d times, valid %v", c.backend, c.load, asked, valid)
 		}
 	}
-	if whileUnderLoad(keys.BackendAuto, nil) != nil {
+	if g.whileUnderLoad(keys.BackendAuto, nil) != nil {
 		t.Error("without a library there is one")
 	}
 }

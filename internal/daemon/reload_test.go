@@ -30,6 +30,9 @@ func TestAReloadGivesWay(t *testing.T) {
 	if next.Config.giveWay != nil {
 		t.Error("the generation's configuration gives way")
 	}
+	if next.underLoad != s.current.underLoad {
+		t.Error("the next generation does not know the load")
+	}
 	calls = 0
 	s.begin(next)
 	const sets = 3

@@ -85,7 +85,7 @@ func New(g *Generation, path, version string, log *slog.Logger) (*Service, error
 		path: path, version: version, log: log, started: started, current: g,
 		vitals:     vitals{started: time.Now(), log: kept},
 		server:     milter.NewServer(fitConnections(g.Config.Milter, g.Resolver, log), g.Handlers(), log),
-		processors: newProcessors(),
+		processors: newProcessors(g.underLoad),
 		reporting:  newReporting(version, log),
 		intake:     &intake{log: log, grown: make(chan struct{}, 1)},
 	}

@@ -46,7 +46,7 @@ func crowd(t *testing.T, domains int, tell dnstest.Behaviour) started {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Service{processors: newProcessors(), log: slog.New(slog.DiscardHandler), current: g}
+	s := &Service{processors: newProcessors(g.underLoad), log: slog.New(slog.DiscardHandler), current: g}
 	s.begin(g)
 	t.Cleanup(s.watchKeys())
 	return started{s, server}

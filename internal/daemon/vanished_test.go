@@ -51,7 +51,7 @@ func startReloader(t *testing.T, config string) *reloader {
 	}
 	r := &reloader{}
 	log := slog.New(slog.NewTextHandler(&r.log, nil))
-	r.Service = &Service{processors: newProcessors(), path: config, log: log, current: g, started: g.Config, server: milter.NewServer(g.Config.Milter, g.Handlers(), log)}
+	r.Service = &Service{processors: newProcessors(g.underLoad), path: config, log: log, current: g, started: g.Config, server: milter.NewServer(g.Config.Milter, g.Handlers(), log)}
 	r.begin(g)
 	t.Cleanup(r.watchKeys())
 	return r
