@@ -209,7 +209,7 @@ func addTallies[T any](ctx context.Context, tx store.Tx, table string, list []T,
 		return nil, err
 	}
 	for i := range list {
-		giveWay(i)
+		letOthersRun(i)
 		k, day, t := of(&list[i])
 		changed, err := update.Exec(ctx, t.Count, t.First, t.Last, int64(day), k[:])
 		if err != nil {
@@ -222,9 +222,10 @@ func addTallies[T any](ctx context.Context, tx store.Tx, table string, list []T,
 	return fresh, nil
 }
 
-// giveWay lets messages go first after some rows: a batch of a busy host takes a processor for a tenth of
-// a second, and a message would wait until the runtime takes it away, 10 ms.
-func giveWay(row int) {
+// letOthersRun lets other goroutines go first after some rows: a batch of a busy host takes a processor for a tenth
+// of a second, and a message would wait until the runtime takes it away, 10 ms. That is no pause as in package giveway,
+// which leaves the processor to other processes too.
+func letOthersRun(row int) {
 	const after = 64 // about a millisecond
 	if row%after == after-1 {
 		runtime.Gosched()
@@ -252,7 +253,7 @@ func insert[T any](ctx context.Context, tx store.Tx, rows []T, into string, colu
 	var args []any
 	written := 0
 	for part := range slices.Chunk(rows, atOnce) {
-		giveWay(written)
+		letOthersRun(written)
 		written += len(part)
 		if statement == nil || len(part) < atOnce {
 			one := "(" + store.Arguments(columns) + ")"
