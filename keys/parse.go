@@ -74,7 +74,7 @@ func parseBlock(block *pem.Block, readRSA func(pkcs1 []byte) crypto.Signer) (cry
 		}
 		key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("its RSA key is damaged (%v)", err)
+			return nil, errors.New("its RSA key is damaged: copy the file again, whole; openssl pkey -in FILE -check says more")
 		}
 		return key, nil
 	case block.Type != "PRIVATE KEY":

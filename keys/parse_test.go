@@ -108,6 +108,7 @@ func TestParseSaysWhatIsInTheFileInstead(t *testing.T) {
 		{"an elliptic curve key behind its parameters", string(testFile(t, "ec.pem")), `DKIM has no algorithm for "EC PRIVATE KEY": make an RSA or Ed25519 key`},
 		{"a key that cannot sign", string(testFile(t, "x25519.pem")), "its key cannot sign (*ecdh.PrivateKey): make an RSA or Ed25519 key"},
 		{"two keys", string(testFile(t, "two-keys.pem")), "there is more than one private key in it: leave one, and give the other a file and a selector of its own"},
+		{"an RSA key whose octets are not one", "-----BEGIN RSA PRIVATE KEY-----\nZm9v\n-----END RSA PRIVATE KEY-----\n", "its RSA key is damaged: copy the file again, whole; openssl pkey -in FILE -check says more"},
 		{"half a file", string(testFile(t, "cut-off.pem")), "its PEM text is damaged: copy the file again, whole"},
 		{"a certificate without its key", strings.Split(string(testFile(t, "certificate-and-key.pem")), "-----BEGIN PRIVATE")[0], errNoKey.Error()},
 	} {

@@ -291,7 +291,7 @@ func TestOutbound(t *testing.T) {
 
 func TestTheConfigurationIsHeldToItsRules(t *testing.T) {
 	for _, c := range []struct{ name, yaml, want string }{
-		{"no selectors", "domains:\n  - domain: example.com\n", `test.yaml:2: domains[0]: "example.com" has no selectors`},
+		{"no selectors", "domains:\n  - domain: example.com\n", `test.yaml:2:5: domains[0]: "example.com" has no selectors`},
 		{"a single label", "domains:\n  - domain: com\n    selectors: [a]\n", `"com" is not a domain name of at least two labels`},
 		{"a domain twice", "domains:\n  - {domain: example.com, selectors: [a]}\n  - {domain: EXAMPLE.com, selectors: [b]}\n", "stands already in domains[0]"},
 		{"a selector twice", "domains:\n  - {domain: example.com, selectors: [a, A]}\n", `"A" is listed twice`},

@@ -91,7 +91,7 @@ func TestAuthHasThreeValues(t *testing.T) {
 	cfg := Defaults()
 	src := config.Decode("c.yaml", []byte("auth: on\n"), &cfg)
 	cfg.Validate(src.Bad)
-	if err := src.Err(); err == nil || !strings.Contains(err.Error(), "c.yaml:1: auth") || !strings.Contains(err.Error(), "user") {
+	if err := src.Err(); err == nil || !strings.Contains(err.Error(), "c.yaml:1:1: auth") || !strings.Contains(err.Error(), "user") {
 		t.Errorf("%v", err)
 	}
 }

@@ -16,11 +16,11 @@ import (
 
 const checkConfigText = `Read a configuration and its keys as serve would, without starting anything,
 and say what it means: which mail is ours, who is signed by what, and what is
-refused. Every mistake is one line: file, line, key, what is wrong and what to
-write. Where the daemon knows that a listed key may not sign yet, that is said;
-it is no mistake. Notes say what a start would stumble over outside of the
-file: a folder that the daemon may not write to, an address that is in use or
-that the machine does not have.
+refused. Every mistake is one line: file, line, column, key, what is wrong and
+what to write. Where the daemon knows that a listed key may not sign yet, that
+is said; it is no mistake. Notes say what a start would stumble over outside of
+the file: a folder that the daemon may not write to, an address that is in use
+or that the machine does not have.
 
     signpost check-config [FILE]
 
@@ -47,9 +47,10 @@ type checkReport struct {
 // checkProblem is one mistake. Line and path are those of the file; a problem with
 // what the file names (a key, a zone file) has none.
 type checkProblem struct {
-	Line int    `json:"line,omitempty"`
-	Path string `json:"path,omitempty"`
-	Text string `json:"text"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+	Path   string `json:"path,omitempty"`
+	Text   string `json:"text"`
 }
 
 func problems(err error) []checkProblem {
@@ -57,7 +58,7 @@ func problems(err error) []checkProblem {
 	var inFile *config.Error
 	if errors.As(err, &inFile) {
 		for _, p := range inFile.Problems {
-			list = append(list, checkProblem{p.Line, p.Path, p.Text})
+			list = append(list, checkProblem{p.Line, p.Column, p.Path, p.Text})
 		}
 		return list
 	}

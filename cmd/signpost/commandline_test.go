@@ -202,3 +202,19 @@ func TestWhatAnErrorSaysLastIsItsRemedy(t *testing.T) {
 		}
 	}
 }
+
+func TestAMistypedWordIsRecognized(t *testing.T) {
+	for line, want := range map[string]string{
+		"sing m.eml":              `signpost: no command "sing": did you mean sign?; signpost help lists them`,
+		"chekc-config":            `signpost: no command "chekc-config": did you mean check-config?; signpost help lists them`,
+		"frobnicate":              `signpost: no command "frobnicate"; signpost help lists them`,
+		"keys lst":                `signpost keys: no command "lst": did you mean list?; signpost keys --help shows how`,
+		"report wouldrefuse":      `signpost report: no command "wouldrefuse": did you mean would-refuse?; signpost report --help shows how`,
+		"verify --jsno m.eml":     `signpost verify: there is no option --jsno: did you mean --json?; signpost verify --help shows how`,
+		"explain --outbund m.eml": `signpost explain: there is no option --outbund: did you mean --outbound?; signpost explain --help shows how`,
+	} {
+		if got := execute(t, "", strings.Fields(line)...); got.code != exitUsage || got.stdout != "" || got.stderr != want+"\n" {
+			t.Errorf("%s: exit %d, %q, %q", line, got.code, got.stdout, got.stderr)
+		}
+	}
+}

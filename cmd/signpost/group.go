@@ -25,10 +25,12 @@ func (g group) run(args []string, stdin io.Reader, stdout, stderr io.Writer) int
 		fmt.Fprint(stdout, g.text)
 		return exitOK
 	}
+	var names []string
 	for _, c := range g.commands {
 		if c.name == args[0] {
 			return c.run(args[1:], stdin, stdout, stderr)
 		}
+		names = append(names, c.name)
 	}
-	return wrongUsage(stderr, g.name, fmt.Sprintf("no command %q", args[0]))
+	return wrongUsage(stderr, g.name, fmt.Sprintf("no command %q", args[0])+maybe("", args[0], names))
 }

@@ -106,7 +106,7 @@ func TestKeysTakesItsFolderFromTheConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	r = execute(t, "", "keys", "generate", "--config", file, "--type", "ed25519", "example.com", "e2")
-	if r.code != exitFailure || !strings.Contains(r.stderr, file+":1: keys.dri: unknown key: did you mean dir?") {
+	if r.code != exitFailure || !strings.Contains(r.stderr, file+":1:8: keys.dri: unknown key: did you mean dir?") {
 		t.Errorf("with a bad configuration: exit %d, %s", r.code, r.stderr)
 	}
 }

@@ -126,7 +126,11 @@ func dispatch(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			return c.run(args[1:], stdin, stdout, stderr)
 		}
 	}
-	e := &control.Error{Problem: fmt.Sprintf("no command %q", args[0]), Remedy: "signpost help lists them"}
+	var names []string
+	for _, c := range commands() {
+		names = append(names, c.name)
+	}
+	e := &control.Error{Problem: fmt.Sprintf("no command %q", args[0]) + maybe("", args[0], names), Remedy: "signpost help lists them"}
 	if !inJSON(stderr, e) {
 		fmt.Fprintf(stderr, "signpost: %s; %s\n", e.Problem, e.Remedy)
 	}

@@ -69,7 +69,7 @@ func TestWrongUsageSaysWhatToDo(t *testing.T) {
 		want string
 	}{
 		{nil, "signpost COMMAND"},
-		{[]string{"sing"}, `no command "sing"; signpost help lists them`},
+		{[]string{"sing"}, `no command "sing": did you mean sign?; signpost help lists them`},
 		{[]string{"verify"}, "give one message file"},
 		{[]string{"verify", "x.eml", "--ip", "nonsense"}, "write one such as 192.0.2.10"},
 		{[]string{"verify", "x.eml", "--at", "yesterday"}, "write one such as 2026-11-21T12:00:00Z"},
@@ -160,7 +160,7 @@ log:
 	if r.code != exitFailure {
 		t.Errorf("exit %d, want %d", r.code, exitFailure)
 	}
-	for _, want := range []string{":2: milter.lisen", "listen", ":4: signer.on_error", ":6: signer.domains[0]", ":8: verifier.mode", ":10: log.level"} {
+	for _, want := range []string{":2:3: milter.lisen", "listen", ":4:3: signer.on_error", ":6:7: signer.domains[0]", ":8:3: verifier.mode", ":10:3: log.level"} {
 		if !strings.Contains(r.stderr, want) {
 			t.Errorf("standard error lacks %q:\n%s", want, r.stderr)
 		}
@@ -298,7 +298,7 @@ func TestCheckConfigJSONListsTheProblems(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.stdout), &report); err != nil || len(report.Problems) != 2 {
 		t.Fatalf("%v in %s", err, r.stdout)
 	}
-	if p := report.Problems[0]; p.Line != 2 || p.Path != "verifier.mode" || p.Text == "" {
+	if p := report.Problems[0]; p.Line != 2 || p.Column == 0 || p.Path != "verifier.mode" || p.Text == "" {
 		t.Errorf("the first problem is %+v", p)
 	}
 }

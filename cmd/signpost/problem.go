@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/internal/config"
 	"signpost/internal/control"
 )
 
@@ -82,11 +83,22 @@ func remedyIn(problem, name string) string {
 	return "signpost " + name + " --help shows the options; signpost doctor looks for faults of the host"
 }
 
+// maybe names the word that was probably meant, with the prefix that such words have.
+func maybe(prefix, word string, words []string) string {
+	near, ok := config.Nearest(word, words)
+	if !ok {
+		return ""
+	}
+	return ": did you mean " + prefix + near + "?"
+}
+
 // optionProblem is an error of package flag in our words.
 func optionProblem(f *flag.FlagSet, err error) string {
 	text := err.Error()
 	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
-		return "there is no option --" + name
+		var names []string
+		f.VisitAll(func(o *flag.Flag) { names = append(names, o.Name) })
+		return "there is no option --" + name + maybe("--", name, names)
 	}
 	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
 		return "--" + name + " needs a value"

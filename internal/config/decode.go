@@ -47,7 +47,7 @@ func Decode(file string, text []byte, v any) *Source {
 	}
 	s.root = root
 	d := decoder{source: s, top: reflect.TypeOf(v).Elem(), schemas: map[reflect.Type]schema{}}
-	d.value(root, reflect.ValueOf(v).Elem(), &place{line: 1})
+	d.value(root, reflect.ValueOf(v).Elem(), &place{mark: mark{line: 1}})
 	return s
 }
 
@@ -81,7 +81,7 @@ func (s *Source) parse(text []byte) *yaml.Node {
 	}
 	switch err := next(dec, &second); {
 	case err == nil:
-		s.add(second.Line, "", `a second document begins here: one file is one configuration, take out the "---"`)
+		s.add(markOf(&second), "", `a second document begins here: one file is one configuration, take out the "---"`)
 	case err != io.EOF:
 		s.syntax(text, err)
 		return nil
@@ -113,7 +113,7 @@ type place struct {
 	key   string
 	item  bool // in a list, at index
 	index int
-	line  int
+	mark
 }
 
 func (p *place) String() string {
@@ -139,7 +139,7 @@ func (d *decoder) bad(at *place, format string, args ...any) {
 		d.source.more++
 		return
 	}
-	d.source.add(at.line, at.String(), fmt.Sprintf(format, args...))
+	d.source.add(at.mark, at.String(), fmt.Sprintf(format, args...))
 }
 
 // unread records that a value could not be read and keeps its default, so that no
@@ -208,10 +208,10 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, at *place) {
 	seen := make(map[string]int, len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, val := n.Content[i], n.Content[i+1]
-		here := &place{up: at, key: key.Value, line: key.Line}
+		here := &place{up: at, key: key.Value, mark: markOf(key)}
 		if problem := badKey(key); problem != "" {
 			section := *at
-			section.line = key.Line
+			section.mark = markOf(key)
 			d.bad(&section, "%s", problem)
 			continue
 		}
@@ -240,7 +240,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, at *place) {
 	}
 	items := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
 	for i, item := range n.Content {
-		d.value(item, items.Index(i), &place{up: at, item: true, index: i, line: item.Line})
+		d.value(item, items.Index(i), &place{up: at, item: true, index: i, mark: markOf(item)})
 	}
 	v.Set(items)
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -38,20 +39,20 @@ func (d *decoder) unknown(at *place, known schema) {
 		return
 	}
 	keys := "this section takes " + strings.Join(known.names, ", ")
-	if near, ok := nearest(at.key, known.names); ok {
+	if near, ok := Nearest(at.key, known.names); ok {
 		d.bad(at, "unknown key: did you mean %s? (%s)", near, keys)
 		return
 	}
-	if path, ok := d.elsewhere(at.key, d.top, "", 0); ok {
-		d.bad(at, "unknown key here: it belongs under %s (%s)", path, keys)
+	if paths := d.elsewhere(at.key, d.top, "", 0); len(paths) > 0 {
+		d.bad(at, "unknown key here: it belongs under %s (%s)", alternatives(paths), keys)
 		return
 	}
 	d.bad(at, "unknown key (%s)", keys)
 }
 
-// elsewhere searches the type t at the path for a section that has the key. It compares
-// names only, and descends a few levels.
-func (d *decoder) elsewhere(key string, t reflect.Type, path string, depth int) (string, bool) {
+// elsewhere returns the sections of the type t at the path that have the key, in the order of
+// the fields. It compares names only, and descends a few levels.
+func (d *decoder) elsewhere(key string, t reflect.Type, path string, depth int) []string {
 	const deepest = 8
 	list := ""
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
@@ -61,26 +62,38 @@ func (d *decoder) elsewhere(key string, t reflect.Type, path string, depth int) 
 		t = t.Elem()
 	}
 	if t.Kind() != reflect.Struct || depth > deepest {
-		return "", false
+		return nil
 	}
 	known := d.schema(t)
 	path += list
+	var found []string
 	if _, ok := known.index[key]; ok {
+		found = append(found, path)
 		if path == "" {
-			path = "the top level"
+			found[0] = "the top level"
 		}
-		return path, true
 	}
 	for _, name := range known.names {
-		if found, ok := d.elsewhere(key, t.Field(known.index[name]).Type, join(path, name), depth+1); ok {
-			return found, true
-		}
+		found = append(found, d.elsewhere(key, t.Field(known.index[name]).Type, join(path, name), depth+1)...)
 	}
-	return "", false
+	return found
 }
 
-// nearest returns the name that key is probably a misspelling of.
-func nearest(key string, names []string) (string, bool) {
+// alternatives joins the first of the words, those of the fewest levels.
+func alternatives(words []string) string {
+	const most = 3
+	levels := func(s string) int { return strings.Count(s, ".") + strings.Count(s, "[") }
+	slices.SortStableFunc(words, func(a, b string) int { return levels(a) - levels(b) })
+	words = words[:min(most, len(words))]
+	last := len(words) - 1
+	if last == 0 {
+		return words[0]
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+// Nearest returns the name that key is probably a misspelling of.
+func Nearest(key string, names []string) (string, bool) {
 	const longest = 64 // limits the work for one key
 	if len(key) > longest {
 		return "", false
@@ -142,7 +155,7 @@ func OneOf[T ~string](bad func(path, problem string), path string, value T, allo
 		words[i] = string(w)
 	}
 	problem := quote(string(value)) + " is not one of " + strings.Join(words, ", ")
-	if near, ok := nearest(string(value), words); ok {
+	if near, ok := Nearest(string(value), words); ok {
 		problem += ": did you mean " + near + "?"
 	}
 	bad(path, problem)

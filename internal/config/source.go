@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -31,11 +32,12 @@ type Source struct {
 // Sum identifies the text that was read: the hexadecimal SHA-256 of its octets.
 func (s *Source) Sum() string { return hex.EncodeToString(s.sum[:]) }
 
-// A Problem is one mistake. Path is "" if it concerns the file as a whole.
+// A Problem is one mistake. Path is "" if it concerns the file as a whole. Line and Column begin
+// with 1; Column counts characters, and is 0 where only the line is known.
 type Problem struct {
-	Line int
-	Path string
-	Text string
+	Line, Column int
+	Path         string
+	Text         string
 }
 
 // Error has all problems of one file, by line. More is the number of problems that are
@@ -46,14 +48,18 @@ type Error struct {
 	More     int
 }
 
-// Error has one line for each problem: FILE:LINE: path: problem.
+// Error has one line for each problem: FILE:LINE:COLUMN: path: problem.
 func (e *Error) Error() string {
 	var b strings.Builder
 	for i, p := range e.Problems {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		fmt.Fprintf(&b, "%s:%d: ", e.File, p.Line)
+		fmt.Fprintf(&b, "%s:%d:", e.File, p.Line)
+		if p.Column > 0 {
+			fmt.Fprintf(&b, "%d:", p.Column)
+		}
+		b.WriteByte(' ')
 		if p.Path != "" {
 			b.WriteString(p.Path + ": ")
 		}
@@ -71,12 +77,12 @@ func (s *Source) Err() error {
 		return nil
 	}
 	sorted := slices.Clone(s.problems)
-	slices.SortStableFunc(sorted, func(a, b Problem) int { return a.Line - b.Line })
+	slices.SortStableFunc(sorted, func(a, b Problem) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
 	return &Error{File: s.file, Problems: sorted, More: s.more}
 }
 
 // Bad adds a problem with the value at path, such as "signer.domains[0].selectors". Its
-// line is that of the path, or of the nearest parent that the file has. It adds no
+// place is that of the path, or of the nearest parent that the file has. It adds no
 // second problem for a value that could not be read, or is inside one that could not.
 func (s *Source) Bad(path, problem string) {
 	for p := path; ; p = parent(p) {
@@ -91,7 +97,7 @@ func (s *Source) Bad(path, problem string) {
 		s.more++
 		return
 	}
-	s.add(s.line(path), path, problem)
+	s.add(s.mark(path), path, problem)
 }
 
 // Section returns Bad for paths that begin at the named section; the path "" is
@@ -102,14 +108,19 @@ func (s *Source) Section(name string) func(path, problem string) {
 
 func (s *Source) full() bool { return len(s.problems) >= maxProblems }
 
-func (s *Source) add(line int, path, text string) {
-	s.problems = append(s.problems, Problem{Line: max(1, line), Path: oneLine(path), Text: oneLine(text)})
+// mark is a position in the text; column 0 is none.
+type mark struct{ line, column int }
+
+func markOf(n *yaml.Node) mark { return mark{n.Line, n.Column} }
+
+func (s *Source) add(at mark, path, text string) {
+	s.problems = append(s.problems, Problem{Line: max(1, at.line), Column: at.column, Path: oneLine(path), Text: oneLine(text)})
 }
 
 // fatal adds a problem that makes the whole text unreadable.
 func (s *Source) fatal(line int, text string) {
 	s.unread[""] = true
-	s.add(line, "", text)
+	s.add(mark{line: line}, "", text)
 }
 
 // oneLine keeps a problem on one line for any keys in the file.
@@ -133,38 +144,38 @@ func (s *Source) Has(path string) bool {
 	return n != nil
 }
 
-// line returns the line of the path or of its nearest parent in the file.
-func (s *Source) line(path string) int {
-	n, line := s.root, 1
+// mark returns the position of the path or of its nearest parent in the file.
+func (s *Source) mark(path string) mark {
+	n, found := s.root, mark{line: 1}
 	for path != "" && n != nil {
 		var key string
 		key, path = cutStep(path)
-		var at int
+		var at mark
 		if n, at = step(n, key); n != nil {
-			line = at
+			found = at
 		}
 	}
-	return line
+	return found
 }
 
-// step goes one key or one "[index]" down from n, and returns its line.
-func step(n *yaml.Node, key string) (*yaml.Node, int) {
+// step goes one key or one "[index]" down from n, and returns its position.
+func step(n *yaml.Node, key string) (*yaml.Node, mark) {
 	if index, ok := strings.CutPrefix(key, "["); ok {
 		i, err := strconv.Atoi(strings.TrimSuffix(index, "]"))
 		if err != nil || n.Kind != yaml.SequenceNode || i < 0 || i >= len(n.Content) {
-			return nil, 0
+			return nil, mark{}
 		}
-		return n.Content[i], n.Content[i].Line
+		return n.Content[i], markOf(n.Content[i])
 	}
 	if n.Kind != yaml.MappingNode {
-		return nil, 0
+		return nil, mark{}
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == key {
-			return n.Content[i+1], n.Content[i].Line
+			return n.Content[i+1], markOf(n.Content[i])
 		}
 	}
-	return nil, 0
+	return nil, mark{}
 }
 
 // cutStep splits the first key or index off a path.

@@ -19,19 +19,19 @@ signer:
   retries: many
 `
 
-func TestAProblemFindsItsLine(t *testing.T) {
+func TestAProblemFindsItsPlace(t *testing.T) {
 	for _, c := range []struct{ name, path, want string }{
-		{"at a section", "milter", "f.yaml:2: milter: x"},
-		{"at a key", "milter.timeout", "f.yaml:3: milter.timeout: x"},
-		{"at an absent key it is the section's", "milter.listen", "f.yaml:2: milter.listen: x"},
+		{"at a section", "milter", "f.yaml:2:1: milter: x"},
+		{"at a key", "milter.timeout", "f.yaml:3:3: milter.timeout: x"},
+		{"at an absent key it is the section's", "milter.listen", "f.yaml:2:1: milter.listen: x"},
 		{"at an absent section it is the first", "verifier.mode", "f.yaml:1: verifier.mode: x"},
-		{"at a list's item", "signer.domains[1]", "f.yaml:10: signer.domains[1]: x"},
-		{"at a key of an item", "signer.domains[0].selectors", "f.yaml:8: signer.domains[0].selectors: x"},
-		{"at an item of an item", "signer.domains[0].selectors[1]", "f.yaml:9: signer.domains[0].selectors[1]: x"},
-		{"at an absent key of an item", "signer.domains[1].selectors[0]", "f.yaml:10: signer.domains[1].selectors[0]: x"},
-		{"beyond the list it is the list's", "signer.domains[7].domain", "f.yaml:6: signer.domains[7].domain: x"},
-		{"at no index it is the list's", "signer.domains[x]", "f.yaml:6: signer.domains[x]: x"},
-		{"below a word it is the word's", "milter.timeout.seconds", "f.yaml:3: milter.timeout.seconds: x"},
+		{"at a list's item", "signer.domains[1]", "f.yaml:10:7: signer.domains[1]: x"},
+		{"at a key of an item", "signer.domains[0].selectors", "f.yaml:8:7: signer.domains[0].selectors: x"},
+		{"at an item of an item", "signer.domains[0].selectors[1]", "f.yaml:9:9: signer.domains[0].selectors[1]: x"},
+		{"at an absent key of an item", "signer.domains[1].selectors[0]", "f.yaml:10:7: signer.domains[1].selectors[0]: x"},
+		{"beyond the list it is the list's", "signer.domains[7].domain", "f.yaml:6:3: signer.domains[7].domain: x"},
+		{"at no index it is the list's", "signer.domains[x]", "f.yaml:6:3: signer.domains[x]: x"},
+		{"below a word it is the word's", "milter.timeout.seconds", "f.yaml:3:3: milter.timeout.seconds: x"},
 		{"without a path it is the file's", "", "f.yaml:1: x"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -64,16 +64,16 @@ func TestASectionsPathsAreItsOwn(t *testing.T) {
 	}
 }
 
-func TestProblemsAreSortedByLine(t *testing.T) {
+func TestProblemsAreSortedByPlace(t *testing.T) {
 	v := defaults()
 	s := Decode("f.yaml", []byte(sample), &v)
 	s.Bad("signer.domains", "b")
 	s.Bad("milter", "a")
 	s.Bad("signer.domains", "c")
-	want := `f.yaml:2: milter: a
-f.yaml:6: signer.domains: b
-f.yaml:6: signer.domains: c
-f.yaml:11: signer.retries: "many" is not a whole number: write decimal digits alone, without a unit or a leading zero`
+	want := `f.yaml:2:1: milter: a
+f.yaml:6:3: signer.domains: b
+f.yaml:6:3: signer.domains: c
+f.yaml:11:3: signer.retries: "many" is not a whole number: write decimal digits alone, without a unit or a leading zero`
 	if got := s.Err().Error(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -161,5 +161,25 @@ func TestHasTellsWhatTheFileSays(t *testing.T) {
 	}
 	if Decode("t", nil, &v).Has("a") {
 		t.Error("an empty file has a")
+	}
+}
+
+// A key that several sections have belongs under any of them, those nearest to the top first.
+func TestAMisplacedKeyNamesTheSectionsThatHaveIt(t *testing.T) {
+	type inner struct {
+		Mode string `yaml:"mode"`
+	}
+	var v struct {
+		Signer struct {
+			Senders inner `yaml:"senders"`
+		} `yaml:"signer"`
+		Verifier struct {
+			Mode      string  `yaml:"mode"`
+			Overrides []inner `yaml:"overrides"`
+		} `yaml:"verifier"`
+	}
+	want := `f.yaml:1:1: mode: unknown key here: it belongs under verifier, signer.senders or verifier.overrides[] (this section takes signer, verifier)`
+	if err := Decode("f.yaml", []byte("mode: enforce\n"), &v).Err(); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/rsa"
+	"fmt"
 	"net/netip"
 	"os"
 	"reflect"
@@ -129,7 +130,11 @@ func openResolver(c dns.Config, before *Generation) (dns.Source, error) {
 	if before != nil && c.ZoneFile == "" && len(c.Servers) > 0 && reflect.DeepEqual(before.Config.DNS, c) {
 		return before.Resolver, nil
 	}
-	return dns.Open(c)
+	r, err := dns.Open(c)
+	if err != nil && c.ZoneFile != "" {
+		err = fmt.Errorf("dns.zone_file: %w", err)
+	}
+	return r, err
 }
 
 // Servers returns the DNS servers of a source, for a lifecycle.Spec.

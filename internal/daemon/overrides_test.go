@@ -30,7 +30,7 @@ func TestAnOverrideNamesAListenerOfMilterListen(t *testing.T) {
 		}
 	}
 	_, err := read("inet:8892@127.0.0.1")
-	if err == nil || !strings.Contains(err.Error(), `:4: verifier.overrides[0].listener: "inet:8892@127.0.0.1" is no address of milter.listen: write one of`) {
+	if err == nil || !strings.Contains(err.Error(), `:4:8: verifier.overrides[0].listener: "inet:8892@127.0.0.1" is no address of milter.listen: write one of`) {
 		t.Errorf("an unknown listener: %v", err)
 	}
 }

@@ -57,7 +57,7 @@ func (s *Service) report(ctx context.Context, domains int) (*status.Report, erro
 	}
 	r.Hour = s.vitals.counts.LastHour(r.Now)
 	r.ReportsOut = s.reporting.status(ctx)
-	r.Judge(s.vitals.counts.SinceStart())
+	r.Judge(s.vitals.counts.SinceStart(), s.unwritten(current)...)
 	return r, nil
 }
 
@@ -72,6 +72,20 @@ func (s *Service) configuration(g *inForce) status.Configuration {
 		c.File = DefaultPath
 	}
 	return c
+}
+
+// unwritten is about what cannot be written at present. Mail does not need it.
+func (s *Service) unwritten(g *inForce) []status.Finding {
+	var all []status.Finding
+	add := func(what, problem, lost, remedy string) {
+		if problem != "" {
+			all = append(all, status.Finding{Severity: status.Warning, Subject: what, Finding: "cannot be written: " + problem + "; " + lost, Remedy: remedy})
+		}
+	}
+	u, t := g.Tracker.Unsaved(), s.recorder.Trouble()
+	add("keys.state", u.Problem, "what is known of the keys is lost with a restart", u.Remedy)
+	add("reports.database", strings.TrimPrefix(t.Problem, "reports.database "), "counters wait, and are lost if they become too many", t.Remedy)
+	return all
 }
 
 // diskState remembers what was found about a text of the file, so that it is read as a

@@ -239,3 +239,21 @@ func TestAReportTellsNoSecret(t *testing.T) {
 		}
 	}
 }
+
+// What the daemon keeps beside the mail, in a place that does not take it.
+func TestTheStatusNamesWhatCannotBeWritten(t *testing.T) {
+	h := newHouse(t)
+	h.replace(h.dir+"/state/keys.json", h.zone+"/keys.json") // a file where a folder should be
+	r := run(t, h, time.Minute, nil)
+	for _, words := range []string{"keys.state: cannot be written: " + h.zone + "/keys.json: not a directory; what is known", "reports.database: cannot be written: sqlite:" + h.zone} {
+		// Both are written in the background.
+		for began, got := time.Now(), r.ask(t); !finds(got, words); got = r.ask(t) {
+			if time.Since(began) > time.Minute {
+				t.Fatalf("no finding %q: %+v", words, got.Findings)
+			}
+		}
+		if got := r.ask(t); !got.NeedsAPerson() || !got.Ready {
+			t.Errorf("%+v, ready: %v", got.Findings, got.Ready)
+		}
+	}
+}

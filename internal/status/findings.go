@@ -25,8 +25,8 @@ const (
 )
 
 // Judge fills Findings, Ready and NotReady from the rest of the report. sinceStart are the
-// counts of all messages.
-func (r *Report) Judge(sinceStart Hour) {
+// counts of all messages, and more are findings that the report does not show otherwise.
+func (r *Report) Judge(sinceStart Hour, more ...Finding) {
 	r.NotReady = NotReady(r.Listeners, r.Domains.Total, r.Domains.States)
 	r.Ready = len(r.NotReady) == 0
 	var all []Finding
@@ -36,6 +36,7 @@ func (r *Report) Judge(sinceStart Hour) {
 	all = append(all, r.ofConfiguration()...)
 	all = append(all, r.ofLoad()...)
 	all = append(all, r.ofMail(sinceStart)...)
+	all = append(all, more...)
 	all = append(all, r.ReportsOut.findings()...)
 	order := []Severity{Problem, Warning, Note}
 	slices.SortStableFunc(all, func(a, b Finding) int {

@@ -15,11 +15,11 @@ const (
 	maxReported   = 20
 )
 
-// readFile returns the text of a table file.
-func readFile(path string) (string, error) {
+// readFile returns the text of the table file that the key of the configuration names.
+func readFile(key, path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("reading a table: %w", err)
+		return "", fmt.Errorf("%s: %w", key, err)
 	}
 	defer f.Close()
 	var text strings.Builder
@@ -28,7 +28,7 @@ func readFile(path string) (string, error) {
 	}
 	limited := &io.LimitedReader{R: f, N: maxTableBytes}
 	if _, err := io.Copy(&text, limited); err != nil {
-		return "", fmt.Errorf("reading a table: %w", err)
+		return "", fmt.Errorf("%s: %w", key, err)
 	}
 	if limited.N == 0 {
 		return "", fmt.Errorf("%s: the file is larger than %d bytes", path, maxTableBytes)

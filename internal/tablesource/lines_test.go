@@ -13,7 +13,7 @@ func TestAByteOrderMarkInFrontOfATableIsSkipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	text, err := readFile(path)
+	text, err := readFile("signer.tables[0]", path)
 	if err != nil {
 		t.Fatal(err)
 	}

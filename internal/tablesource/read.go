@@ -48,9 +48,9 @@ func Read(ctx context.Context, c signer.Config, before Tables, keep string, give
 		giveWay = func() {}
 	}
 	r := reader{entries: c.Entries(), tables: tables, giveWay: giveWay}
-	for _, source := range c.Tables {
+	for i, source := range c.Tables {
 		if source.File != "" {
-			errs = append(errs, r.file(source.File))
+			errs = append(errs, r.file(fmt.Sprintf("signer.tables[%d]", i), source.File))
 		} else {
 			r.database(ctx, database{source.Database, source.Query}, before.fetched, keep)
 		}
@@ -98,9 +98,9 @@ func (r *reader) add(place signer.Place, words []string) error {
 	return r.entries.Add(place, words)
 }
 
-func (r *reader) file(path string) error {
+func (r *reader) file(key, path string) error {
 	before := r.entries.Len()
-	text, err := readFile(path)
+	text, err := readFile(key, path)
 	if err == nil {
 		r.entries.Grow(entriesIn(text))
 		err = eachLine(path, text, func(line int, words []string) error {
@@ -162,7 +162,7 @@ func (r *reader) resolve(c *signer.Config) error {
 //	alice          alice@example.com, *@example.org
 //	192.0.2.0/24   example.net
 func readSenders(path string) ([]signer.Sender, error) {
-	text, err := readFile(path)
+	text, err := readFile("signer.senders.file", path)
 	if err != nil {
 		return nil, err
 	}

@@ -109,7 +109,7 @@ func TestSendersInAFileOfTheirOwn(t *testing.T) {
 		t.Errorf("the error is\n%v\nwant\n%s", err, wantErr)
 	}
 	c.Senders.File = path + ".missing"
-	if _, _, err := Read(t.Context(), c, Tables{}, "", nil); err == nil || !strings.Contains(err.Error(), "reading a table: open ") {
+	if _, _, err := Read(t.Context(), c, Tables{}, "", nil); err == nil || !strings.Contains(err.Error(), "signer.senders.file: open ") {
 		t.Errorf("the error of a missing file is %v", err)
 	}
 	if err := os.WriteFile(path, []byte(strings.Repeat("x", maxTableLine+1)), 0o600); err != nil {

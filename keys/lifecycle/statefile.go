@@ -268,17 +268,32 @@ func (w *Tracker) save(last bool) {
 	if damaged {
 		_ = os.Rename(path, path+".damaged") // kept for the administrator
 	}
-	unsaved := ""
-	if err := writeState(path, known); err != nil {
-		unsaved = "the state of the keys cannot be written, and will be lost with a restart: " + err.Error() +
-			"; give the daemon a folder of its own there, or set keys.state"
-	}
+	unsaved := notSaved(path, writeState(path, known))
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if unsaved != "" && unsaved != w.unsaved {
-		w.log.Warn(unsaved)
+	if unsaved.Problem != "" && unsaved != w.unsaved {
+		w.log.Warn("the state of the keys cannot be written, and will be lost with a restart: " + unsaved.Problem + "; " + unsaved.Remedy)
 	}
 	w.unsaved = unsaved
+}
+
+// notSaved explains an error of writeState. The name of the temporary file is left out: it is another one each time.
+func notSaved(path string, err error) Unsaved {
+	if err == nil {
+		return Unsaved{}
+	}
+	u := Unsaved{Problem: err.Error(), Remedy: "give the daemon a folder of its own there, or set keys.state"}
+	var cause syscall.Errno
+	if errors.As(err, &cause) {
+		u.Problem = path + ": " + cause.Error()
+	}
+	switch folder := filepath.Dir(path); cause {
+	case syscall.ENOSPC, syscall.EDQUOT:
+		u.Remedy = "free space there: df -h " + folder + ", df -i " + folder
+	case syscall.EROFS:
+		u.Remedy = "make the file system of " + folder + " writable (ReadWritePaths= of the unit counts, too), or set keys.state"
+	}
+	return u
 }
 
 // syncFolder makes a new name in a folder survive a power failure.

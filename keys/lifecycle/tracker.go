@@ -48,10 +48,9 @@ type Tracker struct {
 	reported map[string]report
 	changed  bool // more than times has to be saved
 	saved    time.Time
-	// trouble is the error of reading the file, until it is logged; unsaved is the last error
-	// of writing it.
-	trouble, unsaved string
-	damaged          bool
+	trouble  string // the error of reading the file, until it is logged
+	unsaved  Unsaved
+	damaged  bool
 
 	rested time.Time // the end of the last round in the background
 	wake   chan struct{}
@@ -82,6 +81,16 @@ func (w *Tracker) Trouble() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.trouble
+}
+
+// Unsaved says why the state file cannot be written; Problem is "" if it could be, the last time.
+type Unsaved struct{ Problem, Remedy string }
+
+// Unsaved is about the last time that the state file was written.
+func (w *Tracker) Unsaved() Unsaved {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.unsaved
 }
 
 // Standby returns the keys of former configurations that may have to sign until listed keys of

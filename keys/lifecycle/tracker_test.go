@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -519,6 +521,24 @@ func TestAStateFileThatCannotBeWrittenIsToldOnce(t *testing.T) {
 		}
 		s.want("all the same", "s1", "s1 active")
 	})
+}
+
+// An error has another temporary file in it each time; it is one error all the same.
+func TestWhyTheStateCannotBeWritten(t *testing.T) {
+	for cause, remedy := range map[error]string{
+		syscall.ENOSPC: "free space there: df -h /state, df -i /state",
+		syscall.EDQUOT: "free space there: df -h /state, df -i /state",
+		syscall.EROFS:  "make the file system of /state writable (ReadWritePaths= of the unit counts, too), or set keys.state",
+		syscall.EACCES: "give the daemon a folder of its own there, or set keys.state",
+	} {
+		got := notSaved("/state/keys.json", errors.Join(nil, &fs.PathError{Op: "write", Path: "/state/.new-123.json", Err: cause}))
+		if want := (Unsaved{"/state/keys.json: " + cause.Error(), remedy}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+	if got := notSaved("/state/keys.json", nil); got != (Unsaved{}) {
+		t.Errorf("no error: %+v", got)
+	}
 }
 
 func TestDNSIsAskedAsSeldomAsMayBe(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -114,6 +115,9 @@ func (db *DB) check(ctx context.Context, all []area) error {
 	}
 	if err := rows.Err(); err != nil {
 		return err
+	}
+	if len(found) == 0 || slices.Max(slices.Collect(maps.Values(found))) == 0 {
+		return fmt.Errorf("%w: it has no tables; where the daemon runs, signpost status says why it could not make them", ErrNone)
 	}
 	for _, a := range all {
 		switch v := found[a.name]; {

@@ -200,6 +200,38 @@ func (db *DB) failed(err error) error {
 	return fmt.Errorf("reports.database %s: %w", db.address, withoutAddress(err))
 }
 
+// Remedy says what to do about an error of the database at the address.
+func Remedy(a Address, err error) string {
+	var failed *sqlite.Error
+	code := 0
+	if errors.As(err, &failed) {
+		code = failed.Code() & 0xff
+	}
+	path := a.Path()
+	switch {
+	case path == "":
+		return "see to the database server" + keepNothing
+	case code == fullCode, errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "free space there: df -h " + filepath.Dir(path) + keepNothing
+	case code == corruptCode, code == notDatabaseCode:
+		return "it is damaged: put a copy back, or move it away (mv " + path + " " + path + ".damaged), and restart: then a new one is made"
+	case code == readOnlyCode, code == cantOpenCode, errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return "let the daemon's user write the file and its folder" + keepNothing
+	}
+	return "see to the database" + keepNothing
+}
+
+const keepNothing = `, or write reports: {database: ""} and reload to keep nothing`
+
+// Result codes of SQLite.
+const (
+	readOnlyCode    = 8
+	corruptCode     = 11
+	fullCode        = 13
+	cantOpenCode    = 14
+	notDatabaseCode = 26
+)
+
 // Close waits for no one: queries under way fail.
 func (db *DB) Close() error {
 	if db == nil || db.sql == nil {

@@ -77,6 +77,41 @@ func TestTablesOfANewerProgramAreLeftAlone(t *testing.T) {
 	})
 }
 
+// A daemon that had no room for the tables leaves the table of versions, or less.
+func TestADatabaseWithoutTablesIsNone(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, a store.Address) {
+		db := storetest.Open(t, a)
+		if _, err := db.Exec(t.Context(), `UPDATE reports_schema SET version = 0`); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.OpenExisting(t.Context(), a); !errors.Is(err, store.ErrNone) || !strings.Contains(err.Error(), "signpost status") {
+			t.Errorf("a command: %v", err)
+		}
+	})
+}
+
+func TestTheRemedyFitsTheError(t *testing.T) {
+	damaged := store.Address("sqlite:" + filepath.Join(t.TempDir(), "damaged.db"))
+	if err := os.WriteFile(damaged.Path(), []byte(strings.Repeat("no database ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, noDatabase := store.Open(t.Context(), damaged)
+	for _, c := range []struct {
+		a    store.Address
+		err  error
+		want string
+	}{
+		{damaged, noDatabase, "it is damaged: put a copy back, or move it away (mv " + damaged.Path() + " " + damaged.Path() + ".damaged), and restart"},
+		{"sqlite:/state/reports.db", &os.PathError{Op: "open", Path: "/state/reports.db", Err: syscall.ENOSPC}, "free space there: df -h /state, or write reports: "},
+		{"sqlite:/state/reports.db", &os.PathError{Op: "open", Path: "/state/reports.db", Err: syscall.EACCES}, "let the daemon's user write the file and its folder"},
+		{"postgres://signpost@db.example/reports", errors.New("refused"), "see to the database server"},
+	} {
+		if got := store.Remedy(c.a, c.err); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%v: %q, want %q", c.err, got, c.want)
+		}
+	}
+}
+
 func TestATransactionIsWholeOrNothing(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, a store.Address) {
 		db := storetest.Open(t, a)

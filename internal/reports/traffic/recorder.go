@@ -59,6 +59,21 @@ type Recorder struct {
 	ended   chan struct{}
 	every   time.Duration
 	timeout func(context.Context, time.Duration) (context.Context, context.CancelFunc) // context.WithTimeout
+	trouble atomic.Pointer[Trouble]
+}
+
+// Trouble says why the database cannot be written.
+type Trouble struct{ Problem, Remedy string }
+
+// Trouble is about the last time that the database was written; zero where all was well. A nil recorder has none.
+func (r *Recorder) Trouble() Trouble {
+	if r == nil {
+		return Trouble{}
+	}
+	if t := r.trouble.Load(); t != nil {
+		return *t
+	}
+	return Trouble{}
 }
 
 // settings are what a message needs of a Config.
@@ -232,6 +247,7 @@ func (w *writer) change(c Config) {
 	w.rename()
 	w.most = 0
 	w.limits.forget()
+	w.recorder.trouble.Store(nil)
 	w.complaint, w.warned, w.wait, w.next, w.pruned = "", map[string]Day{}, firstRetry, time.Time{}, time.Time{}
 	w.spool = nil
 	if c.Database.Path() == "" {
@@ -289,13 +305,15 @@ func (w *writer) broken(err error) {
 	w.next = w.recorder.now().Add(w.wait)
 	w.wait = min(2*w.wait, lastRetry)
 	w.recorder.Counts.Down.Store(true)
+	trouble := Trouble{err.Error(), store.Remedy(w.config.Database, err)}
+	w.recorder.trouble.Store(&trouble)
 	if w.complaint == "" {
 		where := "in memory, and their details are left out when they become too many"
 		if w.spool != nil {
 			where = "in " + w.spool.dir
 		}
 		w.recorder.log.Warn("reports: the database cannot be written; mail is not affected, and counters wait "+where,
-			"problem", err.Error(), "remedy", `see to the database, or write reports: {database: ""} and reload to keep nothing`)
+			"problem", trouble.Problem, "remedy", trouble.Remedy)
 	}
 	w.complaint = err.Error()
 }
@@ -303,6 +321,7 @@ func (w *writer) broken(err error) {
 // works notes that the database was written.
 func (w *writer) works() {
 	w.recorder.Counts.Down.Store(false)
+	w.recorder.trouble.Store(nil)
 	if w.complaint != "" {
 		w.recorder.log.Info("reports: the database is written again", "database", w.config.Database.String())
 		w.complaint = ""
