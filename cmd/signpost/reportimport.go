@@ -105,7 +105,7 @@ func openForImport(ctx context.Context, config, database string) (daemon.Config,
 	if errors.Is(err, store.ErrNone) {
 		db, err = store.Open(ctx, address)
 	}
-	return c, db, err
+	return c, db, withRemedy(address, err)
 }
 
 // importer stores the reports of its inputs, and tells of each.

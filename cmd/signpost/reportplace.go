@@ -5,9 +5,12 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"io/fs"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"signpost/internal/control"
 	"signpost/internal/daemon"
@@ -44,7 +47,21 @@ func (p reportPlace) open(ctx context.Context) (daemon.Config, *store.DB, error)
 	if errors.Is(err, store.ErrNone) {
 		err = &control.Error{Problem: err.Error(), Remedy: "the daemon makes it; start it with this configuration, and look at its log"}
 	}
-	return c, db, err
+	return c, db, withRemedy(c.Reports.Database, err)
+}
+
+// withRemedy adds to an error of the database what to do, unless it says so itself.
+func withRemedy(a store.Address, err error) error {
+	var known *control.Error
+	if err == nil || errors.As(err, &known) || errors.Is(err, store.ErrOlder) || errors.Is(err, store.ErrNewer) {
+		return err
+	}
+	remedy := store.Remedy(a, err)
+	// SQLite writes beside a database that it only reads.
+	if path := a.Path(); path != "" && errors.Is(unix.Access(path, unix.R_OK|unix.W_OK), fs.ErrPermission) {
+		remedy = "run this as root, or as the daemon's user"
+	}
+	return &control.Error{Problem: err.Error(), Remedy: remedy}
 }
 
 // fail says why the command could not do its work.

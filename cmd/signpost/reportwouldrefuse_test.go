@@ -227,3 +227,19 @@ func TestWouldRefuseSaysWhyThereIsNothing(t *testing.T) {
 		t.Errorf("exit %d, %s", r.code, r.stdout)
 	}
 }
+
+// Each command that reads the database says what to do about one that cannot be read.
+func TestReportsOfADatabaseThatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	database := dir + "/reports.db"
+	if err := os.WriteFile(database, []byte(strings.Repeat("no database ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := writeFile(t, "signpost.yaml", "reports: {database: \"sqlite:"+database+"\"}\n")
+	for _, command := range []string{"would-refuse", "show", "list", "suppressed", "preview example.com", "page " + dir, "import " + dir} {
+		r := execute(t, "", append(append([]string{"report"}, strings.Fields(command)...), "--config", config)...)
+		if r.code != exitFailure || r.stdout != "" || !strings.Contains(r.stderr, "; it is damaged: put a copy back, or move it away (mv "+database) {
+			t.Errorf("report %s: exit %d, %q, %q", command, r.code, r.stdout, r.stderr)
+		}
+	}
+}
