@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"signpost/internal/daemon"
+	"signpost/internal/display"
 	"signpost/internal/message"
 	"signpost/internal/opendkim"
 	"signpost/keys"
@@ -130,7 +131,7 @@ func (o importOptions) run(c *opendkim.Config, stdout, stderr io.Writer) int {
 		return failure(stderr, name, err)
 	}
 	if faults > 0 {
-		return failure(stderr, name, fmt.Errorf("%d keys could not be taken over", faults))
+		return failure(stderr, name, fmt.Errorf("%s could not be taken over: mend that, and run it again; what is copied already stays as it is", display.Count(faults, "key")))
 	}
 	if !o.dry {
 		tellDifferences(c, text.String(), stderr)

@@ -116,7 +116,7 @@ func TestKeysImportOfOneKeyAndOfTables(t *testing.T) {
 	wantParts(t, "no such file", run(exitFailure, "@DIR/absent.conf").stderr, "absent.conf: no such file")
 	wantParts(t, "no arguments", run(exitUsage).stderr, "give an opendkim.conf")
 	wantParts(t, "one table", run(exitUsage, "--keytable", "@DIR/kt").stderr, "give an opendkim.conf")
-	wantParts(t, "a key that is not there", run(exitFailure, "--keytable", "@DIR/lost", "--signingtable", "@DIR/st").stderr, "nowhere: no such file", "1 keys could not be taken over")
+	wantParts(t, "a key that is not there", run(exitFailure, "--keytable", "@DIR/lost", "--signingtable", "@DIR/st").stderr, "nowhere: no such file", "1 key could not be taken over: mend that, and run it again")
 	wantParts(t, "a key that is none", run(exitFailure, "--keytable", "@DIR/weak", "--signingtable", "@DIR/st").stderr, "the key n of example.net", "damaged")
 
 	other := installation(t, map[string]string{"kt": "k example.net:n:@DIR/x\n"}, "x")

@@ -122,6 +122,10 @@ func (c *Config) readFile(path string, level int) error {
 		if s.Name, s.Value = cutBlank(line); s.Name == "" {
 			continue
 		}
+		if program := ofOthers[strings.ToLower(s.Name)]; program != "" {
+			return fmt.Errorf("%s, line %d: %s is a parameter of %s: give opendkim.conf here; docs/migration.md says what takes the place of each setting of %s",
+				s.File, number, s.Name, program, program)
+		}
 		if problem := s.check(); problem != "" {
 			return fmt.Errorf("opendkim does not start with this file: %s, line %d: %s", s.File, number, problem)
 		}

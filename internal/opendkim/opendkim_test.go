@@ -243,3 +243,22 @@ func TestTablesAlone(t *testing.T) {
 		t.Error("a table that is not there was read")
 	}
 }
+
+// Who leaves opendkim often leaves its companions too, and gives their files.
+func TestTheFileOfAnotherProgramIsRecognized(t *testing.T) {
+	for text, want := range map[string]string{
+		"PidFile /run/x.pid\nPublicSuffixList /usr/share/publicsuffix\n": "x.conf, line 2: PublicSuffixList is a parameter of opendmarc: give opendkim.conf here; docs/migration.md says what takes the place of each setting of opendmarc",
+		"Mode sv\nSealHeaderChecks /x\n":                                 "x.conf, line 2: SealHeaderChecks is a parameter of openarc: give",
+		"debugLevel = 1\nHELO_reject = Fail\n":                           "x.conf, line 1: debugLevel is a parameter of policyd-spf: give",
+	} {
+		_, err := Read("/etc/x.conf", func(string) (string, error) { return text, nil })
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	for name, program := range ofOthers {
+		if o, both := options[name]; both {
+			t.Errorf("%s is a parameter of opendkim, and not only of %s", o.name, program)
+		}
+	}
+}

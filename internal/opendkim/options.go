@@ -114,3 +114,22 @@ func optionTable(byFate map[string][]option) map[string]option {
 	}
 	return table
 }
+
+// ofOthers are parameters that only another program has, in lower case: somebody gives its file.
+var ofOthers = func() map[string]string {
+	programs := map[string]string{}
+	for program, names := range map[string]string{
+		"opendmarc": `CopyFailuresTo DomainWhitelist DomainWhitelistFile DomainWhitelistSize FailureReports FailureReportsBcc FailureReportsOnNone
+			FailureReportsSentBy HistoryFile HoldQuarantinedMessages IgnoreAuthenticatedClients IgnoreHosts IgnoreMailFrom PublicSuffixList
+			RecordAllMessages RejectFailures RejectMultiValueFrom ReportCommand SPFIgnoreResults SPFSelfValidate TrustedAuthservIDs`,
+		"openarc": "ArcMode FinalReceiver FixedTimestamp InternalHostsFile MinimumKeySizeRSA ResponseDisabled SealHeaderChecks",
+		"policyd-spf": `defaultSeedOnly debugLevel Domain_Whitelist Domain_Whitelist_PTR Header_Type HELO_pass_restriction HELO_reject Hide_Receiver
+			Lookup_Time Mail_From_pass_restriction Mail_From_reject No_Mail PermError_reject Prospective Reject_Not_Pass_Domains
+			skip_addresses SPF_Enhanced_Status_Codes TempError_Defer TestOnly Void_Limit Whitelist Whitelist_Lookup_Time`,
+	} {
+		for _, name := range strings.Fields(names) {
+			programs[strings.ToLower(name)] = program
+		}
+	}
+	return programs
+}()
