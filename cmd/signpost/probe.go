@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
+	"time"
 
 	gomilter "github.com/emersion/go-milter"
 
@@ -36,6 +39,7 @@ Example:
 type probeOptions struct {
 	ip, helo, from, rcpt, login, daemon, mta, queue string
 	json                                            bool
+	timeout                                         time.Duration
 }
 
 func probeCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -50,6 +54,7 @@ func probeCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	f.StringVar(&o.mta, "mta", "localhost", "the MTA's host `NAME` (macro j)")
 	f.StringVar(&o.queue, "queue-id", "PROBE", "the MTA's `ID` of the message (macro i)")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
+	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long each answer of the milter may take: a `TIME`")
 	rest, code, stop := parse(f, args, stdout)
 	if stop {
 		return code
@@ -63,6 +68,9 @@ func probeCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	}
 	if err != nil {
 		return wrongUsage(stderr, "probe", err.Error())
+	}
+	if problem := timeProblem("timeout", o.timeout, 1); problem != "" {
+		return wrongUsage(stderr, "probe", problem)
 	}
 	r, err := o.probe(rest[0], rest[1], stdin)
 	if err != nil {
@@ -109,17 +117,33 @@ func (o probeOptions) probe(address, file string, stdin io.Reader) (probeReport,
 		return probeReport{}, fmt.Errorf("reading %s: %w", file, err)
 	}
 	c := gomilter.NewClientWithOptions(at.Network, at.Addr, gomilter.ClientOptions{
-		Dialer:       &net.Dialer{},
+		Dialer:       &net.Dialer{Timeout: o.timeout},
+		ReadTimeout:  o.timeout,
+		WriteTimeout: o.timeout,
 		ActionMask:   gomilter.OptAddHeader | gomilter.OptChangeHeader | gomilter.OptQuarantine | gomilter.OptChangeFrom | gomilter.OptAddRcpt | gomilter.OptRemoveRcpt | gomilter.OptChangeBody,
 		ProtocolMask: probeProtocol,
 	})
 	defer c.Close()
 	s, err := c.Session()
+	if isTimeout(err) {
+		return probeReport{}, o.silent(address)
+	}
 	if err != nil {
 		return probeReport{}, fmt.Errorf("connecting to the milter at %s: %w; is it running and listening there?", address, err)
 	}
 	defer s.Close()
-	return o.converse(s, text)
+	r, err := o.converse(s, text)
+	if isTimeout(err) {
+		err = o.silent(address)
+	}
+	return r, err
+}
+
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+// silent is the error for a milter that does not answer in time.
+func (o probeOptions) silent(address string) error {
+	return fmt.Errorf("no answer from %s in %s; if Signpost listens there: signpost status; --timeout waits longer", address, o.timeout)
 }
 
 // probeProtocol has all options that Postfix offers, except SKIP, which this client does not

@@ -108,3 +108,16 @@ func TestProbeSendsPathsInOnePairOfBrackets(t *testing.T) {
 		}
 	}
 }
+
+// A program that accepts connections and says nothing does not hold the command.
+func TestProbeOfASilentMilter(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() // the kernel accepts the connection
+	r := execute(t, "From: a@example.com\n\nhello\n", "probe", "inet:"+l.Addr().String(), "-", "--timeout", "50ms")
+	if want := "signpost probe: no answer from inet:" + l.Addr().String() + " in 50ms; if Signpost listens there: signpost status; --timeout waits longer\n"; r.code != exitFailure || r.stderr != want {
+		t.Errorf("exit %d, %q, want %q", r.code, r.stderr, want)
+	}
+}
