@@ -35,6 +35,7 @@ func (g *Generation) Warnings() []string {
 	if out := g.Config.Reports.Out; out.On() && !g.Signer.SignsFor(out.Author()) {
 		w = append(w, fmt.Sprintf("reports.out.from: no entry of signer.domains signs for %s, so that reports wait: add the domain there, with a key", out.Submitter()))
 	}
+	w = append(w, g.Config.networkWarnings()...)
 	w = append(w, g.Config.sealWarnings()...)
 	w = append(w, g.listenerWarnings()...)
 	w = append(w, g.Config.tables.Warnings()...)
@@ -59,6 +60,30 @@ func (g *Generation) listenerWarnings() []string {
 			"can state any login; a unix socket with milter.socket_group is the stronger boundary", tcp, g.Config.Signer.Senders.Mode))
 	}
 	return w
+}
+
+// networkWarnings are about networks that have a large part of the Internet in them.
+func (c Config) networkWarnings() []string {
+	var w []string
+	if wide := widest(c.Signer.Outbound.Networks); wide.IsValid() {
+		w = append(w, fmt.Sprintf("signer.ours.networks has %s, and with it strangers: their mail with a From of yours is signed, and none of it is judged; "+
+			"list your own networks alone; for a service that takes only mail of yours, write a listener with role: sign", wide))
+	}
+	if wide := widest(c.Verifier.Trusted.Networks); wide.IsValid() {
+		w = append(w, fmt.Sprintf("verifier.trusted.networks has %s, and with it strangers: their mail is not judged, and results that they forged stay in it; list your own relays alone", wide))
+	}
+	return w
+}
+
+// widest returns the first network that is larger than any that one organization has: beyond the
+// private ranges 10.0.0.0/8 and fc00::/7.
+func widest(networks []netip.Prefix) netip.Prefix {
+	for _, n := range networks {
+		if n.Addr().Is4() && n.Bits() < 8 || n.Addr().Is6() && n.Bits() < 7 {
+			return n
+		}
+	}
+	return netip.Prefix{}
 }
 
 func holdsLoopback(n netip.Prefix) bool { return n.Overlaps(netip.MustParsePrefix("127.0.0.0/8")) }
