@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"signpost/internal/control"
@@ -163,7 +164,10 @@ func (k checkedKey) print(w io.Writer) {
 		return
 	}
 	verdict := "good: DNS has this key"
-	if !k.Good {
+	switch {
+	case !k.Good && k.onlySilence():
+		verdict = "UNKNOWN: DNS did not answer"
+	case !k.Good:
 		verdict = "FAULT"
 	}
 	fmt.Fprintf(w, "%s: %s\n", k.Name, verdict)
@@ -180,7 +184,15 @@ func (k checkedKey) print(w io.Writer) {
 	for _, text := range k.Warnings {
 		fmt.Fprintf(w, "    warning: %s\n", text)
 	}
-	if !k.Good {
+	switch {
+	case !k.Good && k.onlySilence():
+		fmt.Fprintln(w, "    see to that DNS server, or name others in dns.servers; then ask again")
+	case !k.Good:
 		fmt.Fprintf(w, "    what it should be: signpost keys record %s %s\n", k.Domain, k.Selector)
 	}
+}
+
+// onlySilence says that nothing is known against the key: the servers that do not have it gave no answer.
+func (k checkedKey) onlySilence() bool {
+	return !slices.ContainsFunc(k.Servers, func(s checkedServer) bool { return s.Answer != string(keys.Found) && s.Answer != "none" })
 }

@@ -247,7 +247,8 @@ func TestKeysCheckComparesWithDNS(t *testing.T) {
 	h.write(h.zone, "s1._domainkey.example.org TXT \"v=DKIM1; p=\"\ns2025._domainkey.example.com SERVFAIL\n")
 	bad := h.run(exitFailure, "check").stdout
 	wantParts(t, "the check", bad, "s1._domainkey.example.org: FAULT\n    the zone file: the record is revoked",
-		"e2025._domainkey.example.com: FAULT\n    the zone file: the record does not exist", "gave no answer", "what it should be: signpost keys record example.com s2025")
+		"e2025._domainkey.example.com: FAULT\n    the zone file: the record does not exist", "what it should be: signpost keys record example.com e2025",
+		"s2025._domainkey.example.com: UNKNOWN: DNS did not answer\n    the zone file: gave no answer", "see to that DNS server, or name others in dns.servers; then ask again")
 	r := h.run(exitFailure, "check", "example.org", "s1", "--json")
 	var report struct {
 		Keys []checkedKey `json:"keys"`
