@@ -105,6 +105,10 @@ func (r Ref) Canonical() (Ref, error) {
 	if !ok {
 		return r, fmt.Errorf("%q is not a selector: write letters, digits and hyphens, such as s2026", r.Selector)
 	}
+	// opendkim's tables often name a key by its record.
+	if alone, _, whole := strings.Cut(selector, recordLabel); whole {
+		return r, fmt.Errorf("%q is the name of a record: write the selector alone, %s", r.Selector, alone)
+	}
 	if r.Domain == AnyDomain {
 		return Ref{AnyDomain, selector}, nil
 	}

@@ -78,6 +78,7 @@ func TestANameThatIsNoneIsRefusedBeforeAnyFileIsTouched(t *testing.T) {
 		{"one label", "localhost", "s1", `"localhost" is not a domain: write it like example.com`},
 		{"no domain", "", "s1", `"" is not a domain`},
 		{"no selector", "example.com", "", `"" is not a selector: write letters, digits and hyphens, such as s2026`},
+		{"a record in place of its selector", "example.com", "mail._domainkey.example.com", `"mail._domainkey.example.com" is the name of a record: write the selector alone, mail`},
 		{"a star in the selector", "example.com", "*", `"*" is not a selector`},
 		{"a name too long for DNS", strings.Repeat("a123456789.", 20) + "example", strings.Repeat("s", 40), "longer than DNS allows (253 octets): choose a shorter selector"},
 	} {

@@ -153,6 +153,8 @@ func (s Selector) problem(seen map[string]bool) string {
 		return "an entry needs a selector: write its name alone, or {selector: NAME, active_from: 2027-01-31}"
 	case !ok:
 		return fmt.Sprintf("%q is not a selector: letters, digits, hyphens and dots, such as s2026", s.Selector)
+	case strings.Contains(name, "._domainkey."):
+		return fmt.Sprintf("%q is the name of a record: write the selector alone, %s", s.Selector, name[:strings.Index(name, "._domainkey.")])
 	case twice:
 		return fmt.Sprintf("%q is listed twice", s.Selector)
 	}

@@ -295,6 +295,7 @@ func TestTheConfigurationIsHeldToItsRules(t *testing.T) {
 		{"a single label", "domains:\n  - domain: com\n    selectors: [a]\n", `"com" is not a domain name of at least two labels`},
 		{"a domain twice", "domains:\n  - {domain: example.com, selectors: [a]}\n  - {domain: EXAMPLE.com, selectors: [b]}\n", "stands already in domains[0]"},
 		{"a selector twice", "domains:\n  - {domain: example.com, selectors: [a, A]}\n", `"A" is listed twice`},
+		{"a record in place of its selector", "domains:\n  - {domain: example.com, selectors: [mail._domainkey.example.com]}\n", `"mail._domainkey.example.com" is the name of a record: write the selector alone, mail`},
 		{"a bad selector", "domains:\n  - {domain: example.com, selectors: [\"a b\"]}\n", `"a b" is not a selector`},
 		{"an entry without a selector", "domains:\n  - {domain: example.com, selectors: [{active_from: 2027-01-01}]}\n", "an entry needs a selector"},
 		{"a bad moment", "domains:\n  - {domain: example.com, selectors: [{selector: a, active_from: soon}]}\n", `"soon" is not a moment: write a day, 2027-01-31`},
