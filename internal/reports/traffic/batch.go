@@ -3,6 +3,7 @@ package traffic
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"runtime"
 	"slices"
 	"strings"
@@ -21,6 +22,27 @@ type batch struct {
 	Outbound []keyedOutbound
 
 	done int // rows that were written, as far as this process knows
+
+	former *formerBatch // nil: of a version that numbers rows
+}
+
+// formerBatch is the identity of a batch of a version that numbered batches, from 1, and wrote each whole.
+type formerBatch struct {
+	writer []byte
+	number int64
+}
+
+// renumber gives a batch of such a version a writer of its own, since its number says nothing about rows.
+func (b *batch) renumber() {
+	b.former = &formerBatch{b.Writer, b.Number}
+	b.Writer, b.Number = binary.BigEndian.AppendUint64(slices.Clone(b.Writer), uint64(b.Number)), 0
+}
+
+// isWritten says that the database has the batch from that version.
+func (f *formerBatch) isWritten(ctx context.Context, tx store.Tx) (bool, error) {
+	var n int
+	err := tx.QueryRow(ctx, `SELECT count(*) FROM traffic_writers WHERE writer = ? AND batch >= ?`, f.writer, f.number).Scan(&n)
+	return n > 0, err
 }
 
 type keyedOutbound struct {
@@ -162,6 +184,11 @@ func (b *batch) written(ctx context.Context, tx store.Tx) (int, error) {
 	err := tx.QueryRow(ctx, `INSERT INTO traffic_writers (writer, batch, seen) VALUES (?, ?, ?)
 		ON CONFLICT (writer) DO UPDATE SET seen = {greatest}(traffic_writers.seen, excluded.seen) RETURNING batch`,
 		b.Writer, b.Number, b.seen()).Scan(&written)
+	if err == nil && b.former != nil {
+		if is, err := b.former.isWritten(ctx, tx); err != nil || is {
+			return b.size(), err
+		}
+	}
 	return int(min(max(written-b.Number, 0), int64(b.size()))), err
 }
 

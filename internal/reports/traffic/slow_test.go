@@ -176,6 +176,37 @@ func TestPartsCountOnce(t *testing.T) {
 	})
 }
 
+// A file of a version that numbered batches and wrote each whole counts once, and loses no rows to that number.
+func TestFilesOfTheVersionThatNumberedBatches(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, a store.Address) {
+		s := &spool{dir: t.TempDir(), most: maxSpool}
+		w, l := writerOf(t, storetest.Open(t, a), s)
+		d := daemon{writer: "writer of before"}
+		for i, net := range []string{"192.0.2", "198.51.100", "203.0.113"} {
+			b := d.batch(sources(net, 5)...)
+			b.Number = int64(i + 1)
+			if err := s.add(b); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(filepath.Join(s.dir, s.files[i].name), filepath.Join(s.dir, fmt.Sprintf("%016x-%x.batch", i, b.Writer[:4]))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.spool = &spool{dir: s.dir, most: maxSpool}
+		// That version has written the first, and did not come to know it.
+		if _, err := w.db.Exec(t.Context(), `INSERT INTO traffic_writers (writer, batch, seen) VALUES (?, 1, 1)`, []byte(d.writer)); err != nil {
+			t.Fatal(err)
+		}
+		w.most = 2
+		for range 10 {
+			w.flush()
+		}
+		if got := allRows(t, a, Filter{}); !w.spool.empty() || len(got) != 10 || total(got) != 10 {
+			t.Errorf("%d rows of %d messages, %d files wait\n%s", len(got), total(got), len(w.spool.files), l)
+		}
+	})
+}
+
 // A file that cannot be read for want of descriptors is read later. Meanwhile, other counters are stored, and those
 // of the same writer come after the file.
 func TestAFileThatCannotBeReadNowWaits(t *testing.T) {

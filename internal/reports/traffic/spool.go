@@ -45,6 +45,9 @@ func (f spooled) part(n int) string {
 
 func (f spooled) writer() string { return f.part(1) }
 
+// isFormer says that the file is of a version that numbered batches: its names did not count messages.
+func (f spooled) isFormer() bool { return f.part(1) != "" && f.part(2) == "" }
+
 func (f spooled) messages() int64 {
 	n, _ := strconv.ParseInt(f.part(2), 10, 64) // 0: no spool has named it
 	return max(n, 0)
@@ -181,6 +184,9 @@ func (s *spool) read(f spooled) (*batch, error) {
 	b := file.batch()
 	if b == nil {
 		return nil, fmt.Errorf("%s: %w", path, errNoBatch)
+	}
+	if f.isFormer() {
+		b.renumber()
 	}
 	s.last, s.batch = f.name, b
 	return b, nil
