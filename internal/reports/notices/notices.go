@@ -189,11 +189,13 @@ func forget(ctx context.Context, tx store.Tx, current map[[3]string]bool) error 
 	return nil
 }
 
-// mailEvery is the time between two mails.
-const mailEvery = 24 * time.Hour
+const (
+	mailEvery = 24 * time.Hour  // between two mails
+	noteTime  = 5 * time.Second // for noting what became of one
+)
 
 // Mail sends one mail about what no mail has told yet, if there is anything and the last mail is a day old. send gets
-// the lines. Where it fails, the next call tries again.
+// the lines. Where it fails, the next call tries again, also where it fails because ctx has ended.
 func Mail(ctx context.Context, db *store.DB, now time.Time, send func(lines []string) error) error {
 	lines, err := unmailed(ctx, db)
 	if err != nil || len(lines) == 0 {
@@ -215,11 +217,15 @@ func Mail(ctx context.Context, db *store.DB, now time.Time, send func(lines []st
 	if err != nil || turn == 0 {
 		return err
 	}
-	if err := send(lines); err != nil {
-		_, back := db.Exec(ctx, `UPDATE incoming_notices SET mailed = ? WHERE kind = 'mail'`, last)
+	err = send(lines)
+	// What became of the mail is written down even if ctx has ended meanwhile.
+	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
+	defer cancel()
+	if err != nil {
+		_, back := db.Exec(noting, `UPDATE incoming_notices SET mailed = ? WHERE kind = 'mail'`, last)
 		return fmt.Errorf("the mail to reports.notify.to: %w", firstOf(err, back))
 	}
-	_, err = db.Exec(ctx, `UPDATE incoming_notices SET mailed = ? WHERE kind <> 'mail' AND mailed = 0`, now.Unix())
+	_, err = db.Exec(noting, `UPDATE incoming_notices SET mailed = ? WHERE kind <> 'mail' AND mailed = 0`, now.Unix())
 	return err
 }
 

@@ -2,6 +2,7 @@ package notices
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -171,6 +172,31 @@ func TestTwoDaemonsSendOneMail(t *testing.T) {
 		}
 		if err := errors.Join(<-done, <-done); err != nil || len(sent) != 1 {
 			t.Errorf("%d mails, %v", len(sent), err)
+		}
+	})
+}
+
+// A daemon that stops while it sends the mail gives its turn back, and a mail that has gone out is not sent again.
+func TestAStopWhileTheMailIsSent(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, a store.Address) {
+		db := storetest.Open(t, a)
+		if _, err := Note(t.Context(), db, []Notice{{NewSource, "sender.example", "x", "one"}}, now); err != nil {
+			t.Fatal(err)
+		}
+		var mails []string
+		mail := func(what string, at time.Time, sent error) {
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			err := Mail(ctx, db, at, func([]string) error { mails = append(mails, what); stop(); return sent })
+			if (err != nil) != (sent != nil) {
+				t.Fatalf("%s: %v, want %v", what, err, sent)
+			}
+		}
+		mail("interrupted", now, context.Canceled)
+		mail("again", now.Add(time.Minute), nil)
+		mail("two days later", now.Add(48*time.Hour), nil)
+		if fmt.Sprint(mails) != "[interrupted again]" {
+			t.Errorf("mails: %q", mails)
 		}
 	})
 }
