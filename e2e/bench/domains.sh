@@ -14,7 +14,7 @@ cd "$(dirname "$0")/../.."
 
 work=$(mktemp -d "$BENCH_WORK/domains.XXXX")
 pid=
-trap '[ -z "$pid" ] || kill "$pid"; rm -rf "$work"' EXIT
+trap '[ -z "$pid" ] || { kill "$pid"; wait "$pid" || true; }; rm -rf "$work"' EXIT
 socket=$work/signpost.sock
 
 # configure N

@@ -18,7 +18,7 @@ entries=${ENTRIES:-100000} rate=${RATE:-200} time=${TIME:-15}
 reloads=${RELOADS:-$((time * 2 / 5))}
 work=$(mktemp -d "$BENCH_WORK/tables.XXXX")
 pid= holder=
-trap '[ -z "$holder" ] || kill "$holder"; [ -z "$pid" ] || kill "$pid"; rm -rf "$work"' EXIT
+trap '[ -z "$holder" ] || kill "$holder"; [ -z "$pid" ] || { kill "$pid"; wait "$pid" || true; }; rm -rf "$work"' EXIT
 socket=$work/signpost.sock
 
 for i in 1 2 3 4 5 6 7 8 9 10; do
