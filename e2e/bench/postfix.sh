@@ -4,7 +4,7 @@
 #
 #   ROUNDS N  how often the targets take turns, and messages for each (3, 2000)
 #   TARGETS   what to run beside Postfix alone and signpost (goraw opendkim rspamd)
-#   EVERYTHING=1  signpost with a control socket, a reader of signpost tail, metrics and ARC as well
+#   EVERYTHING=1  signpost with a control socket, metrics and ARC as well; EVERYTHING=tail: and with a reader of signpost tail
 #   MODES     what it does ("verify sign")
 #
 # The other variables are those of peers.sh. Everything stays on loopback and unix sockets.
@@ -15,7 +15,7 @@ cd "$here/../.."
 . e2e/bench/rig.sh
 export ROUNDS=${ROUNDS:-3} N=${N:-2000}
 if [ -n "${EVERYTHING-}" ]; then
-	export SIGNPOST=$BINARY
+	export EVERYTHING SIGNPOST=$BINARY
 	BINARY=$here/everything.sh
 fi
 for mode in ${MODES:-verify sign}; do
