@@ -16,11 +16,11 @@ import (
 
 const checkConfigText = `Read a configuration and its keys as serve would, without starting anything,
 and say what it means: which mail is ours, who is signed by what, and what is
-refused. Every mistake is one line: file, line, column, key, what is wrong and
-what to write. Where the daemon knows that a listed key may not sign yet, that
-is said; it is no mistake. Notes say what a start would stumble over outside of
-the file: a folder that the daemon may not write to, an address that is in use
-or that the machine does not have.
+refused. It prints a line for each mistake: file, line, column, key, what is
+wrong and what to write. If the daemon knows that a listed key may not sign yet,
+it says so; that is no mistake. Notes name what a start would stumble over
+outside of the file: a folder that the daemon may not write to, an address that
+is in use or that the machine does not have.
 
     signpost check-config [FILE]
 

@@ -83,7 +83,7 @@ func (s *Service) unwritten(g *inForce) []status.Finding {
 		}
 	}
 	u, t := g.Tracker.Unsaved(), s.recorder.Trouble()
-	add("keys.state", u.Problem, "what is known of the keys is lost with a restart", u.Remedy)
+	add("keys.state", u.Problem, "a restart loses the state of the keys", u.Remedy)
 	add("reports.database", strings.TrimPrefix(t.Problem, "reports.database "), "counters wait, and are lost if they become too many", t.Remedy)
 	return all
 }

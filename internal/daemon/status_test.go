@@ -245,7 +245,7 @@ func TestTheStatusNamesWhatCannotBeWritten(t *testing.T) {
 	h := newHouse(t)
 	h.replace(h.dir+"/state/keys.json", h.zone+"/keys.json") // a file where a folder should be
 	r := run(t, h, time.Minute, nil)
-	for _, words := range []string{"keys.state: cannot be written: " + h.zone + "/keys.json: not a directory; what is known", "reports.database: cannot be written: sqlite:" + h.zone} {
+	for _, words := range []string{"keys.state: cannot be written: " + h.zone + "/keys.json: not a directory; a restart loses the state of the keys", "reports.database: cannot be written: sqlite:" + h.zone} {
 		// Both are written in the background.
 		for began, got := time.Now(), r.ask(t); !finds(got, words); got = r.ask(t) {
 			if time.Since(began) > time.Minute {

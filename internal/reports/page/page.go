@@ -43,11 +43,11 @@ func (p *Page) span(q Query) (begin, end time.Time) {
 }
 
 const (
-	// maxRows bounds the rows of one table on a page.
+	// maxRows is the most rows of one table on a page.
 	maxRows = 500
-	// maxAllRows bounds those in CSV and in files, which are made in memory.
+	// maxAllRows is the most rows in CSV and in files, which are made in memory.
 	maxAllRows = 100_000
-	// maxDomains bounds the domains of which one page is made.
+	// maxDomains is the most domains that one page has.
 	maxDomains = 10_000
 )
 

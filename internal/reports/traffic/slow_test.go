@@ -132,7 +132,7 @@ func TestPartsGrowWhenTheDatabaseIsQuick(t *testing.T) {
 	}
 }
 
-// Each part counts once, whoever writes it, and however often.
+// Several daemons may write a part, each of them more than once. It counts once.
 func TestPartsCountOnce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, a store.Address) {
 		d := &daemon{db: storetest.Open(t, a), writer: "writer"}
