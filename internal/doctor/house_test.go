@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -94,8 +95,14 @@ func freePort(t *testing.T) string {
 		// The kernel gives ports of this range only to those that ask for them, so nothing takes one before the daemon does.
 		// The end-to-end tests use those below, the demonstration those above.
 		port := 20_000 + (50*os.Getpid()+int(ports.Add(1)))%8000
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+		// A program that another test starts has a copy of the socket until it runs: none starts meanwhile.
+		syscall.ForkLock.RLock()
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
 			l.Close()
+		}
+		syscall.ForkLock.RUnlock()
+		if err == nil {
 			return l.Addr().String()
 		}
 	}
